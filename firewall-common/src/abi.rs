@@ -1,0 +1,230 @@
+//! What the kernel program and userspace agree on: map names, keys, values and their sizes.
+//!
+//! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
+
+use crate::{address::Family, rate::Quota, verdict::Verdict};
+
+/// Grows with every incompatible change of this file.
+pub const ABI_VERSION: u32 = 1;
+
+/// Lists of one policy: the bits of a membership.
+pub const MAX_LISTS: usize = 64;
+/// Services of one policy.
+pub const MAX_SERVICES: usize = 256;
+/// Limits of one policy.
+pub const MAX_LIMITS: usize = 255;
+/// Interfaces of one policy.
+pub const MAX_INTERFACES: usize = 16;
+/// Counters kept for verdicts; more than there are verdicts, so that a new one does not move the others.
+pub const MAX_VERDICTS: u32 = 32;
+/// Distinct local addresses that services of one policy may name.
+pub const MAX_LOCAL_ADDRESSES: usize = 256;
+/// Prefixes of one family over all lists.
+pub const MAX_PREFIXES: u32 = 1 << 21;
+/// Sources whose rate is remembered.
+pub const MAX_BUCKETS: u32 = 1 << 18;
+
+/// Name of the XDP program.
+pub const PROGRAM: &str = "firewall";
+
+/// Names of the maps. Those of a policy are fresh in each generation, shared ones live on.
+pub mod maps {
+    /// Policy: `LPM_TRIE`, IPv4 prefix to [`MembershipValue`](super::MembershipValue).
+    pub const LISTS_V4: &str = "LISTS_V4";
+    /// Policy: `LPM_TRIE`, IPv6 prefix to [`MembershipValue`](super::MembershipValue).
+    pub const LISTS_V6: &str = "LISTS_V6";
+    /// Policy: `HASH`, [`AddressKey`](super::AddressKey) to the block of rows of a local address that services name.
+    pub const ADDRESSES: &str = "ADDRESSES";
+    /// Policy: `ARRAY` of [`PortRow`](super::PortRow), two a block: TCP and UDP. Block 0 is for every other address.
+    pub const PORTS: &str = "PORTS";
+    /// Policy: `ARRAY` of [`FragmentRule`](super::FragmentRule), four a block: TCP, UDP, every protocol, unused.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// Policy: `ARRAY` of [`ServiceRecord`](super::ServiceRecord) by service.
+    pub const SERVICES: &str = "SERVICES";
+    /// Policy: `ARRAY` of [`LimitRecord`](super::LimitRecord) by limit.
+    pub const LIMITS: &str = "LIMITS";
+    /// Policy: `ARRAY` of [`Quota`](super::Quota) by essential.
+    pub const ESSENTIAL_CAPS: &str = "ESSENTIAL_CAPS";
+    /// Shared: `ARRAY` of one TAT by essential.
+    pub const ESSENTIAL_STATE: &str = "ESSENTIAL_STATE";
+    /// Shared: `LRU_HASH`, [`BucketKey`](super::BucketKey) to [`BucketState`](super::BucketState).
+    pub const BUCKETS: &str = "BUCKETS";
+    /// Shared: `ARRAY` of [`BucketState`](super::BucketState) by limit, for sources that found no room in `BUCKETS`.
+    pub const OVERFLOW: &str = "OVERFLOW";
+    /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count); see [`counter_index`](super::counter_index).
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count), two a service: passed and dropped.
+    pub const SERVICE_COUNTERS: &str = "SERVICE_COUNTERS";
+    /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count), two a limit: conforming and exceeding.
+    pub const LIMIT_COUNTERS: &str = "LIMIT_COUNTERS";
+
+    /// The maps that live on across generations.
+    pub const SHARED: [&str; 6] =
+        [ESSENTIAL_STATE, BUCKETS, OVERFLOW, COUNTERS, SERVICE_COUNTERS, LIMIT_COUNTERS];
+}
+
+/// Names of the read-only globals, set when a generation is loaded.
+pub mod globals {
+    /// `u32`: 1 when drops are only counted.
+    pub const OBSERVE: &str = "OBSERVE";
+    /// `u32`: 1 when traffic of no service is dropped.
+    pub const HOST_DEFAULT_DROP: &str = "HOST_DEFAULT_DROP";
+    /// `u32`: 1 when fragments are judged by their source.
+    pub const FRAGMENTS_BY_SOURCE: &str = "FRAGMENTS_BY_SOURCE";
+    /// `u32`: 1 when services name local addresses.
+    pub const HAS_ADDRESSES: &str = "HAS_ADDRESSES";
+    /// `[u32; MAX_INTERFACES]`: interface indices; the position is the index in the counters.
+    pub const INTERFACES: &str = "INTERFACES";
+}
+
+/// What the lists say about one address: the union of all prefixes that cover it.
+///
+/// Aligned to 4 because an LPM trie puts the value right behind a key of 4 octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct MembershipValue {
+    /// Bit n of these 64: member of list n. Low word first.
+    pub lists: [u32; 2],
+    /// [`OWN`] and [`MANAGEMENT`].
+    pub flags: u32,
+}
+
+/// [`MembershipValue::flags`]: an address of this host or a broadcast address of its subnets.
+pub const OWN: u32 = 1;
+/// [`MembershipValue::flags`]: in a management prefix.
+pub const MANAGEMENT: u32 = 2;
+
+/// Key of `ADDRESSES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct AddressKey {
+    /// See [`Address::octets`](crate::Address::octets).
+    pub octets: [u8; 16],
+    /// See [`Family`].
+    pub family: u32,
+}
+
+/// Services of one protocol by destination port.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct PortRow {
+    /// Service of each port, 0 for none.
+    pub services: [u16; 65536],
+}
+
+/// Rows of `PORTS` for each local address.
+pub const PORT_ROWS_PER_BLOCK: u32 = 2;
+/// Rules of `FRAGMENTS` for each local address.
+pub const FRAGMENT_RULES_PER_BLOCK: u32 = 4;
+
+/// The lists that decide about fragments of one protocol to one local address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FragmentRule {
+    /// Lists that any of the possible services denies.
+    pub deny: u64,
+    /// Lists that any of them allows.
+    pub allow: u64,
+    /// How many services a fragment could belong to.
+    pub services: u32,
+    /// 1 when one of them has no `allow`.
+    pub open: u32,
+}
+
+/// A service as the kernel sees it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ServiceRecord {
+    /// Lists that deny.
+    pub deny: u64,
+    /// Lists that admit; meant only when `has_allow`.
+    pub allow: u64,
+    /// All lists of `limit_for`.
+    pub limit_for_lists: u64,
+    /// 1 when only members of `allow` are admitted.
+    pub has_allow: u32,
+    /// Limit of everyone else, 0 for none.
+    pub limit: u16,
+    /// Rows of `limit_for` in use.
+    pub limit_for_count: u16,
+    /// The first row whose list has the source decides.
+    pub limit_for: [LimitForRecord; MAX_LISTS],
+}
+
+/// One row of [`ServiceRecord::limit_for`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LimitForRecord {
+    /// Bit of the list.
+    pub list: u16,
+    /// The limit, never 0 in use.
+    pub limit: u16,
+}
+
+/// A limit as the kernel sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LimitRecord {
+    /// By [`Quantity`](crate::Quantity).
+    pub quotas: [Quota; 3],
+    /// Which bits of an IPv6 address make a source.
+    pub mask_v6: [u8; 16],
+    /// Which bits of an IPv4 address make a source.
+    pub mask_v4: [u8; 4],
+    /// 1 for a limit that exists.
+    pub exists: u32,
+}
+
+/// Key of `BUCKETS`: a bucket belongs to a source and a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct BucketKey {
+    /// The source's prefix, see [`Address::octets`](crate::Address::octets).
+    pub octets: [u8; 16],
+    /// See [`Family`].
+    pub family: u16,
+    /// The limit.
+    pub limit: u16,
+    /// Always zero.
+    pub padding: u32,
+}
+
+/// TATs of a bucket by [`Quantity`](crate::Quantity), in ns of the monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct BucketState {
+    /// Theoretical arrival times.
+    pub tat_ns: [u64; 3],
+}
+
+/// A counter of one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Frame bytes, as XDP sees them.
+    pub bytes: u64,
+}
+
+/// Entries of `COUNTERS`.
+pub const COUNTERS: u32 = MAX_INTERFACES as u32 * Family::ALL.len() as u32 * MAX_VERDICTS;
+
+/// Where `COUNTERS` keeps a verdict; `interface` is its position in the global `INTERFACES`.
+#[inline(always)]
+pub const fn counter_index(interface: u32, family: Family, verdict: Verdict) -> u32 {
+    (interface * Family::ALL.len() as u32 + family as u32) * MAX_VERDICTS + verdict.index()
+}
+
+const _: () = {
+    assert!(size_of::<MembershipValue>() == 12);
+    assert!(size_of::<AddressKey>() == 20);
+    assert!(size_of::<PortRow>() == 131_072);
+    assert!(size_of::<FragmentRule>() == 24);
+    assert!(size_of::<ServiceRecord>() == 32 + 4 * MAX_LISTS);
+    assert!(size_of::<Quota>() == 24);
+    assert!(size_of::<LimitRecord>() == 96);
+    assert!(size_of::<BucketKey>() == 24);
+    assert!(size_of::<BucketState>() == 24);
+    assert!(size_of::<Count>() == 16);
+};

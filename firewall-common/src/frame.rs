@@ -1,0 +1,87 @@
+//! Read access to the bytes of one frame.
+
+use core::mem::offset_of;
+
+use network_types::{
+    eth::EthHdr,
+    icmp::Icmpv4Hdr,
+    ip::{Ipv4Hdr, Ipv6Hdr},
+    tcp::TcpHdr,
+    udp::UdpHdr,
+};
+
+/// A header layout that may be copied out of a frame at any offset.
+///
+/// # Safety
+/// Every bit pattern of the type's size is a valid value, and the type has no padding.
+pub unsafe trait Header: Copy {}
+
+/// One VLAN tag behind the EtherType that announced it (IEEE 802.1Q section 9.6).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct VlanTag {
+    pub(crate) _control: [u8; 2],
+    pub(crate) ether_type: [u8; 2],
+}
+
+/// The first eight octets of an IPv6 extension header (RFC 8200 section 4) or of AH (RFC 4302 section 2).
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct ExtensionHeader {
+    pub(crate) next: u8,
+    /// In units of eight octets, the first eight not counted; AH counts four octets, less two.
+    pub(crate) length: u8,
+    /// Routing: type and segments left. Fragment: offset and flags.
+    pub(crate) word: [u8; 2],
+    pub(crate) _rest: [u8; 4],
+}
+
+// SAFETY: twelve octets and an integer of two: no padding.
+unsafe impl Header for EthHdr {}
+// SAFETY: plain octets.
+unsafe impl Header for VlanTag {}
+// SAFETY: plain octets.
+unsafe impl Header for Ipv4Hdr {}
+// SAFETY: plain octets.
+unsafe impl Header for Ipv6Hdr {}
+// SAFETY: plain octets.
+unsafe impl Header for ExtensionHeader {}
+// SAFETY: plain octets.
+unsafe impl Header for TcpHdr {}
+// SAFETY: plain octets.
+unsafe impl Header for UdpHdr {}
+// SAFETY: plain octets.
+unsafe impl Header for Icmpv4Hdr {}
+
+/// Octets 12 and 13 of a TCP header: data offset and flags (RFC 9293 section 3.1).
+#[inline(always)]
+pub(crate) fn offset_and_flags(header: &TcpHdr) -> [u8; 2] {
+    let start: *const TcpHdr = header;
+    // SAFETY: a TCP header has 20 octets, so the two at offset 12 are inside it; octets need no alignment.
+    unsafe { start.byte_add(offset_of!(TcpHdr, _bitfield_1)).cast::<[u8; 2]>().read() }
+}
+
+/// A received frame, from the first octet of its Ethernet header.
+pub trait Frame {
+    /// Copies the header at `offset` (in octets); `None` when the frame ends inside it.
+    fn read<H: Header>(&self, offset: usize) -> Option<H>;
+
+    /// Length of the frame in octets, `None` when it is shorter than `end`.
+    ///
+    /// The question is put this way because a frame of several buffers (XDP fragments) knows the length of its first
+    /// buffer for nothing and that of the whole for a helper call.
+    fn length_if_holds(&self, end: usize) -> Option<usize>;
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl Frame for [u8] {
+    fn read<H: Header>(&self, offset: usize) -> Option<H> {
+        let bytes = self.get(offset..)?.get(..size_of::<H>())?;
+        // SAFETY: the slice is exactly as long as `H`, of which every bit pattern is valid; alignment is not asked for.
+        Some(unsafe { bytes.as_ptr().cast::<H>().read_unaligned() })
+    }
+
+    fn length_if_holds(&self, end: usize) -> Option<usize> {
+        (self.len() >= end).then_some(self.len())
+    }
+}

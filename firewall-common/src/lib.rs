@@ -1,0 +1,35 @@
+//! What Portcullis decides about a frame, and nothing else.
+//!
+//! One source, compiled twice: into the XDP program (`firewall-ebpf`) and for the host, where tests, the model and
+//! the command line use it. No allocation, no clock, no maps: whatever a verdict depends on besides the bytes comes
+//! in through [`Tables`].
+//!
+//! ```text
+//! bytes --parse--> Flow --impossible, essential, management--> classify --> decide --> Judgement
+//!        parse.rs         source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
+//! ```
+//!
+//! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
+#![no_std]
+
+pub mod abi;
+mod address;
+mod classify;
+mod decide;
+mod essential;
+mod frame;
+mod judge;
+mod parse;
+pub mod rate;
+mod source;
+mod tables;
+mod verdict;
+
+pub use address::{Address, Family};
+pub use essential::Essential;
+pub use frame::{Frame, Header};
+pub use judge::{Judgement, judge};
+pub use parse::{Flow, Fragment, Transport, parse};
+pub use rate::{Quantity, Quota};
+pub use tables::{Bucket, FragmentPolicy, HostDefault, Membership, Tables};
+pub use verdict::{Action, Verdict};

@@ -1,0 +1,117 @@
+//! IPv4 (RFC 791), with an authentication header (RFC 4302) where there is one.
+
+use core::ops::ControlFlow::{self, Break, Continue};
+
+use network_types::ip::Ipv4Hdr;
+
+use super::{
+    Flow, Fragment, FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, Transport, transport,
+};
+use crate::{
+    address::Address,
+    frame::{ExtensionHeader, Frame},
+    verdict::Verdict,
+};
+
+/// Reads the packet at `offset`.
+#[inline(always)]
+pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<Verdict, Flow> {
+    let Some(header) = frame.read::<Ipv4Hdr>(offset) else {
+        return Break(Verdict::Truncated);
+    };
+    let header_length = ((header.vihl & 0xf) as usize) << 2;
+    if header.vihl >> 4 != 4 || header_length < Ipv4Hdr::LEN {
+        return Break(Verdict::BadIpHeader);
+    }
+    let total_length = u16::from_be_bytes(header.tot_len) as usize;
+    if total_length < header_length {
+        return Break(Verdict::BadIpLength);
+    }
+    let end = offset + total_length;
+    let Some(frame_length) = frame.length_if_holds(end) else {
+        return Break(Verdict::BadIpLength);
+    };
+    let start = offset + header_length;
+
+    let fields = u16::from_be_bytes(header.frags);
+    let info = FragmentInfo { offset: fields & 0x1fff, more: fields & 0x2000 != 0 };
+    let fragment = match (info.offset, info.more) {
+        (0, false) => Fragment::None,
+        (0, true) => Fragment::First,
+        _ => Fragment::Later,
+    };
+    if !matches!(fragment, Fragment::None) {
+        info.check(total_length - header_length, header.proto == PROTOCOL_TCP)?;
+    }
+
+    let mut flow = Flow {
+        source: Address::v4(header.src_addr),
+        destination: Address::v4(header.dst_addr),
+        transport: transport_of(header.proto),
+        fragment,
+        hop_limit: header.ttl,
+        transport_length: 0,
+        source_port: 0,
+        destination_port: 0,
+        opens_connection: false,
+        icmp_type: 0,
+        icmp_code: 0,
+        frame_length,
+    };
+    if matches!(fragment, Fragment::Later) {
+        if header.proto == PROTOCOL_AH {
+            flow.transport = Transport::Every;
+        }
+        return Continue(flow);
+    }
+    if header.proto == PROTOCOL_AH {
+        let (protocol, start) = skip_authentication(frame, start, end, fragment)?;
+        if protocol == PROTOCOL_AH {
+            return Break(Verdict::BadExtensionChain);
+        }
+        flow.transport = transport_of(protocol);
+        return transport::parse(frame, start, end, flow);
+    }
+    transport::parse(frame, start, end, flow)
+}
+
+/// What an authentication header protects, and where that starts.
+#[inline(always)]
+fn skip_authentication<F: Frame + ?Sized>(
+    frame: &F,
+    start: usize,
+    end: usize,
+    fragment: Fragment,
+) -> ControlFlow<Verdict, (u8, usize)> {
+    let too_short = transport::too_short(fragment, Verdict::BadExtensionChain);
+    if start + size_of::<ExtensionHeader>() > end {
+        return Break(too_short);
+    }
+    let Some(header) = frame.read::<ExtensionHeader>(start) else {
+        return Break(Verdict::Truncated);
+    };
+    let Some(length) = authentication_length(header.length) else {
+        return Break(Verdict::BadExtensionChain);
+    };
+    if start + length > end {
+        return Break(too_short);
+    }
+    Continue((header.next, start + length))
+}
+
+/// Octets of an authentication header whose length field is `field`; `None` when shorter than its fixed part of 12
+/// (RFC 4302 section 2).
+#[inline(always)]
+pub(super) fn authentication_length(field: u8) -> Option<usize> {
+    (field >= 1).then_some((field as usize + 2) * 4)
+}
+
+#[inline(always)]
+fn transport_of(protocol: u8) -> Transport {
+    match protocol {
+        PROTOCOL_TCP => Transport::Tcp,
+        PROTOCOL_UDP => Transport::Udp,
+        PROTOCOL_ICMP => Transport::Icmp,
+        _ => Transport::Other,
+    }
+}

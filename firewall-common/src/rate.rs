@@ -1,0 +1,188 @@
+//! GCRA, the generic cell rate algorithm (ITU-T I.371 annex A), in saturating integers.
+//!
+//! The state of one limited quantity is one number, its *theoretical arrival time* (TAT) in nanoseconds: when the last
+//! admitted unit would have arrived had the source sent at exactly its rate. A unit moves the TAT one *emission
+//! interval* further; it is *conforming* while the TAT stays within the *burst tolerance* ahead of now. A TAT in the
+//! past means an idle source, the same as no state at all.
+//!
+//! Costs are rounded up, so what passes never exceeds `burst + rate * time`.
+
+/// What a limit counts. The number is the index into a bucket and into a limit's quotas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Quantity {
+    /// Packets.
+    Packets = 0,
+    /// Frame bytes, as XDP sees them.
+    Bytes = 1,
+    /// TCP SYN without ACK.
+    Connections = 2,
+}
+
+impl Quantity {
+    /// Every quantity, in the order in which they are checked.
+    pub const ALL: [Self; 3] = [Self::Packets, Self::Bytes, Self::Connections];
+}
+
+/// A rate and a burst, ready for the kernel: no division, no overflow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Quota {
+    /// Emission interval of one unit, in ns times two to the `shift`; 0 means unlimited.
+    pub interval: u64,
+    /// Burst tolerance plus one unit, in ns: how far the TAT may be ahead of now after a unit was admitted.
+    pub burst_ns: u64,
+    /// Fraction bits of `interval`.
+    pub shift: u32,
+    /// Always zero.
+    pub padding: u32,
+}
+
+/// Why a rate cannot be kept.
+#[cfg(not(target_arch = "bpf"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaError {
+    /// No units at all.
+    ZeroRate,
+    /// No time at all.
+    ZeroPer,
+    /// No unit may ever pass.
+    ZeroBurst,
+    /// More than [`MAX_EVENTS_PER_SECOND`] or [`MAX_BYTES_PER_SECOND`].
+    TooFast,
+    /// The burst takes more than [`MAX_BURST_NS`] to regain.
+    TooSlow,
+}
+
+/// Most units one charge can have: a frame is shorter than 2^17 octets (64 KiB of packet and its link header).
+pub const MAX_UNITS: u64 = (1 << 17) - 1;
+
+/// Fastest limit on packets or connections: an interval of 10 ns, kept to the ns, is at most 10 % under the rate.
+pub const MAX_EVENTS_PER_SECOND: u64 = 100_000_000;
+
+/// Fastest limit on bytes.
+pub const MAX_BYTES_PER_SECOND: u64 = 100_000_000_000;
+
+/// Longest burst tolerance: 146 years, which leaves room for an uptime of the same length.
+pub const MAX_BURST_NS: u64 = 1 << 62;
+
+/// Most fraction bits of an interval: 2^-16 ns a byte is exact to 0.02 % at 100 GB/s.
+const MAX_SHIFT: u32 = 16;
+
+/// Tries before a source on which many CPUs race is treated as exceeding: it is never over its limit for it.
+const MAX_TRIES: u32 = 8;
+
+impl Quota {
+    /// `rate` packets or connections in each `per_ns`, `burst` at once.
+    ///
+    /// # Errors
+    /// See [`QuotaError`].
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn of_events(rate: u64, per_ns: u64, burst: u64) -> Result<Self, QuotaError> {
+        check(rate, per_ns, burst, MAX_EVENTS_PER_SECOND)?;
+        let interval = per_ns.div_ceil(rate);
+        let burst_ns = interval.checked_mul(burst).filter(|ns| *ns <= MAX_BURST_NS);
+        Ok(Self {
+            interval,
+            burst_ns: burst_ns.ok_or(QuotaError::TooSlow)?,
+            shift: 0,
+            padding: 0,
+        })
+    }
+
+    /// `rate` bytes in each `per_ns`, `burst` at once.
+    ///
+    /// # Errors
+    /// See [`QuotaError`].
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn of_bytes(rate: u64, per_ns: u64, burst: u64) -> Result<Self, QuotaError> {
+        check(rate, per_ns, burst, MAX_BYTES_PER_SECOND)?;
+        // The finest fraction with which the cost of the longest frame still fits 64 bits.
+        let interval = |shift: u32| (u128::from(per_ns) << shift).div_ceil(u128::from(rate));
+        let fits = |shift: &u32| interval(*shift) * u128::from(MAX_UNITS + 1) <= u128::from(u64::MAX);
+        let shift = (0..=MAX_SHIFT).rev().find(fits).ok_or(QuotaError::TooSlow)?;
+        let interval = interval(shift);
+        let burst_ns = (interval * u128::from(burst)).div_ceil(1 << shift);
+        if burst_ns > u128::from(MAX_BURST_NS) {
+            return Err(QuotaError::TooSlow);
+        }
+        let narrow = |wide: u128| u64::try_from(wide).map_err(|_| QuotaError::TooSlow);
+        Ok(Self {
+            interval: narrow(interval)?,
+            burst_ns: narrow(burst_ns)?,
+            shift,
+            padding: 0,
+        })
+    }
+
+    /// Whether there is a limit at all.
+    #[inline(always)]
+    pub const fn is_limited(&self) -> bool {
+        self.interval != 0
+    }
+
+    /// What `units` cost, in ns, rounded up.
+    ///
+    /// Above [`MAX_UNITS`] the cost is that of `MAX_UNITS`: the constructors promise that this product fits 64 bits
+    /// (a checked 64-bit product does not exist on BPF).
+    #[inline(always)]
+    pub fn cost_ns(&self, units: u64) -> u64 {
+        let units = if units > MAX_UNITS { MAX_UNITS } else { units };
+        let shift = self.shift & 31;
+        let round_up = (1u64 << shift) - 1;
+        self.interval.wrapping_mul(units).wrapping_add(round_up) >> shift
+    }
+
+    /// Charges `units` at `now_ns` to a source whose TAT is `tat_ns`: the new TAT, `None` when they exceed the rate.
+    #[inline(always)]
+    pub fn charge(&self, tat_ns: u64, now_ns: u64, units: u64) -> Option<u64> {
+        let start = if tat_ns > now_ns { tat_ns } else { now_ns };
+        let next = start.saturating_add(self.cost_ns(units));
+        // `next` is not before `now_ns`, so the difference does not wrap.
+        (next.wrapping_sub(now_ns) <= self.burst_ns).then_some(next)
+    }
+}
+
+/// One TAT that several CPUs change at once.
+pub trait TatCell {
+    /// Reads the TAT.
+    fn load(&self) -> u64;
+
+    /// Replaces the TAT by `new` if it is `current`; returns what it was, `current` on success. Sequentially consistent.
+    fn compare_exchange(&self, current: u64, new: u64) -> u64;
+}
+
+/// Charges `units` to `cell`; `false`, and no change of state, when they exceed the rate.
+#[inline(always)]
+pub fn charge(cell: &impl TatCell, quota: &Quota, now_ns: u64, units: u64) -> bool {
+    let mut tat_ns = cell.load();
+    for _ in 0..MAX_TRIES {
+        let Some(next_ns) = quota.charge(tat_ns, now_ns, units) else {
+            return false;
+        };
+        let seen = cell.compare_exchange(tat_ns, next_ns);
+        if seen == tat_ns {
+            return true;
+        }
+        tat_ns = seen;
+    }
+    false
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn check(rate: u64, per_ns: u64, burst: u64, most_per_second: u64) -> Result<(), QuotaError> {
+    const SECOND_NS: u128 = 1_000_000_000;
+    if rate == 0 {
+        return Err(QuotaError::ZeroRate);
+    }
+    if per_ns == 0 {
+        return Err(QuotaError::ZeroPer);
+    }
+    if burst == 0 {
+        return Err(QuotaError::ZeroBurst);
+    }
+    if u128::from(rate) * SECOND_NS > u128::from(most_per_second) * u128::from(per_ns) {
+        return Err(QuotaError::TooFast);
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Sources that no packet from outside can have.
+
+use core::ops::ControlFlow::{self, Break, Continue};
+
+use crate::{
+    address::Address,
+    essential,
+    parse::{Flow, Transport},
+    tables::Membership,
+    verdict::Verdict,
+};
+
+/// Settles packets from impossible sources (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5 and 2.7).
+#[inline(always)]
+pub(crate) fn refuse_impossible(flow: &Flow, membership: Membership) -> ControlFlow<Verdict> {
+    let impossible = membership.own
+        || flow.source.octets == flow.destination.octets
+        || if flow.source.is_v4() { is_impossible_v4(flow) } else { is_impossible_v6(flow) };
+    if impossible { Break(Verdict::ImpossibleSource) } else { Continue(()) }
+}
+
+#[inline(always)]
+fn is_impossible_v4(flow: &Flow) -> bool {
+    let octets = flow.source.v4_octets();
+    match octets[0] {
+        0 => !is_dhcp(flow),
+        127 | 224..=239 => true,
+        255 => octets == [255; 4],
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn is_impossible_v6(flow: &Flow) -> bool {
+    let source = &flow.source;
+    source.octets[0] == 0xff || is_v4_mapped(source) || (source.starts_with_zeroes::<12>() && !is_nd_or_mld(flow))
+}
+
+/// `::` may ask who has an address before it has one itself (RFC 4862 section 5.4.2, RFC 3590); the rest of ::/96,
+/// `::1` among it, may not.
+#[inline(always)]
+fn is_nd_or_mld(flow: &Flow) -> bool {
+    flow.source.starts_with_zeroes::<16>() && (essential::is_neighbour_discovery(flow) || essential::is_mld(flow))
+}
+
+/// Inside ::ffff:0:0/96 (RFC 4291 section 2.5.5.2).
+#[inline(always)]
+fn is_v4_mapped(address: &Address) -> bool {
+    let [.., a, b, _, _, _, _] = address.octets;
+    a == 0xff && b == 0xff && address.starts_with_zeroes::<10>()
+}
+
+/// A request or a reply of DHCP (RFC 2131 section 4.1).
+#[inline(always)]
+fn is_dhcp(flow: &Flow) -> bool {
+    matches!(flow.transport, Transport::Udp)
+        && flow.has_ports()
+        && matches!((flow.source_port, flow.destination_port), (67, 68) | (68, 67))
+}

@@ -1,0 +1,90 @@
+//! Everything a verdict depends on besides the bytes of the frame.
+
+use crate::{
+    abi::{BucketKey, FragmentRule, LimitRecord, ServiceRecord},
+    address::Address,
+    essential::Essential,
+    parse::Transport,
+    rate::{Quantity, Quota, TatCell},
+};
+
+/// What the lists say about a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Bit n: a prefix of list n covers the source.
+    pub lists: u64,
+    /// An address of this host, or a broadcast address of its subnets.
+    pub own: bool,
+    /// In a management prefix.
+    pub management: bool,
+}
+
+/// What happens to traffic of no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostDefault {
+    /// It passes.
+    Pass,
+    /// It is dropped.
+    Drop,
+}
+
+/// What happens to non-first fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FragmentPolicy {
+    /// Dropped when any service has their protocol.
+    Drop,
+    /// Judged by the lists of every service they could belong to.
+    Source,
+}
+
+/// The rate state of one source under one limit.
+pub trait Bucket {
+    /// State of one quantity.
+    type Cell: TatCell;
+
+    /// The state of `quantity`.
+    fn cell(&self, quantity: Quantity) -> Self::Cell;
+}
+
+/// The tables of one policy and the state it works on.
+pub trait Tables {
+    /// Rate state of one source.
+    type Bucket: Bucket;
+    /// State of one cap of the essentials.
+    type Cap: TatCell;
+
+    /// What the lists say about `source`.
+    fn membership(&self, source: &Address) -> Membership;
+
+    /// The service at a destination: its identifier, `0` for none.
+    ///
+    /// `protocol` is TCP or UDP. A service that names the address comes before one that names none.
+    fn service(&self, destination: &Address, protocol: Transport, port: u16) -> u16;
+
+    /// The record of a service that [`service`](Self::service) named; `None` is a bug.
+    fn service_record(&self, service: u16) -> Option<&ServiceRecord>;
+
+    /// The lists that decide about a fragment; `Transport::Every` stands for all protocols at once.
+    fn fragment_rule(&self, destination: &Address, protocol: Transport) -> FragmentRule;
+
+    /// Whether any service has this protocol, to whatever address; `Transport::Every` stands for all protocols.
+    fn has_service(&self, protocol: Transport) -> bool;
+
+    /// The limit of that identifier; `None` is a bug.
+    fn limit(&self, limit: u16) -> Option<&LimitRecord>;
+
+    /// The rate state of a source, made when there is none; `None` is a bug.
+    fn bucket(&self, key: &BucketKey) -> Option<Self::Bucket>;
+
+    /// The cap of an essential and its state; `None` is a bug.
+    fn cap(&self, essential: Essential) -> Option<(Quota, Self::Cap)>;
+
+    /// Nanoseconds of a clock that never goes back by more than the skew between CPUs. Asked only where it is needed.
+    fn now_ns(&self) -> u64;
+
+    /// What happens to traffic of no service.
+    fn host_default(&self) -> HostDefault;
+
+    /// What happens to non-first fragments.
+    fn fragments(&self) -> FragmentPolicy;
+}

@@ -1,0 +1,164 @@
+//! The validated policy: what a configuration means, after every check and before any table.
+//!
+//! A [`Policy`] can only be wrong in ways the kernel may refuse; names are resolved, rates are positive, prefixes are
+//! canonical and no two services claim the same packet.
+
+mod name;
+mod prefix;
+mod rate;
+
+use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+
+pub use name::{Name, NameError};
+pub use prefix::{Prefix, PrefixError};
+pub use rate::{Rate, RateError};
+
+/// A whole policy, as one configuration file (with the files it names) describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Interfaces to attach to, in the order of the file; at least one.
+    pub interfaces: Vec<Interface>,
+    /// Whether drops are carried out.
+    pub mode: Mode,
+    /// What happens to traffic that belongs to no service.
+    pub host_default: HostDefault,
+    /// What happens to non-first fragments.
+    pub fragments: FragmentPolicy,
+    /// Sources that no list and no limit may drop.
+    pub management: Vec<Prefix>,
+    /// Named sets of prefixes, ordered by name; at most [`MAX_LISTS`](firewall_common::abi::MAX_LISTS).
+    pub lists: Vec<List>,
+    /// Limits that services refer to, ordered by name.
+    pub limits: Vec<Limit>,
+    /// What is protected, ordered by name; at most [`MAX_SERVICES`](firewall_common::abi::MAX_SERVICES).
+    pub services: Vec<Service>,
+    /// Caps of the traffic without which the host loses its network.
+    pub essentials: Essentials,
+    /// Where `/metrics`, `/livez` and `/readyz` are served; a loopback address.
+    pub admin_listen: SocketAddr,
+    /// Unix socket of the API.
+    pub api_socket: PathBuf,
+}
+
+/// One `[[interface]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Kernel name, 1 to 15 octets.
+    pub name: String,
+    /// How to attach.
+    pub mode: AttachMode,
+}
+
+/// Where in the receive path the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before an skb exists.
+    Native,
+    /// In the stack, on an skb; works on every driver.
+    Generic,
+    /// Native where the driver can, else generic; which one it got is reported.
+    Auto,
+}
+
+/// Whether drops are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Drops are dropped.
+    Enforce,
+    /// Everything passes; drops are only counted.
+    Observe,
+}
+
+/// What happens to traffic that belongs to no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostDefault {
+    /// It passes.
+    Pass,
+}
+
+/// What happens to non-first fragments, which carry no ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FragmentPolicy {
+    /// Dropped when any service has their protocol.
+    Drop,
+    /// Judged by the lists of every service they could belong to.
+    Source,
+}
+
+/// A named set of prefixes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Its name.
+    pub name: Name,
+    /// Entries of the configuration and its list file, sorted, without repetitions.
+    pub entries: Vec<Prefix>,
+}
+
+/// A named limit. At least one of the three quantities is limited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name.
+    pub name: Name,
+    /// Packets of one source.
+    pub packets: Option<Rate>,
+    /// Frame bytes of one source.
+    pub bytes: Option<Rate>,
+    /// TCP SYN without ACK of one source.
+    pub connections: Option<Rate>,
+    /// Leading bits of an IPv4 address that make one source, 1 to 32.
+    pub source_v4: u8,
+    /// Leading bits of an IPv6 address that make one source, 1 to 128.
+    pub source_v6: u8,
+}
+
+/// Transport protocol of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A protected service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Destination ports, ranges sorted and disjoint; at least one.
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// Indices into [`Policy::lists`] of the lists that admit; `None` admits everyone who is not denied.
+    pub allow: Option<Vec<usize>>,
+    /// Indices into [`Policy::lists`] of the lists that deny.
+    pub deny: Vec<usize>,
+    /// Index into [`Policy::limits`].
+    pub limit: Option<usize>,
+    /// Exceptions from `limit`: the first whose list has the source decides.
+    pub limit_for: Vec<LimitFor>,
+    /// Local (or forwarded) addresses it is limited to; empty means all.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// One `limit_for` row of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitFor {
+    /// Index into [`Policy::lists`].
+    pub list: usize,
+    /// Index into [`Policy::limits`].
+    pub limit: usize,
+}
+
+/// `[essentials]`: caps for the whole host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Essentials {
+    /// IPv6 neighbour discovery.
+    pub neighbour_discovery: Rate,
+    /// Multicast listener discovery.
+    pub mld: Rate,
+    /// ICMP errors that carry path MTU discovery.
+    pub icmp_error: Rate,
+    /// DHCP and DHCPv6 replies.
+    pub dhcp: Rate,
+}

@@ -1,0 +1,195 @@
+//! Prefixes as operators write them: canonical or refused.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+
+/// An IPv4 or IPv6 prefix without host bits.
+///
+/// Ordered by family, address, then length, so that a prefix comes right before what it covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix(IpNet);
+
+/// Why a string is no [`Prefix`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixError {
+    /// Neither an address nor `address/length`.
+    Syntax {
+        /// What was written.
+        text: String,
+    },
+    /// Address bits are set behind the prefix length.
+    HostBits {
+        /// What was written.
+        text: String,
+        /// The prefix that covers it.
+        network: IpNet,
+        /// The address alone.
+        address: IpAddr,
+    },
+    /// An IPv4 address written as `::ffff:a.b.c.d`, which no packet carries.
+    V4Mapped {
+        /// What was written.
+        text: String,
+    },
+}
+
+impl Prefix {
+    /// The prefix of `address` with the given length.
+    ///
+    /// # Errors
+    /// When the length is too long for the family, host bits are set or the address is IPv4-mapped.
+    pub fn new(address: IpAddr, length: u8) -> Result<Self, PrefixError> {
+        let text = format!("{address}/{length}");
+        let net = IpNet::new(address, length).map_err(|_| PrefixError::Syntax { text: text.clone() })?;
+        Self::canonical(net, &text)
+    }
+
+    /// The prefix that holds only `address`.
+    pub fn host(address: IpAddr) -> Self {
+        Self(IpNet::from(address))
+    }
+
+    /// Network address.
+    pub fn address(self) -> IpAddr {
+        self.0.addr()
+    }
+
+    /// Length in bits.
+    pub fn length(self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Last address inside.
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// Whether `address` is inside.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+
+    /// Whether `other` is the same or more specific.
+    pub fn covers(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// The prefix one bit shorter; `None` for length 0.
+    pub fn parent(self) -> Option<Self> {
+        self.0.supernet().map(Self)
+    }
+
+    fn canonical(net: IpNet, text: &str) -> Result<Self, PrefixError> {
+        if let IpNet::V6(v6) = net
+            && v6.prefix_len() >= 96
+            && v6.addr().to_ipv4_mapped().is_some()
+        {
+            return Err(PrefixError::V4Mapped { text: text.to_owned() });
+        }
+        if net.addr() == net.network() {
+            Ok(Self(net))
+        } else {
+            Err(PrefixError::HostBits {
+                text: text.to_owned(),
+                network: net.trunc(),
+                address: net.addr(),
+            })
+        }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let syntax = || PrefixError::Syntax { text: text.to_owned() };
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => {
+                // `+8`, `08` and the empty string are not lengths.
+                let plain = length.bytes().all(|octet| octet.is_ascii_digit())
+                    && (length == "0" || !length.starts_with('0'));
+                let length = length.parse::<u8>().ok().filter(|_| plain).ok_or_else(syntax)?;
+                (address, Some(length))
+            }
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| syntax())?;
+        let full = if address.is_ipv4() { 32 } else { 128 };
+        let net = IpNet::new(address, length.unwrap_or(full)).map_err(|_| syntax())?;
+        Self::canonical(net, text)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { text } => write!(
+                f,
+                "`{text}` is not a prefix; write an address (`192.0.2.1`, `2001:db8::1`) or a prefix (`192.0.2.0/24`, `2001:db8::/32`)"
+            ),
+            Self::HostBits { text, network, address } => {
+                write!(f, "`{text}` has host bits set; write `{network}` or `{}`", IpNet::from(*address))
+            }
+            Self::V4Mapped { text } => {
+                write!(f, "`{text}` is an IPv4-mapped address, which no packet carries; write the IPv4 prefix")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<String, String> {
+        text.parse::<Prefix>()
+            .map(|prefix| prefix.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bare_addresses_are_host_prefixes() {
+        assert_eq!(parse("192.0.2.1"), Ok("192.0.2.1/32".into()));
+        assert_eq!(parse("2001:DB8::1"), Ok("2001:db8::1/128".into()));
+        assert_eq!(parse("0.0.0.0/0"), Ok("0.0.0.0/0".into()));
+        assert_eq!(parse("::/0"), Ok("::/0".into()));
+    }
+
+    #[test]
+    fn host_bits_are_refused_with_both_ways_out() {
+        assert_eq!(
+            parse("10.0.0.7/24"),
+            Err("`10.0.0.7/24` has host bits set; write `10.0.0.0/24` or `10.0.0.7/32`".into())
+        );
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_refused() {
+        for bad in [
+            "", "x", "1.2.3", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/+8", "1.2.3.4/08", " 1.2.3.4", "1.2.3.4 ", "::/129",
+            "::ffff:1.2.3.4", "::ffff:0:0/96", "1.2.3.4/8/8", "fe80::1%eth0", "01.2.3.4", "[::1]", "1.2.3.4/255.0.0.0",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_sorts_before_what_it_covers() {
+        let mut prefixes: Vec<Prefix> = ["10.0.0.1", "10.0.0.0/8", "::/0", "10.0.0.0", "9.0.0.0/8"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        prefixes.sort();
+        let sorted: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+        assert_eq!(sorted, ["9.0.0.0/8", "10.0.0.0/8", "10.0.0.0/32", "10.0.0.1/32", "::/0"]);
+    }
+}
