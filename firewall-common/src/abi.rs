@@ -2,7 +2,7 @@
 //!
 //! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
-use crate::{address::Family, rate::Quota, verdict::Verdict};
+use crate::{address::Family, parse::Transport, rate::Quota, verdict::Verdict};
 
 /// Grows with every incompatible change of this file.
 pub const ABI_VERSION: u32 = 1;
@@ -71,6 +71,10 @@ pub mod globals {
     pub const HOST_DEFAULT_DROP: &str = "HOST_DEFAULT_DROP";
     /// `u32`: 1 when fragments are judged by their source.
     pub const FRAGMENTS_BY_SOURCE: &str = "FRAGMENTS_BY_SOURCE";
+    /// `u32`: 1 when there is a TCP service.
+    pub const HAS_TCP: &str = "HAS_TCP";
+    /// `u32`: 1 when there is a UDP service.
+    pub const HAS_UDP: &str = "HAS_UDP";
     /// `u32`: 1 when services name local addresses.
     pub const HAS_ADDRESSES: &str = "HAS_ADDRESSES";
     /// `[u32; MAX_INTERFACES]`: interface indices; the position is the index in the counters.
@@ -116,6 +120,16 @@ pub struct PortRow {
 pub const PORT_ROWS_PER_BLOCK: u32 = 2;
 /// Rules of `FRAGMENTS` for each local address.
 pub const FRAGMENT_RULES_PER_BLOCK: u32 = 4;
+
+/// Which of the rules of a block holds for fragments of `protocol`.
+#[inline(always)]
+pub const fn fragment_rule_index(protocol: Transport) -> u32 {
+    match protocol {
+        Transport::Tcp => 0,
+        Transport::Udp => 1,
+        _ => 2,
+    }
+}
 
 /// The lists that decide about fragments of one protocol to one local address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

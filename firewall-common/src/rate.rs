@@ -66,7 +66,8 @@ pub const MAX_BYTES_PER_SECOND: u64 = 100_000_000_000;
 /// Longest burst tolerance: 146 years, which leaves room for an uptime of the same length.
 pub const MAX_BURST_NS: u64 = 1 << 62;
 
-/// Most fraction bits of an interval: 2^-16 ns a byte is exact to 0.02 % at 100 GB/s.
+/// Most fraction bits of an interval: 2^-16 ns a byte is exact to 0.2 % at 100 GB/s.
+#[cfg(not(target_arch = "bpf"))]
 const MAX_SHIFT: u32 = 16;
 
 /// Tries before a source on which many CPUs race is treated as exceeding: it is never over its limit for it.

@@ -1,1 +1,59 @@
-fn main(){}
+//! The XDP program: judge, account, act. What is decided, and why, is in `firewall-common`.
+//!
+//! Built for `bpfel-unknown-none` by `cargo xtask build`. On the host it is an empty program, so that one
+//! `cargo clippy --workspace` covers it.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "bpf")]
+mod account;
+#[cfg(target_arch = "bpf")]
+mod context;
+#[cfg(target_arch = "bpf")]
+mod maps;
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+    use aya_log_ebpf::debug;
+    use firewall_common::{Action, Verdict, judge};
+
+    use crate::{account::account, context::XdpFrame, maps};
+
+    #[xdp(frags)]
+    fn firewall(ctx: XdpContext) -> u32 {
+        let frame = XdpFrame::new(&ctx);
+        let judgement = judge(&frame, &maps::Maps);
+        account(&frame, &judgement);
+        // Dead code unless `--trace-packets` raises the level at load.
+        debug!(&ctx, "{} family {} service {}", judgement.verdict.index(), judgement.family as u8, judgement.service);
+        action(judgement.verdict)
+    }
+
+    #[inline(always)]
+    fn action(verdict: Verdict) -> u32 {
+        if maps::OBSERVE.load() != 0 {
+            return xdp_action::XDP_PASS;
+        }
+        match verdict.action() {
+            Action::Pass => xdp_action::XDP_PASS,
+            // Shows up in the kernel's own `xdp:xdp_exception` tracepoint: it cannot happen.
+            Action::Drop if matches!(verdict, Verdict::Internal) => xdp_action::XDP_ABORTED,
+            Action::Drop => xdp_action::XDP_DROP,
+        }
+    }
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        // Never linked in: nothing in the program can panic.
+        loop {}
+    }
+
+    /// The socket lookup and clock helpers are reserved to GPL-compatible programs.
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

@@ -3,12 +3,15 @@
 //! A [`Policy`] can only be wrong in ways the kernel may refuse; names are resolved, rates are positive, prefixes are
 //! canonical and no two services claim the same packet.
 
+pub mod compile;
+mod ids;
 mod name;
 mod prefix;
 mod rate;
 
-use std::{net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
+pub use ids::Ids;
 pub use name::{Name, NameError};
 pub use prefix::{Prefix, PrefixError};
 pub use rate::{Rate, RateError};
@@ -118,6 +121,15 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
 }
 
 /// A protected service.

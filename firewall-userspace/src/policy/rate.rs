@@ -54,6 +54,19 @@ impl Rate {
     }
 }
 
+impl RateError {
+    /// Which number is at fault.
+    pub fn cause(self) -> QuotaError {
+        self.0
+    }
+}
+
+impl From<QuotaError> for RateError {
+    fn from(cause: QuotaError) -> Self {
+        Self(cause)
+    }
+}
+
 impl fmt::Display for RateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

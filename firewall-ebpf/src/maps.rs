@@ -1,0 +1,227 @@
+//! The maps, and [`Tables`] over them.
+
+use aya_ebpf::{
+    Global,
+    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
+    helpers::generated::bpf_ktime_get_ns,
+    macros::btf_map,
+};
+use firewall_common::{
+    Address, Bucket, Essential, FragmentPolicy, HostDefault, Membership, Quantity, Quota, Tables, Transport,
+    abi::{
+        self, AddressKey, BucketKey, BucketState, Count, FragmentRule, LimitRecord, MembershipValue, PortRow,
+        ServiceRecord,
+    },
+    rate::TatCell,
+};
+
+const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
+
+// Policy: fresh in each generation, written by the controller only.
+#[btf_map]
+static LISTS_V4: LpmTrie<[u8; 4], MembershipValue, { abi::MAX_PREFIXES as usize }, FLAGS> = LpmTrie::new();
+#[btf_map]
+static LISTS_V6: LpmTrie<[u8; 16], MembershipValue, { abi::MAX_PREFIXES as usize }, FLAGS> = LpmTrie::new();
+#[btf_map]
+static ADDRESSES: HashMap<AddressKey, u32, { abi::MAX_LOCAL_ADDRESSES }, FLAGS> = HashMap::new();
+#[btf_map]
+static PORTS: Array<PortRow, 2> = Array::new(); // the loader makes room for the blocks of the policy
+#[btf_map]
+static FRAGMENTS: Array<FragmentRule, 4> = Array::new(); // likewise
+#[btf_map]
+static SERVICES: Array<ServiceRecord, { abi::MAX_SERVICES + 1 }> = Array::new();
+#[btf_map]
+static LIMITS: Array<LimitRecord, { abi::MAX_LIMITS + 1 }> = Array::new();
+#[btf_map]
+static ESSENTIAL_CAPS: Array<Quota, { Essential::ALL.len() }> = Array::new();
+
+// Shared by all generations, written by the kernel.
+#[btf_map]
+static ESSENTIAL_STATE: Array<u64, { Essential::ALL.len() }> = Array::new();
+#[btf_map]
+static BUCKETS: LruHashMap<BucketKey, BucketState, { abi::MAX_BUCKETS as usize }> = LruHashMap::new();
+#[btf_map]
+static OVERFLOW: Array<BucketState, { abi::MAX_LIMITS + 1 }> = Array::new();
+#[btf_map]
+pub(crate) static COUNTERS: PerCpuArray<Count, { abi::COUNTERS as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static SERVICE_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_SERVICES + 1) }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static LIMIT_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_LIMITS + 1) }> = PerCpuArray::new();
+
+// Facts of the policy, set when the generation is loaded: the verifier removes what they make unreachable.
+#[unsafe(no_mangle)]
+pub(crate) static OBSERVE: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static HOST_DEFAULT_DROP: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static FRAGMENTS_BY_SOURCE: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static HAS_TCP: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static HAS_UDP: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static HAS_ADDRESSES: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub(crate) static INTERFACES: Global<[u32; abi::MAX_INTERFACES]> = Global::new([0; abi::MAX_INTERFACES]);
+
+/// The tables of the live generation.
+pub(crate) struct Maps;
+
+impl Tables for Maps {
+    type Bucket = StatePointer;
+    type Cap = TatPointer;
+
+    #[inline(always)]
+    fn membership(&self, source: &Address) -> Membership {
+        let value = if source.is_v4() {
+            LISTS_V4.get(&Key::new(32, source.v4_octets()))
+        } else {
+            LISTS_V6.get(&Key::new(128, source.octets))
+        };
+        match value {
+            Some(value) => {
+                let [low, high] = value.lists;
+                Membership {
+                    lists: u64::from(high) << 32 | u64::from(low),
+                    own: value.flags & abi::OWN != 0,
+                    management: value.flags & abi::MANAGEMENT != 0,
+                }
+            }
+            None => Membership { lists: 0, own: false, management: false },
+        }
+    }
+
+    #[inline(always)]
+    fn service(&self, destination: &Address, protocol: Transport, port: u16) -> u16 {
+        let row = block_of(destination) * abi::PORT_ROWS_PER_BLOCK + u32::from(!matches!(protocol, Transport::Tcp));
+        let Some(row) = PORTS.get_ptr(row) else {
+            return 0;
+        };
+        // SAFETY: the kernel gave a whole row for as long as the program runs, and every port is an index into its
+        // 65,536 services. The controller writes a row before the generation goes live and never after.
+        unsafe { (&raw const (*row).services).cast::<u16>().add(port as usize).read() }
+    }
+
+    #[inline(always)]
+    fn service_record(&self, service: u16) -> Option<&ServiceRecord> {
+        SERVICES.get(u32::from(service))
+    }
+
+    #[inline(always)]
+    fn has_service(&self, protocol: Transport) -> bool {
+        match protocol {
+            Transport::Tcp => HAS_TCP.load() != 0,
+            Transport::Udp => HAS_UDP.load() != 0,
+            _ => HAS_TCP.load() | HAS_UDP.load() != 0,
+        }
+    }
+
+    #[inline(always)]
+    fn fragment_rule(&self, destination: &Address, protocol: Transport) -> FragmentRule {
+        let index = block_of(destination) * abi::FRAGMENT_RULES_PER_BLOCK + abi::fragment_rule_index(protocol);
+        match FRAGMENTS.get(index) {
+            Some(rule) => *rule,
+            None => FragmentRule { deny: 0, allow: 0, services: 0, open: 0 },
+        }
+    }
+
+    #[inline(always)]
+    fn limit(&self, limit: u16) -> Option<&LimitRecord> {
+        LIMITS.get(u32::from(limit))
+    }
+
+    #[inline(always)]
+    fn bucket(&self, key: &BucketKey) -> Option<StatePointer> {
+        if let Some(state) = BUCKETS.get_ptr_mut(key) {
+            return Some(StatePointer(state));
+        }
+        // Of two CPUs that race here one inserts; both find the same state below.
+        let fresh = BucketState { tat_ns: [0; 3] };
+        let _ = BUCKETS.insert(key, &fresh, u64::from(BPF_NOEXIST));
+        match BUCKETS.get_ptr_mut(key) {
+            Some(state) => Some(StatePointer(state)),
+            None => OVERFLOW.get_ptr_mut(u32::from(key.limit)).map(StatePointer),
+        }
+    }
+
+    #[inline(always)]
+    fn cap(&self, essential: Essential) -> Option<(Quota, TatPointer)> {
+        let quota = ESSENTIAL_CAPS.get(essential as u32)?;
+        let state = ESSENTIAL_STATE.get_ptr_mut(essential as u32)?;
+        Some((*quota, TatPointer(state)))
+    }
+
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // SAFETY: the helper reads the clock and touches nothing.
+        unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn host_default(&self) -> HostDefault {
+        if HOST_DEFAULT_DROP.load() != 0 { HostDefault::Drop } else { HostDefault::Pass }
+    }
+
+    #[inline(always)]
+    fn fragments(&self) -> FragmentPolicy {
+        if FRAGMENTS_BY_SOURCE.load() != 0 { FragmentPolicy::Source } else { FragmentPolicy::Drop }
+    }
+}
+
+/// The block of rows for a destination: 0 for an address that no service names.
+#[inline(always)]
+fn block_of(destination: &Address) -> u32 {
+    if HAS_ADDRESSES.load() == 0 {
+        return 0;
+    }
+    let key = AddressKey { octets: destination.octets, family: destination.family as u32 };
+    // SAFETY: the controller writes this map before the generation goes live and never after.
+    match unsafe { ADDRESSES.get(&key) } {
+        Some(block) => *block,
+        None => 0,
+    }
+}
+
+/// Rate state of one source in a map. The kernel may hand it to another source while this packet is judged: the other
+/// source then starts with the debt of this one, by one packet at most.
+pub(crate) struct StatePointer(*mut BucketState);
+
+impl Bucket for StatePointer {
+    type Cell = TatPointer;
+
+    #[inline(always)]
+    fn cell(&self, quantity: Quantity) -> TatPointer {
+        // SAFETY: the state has one TAT for each quantity, so the result stays inside it.
+        TatPointer(unsafe { (&raw mut (*self.0).tat_ns).cast::<u64>().add(quantity as usize) })
+    }
+}
+
+/// A TAT in a map.
+pub(crate) struct TatPointer(*mut u64);
+
+impl TatCell for TatPointer {
+    #[inline(always)]
+    fn load(&self) -> u64 {
+        // SAFETY: a map value is valid for the whole run of the program. Other CPUs change it only by aligned 64-bit
+        // compare-exchange, so the read is never torn.
+        unsafe { self.0.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn compare_exchange(&self, current: u64, new: u64) -> u64 {
+        let seen: u64;
+        // SAFETY: one BPF_CMPXCHG on an aligned map value that is valid for the whole run. `core` has no
+        // compare-exchange for BPF.
+        unsafe {
+            core::arch::asm!(
+                "r0 = cmpxchg_64({cell} + 0, r0, {new})",
+                cell = in(reg) self.0,
+                new = in(reg) new,
+                inout("r0") current => seen,
+            );
+        }
+        seen
+    }
+}

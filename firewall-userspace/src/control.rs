@@ -1,0 +1,412 @@
+//! What can be asked of the controller, and how it answers.
+//!
+//! One thread owns the layers and the tables ([`crate::controller`]); everybody else holds a [`Controller`] and sends it
+//! messages, so changes from files, pushes and timers come one after the other.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use firewall_common::{Family, Verdict, abi::Count};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::policy::{AttachMode, Mode, Name, Prefix};
+
+/// A handle on the controller; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    messages: mpsc::Sender<Message>,
+}
+
+/// One question and where its answer goes.
+#[derive(Debug)]
+pub enum Message {
+    /// See [`Controller::push`].
+    Push(Push, oneshot::Sender<Result<Pushed, Refusal>>),
+    /// See [`Controller::entries`].
+    Entries(Option<String>, oneshot::Sender<Result<Entries, Refusal>>),
+    /// See [`Controller::status`].
+    Status(oneshot::Sender<Status>),
+    /// See [`Controller::counters`].
+    Counters(oneshot::Sender<Result<Counters, Refusal>>),
+    /// See [`Controller::reload`].
+    Reload(oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
+    OwnAddresses(Vec<Prefix>),
+    /// See [`Controller::stop`].
+    Stop(oneshot::Sender<()>),
+}
+
+/// A batch of changes of the runtime layer: all of it happens, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// `allow` or `deny`: the batch is refused when a list has the opposite meaning in every service that uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<Verb>,
+    /// Entries to add; adding an entry again refreshes its comment and its time to live.
+    #[serde(default)]
+    pub add: Vec<Addition>,
+    /// Entries to remove from the runtime layer.
+    #[serde(default)]
+    pub remove: Vec<Removal>,
+    /// Who pushes, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+/// What the caller takes the lists for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Lists that admit.
+    Allow,
+    /// Lists that deny.
+    Deny,
+}
+
+/// One entry to add, as written by the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    /// Name of a list.
+    pub list: String,
+    /// A prefix or a bare address.
+    pub prefix: String,
+    /// Time to live, such as `1h30m`; absent: until removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// One entry to remove, as written by the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Name of a list.
+    pub list: String,
+    /// A prefix or a bare address.
+    pub prefix: String,
+}
+
+/// A push that happened: every packet judged after this reply, on any CPU, meets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Pushed {
+    /// Generation of the policy after the push; unchanged when nothing changed.
+    pub generation: u64,
+    /// Entries that are new in the runtime layer.
+    pub added: usize,
+    /// Entries that are gone from the runtime layer.
+    pub removed: usize,
+    /// Entries that were already so; a refreshed entry is among them.
+    pub unchanged: usize,
+    /// What the caller should know: entries that another layer still holds, lists that no service uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Why the controller did not do what it was asked. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request is wrong; every problem is named.
+    Invalid(Vec<Problem>),
+    /// The verb and the use of a list contradict each other.
+    WrongVerb {
+        /// The list.
+        list: String,
+        /// What the caller took it for.
+        verb: Verb,
+    },
+    /// There would be more entries than the tables hold.
+    Full {
+        /// Prefixes of one family after the change.
+        wanted: usize,
+        /// Most prefixes of one family.
+        capacity: usize,
+    },
+    /// The new configuration is wrong; the rendered report says where. The old policy goes on.
+    Config {
+        /// Number of errors.
+        errors: usize,
+        /// The report, as `portcullis check` prints it.
+        report: String,
+    },
+    /// The kernel refused; what had been written was undone.
+    Datapath {
+        /// What was attempted, on what, and why it failed, with its hint.
+        message: String,
+    },
+    /// The daemon is stopping.
+    Stopping,
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Problem {
+    /// JSON pointer (RFC 6901) into the request, such as `/add/3/prefix`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// Entries of the lists: the schema `portcullis.entries/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Entries {
+    /// Always `portcullis.entries/v1`.
+    pub schema: String,
+    /// Generation they belong to.
+    pub generation: u64,
+    /// Ordered by list, prefix and layer.
+    pub entries: Vec<Entry>,
+}
+
+/// One entry of one layer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Entry {
+    /// Name of its list.
+    pub list: String,
+    /// Its prefix.
+    pub prefix: String,
+    /// Who owns it.
+    pub layer: Layer,
+    /// Who added it.
+    pub owner: String,
+    /// For people.
+    pub comment: Option<String>,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+}
+
+/// A source of entries. A change of one layer never touches another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// The configuration and its list files.
+    Config,
+    /// Pushes.
+    Runtime,
+}
+
+impl Layer {
+    /// Every layer.
+    pub const ALL: [Self; 2] = [Self::Config, Self::Runtime];
+
+    /// Its name, also the metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+/// The state of the daemon: the schema `portcullis.status/v1`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Status {
+    /// Always `portcullis.status/v1`.
+    pub schema: String,
+    /// Version of the daemon.
+    pub version: String,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// Generation of the policy; grows with every change.
+    pub generation: u64,
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Where metrics are served.
+    pub admin_listen: SocketAddr,
+    /// The last reload.
+    pub reload: ReloadStatus,
+    /// Attached interfaces.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Lists, by name.
+    pub lists: Vec<ListStatus>,
+    /// Services, by name.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// How loading the configuration went.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ReloadStatus {
+    /// Whether the last attempt succeeded.
+    pub successful: bool,
+    /// When the live configuration was loaded.
+    pub last_success: Timestamp,
+    /// Attempts that succeeded, the start included.
+    pub successes: u64,
+    /// Attempts that were refused.
+    pub failures: u64,
+    /// Why the last attempt was refused.
+    pub error: Option<String>,
+}
+
+/// One attached interface.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// `native` or `generic`: what it got.
+    pub mode: String,
+    /// `native`, `generic` or `auto`: what was asked.
+    pub configured: String,
+}
+
+/// One list.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// Entries by layer and family; only those that exist.
+    pub entries: Vec<ListEntries>,
+    /// Services that allow it.
+    pub allowed_by: Vec<String>,
+    /// Services that deny it.
+    pub denied_by: Vec<String>,
+}
+
+/// How many entries a list has.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ListEntries {
+    /// Their layer.
+    pub layer: Layer,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Ports and ranges, as in the configuration.
+    pub ports: Vec<String>,
+}
+
+/// The counters of the data plane, summed over CPUs. They live on over reloads and never go back.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// By interface name, family and verdict; every combination of a configured interface is there.
+    pub verdicts: BTreeMap<(String, u8, Verdict), Count>,
+    /// By service name: passed, dropped.
+    pub services: BTreeMap<String, [Count; 2]>,
+    /// By limit name: conforming, exceeding.
+    pub limits: BTreeMap<String, [Count; 2]>,
+    /// By list, layer and family.
+    pub list_entries: BTreeMap<(String, Layer, &'static str), u64>,
+}
+
+impl Counters {
+    /// The family of a key of `verdicts`.
+    pub fn family(key: u8) -> Family {
+        Family::ALL.into_iter().find(|family| *family as u8 == key).unwrap_or(Family::Other)
+    }
+}
+
+/// A reload that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Reloaded {
+    /// Generation after the reload.
+    pub generation: u64,
+    /// Warnings, rendered.
+    pub warnings: String,
+}
+
+impl Controller {
+    /// A handle that sends into `messages`.
+    pub fn new(messages: mpsc::Sender<Message>) -> Self {
+        Self { messages }
+    }
+
+    /// Changes the runtime layer: all of the batch, or nothing.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn push(&self, push: Push) -> Result<Pushed, Refusal> {
+        self.ask(|reply| Message::Push(push, reply)).await?
+    }
+
+    /// The entries of one list or of all.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for an unknown list.
+    pub async fn entries(&self, list: Option<String>) -> Result<Entries, Refusal> {
+        self.ask(|reply| Message::Entries(list, reply)).await?
+    }
+
+    /// The state of the daemon.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub async fn status(&self) -> Result<Status, Refusal> {
+        self.ask(Message::Status).await
+    }
+
+    /// The counters of the data plane.
+    ///
+    /// # Errors
+    /// [`Refusal::Datapath`] when a map cannot be read.
+    pub async fn counters(&self) -> Result<Counters, Refusal> {
+        self.ask(Message::Counters).await?
+    }
+
+    /// Loads the configuration anew: all of it, or nothing. Runtime entries stay.
+    ///
+    /// # Errors
+    /// [`Refusal::Config`] and [`Refusal::Datapath`]; the old policy goes on.
+    pub async fn reload(&self) -> Result<Reloaded, Refusal> {
+        self.ask(Message::Reload).await?
+    }
+
+    /// Tells the controller the addresses of this host.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub async fn own_addresses(&self, prefixes: Vec<Prefix>) -> Result<(), Refusal> {
+        self.messages.send(Message::OwnAddresses(prefixes)).await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Detaches from all interfaces and ends the controller.
+    pub async fn stop(&self) {
+        let _ = self.ask(Message::Stop).await;
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(message(reply)).await.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)
+    }
+}
+
+/// Label of an attach mode in status, metrics and logs.
+pub const fn attach_label(mode: AttachMode) -> &'static str {
+    match mode {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+        AttachMode::Auto => "auto",
+    }
+}
+
+/// Label of a mode in status and logs.
+pub const fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+/// The list names of a policy, for messages.
+pub(crate) fn known_lists<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,109 @@
+//! Reading the maps that all generations share.
+
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
+use firewall_common::{
+    Family, Verdict,
+    abi::{Count, counter_index, maps},
+};
+
+use super::{DatapathError, PinFolder, plain::Plain};
+
+type Counts = PerCpuArray<MapData, Plain<Count>>;
+
+/// The counters of the data plane.
+pub struct SharedMaps {
+    verdicts: Counts,
+    services: Counts,
+    limits: Counts,
+    cpus: usize,
+}
+
+impl SharedMaps {
+    /// Opens the counters that the first generation pinned.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn open(pins: &PinFolder) -> Result<Self, DatapathError> {
+        let cpus = aya::util::nr_cpus().map_err(|(file, error)| DatapathError::Map {
+            what: format!("count the CPUs in {file}"),
+            cause: error.to_string(),
+            errno: error.raw_os_error(),
+        })?;
+        Ok(Self {
+            verdicts: open(pins, maps::COUNTERS)?,
+            services: open(pins, maps::SERVICE_COUNTERS)?,
+            limits: open(pins, maps::LIMIT_COUNTERS)?,
+            cpus,
+        })
+    }
+
+    /// Frames of one verdict on the interface at `position`, summed over CPUs.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn verdict(&self, position: u32, family: Family, verdict: Verdict) -> Result<Count, DatapathError> {
+        sum(&self.verdicts, counter_index(position, family, verdict))
+    }
+
+    /// Frames that the service let pass, and those it dropped.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn service(&self, id: u16) -> Result<[Count; 2], DatapathError> {
+        pair(&self.services, id)
+    }
+
+    /// Frames that conformed to the limit, and those that exceeded it.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn limit(&self, id: u16) -> Result<[Count; 2], DatapathError> {
+        pair(&self.limits, id)
+    }
+
+    /// Sets the counters of a service to zero, for its new owner.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn clear_service(&mut self, id: u16) -> Result<(), DatapathError> {
+        clear(&mut self.services, id, self.cpus)
+    }
+
+    /// Sets the counters of a limit to zero, for its new owner.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn clear_limit(&mut self, id: u16) -> Result<(), DatapathError> {
+        clear(&mut self.limits, id, self.cpus)
+    }
+}
+
+fn open(pins: &PinFolder, name: &str) -> Result<Counts, DatapathError> {
+    let fail = |error| DatapathError::map(format!("open the pinned map {name}"), error);
+    let data = MapData::from_pin(pins.map(name)).map_err(fail)?;
+    PerCpuArray::try_from(Map::from_map_data(data).map_err(fail)?).map_err(fail)
+}
+
+fn pair(counts: &Counts, id: u16) -> Result<[Count; 2], DatapathError> {
+    let first = u32::from(id) * 2;
+    Ok([sum(counts, first)?, sum(counts, first + 1)?])
+}
+
+fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
+    let values = counts.get(&index, 0).map_err(|error| DatapathError::map("read a counter", error))?;
+    let add = |all: Count, one: &Plain<Count>| Count {
+        packets: all.packets.wrapping_add(one.0.packets),
+        bytes: all.bytes.wrapping_add(one.0.bytes),
+    };
+    Ok(values.iter().fold(Count::default(), add))
+}
+
+fn clear(counts: &mut Counts, id: u16, cpus: usize) -> Result<(), DatapathError> {
+    let fail = |error| DatapathError::map("clear a counter", error);
+    for index in [u32::from(id) * 2, u32::from(id) * 2 + 1] {
+        let zeroes = PerCpuValues::try_from(vec![Plain(Count::default()); cpus])
+            .map_err(|error| fail(aya::maps::MapError::IoError(error)))?;
+        counts.set(index, zeroes, 0).map_err(fail)?;
+    }
+    Ok(())
+}

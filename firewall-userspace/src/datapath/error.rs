@@ -1,0 +1,217 @@
+//! Why the kernel refused, in words an operator can act on.
+
+use std::{fmt, io, path::PathBuf};
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+use crate::policy::AttachMode;
+
+/// A failure of the data path. Nothing that was live before has changed.
+#[derive(Debug)]
+pub enum DatapathError {
+    /// The binary was built without the eBPF object.
+    NoObject,
+    /// The pin folder is not on a BPF file system.
+    NoBpffs {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The pin folder belongs to another daemon.
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file operation in the pin folder failed.
+    Pin {
+        /// What was attempted.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// The object or one of its maps could not be created.
+    Load {
+        /// Why it failed, the telling line of the verifier's log included.
+        cause: String,
+        /// Error number, when the kernel gave one.
+        errno: Option<i32>,
+    },
+    /// A map could not be read or written.
+    Map {
+        /// What was attempted.
+        what: String,
+        /// Why it failed.
+        cause: String,
+        /// Error number, when the kernel gave one.
+        errno: Option<i32>,
+    },
+    /// There is no such interface.
+    NoInterface {
+        /// Its name.
+        interface: String,
+    },
+    /// The program could not be attached.
+    Attach {
+        /// The interface.
+        interface: String,
+        /// The mode.
+        mode: AttachMode,
+        /// Why it failed.
+        cause: String,
+        /// Error number, when the kernel gave one.
+        errno: Option<i32>,
+    },
+    /// The attached program could not be replaced.
+    Swap {
+        /// The interface.
+        interface: String,
+        /// Why it failed.
+        cause: String,
+    },
+    /// A reload asks for another attach mode on an interface that is attached.
+    ModeChange {
+        /// The interface.
+        interface: String,
+    },
+}
+
+impl DatapathError {
+    pub(super) fn load(error: EbpfError) -> Self {
+        let errno = errno(&error);
+        Self::Load { cause: describe(&error), errno }
+    }
+
+    pub(super) fn program(error: ProgramError) -> Self {
+        let errno = errno(&error);
+        Self::Load { cause: program_cause(&error), errno }
+    }
+
+    pub(super) fn map(what: impl Into<String>, error: MapError) -> Self {
+        let errno = errno(&error);
+        Self::Map { what: what.into(), cause: describe(&error), errno }
+    }
+
+    pub(super) fn attach(interface: &str, mode: AttachMode, error: &ProgramError) -> Self {
+        Self::Attach { interface: interface.to_owned(), mode, cause: describe(error), errno: errno(error) }
+    }
+
+    /// The one action that fixes most cases.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoObject => Some("build with `cargo xtask build`".into()),
+            Self::NoBpffs { .. } => Some("mount -t bpf bpf /sys/fs/bpf".into()),
+            Self::InUse { .. } => {
+                Some("another portcullis runs on this host: stop it, or use another --pin-directory".into())
+            }
+            Self::Load { errno, .. } | Self::Map { errno, .. } => match (*errno)? {
+                libc::EPERM | libc::EACCES => {
+                    Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into())
+                }
+                libc::ENOSPC | libc::E2BIG => Some("the table is full: remove entries or use wider prefixes".into()),
+                libc::ENOMEM => Some("the kernel is out of memory for BPF maps: free memory or use fewer entries".into()),
+                _ => None,
+            },
+            Self::NoInterface { .. } => Some("`ip link` lists the interfaces of this host".into()),
+            Self::Attach { mode, errno, interface, .. } => attach_hint(interface, *mode, (*errno)?),
+            Self::ModeChange { .. } => Some("restart portcullis to attach in another mode".into()),
+            Self::Pin { .. } | Self::Swap { .. } => None,
+        }
+    }
+}
+
+/// What an error number means when attaching XDP (net/core/dev.c `dev_xdp_attach` and the drivers).
+fn attach_hint(interface: &str, mode: AttachMode, errno: i32) -> Option<String> {
+    let native = mode != AttachMode::Generic;
+    match errno {
+        libc::EOPNOTSUPP if native => Some(format!(
+            "the driver of {interface} has no native XDP; set `mode = \"generic\"` (slower), or use another interface"
+        )),
+        libc::EBUSY => Some(format!(
+            "another XDP program is on {interface}: `ip -details link show dev {interface}` names it; detach it first"
+        )),
+        libc::EEXIST => Some(format!(
+            "a program is attached to {interface} in the other mode, native or generic; detach it first"
+        )),
+        libc::ERANGE | libc::EMSGSIZE => {
+            Some(format!("the MTU of {interface} is too large for XDP in this driver: `ip link set dev {interface} mtu 1500`"))
+        }
+        libc::EINVAL => Some(format!(
+            "the driver refuses the state of {interface}: switch off LRO and hardware GRO, `ethtool -K {interface} lro off rx-gro-hw off`, and look at `dmesg`"
+        )),
+        libc::ENOMEM | libc::ENOSPC => Some(format!(
+            "the driver has too few queues for XDP: `ethtool -L {interface} combined N` with half of the maximum"
+        )),
+        libc::EPERM | libc::EACCES => Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into()),
+        _ => None,
+    }
+}
+
+impl fmt::Display for DatapathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoObject => write!(f, "cannot load the packet program: this binary was built without it"),
+            Self::NoBpffs { folder } => {
+                write!(f, "cannot keep maps in {}: it is not on a BPF file system", folder.display())
+            }
+            Self::InUse { folder } => write!(f, "cannot use {}: another process holds it", folder.display()),
+            Self::Pin { what, path, error } => write!(f, "cannot {what} {}: {error}", path.display()),
+            Self::Load { cause, .. } => write!(f, "cannot load the packet program: {cause}"),
+            Self::Map { what, cause, .. } => write!(f, "cannot {what}: {cause}"),
+            Self::NoInterface { interface } => write!(f, "cannot attach to {interface}: there is no such interface"),
+            Self::Attach { interface, mode, cause, .. } => {
+                let mode = crate::control::attach_label(*mode);
+                write!(f, "cannot attach to {interface} in {mode} mode: {cause}")
+            }
+            Self::Swap { interface, cause } => {
+                write!(f, "cannot swap the packet program on {interface}: {cause}")
+            }
+            Self::ModeChange { interface } => write!(f, "cannot change the attach mode of {interface} in a reload"),
+        }?;
+        if let Some(hint) = self.hint() {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DatapathError {}
+
+/// The verifier says most in the last lines before its statistics.
+fn program_cause(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return describe(error);
+    };
+    let log = verifier_log.to_string();
+    let telling = log.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("processed "));
+    match telling {
+        Some(line) => format!("the verifier refused it: {} ({io_error})", line.trim()),
+        None => format!("the kernel refused it: {io_error}"),
+    }
+}
+
+/// An error and its causes in one line, each said once.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The error number at the end of a chain of causes.
+fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(io_error) = error.downcast_ref::<io::Error>() {
+            return io_error.raw_os_error();
+        }
+        current = error.source();
+    }
+    None
+}

@@ -1,0 +1,17 @@
+//! The kernel side of the controller, and the only place with aya: load, fill, attach, swap, count.
+
+mod attach;
+mod counters;
+mod error;
+mod generation;
+mod pins;
+mod plain;
+
+pub use attach::{Attached, Attachments};
+pub use counters::SharedMaps;
+pub use error::DatapathError;
+pub use generation::{Generation, LoadOptions, TableWrite};
+pub use pins::PinFolder;
+
+/// The eBPF object, empty in a build without it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall.bpf.o"));
