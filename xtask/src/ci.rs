@@ -1,0 +1,17 @@
+//! `cargo xtask ci`: everything that must hold before a change lands.
+
+use anyhow::Result;
+
+use crate::{ebpf, needs::Scope, process::run_shown, setup, test, tree::Tree};
+
+/// Cheap checks first; then `cargo xtask test`.
+pub fn ci(tree: &Tree) -> Result<()> {
+    setup::check(Scope::Ci)?;
+    run_shown(tree.cargo().args(["fmt", "--all", "--check"]))?;
+    run_shown(tree.cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"]))?;
+    ebpf::clippy(tree)?;
+    run_shown(tree.cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    // Advisories need a database from the network: a separate step, not part of what must pass offline.
+    run_shown(tree.cargo().args(["deny", "--locked", "--offline", "check", "bans", "licenses", "sources"]))?;
+    test::test(tree, &test::Selection::default())
+}

@@ -1,0 +1,164 @@
+//! What a machine needs, for which task and why: one table.
+
+use std::{path::Path, process::Command};
+
+use clap::ValueEnum;
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use crate::{ebpf, process::find_program};
+
+/// What a machine is wanted for. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Scope {
+    /// Build the XDP program and the binary.
+    Build,
+    /// Show it at work between network namespaces.
+    Demo,
+    /// Run every test.
+    Test,
+    /// Check what lands.
+    Ci,
+}
+
+impl Scope {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Demo => "demo",
+            Self::Test => "test",
+            Self::Ci => "ci",
+        }
+    }
+}
+
+/// Something that is not there.
+#[derive(Debug)]
+pub struct Missing {
+    /// Package or program.
+    pub name: String,
+    /// What it is for.
+    pub why: String,
+    /// How to get it.
+    pub install: Install,
+}
+
+/// How to get what is missing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Install {
+    /// A Debian package.
+    Apt {
+        /// The daemon it brings, which installing must not start.
+        service: Option<&'static str>,
+    },
+    /// A command to run as the user.
+    Command(Vec<String>),
+    /// The BPF file system.
+    MountBpffs,
+}
+
+impl Install {
+    /// `cargo install`, as the crate's authors locked it.
+    pub fn cargo(arguments: &[&str]) -> Self {
+        let command = ["cargo", "install", "--locked", "--force"].iter().chain(arguments);
+        Self::Command(command.map(ToString::to_string).collect())
+    }
+}
+
+/// A Debian package, and the program that tells whether it is there.
+struct Package {
+    name: &'static str,
+    program: &'static str,
+    why: &'static str,
+    scope: Scope,
+    service: Option<&'static str>,
+}
+
+const PACKAGES: [Package; 5] = [
+    Package {
+        name: "iproute2",
+        program: "ip",
+        why: "makes namespaces and veth pairs",
+        scope: Scope::Demo,
+        service: None,
+    },
+    Package {
+        name: "util-linux",
+        program: "nsenter",
+        why: "runs programs in a namespace",
+        scope: Scope::Demo,
+        service: None,
+    },
+    Package { name: "curl", program: "curl", why: "the client behind the firewall", scope: Scope::Demo, service: None },
+    Package {
+        name: "nginx-light",
+        program: "nginx",
+        why: "the server behind the firewall",
+        scope: Scope::Demo,
+        service: Some("nginx"),
+    },
+    Package {
+        name: "prometheus",
+        program: "promtool",
+        why: "checks and scrapes the metrics",
+        scope: Scope::Test,
+        service: Some("prometheus"),
+    },
+];
+
+/// Where the BPF file system belongs.
+pub const BPFFS: &str = "/sys/fs/bpf";
+
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// What this machine lacks for a task.
+pub fn missing(scope: Scope) -> Vec<Missing> {
+    let mut missing = ebpf::missing();
+    for package in &PACKAGES {
+        if package.scope <= scope && find_program(package.program).is_none() {
+            missing.push(Missing {
+                name: package.name.to_owned(),
+                why: package.why.to_owned(),
+                install: Install::Apt { service: package.service },
+            });
+        }
+    }
+    if scope >= Scope::Demo && !bpffs_is_mounted() {
+        missing.push(Missing {
+            name: format!("bpffs on {BPFFS}"),
+            why: "the filter is pinned there".to_owned(),
+            install: Install::MountBpffs,
+        });
+    }
+    if scope >= Scope::Ci {
+        missing.extend(ebpf::missing_for_clippy());
+        missing.extend(missing_components());
+        if find_program("cargo-deny").is_none() {
+            missing.push(Missing {
+                name: format!("cargo-deny {CARGO_DENY_VERSION}"),
+                why: "checks licences, duplicates and origins of the dependencies".to_owned(),
+                install: Install::cargo(&["cargo-deny", "--version", CARGO_DENY_VERSION]),
+            });
+        }
+    }
+    missing
+}
+
+/// Whether maps and links can be pinned.
+pub fn bpffs_is_mounted() -> bool {
+    statfs(Path::new(BPFFS)).is_ok_and(|facts| facts.filesystem_type() == BPF_FS_MAGIC)
+}
+
+fn missing_components() -> Vec<Missing> {
+    let parts = [("clippy", "clippy-driver", "lints the workspace"), ("rustfmt", "rustfmt", "checks the formatting")];
+    let answers =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let absent = parts.into_iter().filter(|(_, program, _)| !answers(program));
+    absent
+        .map(|(component, _, why)| Missing {
+            name: component.to_owned(),
+            why: why.to_owned(),
+            install: Install::Command(["rustup", "component", "add", component].map(str::to_owned).to_vec()),
+        })
+        .collect()
+}
