@@ -77,6 +77,9 @@ impl Daemon {
     /// The end of its log.
     pub fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
+        if text.is_empty() {
+            return "(it wrote nothing)".to_owned();
+        }
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }

@@ -62,7 +62,7 @@ pub struct Lab {
 impl Lab {
     /// Makes the network and starts nginx and Portcullis in it. `kind` is part of every name it leaves on the machine.
     pub fn start(kind: &str, binary: &Path) -> Result<Self> {
-        trace::sweep(kind);
+        trace::sweep();
         let folder = Folder::create(kind)?;
         let pins = Pins::reserve(kind);
         let network = Network::create(kind)?;

@@ -16,6 +16,9 @@ use crate::{
     process::{output, warn},
 };
 
+/// What a lab is made for: part of every name it leaves on the machine.
+const KINDS: [&str; 2] = ["demo", "lab"];
+
 /// Start of the name of every namespace of this run.
 pub fn prefix(kind: &str) -> String {
     format!("pc-{kind}-{}-", process::id())
@@ -102,32 +105,40 @@ impl Trace {
 }
 
 /// Removes what earlier runs left that were killed before they could clean up.
-pub fn sweep(kind: &str) {
-    let folders = [
-        (namespace::FOLDER.into(), format!("pc-{kind}-")),
-        (env::temp_dir(), name_start(kind)),
-        (BPFFS.into(), name_start(kind)),
-    ];
-    for (folder, start) in folders {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let owner = name
-                .strip_prefix(&start)
-                .and_then(|rest| rest.split('-').next())
-                .and_then(|pid| pid.parse::<u32>().ok());
-            let Some(owner) = owner else { continue };
-            if Path::new("/proc").join(owner.to_string()).exists() {
-                continue;
-            }
-            eprintln!("removing {}, left by a run that was killed", entry.path().display());
-            if folder == Path::new(namespace::FOLDER) {
-                if let Err(error) = output(Command::new("ip").args(["netns", "delete", &name])) {
-                    warn(&format!("cannot remove the namespace {name}: {error:#}"));
+pub fn sweep() {
+    for kind in KINDS {
+        let folders = [
+            (PathBuf::from(namespace::FOLDER), format!("pc-{kind}-")),
+            (env::temp_dir(), name_start(kind)),
+            (PathBuf::from(BPFFS), name_start(kind)),
+        ];
+        for (folder, start) in folders {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_str().and_then(|name| owner(name, &start)).is_some_and(has_ended) {
+                    eprintln!("removing {}, left by a run that was killed", entry.path().display());
+                    remove_entry(&folder, &entry.path());
                 }
-            } else {
-                remove(&entry.path());
             }
         }
+    }
+}
+
+/// Process that made what has this name.
+fn owner(name: &str, start: &str) -> Option<u32> {
+    name.strip_prefix(start)?.split('-').next()?.parse().ok()
+}
+
+fn has_ended(process: u32) -> bool {
+    !Path::new("/proc").join(process.to_string()).exists()
+}
+
+fn remove_entry(folder: &Path, path: &Path) {
+    if folder != Path::new(namespace::FOLDER) {
+        remove(path);
+    } else if let Some(name) = path.file_name()
+        && let Err(error) = output(Command::new("ip").args(["netns", "delete"]).arg(name))
+    {
+        warn(&format!("cannot remove the namespace {}: {error:#}", name.display()));
     }
 }
 
@@ -145,5 +156,18 @@ fn remove(path: &Path) {
             warn(&format!("cannot remove {}: {error}", path.display()))
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_a_lab_have_an_owner() {
+        assert_eq!(owner("pc-demo-4711-client-a", "pc-demo-"), Some(4711));
+        assert_eq!(owner("portcullis-lab-12", "portcullis-lab-"), Some(12));
+        assert_eq!(owner("pc-demo-host", "pc-demo-"), None);
+        assert_eq!(owner("portcullis", "portcullis-lab-"), None);
     }
 }
