@@ -1,0 +1,180 @@
+//! From a configuration file to a validated [`Policy`], with every problem reported at once.
+//!
+//! ```text
+//! text --toml--> document --document.rs, one file a section--> drafts --overlap.rs--> Policy --advice.rs--> warnings
+//!                                  reader.rs collects the problems of all of them
+//! ```
+
+mod advice;
+mod diagnostic;
+mod document;
+pub mod duration;
+mod entries;
+mod keys;
+mod limits;
+mod named;
+mod overlap;
+mod ports;
+mod prefixes;
+mod rates;
+mod reader;
+mod render;
+mod services;
+mod settings;
+pub mod size;
+mod source;
+mod suggest;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use firewall_common::abi::{MAX_LIMITS, MAX_LISTS, MAX_SERVICES};
+use toml::de::DeTable;
+
+pub use diagnostic::{Diagnostic, Location, Report, Severity};
+pub use entries::{Entries, parse_entries_file, read_entries_file};
+
+pub(crate) use text::counted;
+
+use self::{document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
+use crate::policy::Policy;
+
+/// Where the configuration of a host is unless said otherwise.
+pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub policy: Policy,
+    /// What in it may not have been meant.
+    pub warnings: Report,
+    /// The configuration, then the list files it names, as they were opened.
+    pub files: Vec<PathBuf>,
+}
+
+/// Largest configuration in octets; long lists belong into list files.
+const MAX_CONFIG_OCTETS: u64 = 16 << 20;
+
+/// How messages call a configuration that comes from a pipe.
+pub(crate) const STDIN: &str = "<stdin>";
+
+/// Reads the configuration at `path` and the list files it names.
+///
+/// # Errors
+/// A report of everything that is wrong in all of them.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let text = source::read(path, "", MAX_CONFIG_OCTETS).map_err(|problem| Report::new(vec![*problem], &[]))?;
+    load_text(path, &text, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Reads a configuration from `input`; list files are relative to the current folder.
+///
+/// # Errors
+/// A report of everything that is wrong.
+pub fn load_stdin(input: impl io::Read) -> Result<Loaded, Report> {
+    let name = Path::new(STDIN);
+    let refuse = |problem: Box<Diagnostic>| Report::new(vec![*problem], &[]);
+    let octets = source::read_up_to(input, MAX_CONFIG_OCTETS)
+        .map_err(|error| refuse(Box::new(Diagnostic::of_file(name, "", format!("cannot read the input: {error}")))))?;
+    let text = source::decode(name, "", octets, MAX_CONFIG_OCTETS).map_err(refuse)?;
+    load_text(name, &text, Path::new(""))
+}
+
+/// Reads the configuration `text`, which messages call `name`; list files are relative to `folder`.
+///
+/// # Errors
+/// A report of everything that is wrong.
+pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
+    let source = Source::new(name, text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
+    let mut reader = Reader::new(&source, &syntax_errors);
+    let mut files = vec![name.to_owned()];
+    let policy = read_policy(&mut reader, &Table::document(document.get_ref()), folder, &mut files);
+    let is_clean = reader.is_clean();
+    let report = Report::new(reader.into_diagnostics(), &files);
+    match policy {
+        Some(policy) if is_clean => Ok(Loaded { policy, warnings: report, files }),
+        _ => Err(report),
+    }
+}
+
+/// The policy of `document`; `None`, or not to be used, after an error.
+fn read_policy(
+    reader: &mut Reader<'_>,
+    document: &Table<'_>,
+    folder: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Option<Policy> {
+    reader.check_keys(document, keys::ROOT);
+    let interfaces = settings::interfaces(reader, document);
+    let general = settings::general(reader, document);
+    let lists = Items::read(reader, document, "lists", "list", MAX_LISTS);
+    let limits = Items::read(reader, document, "limits", "limit", MAX_LIMITS);
+    let services = Items::read(reader, document, "services", "service", MAX_SERVICES);
+    let read_lists: Option<Vec<_>> = all(lists.as_slice(), |item| prefixes::list(reader, item, folder, files));
+    let read_limits: Option<Vec<_>> = all(limits.as_slice(), |item| limits::limit(reader, item));
+    let definitions = Definitions { lists: &lists, limits: &limits };
+    let drafts: Vec<_> =
+        services.as_slice().iter().filter_map(|item| services::service(reader, item, &definitions)).collect();
+    overlap::refuse(reader, &drafts);
+    overlap::refuse_too_many_addresses(reader, &drafts);
+    let essentials = limits::essentials(reader, document.node("essentials"));
+    let admin_listen = settings::admin_listen(reader, document);
+    let api_socket = settings::api_socket(reader, document);
+    if !reader.is_clean() {
+        return None;
+    }
+    let general = general?;
+    let policy = Policy {
+        interfaces,
+        mode: general.mode,
+        host_default: general.host_default,
+        fragments: general.fragments,
+        management: general.management,
+        lists: read_lists?,
+        limits: read_limits?,
+        services: drafts.into_iter().map(|draft| draft.service).collect::<Option<_>>()?,
+        essentials: essentials?,
+        admin_listen: admin_listen?,
+        api_socket: api_socket?,
+    };
+    let places = advice::Places { lists: &lists, limits: &limits, services: &services, document };
+    advice::advise(reader, &policy, &places);
+    Some(policy)
+}
+
+/// Reads every item, also after one that could not be read.
+fn all<I, T>(items: &[I], mut read: impl FnMut(&I) -> Option<T>) -> Option<Vec<T>> {
+    let mut complete = Some(Vec::new());
+    for item in items {
+        match (read(item), &mut complete) {
+            (Some(value), Some(values)) => values.push(value),
+            _ => complete = None,
+        }
+    }
+    complete
+}
+
+/// What it has, in one line: `1 interface, 2 lists (3 entries), 1 limit, 1 service`.
+impl fmt::Display for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = &self.policy;
+        let entries = policy.lists.iter().map(|list| list.entries.len()).sum();
+        write!(
+            f,
+            "{}, {} ({}), {}, {}",
+            counted(policy.interfaces.len(), "interface"),
+            counted(policy.lists.len(), "list"),
+            counted(entries, "entry"),
+            counted(policy.limits.len(), "limit"),
+            counted(policy.services.len(), "service"),
+        )
+    }
+}

@@ -1,0 +1,105 @@
+//! Prefixes in the configuration: `management`, and the entries and files of `[lists.*]`.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    diagnostic::{Diagnostic, Severity},
+    document::Node,
+    entries::{self, Entries},
+    keys,
+    named::Item,
+    reader::{At, Reader},
+    text::{counted, shown, shown_path},
+};
+use crate::policy::{List, Prefix};
+
+/// Reads an array of prefixes; each is kept once, bad ones are reported and left out.
+pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {
+    let mut places: HashMap<Prefix, usize> = HashMap::new();
+    let mut prefixes: Vec<(Prefix, At)> = Vec::new();
+    for element in reader.array(node, "prefixes") {
+        let Some(text) = reader.string(&element, "a prefix in quotes") else { continue };
+        let prefix = match entries::parse_prefix(text) {
+            Ok(prefix) => prefix,
+            Err(error) => {
+                reader.error(&element.at, error.to_string());
+                continue;
+            }
+        };
+        match places.get(&prefix).and_then(|index| prefixes.get(*index)) {
+            Some((_, first)) => {
+                let message = format!("`{prefix}` is repeated; `{}` is the same", first.path);
+                reader.warning(&element.at, message, None);
+            }
+            None => {
+                places.insert(prefix, prefixes.len());
+                prefixes.push((prefix, element.at));
+            }
+        }
+    }
+    prefixes
+}
+
+/// Reads one list with its file, which is relative to `folder` and is added to `files`; `None` after an error.
+pub fn list(reader: &mut Reader<'_>, item: &Item<'_>, folder: &Path, files: &mut Vec<PathBuf>) -> Option<List> {
+    let table = reader.table(&item.node, keys::LIST)?;
+    let written = table.node("entries").map(|node| array(reader, &node)).unwrap_or_default();
+    let mut entries = Vec::new();
+    if let Some(node) = table.node("file") {
+        let path = reader.string(&node, "the path of a list file")?;
+        let file = list_path(reader, &node, path, folder)?;
+        if !files.contains(&file) {
+            files.push(file.clone());
+        }
+        let read = list_file(reader, &node, &file)?;
+        warn_of_repetitions(reader, &node.at, &file, &read, &written);
+        entries = read.prefixes;
+    }
+    entries.extend(written.into_iter().map(|(prefix, _)| prefix));
+    entries.sort_unstable();
+    entries.dedup();
+    Some(List { name: item.name.clone()?, entries })
+}
+
+fn list_path(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, folder: &Path) -> Option<PathBuf> {
+    if path.is_empty() || path.contains('\0') {
+        reader.error(&node.at, format!("`{}` is not the path of a file", shown(path)));
+        return None;
+    }
+    Some(folder.join(path))
+}
+
+fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path) -> Option<Entries> {
+    let problems = match entries::read_at(file, &node.at.path) {
+        Ok(read) => return Some(read),
+        Err(problems) => problems,
+    };
+    for problem in problems {
+        match problem.location {
+            Some(_) => reader.push(problem),
+            // The file as a whole is wrong: show where the configuration names it.
+            None => reader.error_about_file(&node.at, problem),
+        }
+    }
+    None
+}
+
+fn warn_of_repetitions(reader: &mut Reader<'_>, at: &At, file: &Path, read: &Entries, written: &[(Prefix, At)]) {
+    if read.repeated_lines > 0 {
+        let lines = counted(read.repeated_lines, "line");
+        let verb = if read.repeated_lines == 1 { "repeats" } else { "repeat" };
+        reader.push(Diagnostic {
+            severity: Severity::Warning,
+            location: read.first_repetition.clone(),
+            ..Diagnostic::of_file(file, &at.path, format!("{lines} of {} {verb} an earlier entry", shown_path(file)))
+        });
+    }
+    for (prefix, at) in written {
+        if read.prefixes.binary_search(prefix).is_ok() {
+            reader.warning(at, format!("`{prefix}` is repeated; {} has it too", shown_path(file)), None);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How a value from a file is shown in a message.
+
+use std::path::Path;
+
+/// Most characters of a value in a message.
+const MAX_SHOWN: usize = 64;
+
+/// `text` without control characters, cut when it is long.
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// A path without control characters.
+pub fn shown_path(path: &Path) -> String {
+    escaped(&path.to_string_lossy())
+}
+
+/// `text` with its control characters written out.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for symbol in text.chars() {
+        if is_hidden(symbol) {
+            out.extend(symbol.escape_default());
+        } else {
+            out.push(symbol);
+        }
+    }
+    out
+}
+
+/// Whether a terminal would act on `symbol` instead of showing it: controls and bidirectional overrides.
+fn is_hidden(symbol: char) -> bool {
+    symbol.is_control() || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `count thing`, with an `s` unless it is one, thousands separated.
+pub fn counted(count: usize, thing: &str) -> String {
+    let plural = match (count, thing.strip_suffix('y')) {
+        (1, _) => thing.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{thing}s"),
+    };
+    format!("{} {plural}", grouped(count))
+}
+
+/// `number` in groups of three digits.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_acted_on() {
+        assert_eq!(shown("a\u{1b}[31mb\n\u{202e}c"), "a\\u{1b}[31mb\\n\\u{202e}c");
+        assert_eq!(shown("grüße"), "grüße");
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let long = "ä".repeat(100);
+        assert_eq!(shown(&long).chars().count(), MAX_SHOWN + 1);
+        assert!(shown(&long).ends_with('…'));
+    }
+
+    #[test]
+    fn counts_read_as_english() {
+        assert_eq!(counted(1, "entry"), "1 entry");
+        assert_eq!(counted(0, "list"), "0 lists");
+        assert_eq!(counted(1_234_567, "entry"), "1,234,567 entries");
+        assert_eq!(counted(100, "line"), "100 lines");
+    }
+}
