@@ -1,0 +1,109 @@
+//! `portcullis check`: whether a configuration can be used, without root and without a kernel.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{self, Loaded, Report, counted};
+
+/// Arguments of `portcullis check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Configuration to check, `-` for standard input.
+    #[arg(value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    pub file: PathBuf,
+    /// Refuse a configuration with warnings too.
+    #[arg(long)]
+    pub strict: bool,
+    /// How to print what was found: problems as text on standard error, or everything as JSON on standard output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Form of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// The schema `portcullis.check/v1`.
+    Json,
+}
+
+/// Exit code of a configuration that is refused.
+const INVALID: u8 = 5;
+
+/// Exit code when the answer could not be written.
+const NOT_WRITTEN: u8 = 1;
+
+/// Checks `args.file` and prints the result.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let is_stdin = args.file == Path::new("-");
+    let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(&args.file) };
+    let name = if is_stdin { Path::new(config::STDIN) } else { &args.file };
+    let written = match args.output {
+        Output::Table => print_table(name, &result, args.strict),
+        Output::Json => print_json(name, &result),
+    };
+    match written {
+        // Whoever read the answer has stopped reading (`| head`): the verdict stands.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&format!("error: cannot write the answer: {error}\n"));
+            ExitCode::from(NOT_WRITTEN)
+        }
+        _ if is_refused(&result, args.strict) => ExitCode::from(INVALID),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn is_refused(result: &Result<Loaded, Report>, is_strict: bool) -> bool {
+    result.as_ref().map_or(true, |loaded| is_strict && !loaded.warnings.is_empty())
+}
+
+fn print_table(name: &Path, result: &Result<Loaded, Report>, is_strict: bool) -> io::Result<()> {
+    let report = report_of(result);
+    let warnings = report.warnings().count();
+    let and_warnings = if warnings == 0 { String::new() } else { format!(", {}", counted(warnings, "warning")) };
+    let name = name.display();
+    say(&report.render(stderr_is_coloured()));
+    match result {
+        Ok(loaded) if !is_refused(result, is_strict) => {
+            return writeln!(io::stdout(), "{name}: ok: {loaded}{and_warnings}");
+        }
+        Ok(_) => say(&format!("error: {name} is refused: {}, fatal with --strict\n", counted(warnings, "warning"))),
+        Err(_) => {
+            let errors = counted(report.errors().count(), "error");
+            say(&format!("error: {name} is refused: {errors}{and_warnings}\n"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes to standard error. When it is closed there is nobody to tell; the exit code still tells a script.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn print_json(name: &Path, result: &Result<Loaded, Report>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, &report_of(result).to_json(name))?;
+    writeln!(stdout)
+}
+
+fn report_of(result: &Result<Loaded, Report>) -> &Report {
+    match result {
+        Ok(loaded) => &loaded.warnings,
+        Err(report) => report,
+    }
+}
+
+/// Whether a person with a terminal that knows colours reads standard error (<https://no-color.org>).
+fn stderr_is_coloured() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
