@@ -36,6 +36,7 @@ const OLDEST_RUSTC: (u32, u32) = (1, 95);
 
 /// bpf-linker reads bitcode of its own LLVM and of older ones.
 const LLVM: u32 = 22;
+const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 const LINKER_VERSION: &str = "0.13.0";
 const OLDEST_LINKER: (u32, u32) = (0, 13);
 
@@ -106,21 +107,18 @@ pub fn missing() -> Vec<Missing> {
         missing.extend(DEBIAN_PACKAGES.iter().map(package));
     }
     if linker().is_err() {
-        if !Path::new(&format!("/usr/lib/llvm-{LLVM}/bin/llvm-config")).exists() {
+        if !Path::new(LLVM_PREFIX).join("bin/llvm-config").exists() {
             missing.push(package(&LLVM_PACKAGE));
         }
-        let llvm = format!("llvm-{LLVM}");
+        // Without the prefix its build script takes whatever `llvm-config` comes first on the PATH.
+        let command = format!(
+            "env LLVM_PREFIX={LLVM_PREFIX} cargo install bpf-linker --version {LINKER_VERSION} --locked --force \
+             --no-default-features --features llvm-{LLVM}"
+        );
         missing.push(Missing {
             name: format!("bpf-linker {LINKER_VERSION}"),
             why: "links the XDP program".to_owned(),
-            install: Install::cargo(&[
-                "bpf-linker",
-                "--version",
-                LINKER_VERSION,
-                "--no-default-features",
-                "--features",
-                &llvm,
-            ]),
+            install: Install::command(&command),
         });
     }
     missing
@@ -137,9 +135,7 @@ pub fn missing_for_clippy() -> Vec<Missing> {
             vec![Missing {
                 name: format!("clippy for {name}"),
                 why: DEBIAN_CLIPPY.1.to_owned(),
-                install: Install::Command(
-                    ["rustup", "component", "add", "clippy", "--toolchain", &name].map(str::to_owned).to_vec(),
-                ),
+                install: Install::command(&format!("rustup component add clippy --toolchain {name}")),
             }]
         }
         _ if Path::new("/usr/bin/clippy-driver").exists() => Vec::new(),

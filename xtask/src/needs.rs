@@ -58,10 +58,9 @@ pub enum Install {
 }
 
 impl Install {
-    /// `cargo install`, as the crate's authors locked it.
-    pub fn cargo(arguments: &[&str]) -> Self {
-        let command = ["cargo", "install", "--locked", "--force"].iter().chain(arguments);
-        Self::Command(command.map(ToString::to_string).collect())
+    /// A command line without quotes.
+    pub fn command(line: &str) -> Self {
+        Self::Command(line.split_whitespace().map(str::to_owned).collect())
     }
 }
 
@@ -138,7 +137,9 @@ pub fn missing(scope: Scope) -> Vec<Missing> {
                 name: format!("cargo-deny {CARGO_DENY_VERSION}"),
                 why: "checks licences, duplicates and origins of the dependencies".to_owned(),
                 // Unoptimised, for it is built in half the time and runs for two seconds.
-                install: Install::cargo(&["cargo-deny", "--debug", "--version", CARGO_DENY_VERSION]),
+                install: Install::command(&format!(
+                    "cargo install cargo-deny --version {CARGO_DENY_VERSION} --locked --force --debug"
+                )),
             });
         }
     }
@@ -159,7 +160,7 @@ fn missing_components() -> Vec<Missing> {
         .map(|(component, _, why)| Missing {
             name: component.to_owned(),
             why: why.to_owned(),
-            install: Install::Command(["rustup", "component", "add", component].map(str::to_owned).to_vec()),
+            install: Install::command(&format!("rustup component add {component}")),
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsStr, process::Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{
     ebpf,
@@ -96,8 +96,7 @@ impl<'a> Plan<'a> {
         for words in &self.commands {
             let Some((program, arguments)) = words.split_first() else { continue };
             // In a folder without a rust-toolchain.toml or config of ours.
-            process::run_shown(Command::new(program).args(arguments).current_dir(env::temp_dir()))
-                .context(ebpf::OTHER_SYSTEMS)?;
+            process::run_shown(Command::new(program).args(arguments).current_dir(env::temp_dir()))?;
         }
         Ok(())
     }
@@ -152,7 +151,7 @@ mod tests {
             Missing {
                 name: "tool".to_owned(),
                 why: String::new(),
-                install: Install::cargo(&["tool", "--version", "1.0.0"]),
+                install: Install::command("cargo install tool --locked"),
             },
         ];
         let told = Plan::new(&missing).by_hand("no root").to_string();
@@ -164,7 +163,7 @@ mod tests {
             "  systemctl disable --now nginx",
             "  mount -t bpf bpf /sys/fs/bpf",
             "then, as yourself:",
-            "  cargo install --locked --force tool --version 1.0.0",
+            "  cargo install tool --locked",
         ];
         assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
     }
