@@ -1,1 +1,10 @@
-//! Harness of the root-only tests.
+//! What the tests share: packets, policies, two models of the contract, the table of cases, and network namespaces.
+//!
+//! The library itself needs no root; the tests under `tests/kernel` and `tests/wire` do.
+
+pub mod cases;
+pub mod draft;
+pub mod model;
+pub mod packet;
+pub mod show;
+pub mod spec;

@@ -1,0 +1,3 @@
+//! The contract on the host: `firewall_common::judge` over the model. Neither root nor a kernel program is needed.
+
+mod table;
