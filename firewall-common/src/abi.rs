@@ -98,14 +98,16 @@ pub const OWN: u32 = 1;
 /// [`MembershipValue::flags`]: in a management prefix.
 pub const MANAGEMENT: u32 = 2;
 
-/// Key of `ADDRESSES`.
+/// Key of `ADDRESSES`. Keys are aligned to 8, as the verifier wants every store of 8 octets to the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct AddressKey {
     /// See [`Address::octets`](crate::Address::octets).
     pub octets: [u8; 16],
     /// See [`Family`].
     pub family: u32,
+    /// Always zero.
+    pub padding: u32,
 }
 
 /// Services of one protocol by destination port.
@@ -191,7 +193,7 @@ pub struct LimitRecord {
 
 /// Key of `BUCKETS`: a bucket belongs to a source and a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct BucketKey {
     /// The source's prefix, see [`Address::octets`](crate::Address::octets).
     pub octets: [u8; 16],
@@ -232,7 +234,7 @@ pub const fn counter_index(interface: u32, family: Family, verdict: Verdict) -> 
 
 const _: () = {
     assert!(size_of::<MembershipValue>() == 12);
-    assert!(size_of::<AddressKey>() == 20);
+    assert!(size_of::<AddressKey>() == 24);
     assert!(size_of::<PortRow>() == 131_072);
     assert!(size_of::<FragmentRule>() == 24);
     assert!(size_of::<ServiceRecord>() == 32 + 4 * MAX_LISTS);

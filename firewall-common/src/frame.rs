@@ -61,9 +61,13 @@ pub(crate) fn offset_and_flags(header: &TcpHdr) -> [u8; 2] {
     unsafe { start.byte_add(offset_of!(TcpHdr, _bitfield_1)).cast::<[u8; 2]>().read() }
 }
 
+/// Largest offset at which a header is read: what the verifier allows to add to a packet pointer (`MAX_PACKET_OFF` of
+/// kernel/bpf/verifier.c), less the longest header.
+pub const MAX_OFFSET: usize = 0xffff - 63; // a header behind it ends inside 0xffff
+
 /// A received frame, from the first octet of its Ethernet header.
 pub trait Frame {
-    /// Copies the header at `offset` (in octets); `None` when the frame ends inside it.
+    /// Copies the header at `offset` (in octets); `None` when the frame ends inside it, or beyond [`MAX_OFFSET`].
     fn read<H: Header>(&self, offset: usize) -> Option<H>;
 
     /// Length of the frame in octets, `None` when it is shorter than `end`.
@@ -76,7 +80,7 @@ pub trait Frame {
 #[cfg(not(target_arch = "bpf"))]
 impl Frame for [u8] {
     fn read<H: Header>(&self, offset: usize) -> Option<H> {
-        let bytes = self.get(offset..)?.get(..size_of::<H>())?;
+        let bytes = self.get(offset..).filter(|_| offset <= MAX_OFFSET)?.get(..size_of::<H>())?;
         // SAFETY: the slice is exactly as long as `H`, of which every bit pattern is valid; alignment is not asked for.
         Some(unsafe { bytes.as_ptr().cast::<H>().read_unaligned() })
     }

@@ -46,7 +46,8 @@ fn settle<F: Frame + ?Sized>(
     tables: &impl Tables,
     judgement: &mut Judgement,
 ) -> ControlFlow<Verdict, Verdict> {
-    let flow = parse(frame, &mut judgement.family)?;
+    let mut flow = parse(frame, &mut judgement.family)?;
+    flow.meet();
     judgement.frame_length = Some(flow.frame_length);
     let membership = tables.membership(&flow.source);
     refuse_impossible(&flow, membership)?;

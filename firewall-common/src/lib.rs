@@ -11,6 +11,7 @@
 //!
 //! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
 #![no_std]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 mod address;
@@ -24,10 +25,11 @@ pub mod rate;
 mod source;
 mod tables;
 mod verdict;
+pub mod verifier;
 
 pub use address::{Address, Family};
 pub use essential::Essential;
-pub use frame::{Frame, Header};
+pub use frame::{Frame, Header, MAX_OFFSET};
 pub use judge::{Judgement, judge};
 pub use parse::{Flow, Fragment, Transport, parse};
 pub use rate::{Quantity, Quota};

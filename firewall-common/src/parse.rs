@@ -15,6 +15,7 @@ use crate::{
     address::{Address, Family},
     frame::{Frame, VlanTag},
     verdict::Verdict,
+    verifier::{forget, forget_choice},
 };
 
 /// A packet whose headers are whole and consistent.
@@ -81,6 +82,21 @@ impl Flow {
     #[inline(always)]
     pub fn carries_transport_header(&self) -> bool {
         !matches!(self.fragment, Fragment::Later)
+    }
+
+    /// Makes all the ways through the parser meet: what follows is verified once, not once for each of them.
+    #[inline(always)]
+    pub(crate) fn meet(&mut self) {
+        let noise = u32::from_ne_bytes(self.source.v4_octets());
+        self.transport = forget_choice(self.transport, noise);
+        self.fragment = forget_choice(self.fragment, noise);
+        self.transport_length = forget(self.transport_length, noise);
+        self.source_port = forget(self.source_port as usize, noise) as u16;
+        self.destination_port = forget(self.destination_port as usize, noise) as u16;
+        self.icmp_type = forget(self.icmp_type as usize, noise) as u8;
+        self.icmp_code = forget(self.icmp_code as usize, noise) as u8;
+        self.opens_connection = forget_choice(self.opens_connection, noise);
+        self.frame_length = forget(self.frame_length, noise);
     }
 
     /// Whether the ports are those of the packet, not the zeroes of a packet that carries none.

@@ -4,6 +4,7 @@ use aya_ebpf::btf_maps::PerCpuArray;
 use firewall_common::{
     Action, Judgement,
     abi::{Count, counter_index},
+    verifier::{forget, forget_choice},
 };
 
 use crate::{
@@ -17,21 +18,28 @@ pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) {
     let octets = match judgement.frame_length {
         Some(length) => length,
         None => frame.length(),
-    } as u64;
-    let dropped = u32::from(matches!(judgement.verdict.action(), Action::Drop));
-    let interface = position(frame.interface());
-    add(&COUNTERS, counter_index(interface, judgement.family, judgement.verdict), octets);
-    if judgement.service != 0 {
-        add(&SERVICE_COUNTERS, u32::from(judgement.service) * 2 + dropped, octets);
+    };
+    let interface = frame.interface();
+    // From here on verified once, not once for each way to here.
+    let octets = forget(octets, interface) as u64;
+    let verdict = forget_choice(judgement.verdict, interface);
+    let family = forget_choice(judgement.family, interface);
+    let service = forget(judgement.service as usize, interface) as u16;
+    let limit = forget(judgement.limit as usize, interface) as u16;
+    let dropped = u32::from(matches!(verdict.action(), Action::Drop));
+    let position = forget(position(interface), interface) as u32;
+    add(&COUNTERS, counter_index(position, family, verdict), octets);
+    if service != 0 {
+        add(&SERVICE_COUNTERS, u32::from(service) * 2 + dropped, octets);
     }
-    if judgement.limit != 0 {
-        add(&LIMIT_COUNTERS, u32::from(judgement.limit) * 2 + dropped, octets);
+    if limit != 0 {
+        add(&LIMIT_COUNTERS, u32::from(limit) * 2 + dropped, octets);
     }
 }
 
 /// Position of an interface in the counters.
 #[inline(always)]
-fn position(interface: u32) -> u32 {
+fn position(interface: u32) -> usize {
     let interfaces = INTERFACES.load();
     let mut position = 0;
     for known in interfaces {

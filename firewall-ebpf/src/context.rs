@@ -1,12 +1,12 @@
 //! [`Frame`] over the kernel's view of a received frame.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
+    btf_maps::PerCpuArray,
     helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    macros::btf_map,
     programs::XdpContext,
 };
-use firewall_common::{Frame, Header};
+use firewall_common::{Frame, Header, MAX_OFFSET};
 
 /// A frame whose first buffer lies between `data` and `data_end`; a jumbo frame may have more buffers.
 pub(crate) struct XdpFrame<'a> {
@@ -17,8 +17,9 @@ pub(crate) struct XdpFrame<'a> {
 /// do not fit a buffer of half a page or more.
 const SURELY_WHOLE: usize = 2048;
 
-/// No offset in a frame is larger; tells the verifier the range of a sum of header lengths.
-const MAX_OFFSET: usize = 0xffff;
+/// Room for one header of each CPU; a run of the program is not interrupted by another one.
+#[btf_map]
+static SCRATCH: PerCpuArray<[u8; 64], 1> = PerCpuArray::new();
 
 impl<'a> XdpFrame<'a> {
     #[inline(always)]
@@ -63,16 +64,16 @@ impl Frame for XdpFrame<'_> {
             // it, and of a `Header` every bit pattern is valid.
             return Some(unsafe { (start as *const H).read_unaligned() });
         }
-        let mut header = MaybeUninit::<H>::uninit();
-        // SAFETY: the kernel writes exactly the given number of octets, the size of `header`, or fails.
-        let result = unsafe {
-            bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, header.as_mut_ptr().cast(), size_of::<H>() as u32)
-        };
+        // Behind the first buffer. The copy goes to a map, not to the stack, where the verifier wants every load aligned.
+        let scratch = SCRATCH.get_ptr_mut(0)?;
+        // SAFETY: the scratch of this CPU has room for the longest header, of which the kernel writes all or fails.
+        let result =
+            unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, scratch.cast(), size_of::<H>() as u32) };
         if result < 0 {
             return None;
         }
-        // SAFETY: the helper succeeded, so it wrote all of `header`, and of a `Header` every bit pattern is valid.
-        Some(unsafe { header.assume_init() })
+        // SAFETY: the helper succeeded, so it wrote all of the header, and of a `Header` every bit pattern is valid.
+        Some(unsafe { scratch.cast::<H>().read_unaligned() })
     }
 
     #[inline(always)]

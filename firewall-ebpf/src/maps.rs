@@ -1,5 +1,7 @@
 //! The maps, and [`Tables`] over them.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
@@ -66,6 +68,9 @@ static HAS_ADDRESSES: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static INTERFACES: Global<[u32; abi::MAX_INTERFACES]> = Global::new([0; abi::MAX_INTERFACES]);
 
+/// The state of a source that was idle: a static, because zeroing one on the stack would be a call.
+static FRESH: BucketState = BucketState { tat_ns: [0; 3] };
+
 /// The tables of the live generation.
 pub(crate) struct Maps;
 
@@ -76,9 +81,9 @@ impl Tables for Maps {
     #[inline(always)]
     fn membership(&self, source: &Address) -> Membership {
         let value = if source.is_v4() {
-            LISTS_V4.get(&Key::new(32, source.v4_octets()))
+            LISTS_V4.get(KeyV4::new(source.v4_octets()).as_key())
         } else {
-            LISTS_V6.get(&Key::new(128, source.octets))
+            LISTS_V6.get(KeyV6::new(source.octets).as_key())
         };
         match value {
             Some(value) => {
@@ -138,8 +143,7 @@ impl Tables for Maps {
             return Some(StatePointer(state));
         }
         // Of two CPUs that race here one inserts; both find the same state below.
-        let fresh = BucketState { tat_ns: [0; 3] };
-        let _ = BUCKETS.insert(key, &fresh, u64::from(BPF_NOEXIST));
+        let _ = BUCKETS.insert(key, &FRESH, u64::from(BPF_NOEXIST));
         match BUCKETS.get_ptr_mut(key) {
             Some(state) => Some(StatePointer(state)),
             None => OVERFLOW.get_ptr_mut(u32::from(key.limit)).map(StatePointer),
@@ -170,13 +174,54 @@ impl Tables for Maps {
     }
 }
 
+/// A key for the longest match of an IPv4 address, laid out so that every store to the stack is aligned.
+#[repr(C, align(8))]
+struct KeyV4 {
+    prefix_length: u32,
+    octets: [u8; 4],
+}
+
+impl KeyV4 {
+    #[inline(always)]
+    fn new(octets: [u8; 4]) -> Self {
+        Self { prefix_length: 32, octets }
+    }
+
+    #[inline(always)]
+    fn as_key(&self) -> &Key<[u8; 4]> {
+        // SAFETY: `Key` is packed: a length of four octets, then the address, as here.
+        unsafe { &*(&raw const *self).cast() }
+    }
+}
+
+/// The same for IPv6: the address is aligned to 8, so the key begins 4 octets before.
+#[repr(C, align(8))]
+struct KeyV6 {
+    unused: u32,
+    prefix_length: u32,
+    octets: [u8; 16],
+}
+
+impl KeyV6 {
+    #[inline(always)]
+    fn new(octets: [u8; 16]) -> Self {
+        Self { unused: 0, prefix_length: 128, octets }
+    }
+
+    #[inline(always)]
+    fn as_key(&self) -> &Key<[u8; 16]> {
+        // SAFETY: as above; the key begins at the length, with the address right behind it.
+        unsafe { &*(&raw const *self).cast::<u8>().add(offset_of!(Self, prefix_length)).cast() }
+    }
+}
+
 /// The block of rows for a destination: 0 for an address that no service names.
 #[inline(always)]
 fn block_of(destination: &Address) -> u32 {
     if HAS_ADDRESSES.load() == 0 {
         return 0;
     }
-    let key = AddressKey { octets: destination.octets, family: destination.family as u32 };
+    let key = AddressKey { octets: destination.octets, family: destination.family as u32, padding: 0 };
     // SAFETY: the controller writes this map before the generation goes live and never after.
     match unsafe { ADDRESSES.get(&key) } {
         Some(block) => *block,

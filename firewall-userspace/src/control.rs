@@ -3,7 +3,7 @@
 //! One thread owns the layers and the tables ([`crate::controller`]); everybody else holds a [`Controller`] and sends it
 //! messages, so changes from files, pushes and timers come one after the other.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use firewall_common::{Family, Verdict, abi::Count};
 use jiff::Timestamp;
@@ -141,6 +141,30 @@ pub enum Refusal {
     /// The daemon is stopping.
     Stopping,
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(problems) => {
+                let all: Vec<String> =
+                    problems.iter().map(|problem| format!("{}: {}", problem.pointer, problem.detail)).collect();
+                f.write_str(&all.join("; "))
+            }
+            Self::WrongVerb { list, verb } => match verb {
+                Verb::Allow => write!(f, "the list `{list}` denies: its entries are not let in but kept out"),
+                Verb::Deny => write!(f, "the list `{list}` allows: its entries are not kept out but let in"),
+            },
+            Self::Full { wanted, capacity } => {
+                write!(f, "there would be {wanted} prefixes of one family and the table holds {capacity}")
+            }
+            Self::Config { errors, report } => write!(f, "{errors} errors\n{report}"),
+            Self::Datapath { message } => f.write_str(message),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// One thing that is wrong with a request.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

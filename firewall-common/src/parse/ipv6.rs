@@ -12,6 +12,7 @@ use crate::{
     address::Address,
     frame::{ExtensionHeader, Frame},
     verdict::Verdict,
+    verifier::forget,
 };
 
 /// Reads the packet at `offset`.
@@ -32,14 +33,16 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
     let Some(frame_length) = frame.length_if_holds(end) else {
         return Break(Verdict::BadIpLength);
     };
-    let mut chain =
-        Chain { next: header.next_hdr, offset: start, fragment: Fragment::None, seen: 0, destination_options: 0 };
-    chain.walk(frame, end)?;
+    let noise = u32::from_ne_bytes(header.vcf);
+    let mut chain = Chain { next: header.next_hdr, offset: start, end, seen: 0, noise };
+    if is_extension(chain.next) {
+        chain.walk(frame)?;
+    }
     let flow = Flow {
         source: Address::v6(header.src_addr),
         destination: Address::v6(header.dst_addr),
         transport: chain.transport(),
-        fragment: chain.fragment,
+        fragment: chain.fragment(),
         hop_limit: header.hop_limit,
         transport_length: 0,
         source_port: 0,
@@ -52,7 +55,7 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
     if matches!(flow.fragment, Fragment::Later) {
         return Continue(flow);
     }
-    transport::parse(frame, chain.offset, end, flow)
+    transport::parse(frame, chain.offset, chain.end, flow)
 }
 
 /// Where the walk along the extension headers is.
@@ -60,47 +63,67 @@ struct Chain {
     /// The header at `offset`.
     next: u8,
     offset: usize,
-    fragment: Fragment,
-    /// One bit for each kind that may come only once.
-    seen: u8,
-    destination_options: u8,
+    /// First octet after the packet.
+    end: usize,
+    /// Which kinds were there; one number, so that [`forget`] can make paths meet again.
+    seen: usize,
+    /// For [`forget`].
+    noise: u32,
 }
 
-const SEEN_ROUTING: u8 = 1;
-const SEEN_FRAGMENT: u8 = 2;
-const SEEN_AUTHENTICATION: u8 = 4;
+// Bits of `Chain::seen`. Destination options may come twice: before a routing header and before the transport (RFC 8200
+// section 4.1).
+const SEEN_ROUTING: usize = 1;
+const SEEN_FRAGMENT: usize = 2;
+const SEEN_AUTHENTICATION: usize = 4;
+const SEEN_OPTIONS: usize = 8;
+const SEEN_OPTIONS_TWICE: usize = 16;
+// What the fragment header said; neither: atomic.
+const IS_FIRST: usize = 32;
+const IS_LATER: usize = 64;
 
 impl Chain {
     /// Walks to the transport header, or to the fragment header of a later fragment.
     #[inline(always)]
-    fn walk<F: Frame + ?Sized>(&mut self, frame: &F, end: usize) -> ControlFlow<Verdict> {
+    fn walk<F: Frame + ?Sized>(&mut self, frame: &F) -> ControlFlow<Verdict> {
         for position in 0..MAX_EXTENSION_HEADERS {
+            self.meet();
             if !is_extension(self.next) {
                 return Continue(());
             }
-            self.step(frame, end, position == 0)?;
-            if matches!(self.fragment, Fragment::Later) {
+            self.step(frame, position == 0)?;
+            if self.seen & IS_LATER != 0 {
                 return Continue(());
             }
         }
         if is_extension(self.next) { Break(Verdict::BadExtensionChain) } else { Continue(()) }
     }
 
+    /// Makes all the chains of this length meet: see [`forget`].
+    #[inline(always)]
+    fn meet(&mut self) {
+        self.next = forget(self.next as usize, self.noise) as u8;
+        self.offset = forget(self.offset, self.noise);
+        self.end = forget(self.end, self.noise);
+        self.seen = forget(self.seen, self.noise);
+    }
+
     /// Checks one header and moves behind it.
     #[inline(always)]
-    fn step<F: Frame + ?Sized>(&mut self, frame: &F, end: usize, is_first: bool) -> ControlFlow<Verdict> {
+    fn step<F: Frame + ?Sized>(&mut self, frame: &F, is_first: bool) -> ControlFlow<Verdict> {
         let kind = self.next;
         match kind {
             HOP_BY_HOP if is_first => {}
-            DESTINATION_OPTIONS if self.destination_options < MAX_DESTINATION_OPTIONS => self.destination_options += 1,
+            DESTINATION_OPTIONS if self.seen & SEEN_OPTIONS == 0 => self.seen |= SEEN_OPTIONS,
+            DESTINATION_OPTIONS if self.seen & SEEN_OPTIONS_TWICE == 0 => self.seen |= SEEN_OPTIONS_TWICE,
             ROUTING if self.seen & SEEN_ROUTING == 0 => self.seen |= SEEN_ROUTING,
             FRAGMENT if self.seen & SEEN_FRAGMENT == 0 => self.seen |= SEEN_FRAGMENT,
             PROTOCOL_AH if self.seen & SEEN_AUTHENTICATION == 0 => self.seen |= SEEN_AUTHENTICATION,
             _ => return Break(Verdict::BadExtensionChain),
         }
         // RFC 7112: the first fragment carries the whole chain.
-        let too_short = transport::too_short(self.fragment, Verdict::BadExtensionChain);
-        if self.offset + size_of::<ExtensionHeader>() > end {
+        let too_short = transport::too_short(self.fragment(), Verdict::BadExtensionChain);
+        if self.offset + size_of::<ExtensionHeader>() > self.end {
             return Break(too_short);
         }
         let Some(header) = frame.read::<ExtensionHeader>(self.offset) else {
@@ -108,7 +131,7 @@ impl Chain {
         };
         self.next = header.next;
         if kind == FRAGMENT {
-            return self.enter_fragment(&header, end);
+            return self.enter_fragment(&header);
         }
         if kind == ROUTING && header.word[1] != 0 {
             return Break(Verdict::BadExtensionChain); // segments left; type 0 is RFC 5095
@@ -122,23 +145,33 @@ impl Chain {
             (header.length as usize + 1) * 8
         };
         self.offset += length;
-        if self.offset > end { Break(too_short) } else { Continue(()) }
+        if self.offset > self.end { Break(too_short) } else { Continue(()) }
     }
 
     #[inline(always)]
-    fn enter_fragment(&mut self, header: &ExtensionHeader, end: usize) -> ControlFlow<Verdict> {
+    fn enter_fragment(&mut self, header: &ExtensionHeader) -> ControlFlow<Verdict> {
         let fields = u16::from_be_bytes(header.word);
         let info = FragmentInfo { offset: fields >> 3, more: fields & 1 != 0 };
         self.offset += size_of::<ExtensionHeader>();
-        self.fragment = match (info.offset, info.more) {
-            (0, false) => Fragment::Atomic,
-            (0, true) => Fragment::First,
-            _ => Fragment::Later,
-        };
-        if matches!(self.fragment, Fragment::Atomic) {
-            return Continue(());
+        match (info.offset, info.more) {
+            (0, false) => return Continue(()),
+            (0, true) => self.seen |= IS_FIRST,
+            _ => self.seen |= IS_LATER,
         }
-        info.check(end - self.offset, self.next == PROTOCOL_TCP)
+        info.check(self.end - self.offset, self.next == PROTOCOL_TCP)
+    }
+
+    #[inline(always)]
+    fn fragment(&self) -> Fragment {
+        if self.seen & IS_LATER != 0 {
+            Fragment::Later
+        } else if self.seen & IS_FIRST != 0 {
+            Fragment::First
+        } else if self.seen & SEEN_FRAGMENT != 0 {
+            Fragment::Atomic
+        } else {
+            Fragment::None
+        }
     }
 
     #[inline(always)]
@@ -161,7 +194,6 @@ const fn is_extension(next: u8) -> bool {
 }
 
 const MAX_EXTENSION_HEADERS: usize = 8;
-const MAX_DESTINATION_OPTIONS: u8 = 2; // before a routing header and before the transport (RFC 8200 section 4.1)
 
 // IANA "IPv6 Extension Header Types"; 135 mobility, 139 HIP, 140 shim6, 253 and 254 experiments
 const HOP_BY_HOP: u8 = 0;

@@ -66,7 +66,7 @@ impl SharedMaps {
     /// # Errors
     /// When the map cannot be written.
     pub fn clear_service(&mut self, id: u16) -> Result<(), DatapathError> {
-        clear(&mut self.services, id, self.cpus)
+        clear(&mut self.services, pair_of(id), self.cpus)
     }
 
     /// Sets the counters of a limit to zero, for its new owner.
@@ -74,7 +74,16 @@ impl SharedMaps {
     /// # Errors
     /// When the map cannot be written.
     pub fn clear_limit(&mut self, id: u16) -> Result<(), DatapathError> {
-        clear(&mut self.limits, id, self.cpus)
+        clear(&mut self.limits, pair_of(id), self.cpus)
+    }
+
+    /// Sets the counters of the interface at `position` to zero, for its new owner.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn clear_interface(&mut self, position: u32) -> Result<(), DatapathError> {
+        let of = |family| Verdict::ALL.iter().map(move |verdict| counter_index(position, family, *verdict));
+        clear(&mut self.verdicts, Family::ALL.into_iter().flat_map(of), self.cpus)
     }
 }
 
@@ -85,8 +94,12 @@ fn open(pins: &PinFolder, name: &str) -> Result<Counts, DatapathError> {
 }
 
 fn pair(counts: &Counts, id: u16) -> Result<[Count; 2], DatapathError> {
-    let first = u32::from(id) * 2;
-    Ok([sum(counts, first)?, sum(counts, first + 1)?])
+    let [first, second] = pair_of(id);
+    Ok([sum(counts, first)?, sum(counts, second)?])
+}
+
+fn pair_of(id: u16) -> [u32; 2] {
+    [u32::from(id) * 2, u32::from(id) * 2 + 1]
 }
 
 fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
@@ -98,9 +111,13 @@ fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
     Ok(values.iter().fold(Count::default(), add))
 }
 
-fn clear(counts: &mut Counts, id: u16, cpus: usize) -> Result<(), DatapathError> {
+fn clear(
+    counts: &mut Counts,
+    indices: impl IntoIterator<Item = u32>,
+    cpus: usize,
+) -> Result<(), DatapathError> {
     let fail = |error| DatapathError::map("clear a counter", error);
-    for index in [u32::from(id) * 2, u32::from(id) * 2 + 1] {
+    for index in indices {
         let zeroes = PerCpuValues::try_from(vec![Plain(Count::default()); cpus])
             .map_err(|error| fail(aya::maps::MapError::IoError(error)))?;
         counts.set(index, zeroes, 0).map_err(fail)?;

@@ -83,7 +83,9 @@ impl DatapathError {
     }
 
     pub(super) fn program(error: ProgramError) -> Self {
-        let errno = errno(&error);
+        // What the verifier refuses is our fault; its error number is not that of a missing permission.
+        let refused = matches!(&error, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty());
+        let errno = if refused { None } else { errno(&error) };
         Self::Load { cause: program_cause(&error), errno }
     }
 
@@ -183,11 +185,16 @@ fn program_cause(error: &ProgramError) -> String {
         return describe(error);
     };
     let log = verifier_log.to_string();
-    let telling = log.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("processed "));
+    let telling = log.lines().rev().find(|line| !line.trim().is_empty() && !is_statistics(line));
     match telling {
         Some(line) => format!("the verifier refused it: {} ({io_error})", line.trim()),
         None => format!("the kernel refused it: {io_error}"),
     }
+}
+
+/// What the verifier prints of every program, refused or not.
+fn is_statistics(line: &str) -> bool {
+    ["processed ", "stack depth ", "verification time "].iter().any(|start| line.starts_with(start))
 }
 
 /// An error and its causes in one line, each said once.

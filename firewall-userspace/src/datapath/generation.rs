@@ -52,6 +52,8 @@ impl Generation {
             return Err(DatapathError::NoObject);
         }
         let mut ebpf = load_object(compiled, pins, options)?;
+        // The program keeps its maps alive from here on; taking one below closes only our handle.
+        program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
         fill_policy(&mut ebpf, compiled)?;
         let mut generation = Self {
             v4: LpmTrie::try_from(take(&mut ebpf, maps::LISTS_V4)?)
@@ -67,7 +69,6 @@ impl Generation {
             }
         });
         result?;
-        generation.program_mut()?.load().map_err(DatapathError::program)?;
         Ok(generation)
     }
 
@@ -126,8 +127,7 @@ impl Generation {
     }
 
     pub(super) fn program_mut(&mut self) -> Result<&mut Xdp, DatapathError> {
-        let program = self.ebpf.program_mut(abi::PROGRAM).ok_or_else(no_program)?;
-        program.try_into().map_err(DatapathError::program)
+        program_of(&mut self.ebpf)
     }
 
     fn program(&self) -> Result<&Xdp, DatapathError> {
@@ -232,6 +232,11 @@ fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, DatapathError> {
     ebpf.take_map(name).ok_or_else(|| DatapathError::Load { cause: format!("the object has no map {name}"), errno: None })
+}
+
+fn program_of(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
+    let program = ebpf.program_mut(abi::PROGRAM).ok_or_else(no_program)?;
+    program.try_into().map_err(DatapathError::program)
 }
 
 fn no_program() -> DatapathError {

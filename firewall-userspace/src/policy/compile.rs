@@ -11,15 +11,17 @@ use firewall_common::{
     },
 };
 
-use super::{FragmentPolicy, HostDefault, Ids, Limit, Mode, Policy, Protocol, Rate, Service};
+use super::{FragmentPolicy, HostDefault, Ids, Limit, Mode, Name, Policy, Protocol, Rate, Service};
 
 /// Identifiers that live on over reloads.
 #[derive(Clone, Debug)]
 pub struct Identities {
     /// Of services.
-    pub services: Ids,
+    pub services: Ids<Name>,
     /// Of limits.
-    pub limits: Ids,
+    pub limits: Ids<Name>,
+    /// Of interfaces: one more than their position in the counters.
+    pub interfaces: Ids<String>,
 }
 
 /// Everything of a policy that the kernel needs, except the entries of its lists.
@@ -51,14 +53,24 @@ pub struct Compiled {
 impl Identities {
     /// None handed out yet.
     pub fn new() -> Self {
-        Self { services: Ids::new(abi::MAX_SERVICES as u16), limits: Ids::new(abi::MAX_LIMITS as u16) }
+        Self {
+            services: Ids::new(abi::MAX_SERVICES as u16),
+            limits: Ids::new(abi::MAX_LIMITS as u16),
+            interfaces: Ids::new(abi::MAX_INTERFACES as u16),
+        }
     }
 
-    /// Gives every service and limit of `policy` its identifier.
+    /// Position of an interface in the counters.
+    pub fn position(&self, interface: &str) -> u32 {
+        u32::from(self.interfaces.of(&interface.to_owned()).saturating_sub(1))
+    }
+
+    /// Gives every service, limit and interface of `policy` its identifier.
     pub fn assign(&mut self, policy: &Policy) -> Reused {
         Reused {
             services: self.services.assign(policy.services.iter().map(|service| &service.name)),
             limits: self.limits.assign(policy.limits.iter().map(|limit| &limit.name)),
+            interfaces: self.interfaces.assign(policy.interfaces.iter().map(|interface| &interface.name)),
         }
     }
 }
@@ -76,6 +88,8 @@ pub struct Reused {
     pub services: Vec<u16>,
     /// Of limits.
     pub limits: Vec<u16>,
+    /// Of interfaces.
+    pub interfaces: Vec<u16>,
 }
 
 /// Compiles `policy`, whose services and limits have their identifiers in `ids`.
@@ -204,7 +218,7 @@ fn mask(length: u32, all: u128) -> u128 {
 
 fn address_key(address: IpAddr) -> AddressKey {
     let address = Address::from(address);
-    AddressKey { octets: address.octets, family: address.family as u32 }
+    AddressKey { octets: address.octets, family: address.family as u32, padding: 0 }
 }
 
 /// The bit of the list at `index` in [`Policy::lists`].

@@ -1,19 +1,17 @@
-//! Identifiers of services and limits that stay the same over reloads, so that counters and rate state keep their owner.
+//! Identifiers that stay the same over reloads, so that counters and rate state keep their owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Name;
-
 /// Identifiers from 1 to a maximum, handed out by name.
 #[derive(Clone, Debug)]
-pub struct Ids {
-    assigned: BTreeMap<Name, u16>,
+pub struct Ids<K> {
+    assigned: BTreeMap<K, u16>,
     max: u16,
     /// The last identifier that was new; freed ones are used again only when there is no other.
     last: u16,
 }
 
-impl Ids {
+impl<K: Ord + Clone> Ids<K> {
     /// No identifier handed out yet, `max` to have.
     pub fn new(max: u16) -> Self {
         Self { assigned: BTreeMap::new(), max, last: 0 }
@@ -21,8 +19,11 @@ impl Ids {
 
     /// Forgets names that are gone and gives the new ones an identifier. Returns identifiers that change their owner:
     /// what was counted for them belongs to nobody now.
-    pub fn assign<'a>(&mut self, names: impl Iterator<Item = &'a Name>) -> Vec<u16> {
-        let names: BTreeSet<&Name> = names.collect();
+    pub fn assign<'a>(&mut self, names: impl Iterator<Item = &'a K>) -> Vec<u16>
+    where
+        K: 'a,
+    {
+        let names: BTreeSet<&K> = names.collect();
         self.assigned.retain(|name, _| names.contains(name));
         let mut in_use: BTreeSet<u16> = self.assigned.values().copied().collect();
         let mut reused = Vec::new();
@@ -46,12 +47,12 @@ impl Ids {
     }
 
     /// The identifier of `name`, 0 for a name that has none.
-    pub fn of(&self, name: &Name) -> u16 {
+    pub fn of(&self, name: &K) -> u16 {
         self.assigned.get(name).copied().unwrap_or(0)
     }
 
     /// Names and their identifiers.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, u16)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&K, u16)> {
         self.assigned.iter().map(|(name, id)| (name, *id))
     }
 }
@@ -59,6 +60,7 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Name;
 
     fn names(text: &[&str]) -> Vec<Name> {
         text.iter().map(|name| Name::parse(name).unwrap()).collect()

@@ -43,6 +43,17 @@ pub struct Policy {
     pub api_socket: PathBuf,
 }
 
+impl Policy {
+    /// Whether a service refers to the list at `index`.
+    pub fn uses_list(&self, index: usize) -> bool {
+        self.services.iter().any(|service| {
+            service.deny.contains(&index)
+                || service.allow.as_ref().is_some_and(|lists| lists.contains(&index))
+                || service.limit_for.iter().any(|row| row.list == index)
+        })
+    }
+}
+
 /// One `[[interface]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {

@@ -1,0 +1,41 @@
+//! A word to the kernel's verifier.
+
+/// Returns `value`, about which the verifier then knows nothing.
+///
+/// The verifier follows every path on its own until two of them look alike. Values that it knows exactly, such as which
+/// extension headers were seen, keep paths apart that need not be: the number of paths then grows with the product of the
+/// choices instead of their sum. `noise` must be a number that the verifier does not know, such as octets of the packet.
+#[inline(always)]
+pub fn forget(value: usize, noise: u32) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut value = value;
+        // SAFETY: two exclusive ors with the same number: registers only, and no effect.
+        unsafe {
+            core::arch::asm!(
+                "{value} ^= {noise}",
+                "{value} ^= {noise}",
+                value = inout(reg) value,
+                noise = in(reg) u64::from(noise),
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = noise;
+        value
+    }
+}
+
+/// The same for an enumeration of one octet.
+#[inline(always)]
+pub fn forget_choice<T: Copy>(choice: T, noise: u32) -> T {
+    const { assert!(size_of::<T>() == 1) };
+    // SAFETY: `T` is one octet, so it may be read as one.
+    let octet = unsafe { core::mem::transmute_copy::<T, u8>(&choice) };
+    let octet = forget(octet as usize, noise) as u8;
+    // SAFETY: the octet is the one that was read above from a valid `T`.
+    unsafe { core::mem::transmute_copy::<u8, T>(&octet) }
+}

@@ -1,0 +1,394 @@
+//! The one thread that owns the layers and the tables of the kernel.
+
+mod report;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use firewall_common::abi::MAX_PREFIXES;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::{
+    config::{self, Loaded},
+    control::{Controller, Message, Push, Pushed, Refusal, Reloaded},
+    datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableWrite},
+    layers::{self, Runtime, RuntimeEntry, Snapshot},
+    members::{Member, Members, Write},
+    policy::{
+        Name, Policy, Prefix,
+        compile::{Identities, compile},
+    },
+    push::{self, CheckedPush},
+    trace,
+};
+
+/// What the controller starts from.
+pub struct Setup {
+    /// The configuration file, read again by a reload.
+    pub config: PathBuf,
+    /// What it says now.
+    pub policy: Policy,
+    /// Where links and shared maps are pinned.
+    pub pins: PinFolder,
+    /// Addresses of this host.
+    pub own: BTreeSet<Prefix>,
+    /// Log every packet.
+    pub trace_packets: bool,
+}
+
+/// Owner of everything that a verdict depends on.
+struct State {
+    config: PathBuf,
+    policy: Policy,
+    ids: Identities,
+    pins: PinFolder,
+    own: BTreeSet<Prefix>,
+    runtime: Runtime,
+    members: Members,
+    live: Generation,
+    shared: SharedMaps,
+    attachments: Attachments,
+    trace_packets: bool,
+    number: u64,
+    started: Timestamp,
+    loaded: Timestamp,
+    reloads: Reloads,
+}
+
+/// How loading the configuration went.
+struct Reloads {
+    successes: u64,
+    failures: u64,
+    error: Option<String>,
+}
+
+/// Messages that wait for the controller.
+const QUEUE: usize = 64;
+
+/// Longest wait while entries have a time to live: the wall clock may be set forward.
+const EXPIRY_TICK: Duration = Duration::from_secs(1);
+
+/// Loads the first generation, attaches it and starts the controller's thread.
+///
+/// # Errors
+/// When the kernel refuses; nothing is attached then that was not before.
+pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), DatapathError> {
+    let mut state = State::new(setup)?;
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new()
+        .name("controller".into())
+        .spawn(move || runtime.block_on(async { state.run(receiver).await }))
+        .map_err(|error| DatapathError::Load { cause: format!("no thread to be had: {error}"), errno: error.raw_os_error() })?;
+    Ok((Controller::new(sender), thread))
+}
+
+impl State {
+    fn new(setup: Setup) -> Result<Self, DatapathError> {
+        let Setup { config, policy, pins, own, trace_packets } = setup;
+        let runtime = Runtime::default();
+        let mut ids = Identities::new();
+        ids.assign(&policy);
+        let members = members(&policy, &runtime, &own);
+        let mut live = load(&policy, &ids, &members, &pins, trace_packets)?;
+        let shared = SharedMaps::open(&pins)?;
+        let mut attachments = Attachments::default();
+        attachments.switch(&mut live, None, &policy.interfaces, &pins)?;
+        let now = Timestamp::now();
+        let state = Self {
+            config,
+            policy,
+            ids,
+            pins,
+            own,
+            runtime,
+            members,
+            live,
+            shared,
+            attachments,
+            trace_packets,
+            number: 1,
+            started: now,
+            loaded: now,
+            reloads: Reloads { successes: 1, failures: 0, error: None },
+        };
+        state.log_interfaces();
+        Ok(state)
+    }
+
+    async fn run(&mut self, mut messages: mpsc::Receiver<Message>) {
+        loop {
+            let message = match self.runtime.next_expiry() {
+                None => messages.recv().await,
+                Some(expiry) => {
+                    let left = expiry.duration_since(Timestamp::now());
+                    let left = Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK);
+                    match tokio::time::timeout(left, messages.recv()).await {
+                        Ok(message) => message,
+                        Err(_) => {
+                            self.expire(Timestamp::now());
+                            continue;
+                        }
+                    }
+                }
+            };
+            match message {
+                // A caller that has hung up does not want its answer: the sends below may fail.
+                Some(Message::Push(push, reply)) => drop(reply.send(self.push(&push))),
+                Some(Message::Entries(list, reply)) => drop(reply.send(self.entries(list.as_deref()))),
+                Some(Message::Status(reply)) => drop(reply.send(self.status())),
+                Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
+                Some(Message::Reload(reply)) => drop(reply.send(self.reload())),
+                Some(Message::OwnAddresses(own)) => self.set_own(own),
+                Some(Message::Stop(reply)) => {
+                    self.detach();
+                    let _ = reply.send(());
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn push(&mut self, push: &Push) -> Result<Pushed, Refusal> {
+        let checked = push::check(push, &self.policy)?;
+        let entries = checked.entries().filter_map(|(list, prefix)| Some((&self.policy.lists.get(list)?.name, prefix)));
+        let before = Snapshot::of(&self.runtime, entries);
+        let pushed = self.change_runtime(&checked, &push.owner);
+        if let Err(refusal) = self.write_members(&checked.entries().map(|(_, prefix)| prefix).collect()) {
+            before.restore(&mut self.runtime);
+            return Err(refusal);
+        }
+        if pushed.added + pushed.removed > 0 {
+            self.number += 1;
+            tracing::info!(
+                generation = self.number,
+                added = pushed.added,
+                removed = pushed.removed,
+                owner = push.owner,
+                "applied a push"
+            );
+        }
+        Ok(Pushed { generation: self.number, ..pushed })
+    }
+
+    /// Changes the runtime layer, and counts.
+    fn change_runtime(&mut self, checked: &CheckedPush, owner: &str) -> Pushed {
+        let now = Timestamp::now();
+        let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
+        for addition in &checked.add {
+            let Some(list) = self.policy.lists.get(addition.list) else { continue };
+            let created = self.runtime.entry(&list.name, addition.prefix).map_or(now, |entry| entry.created);
+            let expires = addition.ttl.map(|ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX));
+            let entry =
+                RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
+            match self.runtime.insert(&list.name, addition.prefix, entry) {
+                None => pushed.added += 1,
+                Some(_) => pushed.unchanged += 1,
+            }
+        }
+        for (index, prefix) in &checked.remove {
+            let Some(list) = self.policy.lists.get(*index) else { continue };
+            match self.runtime.remove(&list.name, *prefix) {
+                Some(_) => pushed.removed += 1,
+                None => pushed.unchanged += 1,
+            }
+            for layer in layers::layers_of(&self.policy, &self.runtime, *index, *prefix) {
+                pushed.notes.push(format!("{prefix} stays in `{}`: layer {} holds it", list.name, layer.label()));
+            }
+        }
+        let lists: BTreeSet<usize> = checked.add.iter().map(|add| add.list).collect();
+        for index in lists {
+            if let Some(list) = self.policy.lists.get(index).filter(|_| !self.policy.uses_list(index)) {
+                pushed.notes.push(format!("no service uses the list `{}`", list.name));
+            }
+        }
+        pushed
+    }
+
+    /// Brings the kernel in line with the layers for `prefixes`: all of them, or none.
+    fn write_members(&mut self, prefixes: &BTreeSet<Prefix>) -> Result<(), Refusal> {
+        let change = |prefix: &Prefix| {
+            let member = layers::member_of(&self.policy, &self.runtime, &self.own, *prefix);
+            (member != self.members.own_value(*prefix)).then_some((*prefix, member))
+        };
+        let changes: Vec<(Prefix, Member)> = prefixes.iter().filter_map(change).collect();
+        let undo: Vec<(Prefix, Member)> =
+            changes.iter().map(|(prefix, _)| (*prefix, self.members.own_value(*prefix))).collect();
+        let writes = self.members.change(&changes);
+        let wanted = self.members.len().into_iter().max().unwrap_or(0);
+        let result = if wanted > MAX_PREFIXES as usize {
+            Err(Refusal::Full { wanted, capacity: MAX_PREFIXES as usize })
+        } else {
+            self.live
+                .apply(&to_tables(&writes, |write| write.new), &to_tables(&writes, |write| write.old))
+                .map_err(|error| Refusal::Datapath { message: error.to_string() })
+        };
+        if result.is_err() {
+            self.members.change(&undo);
+        }
+        result
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        let expired = self.runtime.expired(now);
+        if expired.is_empty() {
+            return;
+        }
+        let entries: Vec<(Name, Prefix, Option<RuntimeEntry>)> = expired
+            .into_iter()
+            .map(|(list, prefix)| {
+                let old = self.runtime.remove(&list, prefix);
+                (list, prefix, old)
+            })
+            .collect();
+        let touched = entries.iter().map(|(_, prefix, _)| *prefix).collect();
+        if let Err(refusal) = self.write_members(&touched) {
+            tracing::error!(?refusal, "cannot end entries whose time is over; trying again");
+            for (list, prefix, old) in entries {
+                if let Some(mut entry) = old {
+                    entry.expires = now.checked_add(EXPIRY_TICK).ok();
+                    self.runtime.insert(&list, prefix, entry);
+                }
+            }
+            return;
+        }
+        self.number += 1;
+        tracing::info!(generation = self.number, removed = entries.len(), "ended entries whose time is over");
+    }
+
+    fn set_own(&mut self, own: Vec<Prefix>) {
+        let own: BTreeSet<Prefix> = own.into_iter().collect();
+        let touched: BTreeSet<Prefix> = own.symmetric_difference(&self.own).copied().collect();
+        let before = std::mem::replace(&mut self.own, own);
+        match self.write_members(&touched) {
+            Ok(()) => tracing::info!(addresses = self.own.len(), "the addresses of this host changed"),
+            Err(refusal) => {
+                tracing::error!(?refusal, "cannot refuse sources with the new addresses of this host");
+                self.own = before;
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<Reloaded, Refusal> {
+        let result = match config::load(&self.config) {
+            Ok(loaded) => {
+                let warnings = loaded.warnings.render(false);
+                self.switch_to(loaded)
+                    .map(|()| warnings)
+                    .map_err(|error| Refusal::Datapath { message: error.to_string() })
+            }
+            Err(report) => {
+                Err(Refusal::Config { errors: report.errors().count(), report: report.render(false) })
+            }
+        };
+        match result {
+            Ok(warnings) => {
+                self.number += 1;
+                self.loaded = Timestamp::now();
+                self.reloads.successes += 1;
+                self.reloads.error = None;
+                tracing::info!(generation = self.number, config = %self.config.display(), "applied the configuration");
+                self.log_interfaces();
+                Ok(Reloaded { generation: self.number, warnings })
+            }
+            Err(refusal) => {
+                self.reloads.failures += 1;
+                let reason = refusal.to_string();
+                tracing::error!(config = %self.config.display(), "refused the configuration, the old policy goes on: {reason}");
+                self.reloads.error = Some(reason);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Loads a generation for another policy beside the live one and swaps it in.
+    fn switch_to(&mut self, loaded: Loaded) -> Result<(), DatapathError> {
+        let policy = loaded.policy;
+        let mut ids = self.ids.clone();
+        let reused = ids.assign(&policy);
+        let members = members(&policy, &self.runtime, &self.own);
+        let mut next = load(&policy, &ids, &members, &self.pins, self.trace_packets)?;
+        self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins)?;
+        self.live = next;
+        for id in reused.services {
+            self.shared.clear_service(id)?;
+        }
+        for id in reused.limits {
+            self.shared.clear_limit(id)?;
+        }
+        for id in reused.interfaces {
+            self.shared.clear_interface(u32::from(id.saturating_sub(1)))?;
+        }
+        if (policy.admin_listen, &policy.api_socket) != (self.policy.admin_listen, &self.policy.api_socket) {
+            tracing::warn!("a new `admin.listen` or `api.socket` takes effect at the next start only");
+        }
+        for (list, entries) in self.runtime.lists() {
+            if push::list_index(&policy, list).is_none() {
+                tracing::warn!(%list, entries, "the list is gone from the configuration; its pushed entries wait for its return");
+            }
+        }
+        self.policy = policy;
+        self.ids = ids;
+        self.members = members;
+        Ok(())
+    }
+
+    fn detach(&mut self) {
+        match self.pins.clear() {
+            Ok(()) => tracing::info!("detached from all interfaces; nothing is filtered any more"),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    fn log_interfaces(&self) {
+        for (interface, attached) in self.attachments.interfaces() {
+            let mode = crate::control::attach_label(attached.mode);
+            tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering");
+        }
+    }
+}
+
+/// Everything that every prefix is in.
+fn members(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>) -> Members {
+    let mut all: BTreeMap<Prefix, Member> = BTreeMap::new();
+    for (prefix, member) in layers::all_members(policy, runtime, own) {
+        let known = all.entry(prefix).or_default();
+        *known = known.union(member);
+    }
+    let mut members = Members::default();
+    for (prefix, member) in all {
+        members.set(prefix, member);
+    }
+    members
+}
+
+fn load(
+    policy: &Policy,
+    ids: &Identities,
+    members: &Members,
+    pins: &PinFolder,
+    trace_packets: bool,
+) -> Result<Generation, DatapathError> {
+    let mut interfaces = vec![0; firewall_common::abi::MAX_INTERFACES];
+    for interface in &policy.interfaces {
+        let index = Attachments::index_of(&interface.name)?;
+        if let Some(slot) = interfaces.get_mut(ids.position(&interface.name) as usize) {
+            *slot = index;
+        }
+    }
+    let options = LoadOptions { interfaces, trace_packets };
+    let mut generation = Generation::load(&compile(policy, ids), members, pins, &options)?;
+    if trace_packets {
+        trace::follow(&mut generation);
+    }
+    Ok(generation)
+}
+
+fn to_tables(writes: &[Write], value: impl Fn(&Write) -> Option<Member>) -> Vec<TableWrite> {
+    writes.iter().map(|write| (write.prefix, value(write))).collect()
+}

@@ -1,0 +1,144 @@
+//! What the controller tells about itself.
+
+use std::collections::BTreeMap;
+
+use firewall_common::{Family, Verdict};
+
+use super::State;
+use crate::{
+    control::{
+        Counters, Entries, InterfaceStatus, Layer, ListEntries, ListStatus, Problem, Refusal, ReloadStatus,
+        ServiceStatus, Status, attach_label, mode_label,
+    },
+    layers,
+    policy::{Prefix, Protocol, Service},
+    push,
+};
+
+impl State {
+    pub(super) fn entries(&self, list: Option<&str>) -> Result<Entries, Refusal> {
+        let indices: Vec<usize> = match list {
+            None => (0..self.policy.lists.len()).collect(),
+            Some(name) => {
+                let index = push::list_index(&self.policy, name).ok_or_else(|| {
+                    let detail = push::unknown_list(&self.policy, name);
+                    Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }])
+                })?;
+                vec![index]
+            }
+        };
+        let of = |index| layers::entries_of(&self.policy, &self.runtime, index, self.loaded);
+        Ok(Entries {
+            schema: "portcullis.entries/v1".into(),
+            generation: self.number,
+            entries: indices.into_iter().flat_map(of).collect(),
+        })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        Status {
+            schema: "portcullis.status/v1".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: self.started,
+            generation: self.number,
+            mode: mode_label(self.policy.mode).into(),
+            config: self.config.clone(),
+            admin_listen: self.policy.admin_listen,
+            reload: ReloadStatus {
+                successful: self.reloads.error.is_none(),
+                last_success: self.loaded,
+                successes: self.reloads.successes,
+                failures: self.reloads.failures,
+                error: self.reloads.error.clone(),
+            },
+            interfaces: self
+                .attachments
+                .interfaces()
+                .iter()
+                .map(|(name, attached)| InterfaceStatus {
+                    name: name.clone(),
+                    ifindex: attached.ifindex,
+                    mode: attach_label(attached.mode).into(),
+                    configured: attach_label(attached.configured).into(),
+                })
+                .collect(),
+            lists: (0..self.policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
+            services: self.policy.services.iter().map(service_status).collect(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> Result<Counters, Refusal> {
+        let fail = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
+        let mut counters = Counters::default();
+        for interface in &self.policy.interfaces {
+            let position = self.ids.position(&interface.name);
+            for family in Family::ALL {
+                for verdict in Verdict::ALL {
+                    let count = self.shared.verdict(position, family, *verdict).map_err(fail)?;
+                    counters.verdicts.insert((interface.name.clone(), family as u8, *verdict), count);
+                }
+            }
+        }
+        for (name, id) in self.ids.services.iter() {
+            counters.services.insert(name.to_string(), self.shared.service(id).map_err(fail)?);
+        }
+        for (name, id) in self.ids.limits.iter() {
+            counters.limits.insert(name.to_string(), self.shared.limit(id).map_err(fail)?);
+        }
+        for index in 0..self.policy.lists.len() {
+            for entries in self.list_entries(index) {
+                let Some(list) = self.policy.lists.get(index) else { continue };
+                let family = if entries.family == "ipv4" { "ipv4" } else { "ipv6" };
+                counters.list_entries.insert((list.name.to_string(), entries.layer, family), entries.count);
+            }
+        }
+        Ok(counters)
+    }
+
+    fn list_status(&self, index: usize) -> Option<ListStatus> {
+        let list = self.policy.lists.get(index)?;
+        let names = |uses: &dyn Fn(&Service) -> bool| {
+            self.policy.services.iter().filter(|service| uses(service)).map(|service| service.name.to_string()).collect()
+        };
+        Some(ListStatus {
+            name: list.name.to_string(),
+            entries: self.list_entries(index).into_iter().filter(|entries| entries.count > 0).collect(),
+            allowed_by: names(&|service| service.allow.as_ref().is_some_and(|lists| lists.contains(&index))),
+            denied_by: names(&|service| service.deny.contains(&index)),
+        })
+    }
+
+    /// Entries of a list by layer and family, those of zero too.
+    fn list_entries(&self, index: usize) -> Vec<ListEntries> {
+        let Some(list) = self.policy.lists.get(index) else { return Vec::new() };
+        let mut counts: BTreeMap<(Layer, &str), u64> = BTreeMap::new();
+        for layer in Layer::ALL {
+            for family in ["ipv4", "ipv6"] {
+                counts.insert((layer, family), 0);
+            }
+        }
+        let mut add = |layer, prefix: Prefix| {
+            let family = if prefix.address().is_ipv4() { "ipv4" } else { "ipv6" };
+            *counts.entry((layer, family)).or_default() += 1;
+        };
+        list.entries.iter().for_each(|prefix| add(Layer::Config, *prefix));
+        self.runtime.entries(&list.name).for_each(|(prefix, _)| add(Layer::Runtime, prefix));
+        let entries = counts.into_iter();
+        entries.map(|((layer, family), count)| ListEntries { layer, family: family.into(), count }).collect()
+    }
+}
+
+fn service_status(service: &Service) -> ServiceStatus {
+    let protocol = match service.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    let port = |range: &std::ops::RangeInclusive<u16>| {
+        if range.start() == range.end() { range.start().to_string() } else { format!("{}-{}", range.start(), range.end()) }
+    };
+    ServiceStatus {
+        name: service.name.to_string(),
+        protocol: protocol.into(),
+        ports: service.ports.iter().map(port).collect(),
+    }
+}

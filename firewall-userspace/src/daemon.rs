@@ -1,0 +1,172 @@
+//! `portcullis run`: from a configuration file to a filtering host, until it is told to stop.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin, api, config,
+    control::Controller,
+    controller::{self, Setup},
+    datapath::PinFolder,
+    netlink::Addresses,
+};
+
+/// What `portcullis run` was asked.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Folder on a BPF file system for links and maps.
+    pub pin_directory: PathBuf,
+    /// Log every packet.
+    pub trace_packets: bool,
+}
+
+/// Why the daemon did not start. Nothing is attached that was not attached before.
+#[derive(Debug)]
+enum StartError {
+    /// The configuration is wrong; the report was printed.
+    Config,
+    /// Anything else: what was attempted, on what, and why it failed.
+    Refused(String),
+}
+
+/// Exit code of a configuration that is wrong.
+const INVALID: u8 = 5;
+/// Exit code when the kernel or another process refused.
+const REFUSED: u8 = 4;
+
+/// Runs the daemon in the foreground.
+pub fn run(options: &RunOptions) -> ExitCode {
+    start_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    match runtime.block_on(serve(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(StartError::Config) => ExitCode::from(INVALID),
+        Err(StartError::Refused(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+async fn serve(options: &RunOptions) -> Result<(), StartError> {
+    let loaded = config::load(&options.config).map_err(|report| {
+        eprint!("{}", report.render(false));
+        eprintln!("error: {} is refused: {} errors", options.config.display(), report.errors().count());
+        StartError::Config
+    })?;
+    for warning in loaded.warnings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let policy = loaded.policy;
+    // Everything that can be refused without touching an interface comes first.
+    let pins = PinFolder::open(&options.pin_directory).map_err(refused)?;
+    let socket = Socket::bind(&policy.api_socket)?;
+    let admin = bind_admin(policy.admin_listen).await?;
+    let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    let addresses = Addresses::subscribe().map_err(refused)?;
+    let own = addresses.read().await.map_err(refused)?;
+
+    let setup = Setup {
+        config: options.config.clone(),
+        policy,
+        pins,
+        own: own.clone(),
+        trace_packets: options.trace_packets,
+    };
+    let (controller, thread) = controller::start(setup).map_err(refused)?;
+    let (stop, stopping) = watch::channel(());
+    tokio::spawn(addresses.follow(controller.clone(), own));
+    let until = |mut stopping: watch::Receiver<()>| async move {
+        let _ = stopping.changed().await;
+    };
+    let admin = tokio::spawn(admin::serve(admin, controller.clone(), until(stopping.clone())));
+    let api = tokio::spawn(api::serve(socket.listener, controller.clone(), until(stopping)));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+
+    signals.handle(&controller).await;
+    controller.stop().await;
+    drop(stop);
+    let _ = tokio::join!(api, admin);
+    if thread.join().is_err() {
+        tracing::error!("the controller panicked: a bug worth a report");
+    }
+    Ok(())
+}
+
+/// The API's socket; its file goes when this is dropped.
+struct Socket {
+    listener: tokio::net::UnixListener,
+}
+
+impl Socket {
+    fn bind(path: &Path) -> Result<Self, StartError> {
+        Ok(Self { listener: api::bind(path).map_err(refused)? })
+    }
+}
+
+async fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        StartError::Refused(format!(
+            "cannot serve metrics on {address}: {error}\nhint: another daemon may have the port; set `[admin] listen` to a free one"
+        ))
+    })
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Reloads on SIGHUP; returns on SIGTERM and SIGINT.
+    async fn handle(&mut self, controller: &Controller) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => {
+                    // The controller logs what came of it.
+                    let _ = controller.reload().await;
+                }
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+            }
+        }
+    }
+}
+
+fn refused(error: impl fmt::Display) -> StartError {
+    StartError::Refused(error.to_string())
+}
+
+/// Logs to standard error; `PORTCULLIS_LOG` sets the level as `RUST_LOG` does elsewhere.
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+}

@@ -1,0 +1,206 @@
+//! The entries of all lists by the layer that owns them. A change of one layer never touches another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    control::{Entry, Layer},
+    members::Member,
+    policy::{Name, Policy, Prefix, compile::bit},
+};
+
+/// An entry of the runtime layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeEntry {
+    /// Who added it.
+    pub owner: String,
+    /// For people.
+    pub comment: Option<String>,
+    /// When it was first added.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+}
+
+/// Entries that were pushed. They outlive every reload, also of a list that is not configured for a while.
+#[derive(Clone, Debug, Default)]
+pub struct Runtime {
+    lists: BTreeMap<Name, BTreeMap<Prefix, RuntimeEntry>>,
+    expiries: BTreeSet<(Timestamp, Name, Prefix)>,
+}
+
+impl Runtime {
+    /// The entry of `list` for exactly `prefix`.
+    pub fn entry(&self, list: &Name, prefix: Prefix) -> Option<&RuntimeEntry> {
+        self.lists.get(list)?.get(&prefix)
+    }
+
+    /// Entries of `list`.
+    pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
+        self.lists.get(list).into_iter().flatten().map(|(prefix, entry)| (*prefix, entry))
+    }
+
+    /// Lists that have entries.
+    pub fn lists(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.lists.iter().map(|(name, entries)| (name, entries.len()))
+    }
+
+    /// Adds or replaces an entry; the one before.
+    pub fn insert(&mut self, list: &Name, prefix: Prefix, entry: RuntimeEntry) -> Option<RuntimeEntry> {
+        if let Some(expires) = entry.expires {
+            self.expiries.insert((expires, list.clone(), prefix));
+        }
+        let new_expiry = entry.expires;
+        let old = self.lists.entry(list.clone()).or_default().insert(prefix, entry);
+        if let Some(expires) = old.as_ref().and_then(|entry| entry.expires).filter(|old| Some(*old) != new_expiry) {
+            self.expiries.remove(&(expires, list.clone(), prefix));
+        }
+        old
+    }
+
+    /// Removes an entry.
+    pub fn remove(&mut self, list: &Name, prefix: Prefix) -> Option<RuntimeEntry> {
+        let entries = self.lists.get_mut(list)?;
+        let old = entries.remove(&prefix)?;
+        if entries.is_empty() {
+            self.lists.remove(list);
+        }
+        if let Some(expires) = old.expires {
+            self.expiries.remove(&(expires, list.clone(), prefix));
+        }
+        Some(old)
+    }
+
+    /// When the next entry ends.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(expires, _, _)| *expires)
+    }
+
+    /// Entries that have ended at `now`.
+    pub fn expired(&self, now: Timestamp) -> Vec<(Name, Prefix)> {
+        let ended = self.expiries.iter().take_while(|(expires, _, _)| *expires <= now);
+        ended.map(|(_, list, prefix)| (list.clone(), *prefix)).collect()
+    }
+}
+
+/// Entries of the runtime layer as they were before a push.
+pub struct Snapshot(Vec<(Name, Prefix, Option<RuntimeEntry>)>);
+
+impl Snapshot {
+    /// What `runtime` has for `entries`, given by list and prefix.
+    pub fn of<'a>(runtime: &Runtime, entries: impl Iterator<Item = (&'a Name, Prefix)>) -> Self {
+        let keep = |(list, prefix): (&Name, Prefix)| (list.clone(), prefix, runtime.entry(list, prefix).cloned());
+        Self(entries.map(keep).collect())
+    }
+
+    /// Puts everything back.
+    pub fn restore(self, runtime: &mut Runtime) {
+        for (list, prefix, entry) in self.0 {
+            match entry {
+                Some(entry) => drop(runtime.insert(&list, prefix, entry)),
+                None => drop(runtime.remove(&list, prefix)),
+            }
+        }
+    }
+}
+
+/// Which layers hold `prefix` in the list at `index` of `policy`.
+pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefix) -> Vec<Layer> {
+    let Some(list) = policy.lists.get(index) else { return Vec::new() };
+    let mut layers = Vec::new();
+    if list.entries.binary_search(&prefix).is_ok() {
+        layers.push(Layer::Config);
+    }
+    if runtime.entry(&list.name, prefix).is_some() {
+        layers.push(Layer::Runtime);
+    }
+    layers
+}
+
+/// What `prefix` is in by itself, over all layers.
+pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix) -> Member {
+    let mut member = Member {
+        lists: 0,
+        own: own.contains(&prefix),
+        management: policy.management.contains(&prefix),
+    };
+    for index in 0..policy.lists.len() {
+        if !layers_of(policy, runtime, index, prefix).is_empty() {
+            member.lists |= bit(index);
+        }
+    }
+    member
+}
+
+/// Every prefix that is in something, over all layers; a prefix may come several times.
+pub fn all_members<'a>(
+    policy: &'a Policy,
+    runtime: &'a Runtime,
+    own: &'a BTreeSet<Prefix>,
+) -> impl Iterator<Item = (Prefix, Member)> + 'a {
+    let in_lists = policy.lists.iter().enumerate().flat_map(|(index, list)| {
+        let member = Member { lists: bit(index), ..Member::default() };
+        let pushed = runtime.entries(&list.name).map(|(prefix, _)| prefix);
+        list.entries.iter().copied().chain(pushed).map(move |prefix| (prefix, member))
+    });
+    let management = Member { management: true, ..Member::default() };
+    let ours = Member { own: true, ..Member::default() };
+    in_lists
+        .chain(policy.management.iter().map(move |prefix| (*prefix, management)))
+        .chain(own.iter().map(move |prefix| (*prefix, ours)))
+}
+
+/// The entries of one list, ordered by prefix, then layer.
+pub fn entries_of(policy: &Policy, runtime: &Runtime, index: usize, loaded: Timestamp) -> Vec<Entry> {
+    let Some(list) = policy.lists.get(index) else { return Vec::new() };
+    let entry = |prefix: Prefix, layer, owner: &str, comment: Option<&str>, created, expires| {
+        (prefix, layer, Entry {
+            list: list.name.to_string(),
+            prefix: prefix.to_string(),
+            layer,
+            owner: owner.to_owned(),
+            comment: comment.map(str::to_owned),
+            created,
+            expires,
+        })
+    };
+    let configured = list.entries.iter().map(|prefix| entry(*prefix, Layer::Config, "config", None, loaded, None));
+    let pushed = runtime.entries(&list.name).map(|(prefix, pushed)| {
+        entry(prefix, Layer::Runtime, &pushed.owner, pushed.comment.as_deref(), pushed.created, pushed.expires)
+    });
+    let mut entries: Vec<_> = configured.chain(pushed).collect();
+    entries.sort_by_key(|(prefix, layer, _)| (*prefix, *layer));
+    entries.into_iter().map(|(_, _, entry)| entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(expires: Option<i64>) -> RuntimeEntry {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at) }
+    }
+
+    #[test]
+    fn adding_again_replaces_the_expiry() {
+        let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
+        runtime.insert(&list, prefix, entry(Some(10)));
+        runtime.insert(&list, prefix, entry(Some(20)));
+        assert_eq!(runtime.expired(Timestamp::from_second(15).unwrap()), []);
+        assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix)]);
+        runtime.insert(&list, prefix, entry(None));
+        assert_eq!(runtime.next_expiry(), None);
+    }
+
+    #[test]
+    fn a_refresh_with_the_same_expiry_keeps_it() {
+        let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
+        runtime.insert(&list, prefix, entry(Some(10)));
+        runtime.insert(&list, prefix, entry(Some(10)));
+        assert_eq!(runtime.next_expiry(), Some(Timestamp::from_second(10).unwrap()));
+        assert!(runtime.remove(&list, prefix).is_some());
+        assert_eq!(runtime.next_expiry(), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! The addresses of this host, as netlink knows them: sources that no packet from outside can have.
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use rtnetlink::{
+    Handle, MulticastGroup, new_multicast_connection,
+    packet_route::address::{AddressAttribute, AddressFlags, AddressMessage},
+};
+use tokio::sync::mpsc;
+use futures_util::StreamExt;
+
+use crate::{control::Controller, policy::Prefix};
+
+/// Follows the addresses of the network namespace.
+pub struct Addresses {
+    handle: Handle,
+    events: mpsc::Receiver<()>,
+}
+
+/// Why the addresses could not be read.
+#[derive(Debug)]
+pub enum NetlinkError {
+    /// No socket.
+    Connect(io::Error),
+    /// The kernel did not answer the dump.
+    Dump(rtnetlink::Error),
+}
+
+/// Events that come in this time are answered by one dump: an interface that comes up sends several.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A dump although nothing was heard: netlink drops events when its buffer overflows.
+const RESYNC: Duration = Duration::from_secs(30);
+
+impl Addresses {
+    /// Subscribes to changes.
+    ///
+    /// # Errors
+    /// When there is no netlink socket to have.
+    pub fn subscribe() -> Result<Self, NetlinkError> {
+        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        let (connection, handle, mut messages) = new_multicast_connection(&groups).map_err(NetlinkError::Connect)?;
+        let (sender, events) = mpsc::channel(1);
+        tokio::spawn(connection);
+        tokio::spawn(async move {
+            while messages.next().await.is_some() {
+                // A full channel already says that there is something new.
+                if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
+                    break;
+                }
+            }
+        });
+        Ok(Self { handle, events })
+    }
+
+    /// Every address of the namespace and the broadcast addresses of its subnets, as host prefixes.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn read(&self) -> Result<BTreeSet<Prefix>, NetlinkError> {
+        let mut dump = self.handle.address().get().execute();
+        let mut own = BTreeSet::new();
+        while let Some(message) = dump.next().await {
+            own.extend(own_prefixes(&message.map_err(NetlinkError::Dump)?));
+        }
+        Ok(own)
+    }
+
+    /// Tells `controller` whenever the addresses change, until it ends.
+    pub async fn follow(mut self, controller: Controller, mut known: BTreeSet<Prefix>) {
+        loop {
+            if let Ok(None) = tokio::time::timeout(RESYNC, self.events.recv()).await {
+                tracing::error!("netlink is gone; the addresses of this host are no longer followed");
+                return;
+            }
+            tokio::time::sleep(SETTLE).await;
+            let _ = self.events.try_recv();
+            match self.read().await {
+                Ok(own) if own == known => {}
+                Ok(own) => {
+                    if controller.own_addresses(own.iter().copied().collect()).await.is_err() {
+                        return;
+                    }
+                    known = own;
+                }
+                Err(error) => tracing::warn!(%error, "cannot read the addresses of this host; trying again"),
+            }
+        }
+    }
+}
+
+/// What one address makes impossible as a source.
+fn own_prefixes(message: &AddressMessage) -> Vec<Prefix> {
+    let mut address = None;
+    let mut local = None;
+    let mut broadcast = None;
+    let mut flags = AddressFlags::empty();
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Address(found) => address = Some(*found),
+            AddressAttribute::Local(found) => local = Some(*found),
+            AddressAttribute::Broadcast(found) => broadcast = Some(*found),
+            AddressAttribute::Flags(found) => flags = *found,
+            _ => {}
+        }
+    }
+    // An address under duplicate address detection is not assigned yet (RFC 4862 section 5.4): the neighbour that has it
+    // must be heard.
+    if flags.contains(AddressFlags::Tentative) && !flags.contains(AddressFlags::Optimistic) {
+        return Vec::new();
+    }
+    // On a point-to-point link `Address` is the peer's.
+    let Some(own) = local.or(address) else { return Vec::new() };
+    let mut prefixes = vec![Prefix::host(own)];
+    prefixes.extend(broadcast.map(|broadcast| Prefix::host(broadcast.into())));
+    if let IpAddr::V4(own) = own {
+        prefixes.extend(subnet_broadcast(own, message.header.prefix_len).map(|last| Prefix::host(last.into())));
+    }
+    prefixes
+}
+
+/// Last address of an IPv4 subnet; none for /31 (RFC 3021) and /32. The kernel treats it as broadcast also when the
+/// address was added without one (net/ipv4/fib_frontend.c `fib_add_ifaddr`).
+fn subnet_broadcast(address: Ipv4Addr, prefix_length: u8) -> Option<Ipv4Addr> {
+    let host_bits = u32::MAX.checked_shr(u32::from(prefix_length)).filter(|_| prefix_length < 31)?;
+    Some(Ipv4Addr::from(u32::from(address) | host_bits))
+}
+
+impl fmt::Display for NetlinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "cannot follow the addresses of this host: {error}"),
+            Self::Dump(error) => write!(f, "cannot read the addresses of this host: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for NetlinkError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_address_of_a_subnet_is_its_broadcast() {
+        let of = |address: &str, length| subnet_broadcast(address.parse().unwrap(), length).map(|last| last.to_string());
+        assert_eq!(of("192.0.2.130", 25), Some("192.0.2.255".into()));
+        assert_eq!(of("10.0.0.1", 8), Some("10.255.255.255".into()));
+        assert_eq!(of("192.0.2.1", 30), Some("192.0.2.3".into()));
+        assert_eq!(of("192.0.2.1", 31), None);
+        assert_eq!(of("192.0.2.1", 32), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! From a push as it was written to what it means: every problem at once, or a [`CheckedPush`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::{
+    config::duration,
+    control::{Addition, Problem, Push, Refusal, Removal, Verb, known_lists},
+    policy::{Name, Policy, Prefix},
+};
+
+/// A push without mistakes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckedPush {
+    /// Entries to add, each once.
+    pub add: Vec<CheckedAddition>,
+    /// Entries to remove, each once: index of the list, prefix.
+    pub remove: Vec<(usize, Prefix)>,
+    /// Repetitions that were left out.
+    pub repeated: usize,
+}
+
+impl CheckedPush {
+    /// Every entry it touches: index of the list, prefix.
+    pub fn entries(&self) -> impl Iterator<Item = (usize, Prefix)> {
+        let added = self.add.iter().map(|addition| (addition.list, addition.prefix));
+        added.chain(self.remove.iter().copied())
+    }
+}
+
+/// An entry to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedAddition {
+    /// Index of the list in the policy.
+    pub list: usize,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// Time to live.
+    pub ttl: Option<Duration>,
+    /// For people.
+    pub comment: Option<String>,
+}
+
+/// Longest comment in octets.
+const MAX_COMMENT: usize = 256;
+
+/// Checks `push` against `policy`.
+///
+/// # Errors
+/// [`Refusal::Invalid`] with every problem, or [`Refusal::WrongVerb`].
+pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
+    let mut checker = Checker { policy, problems: Vec::new() };
+    let mut checked = CheckedPush::default();
+    let mut added = BTreeSet::new();
+    for (index, addition) in push.add.iter().enumerate() {
+        let Some(addition) = checker.addition(index, addition) else { continue };
+        if added.insert((addition.list, addition.prefix)) {
+            checked.add.push(addition);
+        } else {
+            checked.repeated += 1;
+        }
+    }
+    let mut removed = BTreeSet::new();
+    for (index, removal) in push.remove.iter().enumerate() {
+        let Some((list, prefix)) = checker.removal(index, removal) else { continue };
+        if added.contains(&(list, prefix)) {
+            checker.problem(format!("/remove/{index}"), format!("{prefix} is both added and removed"));
+        } else if removed.insert((list, prefix)) {
+            checked.remove.push((list, prefix));
+        } else {
+            checked.repeated += 1;
+        }
+    }
+    if !checker.problems.is_empty() {
+        return Err(Refusal::Invalid(checker.problems));
+    }
+    if let Some(verb) = push.verb {
+        let lists: BTreeSet<usize> = added.iter().chain(&removed).map(|(list, _)| *list).collect();
+        for list in lists {
+            check_verb(policy, list, verb)?;
+        }
+    }
+    Ok(checked)
+}
+
+/// Refuses to "allow" through a list that only denies, and the other way round.
+fn check_verb(policy: &Policy, list: usize, verb: Verb) -> Result<(), Refusal> {
+    let allows = policy.services.iter().any(|service| service.allow.as_ref().is_some_and(|all| all.contains(&list)));
+    let denies = policy.services.iter().any(|service| service.deny.contains(&list));
+    let contradicts = match verb {
+        Verb::Allow => denies && !allows,
+        Verb::Deny => allows && !denies,
+    };
+    match policy.lists.get(list) {
+        Some(list) if contradicts => Err(Refusal::WrongVerb { list: list.name.to_string(), verb }),
+        _ => Ok(()),
+    }
+}
+
+struct Checker<'a> {
+    policy: &'a Policy,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn addition(&mut self, index: usize, addition: &Addition) -> Option<CheckedAddition> {
+        let at = format!("/add/{index}");
+        let list = self.list(&at, &addition.list);
+        let prefix = self.prefix(&at, &addition.prefix);
+        let mut is_good = true;
+        let ttl = match addition.ttl.as_deref().map(duration::parse) {
+            None => None,
+            Some(Ok(ttl)) => Some(ttl),
+            Some(Err(error)) => {
+                self.problem(format!("{at}/ttl"), error.to_string());
+                is_good = false;
+                None
+            }
+        };
+        if let Some(comment) = &addition.comment {
+            if comment.len() > MAX_COMMENT {
+                self.problem(format!("{at}/comment"), format!("the comment is longer than {MAX_COMMENT} octets"));
+                is_good = false;
+            } else if comment.chars().any(char::is_control) {
+                self.problem(format!("{at}/comment"), "the comment has control characters".to_owned());
+                is_good = false;
+            }
+        }
+        let addition =
+            CheckedAddition { list: list?, prefix: prefix?, ttl, comment: addition.comment.clone() };
+        is_good.then_some(addition)
+    }
+
+    fn removal(&mut self, index: usize, removal: &Removal) -> Option<(usize, Prefix)> {
+        let at = format!("/remove/{index}");
+        let list = self.list(&at, &removal.list);
+        let prefix = self.prefix(&at, &removal.prefix);
+        Some((list?, prefix?))
+    }
+
+    fn list(&mut self, at: &str, name: &str) -> Option<usize> {
+        let index = list_index(self.policy, name);
+        if index.is_none() {
+            self.problem(format!("{at}/list"), unknown_list(self.policy, name));
+        }
+        index
+    }
+
+    fn prefix(&mut self, at: &str, text: &str) -> Option<Prefix> {
+        match text.parse::<Prefix>() {
+            Ok(prefix) => Some(prefix),
+            Err(error) => {
+                self.problem(format!("{at}/prefix"), error.to_string());
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, pointer: String, detail: String) {
+        self.problems.push(Problem { pointer, detail });
+    }
+}
+
+
+/// Index of the list called `name`.
+pub fn list_index(policy: &Policy, name: &str) -> Option<usize> {
+    policy.lists.iter().position(|list| *list.name == *name)
+}
+
+/// What to say of a list that does not exist.
+pub fn unknown_list(policy: &Policy, name: &str) -> String {
+    let names: Vec<&Name> = policy.lists.iter().map(|list| &list.name).collect();
+    if names.is_empty() {
+        format!("there is no list `{name}`; the configuration has none")
+    } else {
+        format!("there is no list `{name}`; there are {}", known_lists(names.into_iter()))
+    }
+}
