@@ -23,7 +23,6 @@ use crate::{
         compile::{Identities, compile},
     },
     push::{self, CheckedPush},
-    trace,
 };
 
 /// What the controller starts from.
@@ -384,7 +383,7 @@ fn load(
     let options = LoadOptions { interfaces, trace_packets };
     let mut generation = Generation::load(&compile(policy, ids), members, pins, &options)?;
     if trace_packets {
-        trace::follow(&mut generation);
+        generation.follow_trace();
     }
     Ok(generation)
 }

@@ -15,4 +15,3 @@ pub mod controller;
 mod layers;
 mod push;
 mod netlink;
-mod trace;

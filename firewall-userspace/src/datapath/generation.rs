@@ -12,7 +12,7 @@ use firewall_common::abi::{
 };
 use firewall_common::Quota;
 
-use super::{DatapathError, OBJECT, PinFolder, plain::Plain};
+use super::{DatapathError, OBJECT, PinFolder, plain::Plain, trace};
 use crate::{
     members::{Member, Members},
     policy::{Prefix, compile::Compiled},
@@ -20,7 +20,7 @@ use crate::{
 
 /// A loaded program and the tables of its policy. Dropping it frees the tables once no packet can use them.
 pub struct Generation {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     v4: LpmTrie<MapData, [u8; 4], Plain<MembershipValue>>,
     v6: LpmTrie<MapData, [u8; 16], Plain<MembershipValue>>,
 }
@@ -121,9 +121,9 @@ impl Generation {
         Ok((info.verified_instruction_count(), info.size_jitted()))
     }
 
-    /// The object, for the log reader.
-    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// Sends what `--trace-packets` logs to our log. Must be called inside a tokio runtime.
+    pub fn follow_trace(&mut self) {
+        trace::follow(self);
     }
 
     pub(super) fn program_mut(&mut self) -> Result<&mut Xdp, DatapathError> {

@@ -6,6 +6,7 @@ mod error;
 mod generation;
 mod pins;
 mod plain;
+mod trace;
 
 pub use attach::{Attached, Attachments};
 pub use counters::SharedMaps;

@@ -3,18 +3,19 @@
 use firewall_common::Verdict;
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::datapath::Generation;
+use super::Generation;
 
 /// Forwards what `generation` logs until it is gone. Must be called inside a tokio runtime.
-pub fn follow(generation: &mut Generation) {
-    let logger = match aya_log::EbpfLogger::init_with_logger(generation.ebpf_mut(), Forward) {
+pub(super) fn follow(generation: &mut Generation) {
+    let logger = match aya_log::EbpfLogger::init_with_logger(&mut generation.ebpf, Forward) {
         Ok(logger) => logger,
         Err(error) => {
             tracing::warn!(%error, "cannot trace packets");
             return;
         }
     };
-    let mut logger = match AsyncFd::register_with_interest(logger, Interest::READABLE) {
+    // SAFETY: the descriptor is that of the ring buffer inside `logger`, which the result owns and never replaces.
+    let mut logger = match unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) } {
         Ok(logger) => logger,
         Err(error) => {
             tracing::warn!(%error, "cannot trace packets");
