@@ -26,7 +26,8 @@ const TARGET: &str = if cfg!(target_endian = "big") { "bpfeb-unknown-none" } els
 /// `--btf`: the maps and the line information of the verifier's log are BTF. `v3` has compare-exchange.
 /// Packets are not aligned and x86 and arm64 do not mind: without the feature every field is put together from octets.
 /// Rustc passes the cpu on to bpf-linker, which refuses to be told twice.
-const RUSTFLAGS: &str = r#"["-Cdebuginfo=2","-Clink-arg=--btf","-Ctarget-cpu=v3","-Ctarget-feature=+allows-misaligned-mem-access"]"#;
+const RUSTFLAGS: &str =
+    r#"["-Cdebuginfo=2","-Clink-arg=--btf","-Ctarget-cpu=v3","-Ctarget-feature=+allows-misaligned-mem-access"]"#;
 
 /// Crates that use unstable features on a stable compiler: inline assembly for BPF. Naming them keeps the rest
 /// stable, and unlike `1` does not make aya's build scripts ask for build-std.

@@ -21,7 +21,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{build::Profile, interrupt::Interrupted, needs::Scope, tree::Tree};
+use crate::{build::Profile, interrupt::Interrupted, needs::Scope, privilege::Told, tree::Tree};
 
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "Set up, build, show and test Portcullis")]
@@ -77,6 +77,7 @@ fn main() -> ExitCode {
             eprintln!("interrupted");
             ExitCode::from(130) // as a shell says it of SIGINT
         }
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fmt,
     io::{IsTerminal as _, stdin},
     process::Command,
 };
@@ -38,8 +39,23 @@ pub fn again_as_root(what: &str, arguments: &[&OsStr]) -> Result<()> {
     if !is_root() {
         eprintln!("as root, through sudo: {what}");
     }
-    process::run(as_root(program)?.args(arguments))
+    let mut command = as_root(program)?;
+    let status =
+        command.args(arguments).status().with_context(|| format!("cannot run `{}`", process::show(&command)))?;
+    if status.success() { Ok(()) } else { Err(Told.into()) }
 }
+
+/// Failed, and the user has been told why already.
+#[derive(Debug)]
+pub struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the part that ran as root failed")
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// What to put before a program so that it runs as root with these variables in its environment.
 pub fn runner(variables: &[(&str, &OsStr)]) -> Result<Vec<String>> {

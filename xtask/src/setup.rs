@@ -113,7 +113,7 @@ impl<'a> Plan<'a> {
             arguments.push("--mount-bpffs".as_ref());
         }
         arguments.extend(self.packages.iter().map(|package| OsStr::new(*package)));
-        privilege::again_as_root("install the packages above", &arguments)
+        privilege::again_as_root("install what is listed above", &arguments)
     }
 
     /// The same as an error that says what to type.

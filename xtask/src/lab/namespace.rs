@@ -46,7 +46,7 @@ impl Namespace {
 
     /// Runs `ip` on it.
     pub fn ip(&self, arguments: &[&str]) -> Result<String> {
-        process::output(Command::new("ip").args(["-netns", &self.name]).args(arguments))
+        process::output(self.command("ip")?.args(arguments))
     }
 
     /// A command that runs in it, and ends with the thread that starts it. `ip netns exec` would also change the view
