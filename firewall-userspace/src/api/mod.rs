@@ -1,0 +1,74 @@
+//! The API under `/v1`, on a Unix socket.
+//!
+//! ```text
+//! connection (peer credentials) -> count -> permit -> Host -> route -> body -> Controller -> JSON or a problem
+//! ```
+
+mod body;
+mod handlers;
+mod listener;
+mod peer;
+mod refusal;
+mod socket;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    routing::get,
+};
+use tokio::net::UnixListener;
+
+pub use body::MAX_BODY;
+pub use handlers::CONTROLLER_TIMEOUT;
+pub use socket::{BindError, bind};
+
+use self::{listener::ApiListener, peer::Peers};
+use crate::{
+    control::Controller,
+    http::{host, problem, requests, server},
+};
+
+const LIMITS: server::Limits =
+    server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(300) };
+
+/// Serves the API on `listener`, which came from [`bind`], until `shutdown` completes.
+///
+/// The file of the socket is removed before the last connections end, so that a new daemon can take its place.
+pub fn serve(listener: UnixListener, controller: Controller, shutdown: impl Future) -> impl Future<Output = ()> {
+    let file = socket::File::of(&listener);
+    async move {
+        let peers = Peers::look_up().await;
+        let shutdown = async move {
+            shutdown.await;
+            if let Some(file) = file {
+                file.remove();
+            }
+        };
+        server::serve(ApiListener::new(listener, peers), router(controller), LIMITS, shutdown).await;
+    }
+}
+
+/// Every route. Requests carry a [`peer::Peer`] in their extensions.
+fn router(controller: Controller) -> Router {
+    Router::new()
+        .route("/v1/status", get(handlers::status))
+        .route("/v1/entries", get(handlers::entries).post(handlers::push))
+        .route("/v1/reload", axum::routing::post(handlers::reload))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_our_name, request, next)))
+        .layer(middleware::from_fn(peer::permit))
+        .layer(middleware::from_fn(|request: Request, next: Next| requests::count("api", request, next)))
+        .with_state(controller)
+}
+
+/// Names that clients of a Unix socket write into `Host`, there being no host.
+fn is_our_name(host: &str) -> bool {
+    ["localhost", "portcullis"].iter().any(|name| host.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests;

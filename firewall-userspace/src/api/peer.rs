@@ -1,0 +1,92 @@
+//! Who is at the other end of the socket, and whether they may use it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::Request,
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use nix::unistd::{Uid, User, geteuid};
+
+use crate::http::problem::{ProblemDetails, codes};
+
+/// The user at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of the user, or `uid:NUMBER` for one without a name: the owner of what it pushes.
+    pub owner: Arc<str>,
+    /// Whether it may use the API.
+    pub is_permitted: bool,
+}
+
+/// The users that may use the API: root and the user of the daemon.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    permitted: Vec<(Uid, Arc<str>)>,
+}
+
+impl Peers {
+    /// Looks up the names of the users once; a directory service behind them may be slow.
+    pub async fn look_up() -> Self {
+        let look_up = || {
+            let mut uids = vec![Uid::from_raw(0), geteuid()];
+            uids.dedup();
+            uids.into_iter().map(|uid| (uid, name(uid))).collect()
+        };
+        // An empty list, which permits nobody, is left when the look-up panics in the C library.
+        Self { permitted: tokio::task::spawn_blocking(look_up).await.unwrap_or_default() }
+    }
+
+    /// The peer with `uid`, which is `None` when the kernel did not tell.
+    pub fn peer(&self, uid: Option<u32>) -> Peer {
+        let known = self.permitted.iter().find(|(permitted, _)| Some(permitted.as_raw()) == uid);
+        match (known, uid) {
+            (Some((_, owner)), _) => Peer { owner: owner.clone(), is_permitted: true },
+            (None, Some(uid)) => Peer { owner: format!("uid:{uid}").into(), is_permitted: false },
+            (None, None) => Peer { owner: "unknown".into(), is_permitted: false },
+        }
+    }
+}
+
+/// Passes requests of a peer that may use the API.
+pub async fn permit(request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    if peer.is_some_and(|peer| peer.is_permitted) {
+        return next.run(request).await;
+    }
+    let who = peer.map_or("unknown", |peer| &peer.owner);
+    tracing::warn!(who, method = %request.method(), path = request.uri().path(), "refused a request: not permitted");
+    let detail = format!("{who} may not use this API; root and the user that the daemon runs as may");
+    ProblemDetails::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail).into_response()
+}
+
+fn name(uid: Uid) -> Arc<str> {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name.into(),
+        Ok(None) | Err(_) => format!("uid:{uid}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_root_and_the_user_of_the_daemon_are_permitted() {
+        let peers = Peers::look_up().await;
+        let own = geteuid().as_raw();
+        for uid in [0, own] {
+            assert!(peers.peer(Some(uid)).is_permitted, "{uid}");
+        }
+        let other = own + 1;
+        assert_eq!(peers.peer(Some(other)), Peer { owner: format!("uid:{other}").into(), is_permitted: false });
+        assert!(!peers.peer(None).is_permitted);
+    }
+
+    #[tokio::test]
+    async fn the_owner_of_what_root_pushes_is_root() {
+        assert_eq!(&*Peers::look_up().await.peer(Some(0)).owner, "root");
+    }
+}

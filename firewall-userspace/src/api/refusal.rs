@@ -1,0 +1,44 @@
+//! How a refusal of the controller looks over HTTP.
+
+use axum::http::StatusCode;
+
+use crate::{
+    control::{Refusal, Verb},
+    http::problem::{ProblemDetails, codes},
+};
+
+impl From<Refusal> for ProblemDetails {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(problems) => {
+                let detail = match problems.len() {
+                    1 => "one thing in the request is wrong".to_owned(),
+                    count => format!("{count} things in the request are wrong"),
+                };
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail);
+                problem.errors = problems;
+                problem
+            }
+            Refusal::WrongVerb { list, verb } => {
+                let detail = match verb {
+                    Verb::Allow => format!("`{list}` is a list that services deny, so its entries are kept out"),
+                    Verb::Deny => format!("`{list}` is a list that services allow, so its entries are let in"),
+                };
+                Self::new(StatusCode::CONFLICT, codes::WRONG_VERB, detail)
+            }
+            Refusal::Full { wanted, capacity } => {
+                let detail = format!("there would be {wanted} prefixes of one family; the tables hold {capacity}");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::FULL, detail)
+            }
+            Refusal::Config { errors, report } => {
+                let plural = if errors == 1 { "" } else { "s" };
+                let detail = format!("the configuration has {errors} error{plural}; the old policy goes on");
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID_CONFIG, detail);
+                problem.report = Some(report);
+                problem
+            }
+            Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
+            Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
+        }
+    }
+}

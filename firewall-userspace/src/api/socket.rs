@@ -1,0 +1,223 @@
+//! The socket of the API in the file system: made without a moment in which others could use it, and never taken from a
+//! daemon that lives.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, Metadata, Permissions, TryLockError},
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_address, connect, listen, socket},
+        stat::{Mode, fchmod},
+    },
+};
+use tokio::net::UnixListener;
+
+/// Who may connect: the user and the group of the daemon.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Who may look into the folder of the socket when it has to be made.
+const FOLDER_MODE: u32 = 0o750;
+
+/// Connections that wait in the kernel.
+const BACKLOG: i32 = 128;
+
+/// How long another start on the same socket may take.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no socket.
+#[derive(Debug)]
+pub enum BindError {
+    /// The folder cannot be made or opened.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something is there that is no socket.
+    NotASocket {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A daemon answers there.
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Somebody holds the lock on the folder.
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The kernel refused.
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// Listens at `path`, with mode 0660, in place of a socket that nobody listens at any more.
+///
+/// A missing folder is made with mode 0750. To be called inside a tokio runtime.
+///
+/// # Errors
+/// See [`BindError`].
+pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let folder_error = |source| BindError::Folder { path: folder.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(folder_error)?;
+    // Two daemons that start at once must not each take the socket of the other for a stale one.
+    let lock = fs::File::open(folder).map_err(folder_error)?;
+    take(&lock, folder)?;
+    remove_stale(path)?;
+    let socket = listen_at(path)?;
+    drop(lock);
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    let refused = |source| BindError::Socket { path: path.to_owned(), attempt: "listen at", source };
+    listener.set_nonblocking(true).map_err(refused)?;
+    UnixListener::from_std(listener).map_err(refused)
+}
+
+fn take(lock: &fs::File, folder: &Path) -> Result<(), BindError> {
+    let end = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::WouldBlock) => return Err(BindError::Locked { path: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => {
+                return Err(BindError::Folder { path: folder.to_owned(), source });
+            }
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> Result<(), BindError> {
+    let refused = |attempt, source| BindError::Socket { path: path.to_owned(), attempt, source };
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => {}
+        Ok(_) => return Err(BindError::NotASocket { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(refused("look at", error)),
+    }
+    match try_connect(path) {
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(|error| refused("remove the stale socket", error)),
+        // EAGAIN: the backlog is full, so somebody listens, if slowly.
+        Ok(()) | Err(Errno::EAGAIN) => Err(BindError::InUse { path: path.to_owned() }),
+        Err(errno) => Err(refused("see who listens at", errno.into())),
+    }
+}
+
+fn try_connect(path: &Path) -> nix::Result<()> {
+    connect(unix_socket()?.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
+fn unix_socket() -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
+}
+
+fn listen_at(path: &Path) -> Result<OwnedFd, BindError> {
+    let refused =
+        |errno: nix::Error| BindError::Socket { path: path.to_owned(), attempt: "listen at", source: errno.into() };
+    let socket = unix_socket().map_err(refused)?;
+    // bind(2) gives the file the mode of the socket less the umask (Linux, net/unix/af_unix.c unix_bind_bsd), so it is
+    // never wider than this. What the umask took is given back before anybody can connect.
+    fchmod(&socket, Mode::from_bits_truncate(SOCKET_MODE)).map_err(refused)?;
+    let address = UnixAddr::new(path).map_err(refused)?;
+    bind_address(socket.as_raw_fd(), &address).map_err(refused)?;
+    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(|source| BindError::Socket {
+        path: path.to_owned(),
+        attempt: "set the mode of",
+        source,
+    })?;
+    listen(&socket, Backlog::new(BACKLOG).map_err(refused)?).map_err(refused)?;
+    Ok(socket)
+}
+
+/// The file of a socket that listens.
+pub struct File {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl File {
+    /// The file of `listener`; `None` when it has none (any more).
+    pub fn of(listener: &UnixListener) -> Option<Self> {
+        let path = listener.local_addr().ok()?.as_pathname()?.to_owned();
+        let identity = identity(&fs::symlink_metadata(&path).ok()?);
+        Some(Self { path, identity })
+    }
+
+    /// Removes the file unless somebody has put another in its place. To be called while the listener is open: the
+    /// inode cannot have been used again then, and a daemon that starts now finds either us or nothing.
+    pub fn remove(&self) {
+        let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity);
+        if is_ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(socket = %self.path.display(), %error, "cannot remove the socket");
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { path, source } => {
+                write!(f, "cannot use {} as the folder of the API socket: {source}", path.display())
+            }
+            Self::NotASocket { path } => write!(
+                f,
+                "cannot listen at {}: there is a file that is no socket\nhint: remove it, or set another `socket` in [api]",
+                path.display()
+            ),
+            Self::InUse { path } => write!(
+                f,
+                "cannot listen at {}: another daemon answers there\nhint: stop it, or set another `socket` in [api]",
+                path.display()
+            ),
+            Self::Locked { path } => write!(
+                f,
+                "cannot lock {}: another process has held the lock for {} s\nhint: another daemon may be starting there",
+                path.display(),
+                LOCK_TIMEOUT.as_secs()
+            ),
+            Self::Socket { path, attempt, source } => {
+                write!(f, "cannot {attempt} {}: {source}", path.display())?;
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => f.write_str("\nhint: run the daemon as root"),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Folder { source, .. } | Self::Socket { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

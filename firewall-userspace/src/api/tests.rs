@@ -1,0 +1,70 @@
+//! What the socket alone cannot show: other users, and time.
+
+use axum::{body::Body, http::Request};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use super::{peer::Peer, router};
+use crate::{
+    control::{Controller, Message},
+    http::{ProblemDetails, problem::codes},
+};
+
+fn request(method: &str, path: &str, body: Body) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    request.header("content-type", "application/json").body(body).unwrap()
+}
+
+fn peer(is_permitted: bool) -> Peer {
+    Peer { owner: "uid:1000".into(), is_permitted }
+}
+
+async fn problem(controller: Controller, mut request: Request<Body>, peer: Option<Peer>) -> ProblemDetails {
+    request.extensions_mut().extend(
+        peer.map(|peer| {
+            let mut extensions = axum::http::Extensions::new();
+            extensions.insert(peer);
+            extensions
+        })
+        .unwrap_or_default(),
+    );
+    let response = router(controller).oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn controller() -> (Controller, mpsc::Receiver<Message>) {
+    let (messages, questions) = mpsc::channel(1);
+    (Controller::new(messages), questions)
+}
+
+#[tokio::test]
+async fn other_users_are_refused_whatever_they_ask() {
+    for (method, path) in [("GET", "/v1/status"), ("GET", "/v1/entries"), ("POST", "/v1/entries"), ("GET", "/x")] {
+        for peer in [Some(peer(false)), None] {
+            let (controller, mut questions) = controller();
+            let problem = problem(controller, request(method, path, Body::from("{}")), peer).await;
+            assert_eq!((problem.status, &*problem.code), (403, codes::NOT_PERMITTED), "{method} {path}");
+            assert!(questions.try_recv().is_err());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_does_not_answer_is_a_504_that_does_not_say_no() {
+    let (controller, _questions) = controller();
+    let problem = problem(controller, request("POST", "/v1/entries", Body::from("{}")), Some(peer(true))).await;
+    assert_eq!((problem.status, &*problem.code), (504, codes::UNANSWERED));
+    assert!(problem.detail.contains("may still happen"), "{problem:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_a_408() {
+    let (controller, mut questions) = controller();
+    let (_sender, endless) = http_body_util::channel::Channel::<axum::body::Bytes>::new(1);
+    let request = request("POST", "/v1/entries", Body::new(endless));
+    let problem = problem(controller, request, Some(peer(true))).await;
+    assert_eq!((problem.status, &*problem.code), (408, codes::BODY_TIMEOUT));
+    assert!(questions.try_recv().is_err());
+}

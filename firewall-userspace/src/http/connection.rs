@@ -1,0 +1,78 @@
+//! One connection: one request, one answer, and an orderly end.
+
+use std::{future::poll_fn, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::watch,
+    time,
+};
+use tower::ServiceExt;
+
+use super::server::Limits;
+
+/// Most headers of a request.
+const MAX_HEADERS: usize = 64;
+
+/// Most octets of a request line with its headers.
+const MAX_HEAD: usize = 64 << 10;
+
+/// How long a client may take to read an answer that came before it had sent its whole request.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Answers the request that comes on `stream`; `stopping` ends the wait for one.
+pub async fn serve<S, P>(stream: S, peer: P, router: Router, limits: Limits, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    P: Clone + Send + Sync + Unpin + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.headers)
+        .keep_alive(false)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let exchange = async {
+        let mut is_told = false;
+        loop {
+            tokio::select! {
+                result = poll_fn(|context| connection.poll_without_shutdown(context)) => return result,
+                _ = stopping.wait_for(|stopping| *stopping), if !is_told => {
+                    is_told = true;
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    };
+    match time::timeout(limits.exchange, exchange).await {
+        Ok(result) => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a connection failed");
+            }
+            end(connection.into_parts().io.into_inner()).await;
+        }
+        Err(_) => tracing::debug!("a connection took too long"),
+    }
+}
+
+/// Closes `stream` in such a way that the client can still read the answer.
+///
+/// Closing with unread input resets the connection, and the client would see the reset instead of, say, a 413.
+async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let discard_rest = async {
+        stream.shutdown().await?;
+        let mut discarded = vec![0; 16 << 10];
+        while stream.read(&mut discarded).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // The client is gone or had its time: either way nothing is left to do.
+    let _ = time::timeout(LINGER, discard_rest).await;
+}

@@ -1,0 +1,113 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457).
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::control::Problem;
+
+/// Media type of [`ProblemDetails`].
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ProblemDetails {
+    /// Always `about:blank`: the status and `code` say what it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The phrase of the status.
+    pub title: String,
+    /// The status.
+    pub status: u16,
+    /// What is wrong, in words.
+    pub detail: String,
+    /// What is wrong, for programs; one of [`codes`].
+    pub code: String,
+    /// Every single thing that is wrong with the body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Problem>,
+    /// The report on a configuration, as `portcullis check` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+}
+
+/// Values of [`ProblemDetails::code`]; they never change their meaning.
+pub mod codes {
+    /// The body is not JSON, or not all of it came.
+    pub const BAD_BODY: &str = "bad_body";
+    /// There is no `Host` header, or more than one.
+    pub const BAD_HOST: &str = "bad_host";
+    /// The `Host` is none of this listener.
+    pub const WRONG_HOST: &str = "wrong_host";
+    /// The user at the other end of the socket may not do this.
+    pub const NOT_PERMITTED: &str = "not_permitted";
+    /// There is nothing at this path.
+    pub const NOT_FOUND: &str = "not_found";
+    /// What is at this path cannot be used with this method.
+    pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    /// The body took too long.
+    pub const BODY_TIMEOUT: &str = "body_timeout";
+    /// The list is used the other way round.
+    pub const WRONG_VERB: &str = "wrong_verb";
+    /// The body is too large.
+    pub const BODY_TOO_LARGE: &str = "body_too_large";
+    /// The body is not `application/json`.
+    pub const WRONG_CONTENT_TYPE: &str = "wrong_content_type";
+    /// The request says something that cannot be done.
+    pub const INVALID: &str = "invalid";
+    /// The configuration cannot be used.
+    pub const INVALID_CONFIG: &str = "invalid_config";
+    /// The kernel refused.
+    pub const DATAPATH: &str = "datapath";
+    /// A bug.
+    pub const INTERNAL: &str = "internal";
+    /// The daemon is stopping, or not ready.
+    pub const STOPPING: &str = "stopping";
+    /// The daemon is not ready to serve.
+    pub const NOT_READY: &str = "not_ready";
+    /// The controller took too long; what was asked may still happen.
+    pub const UNANSWERED: &str = "unanswered";
+    /// The tables have no room.
+    pub const FULL: &str = "full";
+}
+
+impl ProblemDetails {
+    /// A problem with the phrase of `status` as its title.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Unknown").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            errors: Vec::new(),
+            report: None,
+        }
+    }
+}
+
+impl IntoResponse for ProblemDetails {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        // Strings and numbers can always be written as JSON.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        (status, headers, body).into_response()
+    }
+}
+
+/// Answers a path that nothing is at.
+pub async fn not_found(uri: axum::http::Uri) -> ProblemDetails {
+    ProblemDetails::new(StatusCode::NOT_FOUND, codes::NOT_FOUND, format!("there is nothing at `{}`", uri.path()))
+}
+
+/// Answers a method that a path does not have.
+pub async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> ProblemDetails {
+    let detail = format!("`{}` cannot be used with {method}", uri.path());
+    ProblemDetails::new(StatusCode::METHOD_NOT_ALLOWED, codes::METHOD_NOT_ALLOWED, detail)
+}
