@@ -1,0 +1,142 @@
+//! The admin listener: `/metrics`, `/livez` and `/readyz` over plain HTTP on a loopback address.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time,
+};
+
+use crate::{
+    control::Controller,
+    http::{
+        host,
+        problem::{self, ProblemDetails, codes},
+        requests, server,
+    },
+    metrics::{CONTENT_TYPE, Metrics},
+};
+
+const LIMITS: server::Limits =
+    server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };
+
+/// How long the controller may take to say that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why there is no listener.
+#[derive(Debug)]
+pub struct BindError {
+    /// Where it was to be.
+    pub address: SocketAddr,
+    /// Why it is not.
+    pub source: io::Error,
+}
+
+/// Listens at `address`.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
+}
+
+/// Serves the metrics and probes of the daemon behind `controller` on `listener` until `shutdown` completes.
+pub async fn serve(listener: TcpListener, controller: Controller, shutdown: impl Future) {
+    server::serve(AdminListener(listener), router(controller), LIMITS, shutdown).await;
+}
+
+struct AdminListener(TcpListener);
+
+impl server::Listener for AdminListener {
+    type Stream = TcpStream;
+    type Peer = ();
+
+    async fn accept(&self) -> io::Result<(TcpStream, ())> {
+        let (stream, _) = self.0.accept().await?;
+        Ok((stream, ()))
+    }
+}
+
+struct Admin {
+    controller: Controller,
+    metrics: Metrics,
+}
+
+fn router(controller: Controller) -> Router {
+    let admin = Admin { metrics: Metrics::new(controller.clone()), controller };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(is_ready))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_loopback, request, next)))
+        .layer(middleware::from_fn(|request: Request, next: Next| requests::count("admin", request, next)))
+        .with_state(Arc::new(admin))
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.metrics.render().await {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "cannot write the metrics");
+            let detail = format!("cannot write the metrics: {error}");
+            ProblemDetails::new(StatusCode::INTERNAL_SERVER_ERROR, codes::INTERNAL, detail).into_response()
+        }
+    }
+}
+
+/// Whether the controller answers and filters.
+async fn is_ready(State(admin): State<Arc<Admin>>) -> Result<&'static str, ProblemDetails> {
+    let not_ready = |code, why| ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
+    match time::timeout(READY_TIMEOUT, admin.controller.status()).await {
+        Ok(Ok(status)) if status.interfaces.is_empty() => Err(not_ready(codes::NOT_READY, "no interface is attached")),
+        Ok(Ok(_)) => Ok("ok\n"),
+        Ok(Err(_)) => Err(not_ready(codes::STOPPING, "the daemon is stopping")),
+        Err(_) => Err(not_ready(codes::NOT_READY, "the controller is busy")),
+    }
+}
+
+/// Whether `host` is `localhost` or a loopback address written as such.
+fn is_loopback(host: &str) -> bool {
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot serve metrics at {}: {}", self.address, self.source)?;
+        let hint = match self.source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another daemon or program has this port; set another port as `listen` in [admin]"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "no interface has this address; set a loopback address as `listen` in [admin]"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need CAP_NET_BIND_SERVICE; set a higher one as `listen` in [admin]"
+            }
+            _ => return Ok(()),
+        };
+        write!(f, "\nhint: {hint}")
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,71 @@
+//! What the daemon knows about itself.
+
+use firewall_common::abi::ABI_VERSION;
+
+use super::family::Family;
+use crate::{
+    control::{Status, mode_label},
+    http::requests,
+    policy::Mode,
+};
+
+/// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
+pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
+    let mut families = vec![build_info()?, http_requests()?];
+    let help = "Questions of scrapes that the controller did not answer.";
+    families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
+    if let Some(status) = status {
+        families.push(interfaces(status)?);
+        families.extend(policy(status)?);
+        families.push(reloads(status)?);
+    }
+    Ok(families)
+}
+
+fn build_info() -> prometheus::Result<Family> {
+    let help = "Always 1; version of the daemon and of what it shares with the program in the kernel.";
+    let mut family = Family::gauge("portcullis_build_info", help, &["version", "abi"])?;
+    family.push(&[env!("CARGO_PKG_VERSION"), &ABI_VERSION.to_string()], 1.0);
+    Ok(family)
+}
+
+fn http_requests() -> prometheus::Result<Family> {
+    let labels = ["listener", "route", "method", "code"];
+    let mut family = Family::counter("portcullis_http_requests_total", "Requests answered.", &labels)?;
+    for (key, count) in requests::counts() {
+        family.push(&[key.listener, &key.route, key.method, &key.code.to_string()], count as f64);
+    }
+    Ok(family)
+}
+
+fn interfaces(status: &Status) -> prometheus::Result<Family> {
+    let help = "Always 1 for an interface that is filtered; the mode is the one it got.";
+    let mut family = Family::gauge("portcullis_interface_attached", help, &["interface", "mode"])?;
+    for interface in &status.interfaces {
+        family.push(&[&interface.name, &interface.mode], 1.0);
+    }
+    Ok(family)
+}
+
+fn policy(status: &Status) -> prometheus::Result<[Family; 4]> {
+    let is_enforcing = status.mode == mode_label(Mode::Enforce);
+    let help = "1 when drops are carried out, 0 when they are only counted.";
+    let enforcing = Family::gauge("portcullis_enforcing", help, &[])?.with(f64::from(u8::from(is_enforcing)));
+    let help = "Generation of the policy; grows with every change.";
+    let generation = Family::gauge("portcullis_config_generation", help, &[])?.with(status.generation as f64);
+    let help = "1 when the last attempt to load the configuration succeeded, else 0.";
+    let successful = Family::gauge("portcullis_config_last_reload_successful", help, &[])?
+        .with(f64::from(u8::from(status.reload.successful)));
+    let help = "When the live configuration was loaded, in seconds since 1970.";
+    let last_success = Family::gauge("portcullis_config_last_reload_success_timestamp_seconds", help, &[])?
+        .with(status.reload.last_success.as_millisecond() as f64 / 1e3);
+    Ok([enforcing, generation, successful, last_success])
+}
+
+fn reloads(status: &Status) -> prometheus::Result<Family> {
+    let help = "Attempts to load the configuration, the start included.";
+    let mut family = Family::counter("portcullis_config_reloads_total", help, &["result"])?;
+    family.push(&["success"], status.reload.successes as f64);
+    family.push(&["failure"], status.reload.failures as f64);
+    Ok(family)
+}

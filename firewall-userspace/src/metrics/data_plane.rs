@@ -1,0 +1,93 @@
+//! What the program in the kernel counted.
+
+use std::collections::BTreeSet;
+
+use firewall_common::{Action, Family as AddressFamily, Verdict, abi::Count};
+
+use super::family::Family;
+use crate::control::{Counters, Layer, Status};
+
+/// The families of `counters`; `status` adds zeros for what has not been counted yet.
+pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Result<Vec<Family>> {
+    let mut families = Vec::new();
+    families.extend(verdicts(counters, status)?);
+    families.extend(services(counters)?);
+    families.extend(limits(counters)?);
+    families.push(list_entries(counters, status)?);
+    Ok(families)
+}
+
+/// Every verdict of every family, so that `rate()` is right from the first drop on.
+fn verdicts(counters: &Counters, status: Option<&Status>) -> prometheus::Result<[Family; 2]> {
+    let labels = ["interface", "family", "verdict", "reason"];
+    let mut both = counted("portcullis", "Frames judged.", "Frame bytes judged, as XDP sees them.", &labels)?;
+    let attached = status.into_iter().flat_map(|status| &status.interfaces).map(|interface| interface.name.as_str());
+    let interfaces: BTreeSet<&str> =
+        counters.verdicts.keys().map(|(interface, _, _)| interface.as_str()).chain(attached).collect();
+    for interface in interfaces {
+        for family in AddressFamily::ALL {
+            for &verdict in Verdict::ALL {
+                let key = (interface.to_owned(), family as u8, verdict);
+                let count = counters.verdicts.get(&key).copied().unwrap_or_default();
+                let values = [interface, family.label(), verdict.action().label(), verdict.label()];
+                push(&mut both, &values, count);
+            }
+        }
+    }
+    Ok(both)
+}
+
+fn services(counters: &Counters) -> prometheus::Result<[Family; 2]> {
+    let packets = "Packets of a service, passed and dropped.";
+    let bytes = "Frame bytes of a service, passed and dropped.";
+    let mut both = counted("portcullis_service", packets, bytes, &["service", "verdict"])?;
+    for (service, counts) in &counters.services {
+        push_pair(&mut both, service, *counts);
+    }
+    Ok(both)
+}
+
+fn limits(counters: &Counters) -> prometheus::Result<[Family; 2]> {
+    let packets = "Packets held against a limit: conforming ones pass, exceeding ones drop.";
+    let bytes = "Frame bytes held against a limit: conforming ones pass, exceeding ones drop.";
+    let mut both = counted("portcullis_limit", packets, bytes, &["limit", "verdict"])?;
+    for (limit, counts) in &counters.limits {
+        push_pair(&mut both, limit, *counts);
+    }
+    Ok(both)
+}
+
+fn list_entries(counters: &Counters, status: Option<&Status>) -> prometheus::Result<Family> {
+    let help = "Entries of a list by layer; a prefix in two layers counts twice.";
+    let mut family = Family::gauge("portcullis_list_entries", help, &["list", "family", "layer"])?;
+    let counted = counters.list_entries.keys().map(|(list, _, _)| list.as_str());
+    let known = status.into_iter().flat_map(|status| &status.lists).map(|list| list.name.as_str());
+    for list in counted.chain(known).collect::<BTreeSet<_>>() {
+        for layer in Layer::ALL {
+            for address_family in [AddressFamily::Ipv4.label(), AddressFamily::Ipv6.label()] {
+                let key = (list.to_owned(), layer, address_family);
+                let count = counters.list_entries.get(&key).copied().unwrap_or_default();
+                family.push(&[list, address_family, layer.label()], count as f64);
+            }
+        }
+    }
+    Ok(family)
+}
+
+/// A family of packets and one of bytes.
+fn counted(prefix: &str, packets: &str, bytes: &str, labels: &[&str]) -> prometheus::Result<[Family; 2]> {
+    Ok([
+        Family::counter(&format!("{prefix}_packets_total"), packets, labels)?,
+        Family::counter(&format!("{prefix}_bytes_total"), bytes, labels)?,
+    ])
+}
+
+fn push([packets, bytes]: &mut [Family; 2], values: &[&str], count: Count) {
+    packets.push(values, count.packets as f64);
+    bytes.push(values, count.bytes as f64);
+}
+
+fn push_pair(both: &mut [Family; 2], name: &str, [passed, dropped]: [Count; 2]) {
+    push(both, &[name, Action::Pass.label()], passed);
+    push(both, &[name, Action::Drop.label()], dropped);
+}

@@ -1,0 +1,91 @@
+//! The metrics: asked of the controller at each scrape, then written by the `prometheus` crate.
+
+mod daemon;
+mod data_plane;
+mod family;
+mod process;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use prometheus::{
+    Encoder, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use tokio::{sync::Mutex, task, time};
+
+pub use prometheus::TEXT_FORMAT as CONTENT_TYPE;
+
+use self::{family::Family, process::Process};
+use crate::control::{Controller, Counters, Refusal, Status};
+
+/// How long the controller may take; Prometheus itself gives up after 10 s unless told otherwise.
+const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a scrape asks, and how often it was not answered.
+pub struct Metrics {
+    controller: Controller,
+    errors: AtomicU64,
+    /// Scrapes come one after the other, so that many of them cannot keep the controller from its work.
+    turn: Mutex<()>,
+}
+
+impl Metrics {
+    /// Metrics of the daemon behind `controller`.
+    pub fn new(controller: Controller) -> Self {
+        Self { controller, errors: AtomicU64::new(0), turn: Mutex::new(()) }
+    }
+
+    /// All metrics as text, format 0.0.4. What cannot be read is missing and counted in `portcullis_scrape_errors_total`.
+    ///
+    /// # Errors
+    /// When the `prometheus` crate refuses the families, which only a bug can cause.
+    pub async fn render(&self) -> prometheus::Result<String> {
+        let _turn = self.turn.lock().await;
+        let status = self.ask(self.controller.status()).await;
+        let counters = self.ask(self.controller.counters()).await;
+        let errors = self.errors.load(Ordering::Relaxed);
+        let render = move || render(status.as_ref(), counters.as_ref(), errors);
+        task::spawn_blocking(render).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
+    }
+
+    async fn ask<T>(&self, answer: impl Future<Output = Result<T, Refusal>>) -> Option<T> {
+        let error = match time::timeout(CONTROLLER_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(refusal)) => refusal.to_string(),
+            Err(_) => format!("no answer within {} s", CONTROLLER_TIMEOUT.as_secs()),
+        };
+        tracing::warn!(error, "a scrape is incomplete");
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+fn render(status: Option<&Status>, counters: Option<&Counters>, errors: u64) -> prometheus::Result<String> {
+    let mut families = daemon::families(status, errors)?;
+    if let Some(counters) = counters {
+        families.extend(data_plane::families(counters, status)?);
+    }
+    families.extend(process::families(&Process::read())?);
+    let registry = Registry::new();
+    registry.register(Box::new(Snapshot(families)))?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// The families of one scrape.
+struct Snapshot(Vec<Family>);
+
+impl Collector for Snapshot {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.iter().map(Family::description).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.iter().map(Family::to_proto).collect()
+    }
+}
