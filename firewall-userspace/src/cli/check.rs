@@ -7,8 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::output::Output;
 use crate::config::{self, Loaded, Report, counted};
 
 /// Arguments of `portcullis check`.
@@ -20,19 +21,6 @@ pub struct CheckArgs {
     /// Refuse a configuration with warnings too.
     #[arg(long)]
     pub strict: bool,
-    /// How to print what was found: problems as text on standard error, or everything as JSON on standard output.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
-/// Form of the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// The schema `portcullis.check/v1`.
-    Json,
 }
 
 /// Exit code of a configuration that is refused.
@@ -41,12 +29,13 @@ const INVALID: u8 = 5;
 /// Exit code when the answer could not be written.
 const NOT_WRITTEN: u8 = 1;
 
-/// Checks `args.file` and prints the result.
-pub fn run(args: &CheckArgs) -> ExitCode {
+/// Checks `args.file` and prints the result: problems as text on standard error, or everything as JSON (schema
+/// `portcullis.check/v1`) on standard output.
+pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
     let is_stdin = args.file == Path::new("-");
     let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(&args.file) };
     let name = if is_stdin { Path::new(config::STDIN) } else { &args.file };
-    let written = match args.output {
+    let written = match output {
         Output::Table => print_table(name, &result, args.strict),
         Output::Json => print_json(name, &result),
     };

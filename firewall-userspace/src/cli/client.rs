@@ -1,0 +1,120 @@
+//! One request to the daemon over its Unix socket.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::{net::UnixStream, time};
+
+use super::failure::Failure;
+use crate::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
+
+/// How long the daemon may take to accept the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause after the daemon had no room for the connection.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the whole answer may take: longer than the daemon gives itself.
+const ANSWER_TIMEOUT: Duration = CONTROLLER_TIMEOUT.saturating_add(Duration::from_secs(30));
+
+/// The daemon behind a socket.
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// An answer, understood and as it came.
+pub struct Answer<T> {
+    /// What it means.
+    pub value: T,
+    /// The JSON of the daemon.
+    pub json: Bytes,
+}
+
+impl Client {
+    /// The daemon that listens at `socket`.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Reads what is at `path`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        self.ask(&Method::GET, path, Bytes::new())
+    }
+
+    /// Posts `json`, or nothing when it is empty, to `path`.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, json: impl Into<Bytes>) -> Result<Answer<T>, Failure> {
+        self.ask(&Method::POST, path, json.into())
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer<T>, Failure> {
+        // Only a change can be left in doubt.
+        let lost = |why: String| match *method {
+            Method::GET => Failure::Lost { socket: self.socket.clone(), why },
+            _ => Failure::Unconfirmed { socket: self.socket.clone(), why },
+        };
+        let strange = |why: String| Failure::Strange { socket: self.socket.clone(), why };
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "portcullis");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body)).map_err(|error| strange(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| strange(error.to_string()))?;
+        let (status, json) = runtime.block_on(async {
+            let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
+            match time::timeout(ANSWER_TIMEOUT, exchange(stream, request)).await {
+                Ok(answer) => answer.map_err(|error| lost(error.to_string())),
+                Err(_) => Err(lost(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+            }
+        })?;
+        if status == StatusCode::OK {
+            let value = serde_json::from_slice(&json).map_err(|error| strange(error.to_string()))?;
+            return Ok(Answer { value, json });
+        }
+        match serde_json::from_slice::<ProblemDetails>(&json) {
+            Ok(problem) => Err(Failure::refused(problem, json)),
+            Err(_) => Err(strange(format!("status {status}"))),
+        }
+    }
+
+    fn unreachable(&self, source: io::Error) -> Failure {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Failure::NoAccess { socket, source },
+            _ => Failure::Unreachable { socket, source },
+        }
+    }
+}
+
+async fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let connect = async {
+        loop {
+            match UnixStream::connect(socket).await {
+                // EAGAIN of a Unix socket: the backlog is full (connect(2)).
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => time::sleep(CONNECT_PAUSE).await,
+                result => return result,
+            }
+        }
+    };
+    let too_late = || io::Error::new(io::ErrorKind::TimedOut, "the daemon does not accept connections");
+    time::timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its failure is also the failure of the request.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    Ok((status, response.into_body().collect().await?.to_bytes()))
+}

@@ -1,0 +1,187 @@
+//! Why a command failed: its words and its exit code.
+
+use std::{collections::BTreeSet, fmt, io, path::PathBuf};
+
+use axum::body::Bytes;
+
+use super::{exit::Exit, output::printable};
+use crate::{
+    control::Problem,
+    http::{ProblemDetails, problem::codes},
+};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nobody listens at the socket.
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file system does not let this user to the socket.
+    NoAccess {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection ended before the answer.
+    Lost {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The connection ended before the answer to a change.
+    Unconfirmed {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The answer is not what a daemon of this version says.
+    Strange {
+        /// The socket.
+        socket: PathBuf,
+        /// What is strange.
+        why: String,
+    },
+    /// The daemon said no.
+    Refused {
+        /// What it said.
+        problem: Box<ProblemDetails>,
+        /// As it came.
+        json: Bytes,
+        /// What the caller wrote that is wrong, each a line.
+        lines: Vec<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A file of prefixes cannot be read.
+    Input {
+        /// What the caller called it.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The command and the list contradict each other.
+    WrongList {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Standard output cannot be written.
+    Write(io::Error),
+}
+
+impl Failure {
+    /// A refusal, in the words of the daemon.
+    pub fn refused(problem: ProblemDetails, json: Bytes) -> Self {
+        let hint = match problem.code.as_str() {
+            codes::NOT_PERMITTED => Some("run the command as root".to_owned()),
+            codes::BODY_TOO_LARGE => Some("push in parts; each part is all or nothing".to_owned()),
+            codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED => Some("is the daemon older than this command?".to_owned()),
+            _ => None,
+        };
+        let lines = problem.errors.iter().map(|Problem { pointer, detail }| format!("{pointer}: {detail}")).collect();
+        Self::Refused { problem: Box::new(problem), json, lines, hint }
+    }
+
+    /// The same refusal with every problem told by `tell`; what is told twice is kept once.
+    #[must_use]
+    pub fn told_by(mut self, tell: impl Fn(&Problem) -> String) -> Self {
+        if let Self::Refused { problem, lines, .. } = &mut self {
+            let mut told = BTreeSet::new();
+            *lines = problem.errors.iter().map(tell).filter(|line| told.insert(line.clone())).collect();
+        }
+        self
+    }
+
+    /// The same refusal with `hint` if its code is `code`.
+    #[must_use]
+    pub fn with_hint(mut self, code: &str, new: impl Into<String>) -> Self {
+        if let Self::Refused { problem, hint, .. } = &mut self
+            && problem.code == code
+        {
+            *hint = Some(new.into());
+        }
+        self
+    }
+
+    /// The document of the daemon that says why.
+    pub fn json(&self) -> Option<&[u8]> {
+        match self {
+            Self::Refused { json, .. } => Some(json),
+            _ => None,
+        }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
+            Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
+            Self::Unconfirmed { .. } => Exit::Unconfirmed,
+            Self::Input { .. } => Exit::Invalid,
+            Self::Strange { .. } | Self::Write(_) => Exit::Negative,
+            Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
+                (codes::STOPPING, _) => Exit::Unreachable,
+                (codes::NOT_PERMITTED | codes::WRONG_VERB | codes::FULL | codes::DATAPATH, _) => Exit::Refused,
+                (codes::UNANSWERED, _) | (_, 409) => Exit::Unconfirmed,
+                (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED, _) => Exit::Negative,
+                (_, 403) => Exit::Refused,
+                (_, 400..=499) => Exit::Invalid,
+                _ => Exit::Negative,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = "`portcullis status` shows what the daemon does";
+        match self {
+            Self::Unreachable { socket, source } => write!(
+                f,
+                "error: cannot reach the daemon at {}: {source}\nhint: is it running? `--socket` names the socket of another one",
+                socket.display()
+            ),
+            Self::NoAccess { socket, source } => write!(
+                f,
+                "error: cannot open the socket of the daemon at {}: {source}\nhint: run the command as root",
+                socket.display()
+            ),
+            Self::Lost { socket, why } => {
+                write!(f, "error: the daemon at {} did not answer: {why}", socket.display())
+            }
+            Self::Unconfirmed { socket, why } => write!(
+                f,
+                "error: the daemon at {} did not confirm the change, which may have happened: {why}\nhint: {status}",
+                socket.display()
+            ),
+            Self::Strange { socket, why } => write!(
+                f,
+                "error: cannot understand the answer of the daemon at {}: {why}\nhint: are daemon and command of one version?",
+                socket.display()
+            ),
+            Self::Refused { problem, lines, hint, .. } => {
+                for line in problem.report.iter().flat_map(|report| report.lines()) {
+                    writeln!(f, "{}", printable(line))?;
+                }
+                for line in lines {
+                    writeln!(f, "error: {}", printable(line))?;
+                }
+                let mut detail = problem.detail.lines();
+                write!(f, "error: {}", printable(detail.next().unwrap_or_default()))?;
+                detail.try_for_each(|line| write!(f, "\n{}", printable(line)))?;
+                hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+            }
+            Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", printable(file)),
+            Self::WrongList { message, hint } => write!(f, "error: {message}\nhint: {hint}"),
+            Self::Write(source) => write!(f, "error: cannot write to standard output: {source}"),
+        }
+    }
+}

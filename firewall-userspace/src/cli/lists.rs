@@ -1,0 +1,175 @@
+//! `portcullis allow|deny add|remove|list`.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    batch::{self, Item},
+    client::{Answer, Client},
+    entries,
+    failure::Failure,
+    output::{self, Output},
+};
+use crate::{
+    control::{Addition, Problem, Push, Pushed, Removal, Verb},
+    http::problem::codes,
+};
+
+/// What to do with a list.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ListCommand {
+    /// Add prefixes to a list: all of them, or none.
+    ///
+    /// They stay over reloads of the configuration. Adding a prefix again refreshes its time to live and comment.
+    Add(AddArgs),
+    /// Remove prefixes that were added: all of them, or none.
+    ///
+    /// What the configuration has in the list stays.
+    Remove(RemoveArgs),
+    /// Show the entries of one list, or of all that services use this way.
+    List(ListArgs),
+}
+
+/// Which prefixes.
+#[derive(Args, Clone, Debug)]
+pub struct Prefixes {
+    /// Name of the list.
+    #[arg(value_name = "LIST")]
+    list: String,
+    /// Addresses (`192.0.2.1`) and prefixes (`192.0.2.0/24`, `2001:db8::/32`).
+    #[arg(value_name = "PREFIX", required_unless_present = "file")]
+    prefixes: Vec<String>,
+    /// File with one prefix a line and `#` comments, `-` for standard input; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    file: Vec<String>,
+}
+
+/// Arguments of `add`.
+#[derive(Args, Clone, Debug)]
+pub struct AddArgs {
+    #[command(flatten)]
+    prefixes: Prefixes,
+    /// Remove them again after this time, such as `90s`, `1h30m` or `7d`.
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<String>,
+    /// Why, for people.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+}
+
+/// Arguments of `remove`.
+#[derive(Args, Clone, Debug)]
+pub struct RemoveArgs {
+    #[command(flatten)]
+    prefixes: Prefixes,
+}
+
+/// Arguments of `list`.
+#[derive(Args, Clone, Debug)]
+pub struct ListArgs {
+    /// Name of the list; without it, all.
+    #[arg(value_name = "LIST")]
+    list: Option<String>,
+}
+
+/// Does it.
+pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) -> Result<(), Failure> {
+    match command {
+        ListCommand::List(ListArgs { list }) => entries::run(client, output, verb, list.as_deref()),
+        ListCommand::Add(AddArgs { prefixes: Prefixes { list, prefixes, file }, ttl, comment }) => {
+            let items = batch::read(prefixes, &file)?;
+            let addition = |item: &Item| Addition {
+                list: list.clone(),
+                prefix: item.text.clone(),
+                ttl: ttl.clone(),
+                comment: comment.clone(),
+            };
+            let push = Push { verb: Some(verb), add: items.iter().map(addition).collect(), ..Push::default() };
+            change(client, output, &push, &items, "add")
+        }
+        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file } }) => {
+            let items = batch::read(prefixes, &file)?;
+            let removal = |item: &Item| Removal { list: list.clone(), prefix: item.text.clone() };
+            let push = Push { verb: Some(verb), remove: items.iter().map(removal).collect(), ..Push::default() };
+            change(client, output, &push, &items, "remove")
+        }
+    }
+}
+
+/// Name of `verb` on the command line.
+pub fn verb_name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Allow => "allow",
+        Verb::Deny => "deny",
+    }
+}
+
+/// Name of the opposite of `verb`.
+pub fn opposite_name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Allow => "deny",
+        Verb::Deny => "allow",
+    }
+}
+
+fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: &str) -> Result<(), Failure> {
+    let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
+    let Answer { value, json } = client.post::<Pushed>("/v1/entries", body).map_err(|failure| {
+        let opposite = push.verb.map_or("deny", opposite_name);
+        failure
+            .told_by(|problem| tell(problem, items))
+            .with_hint(codes::WRONG_VERB, format!("use `portcullis {opposite} {action}`"))
+            .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
+    })?;
+    for note in &value.notes {
+        output::words(&format!("note: {}", output::printable(note)));
+    }
+    match output {
+        Output::Json => output::data(&json),
+        Output::Table => {
+            let Pushed { generation, added, removed, unchanged, .. } = value;
+            let line = format!("generation {generation}: {added} added, {removed} removed, {unchanged} unchanged");
+            output::data(line.as_bytes())
+        }
+    }
+}
+
+/// A problem with the place where the caller wrote what is wrong, instead of a pointer into the request.
+fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
+    let mut steps = pointer.split('/').skip(2);
+    let item = steps.next().and_then(|index| index.parse::<usize>().ok()).and_then(|index| items.get(index));
+    match (steps.next(), item) {
+        // The same for all prefixes; the detail names the list.
+        (Some("list"), Some(_)) => detail.clone(),
+        (Some(option @ ("ttl" | "comment")), Some(_)) => format!("--{option}: {detail}"),
+        (_, Some(Item { place: Some((file, line)), .. })) => format!("{file}:{line}: {detail}"),
+        (_, Some(Item { text, place: None })) => {
+            let why = detail.strip_prefix(&format!("`{text}` ")).unwrap_or(detail);
+            format!("{text}: {why}")
+        }
+        (_, None) => format!("{pointer}: {detail}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_where_it_was_written() {
+        let item = |text: &str, place| Item { text: text.to_owned(), place };
+        let items = [item("10.0.0.7/24", None), item("x", Some((Rc::from("a.txt"), 7)))];
+        for (pointer, detail, wanted) in [
+            ("/add/0/prefix", "`10.0.0.7/24` has host bits set", "10.0.0.7/24: has host bits set"),
+            ("/remove/0", "it is both", "10.0.0.7/24: it is both"),
+            ("/add/1/prefix", "`x` is not a prefix", "a.txt:7: `x` is not a prefix"),
+            ("/add/1/list", "there is no list `y`", "there is no list `y`"),
+            ("/add/1/ttl", "`1` has no unit", "--ttl: `1` has no unit"),
+            ("/add/2/prefix", "strange", "/add/2/prefix: strange"),
+            ("", "strange", ": strange"),
+        ] {
+            assert_eq!(tell(&Problem { pointer: pointer.into(), detail: detail.into() }, &items), wanted);
+        }
+    }
+}

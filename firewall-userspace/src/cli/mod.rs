@@ -1,0 +1,159 @@
+//! The command line: one file a command.
+//!
+//! Standard output is for data, standard error for words; [`exit::Exit`] says what each exit code means.
+
+mod batch;
+pub mod check;
+mod client;
+mod entries;
+pub mod exit;
+mod failure;
+mod lists;
+mod output;
+mod reload;
+mod run;
+mod status;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+};
+
+use self::{client::Client, failure::Failure, output::Output};
+use crate::{control::Verb, daemon};
+
+/// Where the daemon listens unless its configuration says otherwise.
+const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
+
+/// XDP firewall and rate limiter for the host in front of an API server.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  negative answer, or an answer that makes no sense
+  2  wrong usage
+  3  the daemon cannot be reached
+  4  refused or not permitted
+  5  invalid input or configuration
+  6  conflict, or not confirmed";
+
+/// Options that may stand before and after every command.
+#[derive(Args, Clone, Debug)]
+struct Shared {
+    /// Unix socket of the daemon.
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Shared options",
+        value_name = "PATH",
+        env = "PORTCULLIS_SOCKET",
+        hide_env_values = true,
+        default_value = DEFAULT_SOCKET
+    )]
+    socket: PathBuf,
+    /// Form of the answer: a table for people, JSON for programs.
+    #[arg(
+        short,
+        long,
+        global = true,
+        help_heading = "Shared options",
+        value_name = "FORM",
+        value_enum,
+        env = "PORTCULLIS_OUTPUT",
+        hide_env_values = true,
+        default_value_t
+    )]
+    output: Output,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Filter: attach to the interfaces of a configuration and stay in the foreground.
+    Run(run::RunArgs),
+    /// Say whether a configuration can be used; needs no root and no kernel.
+    Check(check::CheckArgs),
+    /// Change or show the lists that services allow.
+    #[command(subcommand)]
+    Allow(lists::ListCommand),
+    /// Change or show the lists that services deny.
+    #[command(subcommand)]
+    Deny(lists::ListCommand),
+    /// Show what the daemon does: mode, generation, interfaces, lists, services.
+    Status,
+    /// Load the configuration of the daemon anew: all of it, or nothing.
+    Reload,
+}
+
+/// Runs the command that the arguments of the process ask for.
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Shared { socket, output } = cli.shared;
+    let client = Client::new(socket);
+    let result = match cli.command {
+        Command::Run(args) => {
+            refuse_socket(&matches, "the daemon listens at the `socket` of [api] in its configuration");
+            return daemon::run(&args.into());
+        }
+        Command::Check(args) => {
+            refuse_socket(&matches, "`check` does not talk to the daemon");
+            return check::run(&args, output);
+        }
+        Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
+        Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
+        Command::Status => status::run(&client, output),
+        Command::Reload => reload::run(&client, output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure, output),
+    }
+}
+
+/// Ends the process when `--socket` was written where it would do nothing.
+fn refuse_socket(matches: &ArgMatches, why: &str) {
+    if matches.value_source("socket") == Some(ValueSource::CommandLine) {
+        let message = format!("--socket does nothing here: {why}");
+        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
+}
+
+fn report(failure: &Failure, output: Output) -> ExitCode {
+    if let (Output::Json, Some(json)) = (output, failure.json()) {
+        // The words and the exit code below are there even when nobody reads the document.
+        let _ = output::data(json);
+    }
+    output::words(&failure.to_string());
+    failure.exit().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shared_options_may_stand_before_and_after_the_command() {
+        for arguments in [
+            ["portcullis", "--socket", "/s", "-o", "json", "status"],
+            ["portcullis", "status", "--socket", "/s", "-o", "json"],
+        ] {
+            let shared = Cli::try_parse_from(arguments).unwrap().shared;
+            assert_eq!((shared.socket, shared.output), (PathBuf::from("/s"), Output::Json));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Where data and words go.
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+use clap::ValueEnum;
+
+use super::failure::Failure;
+
+/// Form of the answer on standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people; may change with every version.
+    #[default]
+    #[value(help = None::<&str>)]
+    Table,
+    /// For programs; has a schema.
+    #[value(help = None::<&str>)]
+    Json,
+}
+
+/// Writes `data` to standard output and ends it with a line feed. That nobody reads it (`| head`) is no failure.
+pub fn data(data: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let end: &[u8] = if data.ends_with(b"\n") || data.is_empty() { b"" } else { b"\n" };
+    let written = stdout.write_all(data).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Write(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `words` to standard error, line by line.
+pub fn words(words: &str) {
+    if !words.is_empty() {
+        // There is nowhere left to say that this failed.
+        let _ = writeln!(io::stderr(), "{words}");
+    }
+}
+
+/// `text` without control characters, which could play tricks on a terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        text.chars().map(escape).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}

@@ -1,0 +1,33 @@
+//! Arguments of `portcullis run`; the daemon itself is in [`crate::daemon`].
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::{config, daemon::RunOptions};
+
+/// Arguments of `portcullis run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Configuration of this host.
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Folder on a BPF file system that keeps what outlives the daemon.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PORTCULLIS_PIN_DIRECTORY",
+        hide_env_values = true,
+        default_value = "/sys/fs/bpf/portcullis"
+    )]
+    pin_directory: PathBuf,
+    /// Log every packet and its verdict; for debugging only, it costs most of the speed.
+    #[arg(long)]
+    trace_packets: bool,
+}
+
+impl From<RunArgs> for RunOptions {
+    fn from(args: RunArgs) -> Self {
+        Self { config: args.config, pin_directory: args.pin_directory, trace_packets: args.trace_packets }
+    }
+}

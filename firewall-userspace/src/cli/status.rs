@@ -1,0 +1,71 @@
+//! `portcullis status`: one screen.
+
+use std::fmt::Write;
+
+use super::{
+    client::{Answer, Client},
+    failure::Failure,
+    output::{self, Output, printable},
+    table::Table,
+};
+use crate::control::{Layer, ListStatus, Status};
+
+/// Shows what the daemon does.
+pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
+    let Answer { value, json } = client.get::<Status>("/v1/status")?;
+    match output {
+        Output::Json => output::data(&json),
+        Output::Table => output::data(screen(&value).as_bytes()),
+    }
+}
+
+fn screen(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for (name, value) in facts(status) {
+        let _ = writeln!(text, "{name:<12}{}", printable(&value));
+    }
+    let mut interfaces = Table::new(["INTERFACE", "MODE", "CONFIGURED"]);
+    for interface in &status.interfaces {
+        interfaces.push([interface.name.clone(), interface.mode.clone(), interface.configured.clone()]);
+    }
+    let mut lists = Table::new(["LIST", "IPV4", "IPV6", "CONFIG", "RUNTIME", "ALLOWED BY", "DENIED BY"]);
+    for list in &status.lists {
+        let family = |family: &str| sum(list, |entries_family, _| entries_family == family);
+        let layer = |layer: Layer| sum(list, |_, entries_layer| entries_layer == layer);
+        let (allowed, denied) = (list.allowed_by.join(", "), list.denied_by.join(", "));
+        let [v4, v6, config, runtime] = [family("ipv4"), family("ipv6"), layer(Layer::Config), layer(Layer::Runtime)]
+            .map(|count| count.to_string());
+        lists.push([list.name.clone(), v4, v6, config, runtime, allowed, denied]);
+    }
+    let mut services = Table::new(["SERVICE", "PROTOCOL", "PORTS"]);
+    for service in &status.services {
+        services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", ")]);
+    }
+    let _ = write!(text, "\n{interfaces}\n{lists}\n{services}");
+    text
+}
+
+fn facts(status: &Status) -> [(&'static str, String); 6] {
+    let reload = &status.reload;
+    let loaded = format!("loaded {:.0}", reload.last_success);
+    let config = match (&reload.error, reload.successful) {
+        (_, true) => loaded,
+        (error, false) => {
+            let first_line = error.iter().flat_map(|error| error.lines()).next().unwrap_or("no reason given");
+            format!("{loaded}; THE LAST RELOAD WAS REFUSED: {first_line}")
+        }
+    };
+    [
+        ("mode", status.mode.clone()),
+        ("generation", status.generation.to_string()),
+        ("daemon", format!("{}, started {:.0}", status.version, status.started)),
+        ("config", status.config.display().to_string()),
+        ("", config),
+        ("metrics", format!("http://{}/metrics", status.admin_listen)),
+    ]
+}
+
+fn sum(list: &ListStatus, is_counted: impl Fn(&str, Layer) -> bool) -> u64 {
+    list.entries.iter().filter(|entries| is_counted(&entries.family, entries.layer)).map(|entries| entries.count).sum()
+}

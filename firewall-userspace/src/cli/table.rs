@@ -1,0 +1,70 @@
+//! Columns of text, for people.
+
+use std::fmt;
+
+use super::output::printable;
+
+/// A table; each row has as many cells as the header.
+pub struct Table<const N: usize> {
+    header: [&'static str; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    /// A table without rows.
+    pub fn new(header: [&'static str; N]) -> Self {
+        Self { header, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: [String; N]) {
+        self.rows.push(row.map(|cell| printable(&cell).into_owned()));
+    }
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths = self.header.map(|cell| cell.chars().count());
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        write_row(f, &self.header, &widths)?;
+        self.rows.iter().try_for_each(|row| write_row(f, row, &widths))
+    }
+}
+
+/// Writes the cells two blanks apart, without blanks at the end of the line.
+fn write_row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize]) -> fmt::Result {
+    let mut missing = 0;
+    for (cell, &width) in cells.iter().zip(widths) {
+        let cell = cell.as_ref();
+        if !cell.is_empty() {
+            write!(f, "{:missing$}{cell}", "")?;
+            missing = 0;
+        }
+        missing += width.saturating_sub(cell.chars().count()) + 2;
+    }
+    writeln!(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_have_no_blanks_at_the_end() {
+        let mut table = Table::new(["A", "BB", "C"]);
+        table.push(["äöü".into(), String::new(), "x".into()]);
+        table.push(["1".into(), "2".into(), String::new()]);
+        assert_eq!(table.to_string(), "A    BB  C\näöü      x\n1    2\n");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut table = Table::new(["A"]);
+        table.push(["\u{1b}[2J\n\u{9b}".into()]);
+        assert_eq!(table.to_string(), "A\n\\u{1b}[2J\\n\\u{9b}\n");
+    }
+}
