@@ -1,0 +1,68 @@
+//! The admin listener: probes and hosts. What `/metrics` says is in metrics.rs.
+
+use firewall_userspace::admin;
+
+use crate::support::{Daemon, Fake, get, request, status};
+
+#[test]
+fn a_daemon_that_filters_is_alive_and_ready() {
+    let daemon = Daemon::start(Fake::default());
+    for path in ["/livez", "/readyz"] {
+        let answer = daemon.admin(get(path));
+        assert_eq!((answer.status, &*answer.body), (200, "ok\n"), "{path}");
+    }
+}
+
+#[test]
+fn a_daemon_without_its_controller_is_alive_but_not_ready() {
+    let daemon = Daemon::start(Fake { is_alive: false, ..Fake::default() });
+    assert_eq!(daemon.admin(get("/livez")).status, 200);
+    let answer = daemon.admin(get("/readyz"));
+    assert_eq!(answer.problem(), (503, "stopping".into()));
+    assert_eq!(answer.json()["detail"], "the daemon is stopping");
+}
+
+#[test]
+fn a_daemon_without_interfaces_is_not_ready() {
+    let mut status = status();
+    status.interfaces.clear();
+    let answer = Daemon::start(Fake { status, ..Fake::default() }).admin(get("/readyz"));
+    assert_eq!(answer.problem(), (503, "not_ready".into()));
+    assert_eq!(answer.json()["detail"], "no interface is attached");
+}
+
+#[test]
+fn only_loopback_hosts_are_answered() {
+    let daemon = Daemon::start(Fake::default());
+    let ask = |host: &str| daemon.admin(get("/livez").replace("localhost", host)).status;
+    for host in ["localhost:9191", "127.0.0.1:9191", "127.9.9.9", "[::1]:9191", "[::1]"] {
+        assert_eq!(ask(host), 200, "{host}");
+    }
+    for host in
+        ["192.0.2.1:9191", "[2001:db8::1]", "rebind.example.org", "localhost.example.org", "portcullis", "127.1"]
+    {
+        assert_eq!(ask(host), 403, "{host}");
+    }
+}
+
+#[test]
+fn nothing_else_is_there_and_nothing_can_be_changed() {
+    let daemon = Daemon::start(Fake::default());
+    for path in ["/", "/v1/status", "/v1/entries", "/metrics/"] {
+        assert_eq!(daemon.admin(get(path)).problem(), (404, "not_found".into()), "{path}");
+    }
+    assert_eq!(daemon.admin(request("POST", "/metrics")).problem(), (405, "method_not_allowed".into()));
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_with_words() {
+    let daemon = Daemon::start(Fake::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime.block_on(admin::bind(daemon.admin)).unwrap_err();
+    let wanted = format!(
+        "cannot serve metrics at {}: Address already in use (os error 98)\nhint: another daemon or program has this port; \
+         set another port as `listen` in [admin]",
+        daemon.admin
+    );
+    assert_eq!(error.to_string(), wanted);
+}

@@ -1,0 +1,368 @@
+//! The command line against a daemon: what it prints, and its exit codes.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt},
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use firewall_userspace::control::{Refusal, Verb};
+use nix::unistd::geteuid;
+use serde_json::Value;
+
+use crate::support::{Daemon, Fake, Folder, portcullis, seen, status};
+
+fn words(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn added_prefixes_are_one_push_and_one_line() {
+    let daemon = Daemon::start(Fake::default());
+    let command = ["allow", "add", "partners", "192.0.2.1", "2001:db8::/32", "--ttl", "1h", "--comment", "ticket 7"];
+    assert_eq!(daemon.run(&command), (0, words(&["generation 8: 2 added, 0 removed, 0 unchanged"]), String::new()));
+    let pushes = daemon.pushes.lock().unwrap();
+    let [push] = &pushes[..] else { panic!("{pushes:?}") };
+    assert_eq!((push.verb, push.add.len(), push.remove.len()), (Some(Verb::Allow), 2, 0));
+    for addition in &push.add {
+        assert_eq!((&*addition.list, addition.ttl.as_deref()), ("partners", Some("1h")));
+        assert_eq!(addition.comment.as_deref(), Some("ticket 7"));
+    }
+}
+
+#[test]
+fn notes_of_a_removal_go_to_standard_error() {
+    let daemon = Daemon::start(Fake::default());
+    let seen = daemon.run(&["deny", "remove", "blocked", "192.0.2.1"]);
+    let notes = words(&["note: the configuration still has 192.0.2.1"]);
+    assert_eq!(seen, (0, words(&["generation 8: 0 added, 1 removed, 0 unchanged"]), notes));
+    assert_eq!(daemon.pushes.lock().unwrap()[0].verb, Some(Verb::Deny));
+}
+
+#[test]
+fn prefixes_come_from_arguments_files_and_standard_input_at_once() {
+    let daemon = Daemon::start(Fake::default());
+    let file = daemon.folder.path().join("list.txt");
+    fs::write(&file, "192.0.2.2 # two\n").unwrap();
+    let mut child = daemon
+        .command(&["allow", "add", "partners", "192.0.2.1", "--file", file.to_str().unwrap(), "--file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"# three\n\n192.0.2.3\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    let pushes = daemon.pushes.lock().unwrap();
+    let prefixes: Vec<_> = pushes[0].add.iter().map(|addition| &*addition.prefix).collect();
+    assert_eq!(prefixes, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+}
+
+#[test]
+fn ten_thousand_prefixes_take_well_under_a_second() {
+    let daemon = Daemon::start(Fake::default());
+    let prefixes: Vec<String> = (0..10_000).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
+    let file = daemon.folder.path().join("list.txt");
+    fs::write(&file, prefixes.join("\n")).unwrap();
+    let arguments: Vec<&str> = ["allow", "add", "partners"].into_iter().chain(prefixes.iter().map(|p| &**p)).collect();
+    for command in [&arguments[..], &["allow", "add", "partners", "--file", file.to_str().unwrap()]] {
+        let start = Instant::now();
+        let seen = daemon.run(command);
+        assert_eq!(seen, (0, words(&["generation 8: 10000 added, 0 removed, 0 unchanged"]), String::new()));
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn every_bad_prefix_is_named_where_it_was_written() {
+    let daemon = Daemon::start(Fake::default());
+    let file = daemon.folder.path().join("list.txt");
+    fs::write(&file, "192.0.2.1\n\nbad2 # x\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, stdout, stderr) =
+        daemon.run(&["allow", "add", "partners", "bad1", "192.0.2.9", "--ttl", "1x", "--file", file]);
+    let wanted = words(&[
+        "error: bad1: is not a prefix",
+        "error: --ttl: `1x` has an unknown unit",
+        &format!("error: {file}:3: `bad2` is not a prefix"),
+        "error: 6 things in the request are wrong",
+        "hint: nothing was changed; correct the batch and push all of it again",
+    ]);
+    assert_eq!((code, stdout, stderr), (5, String::new(), wanted));
+}
+
+#[test]
+fn an_unknown_list_is_invalid_input_and_said_once() {
+    let (code, _, stderr) = Daemon::start(Fake::default()).run(&["allow", "add", "partnrs", "192.0.2.1", "192.0.2.2"]);
+    let said = stderr.matches("there is no list `partnrs`; there are `blocked`, `partners`").count();
+    assert_eq!((code, said), (5, 1), "{stderr}");
+}
+
+#[test]
+fn json_is_the_answer_of_the_daemon_also_when_it_refuses() {
+    let daemon = Daemon::start(Fake::default());
+    for command in
+        [["-o", "json", "allow", "add", "partners", "::1"], ["allow", "add", "partners", "::1", "-o", "json"]]
+    {
+        let (code, stdout, _) = daemon.run(&command);
+        assert_eq!((code, &*stdout), (0, "{\"generation\":8,\"added\":1,\"removed\":0,\"unchanged\":0}\n"));
+    }
+    let (code, stdout, stderr) = daemon.run(&["-o", "json", "allow", "add", "partners", "bad"]);
+    let problem: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &problem["code"]), (5, &"invalid".into()));
+    assert!(stderr.starts_with("error: bad: "), "{stderr}");
+}
+
+#[test]
+fn the_environment_names_socket_and_form() {
+    let daemon = Daemon::start(Fake::default());
+    let output = portcullis(&["status"])
+        .env("PORTCULLIS_SOCKET", &daemon.socket)
+        .env("PORTCULLIS_OUTPUT", "json")
+        .output()
+        .unwrap();
+    let (code, stdout, _) = seen(&output);
+    assert_eq!((code, &serde_json::from_str::<Value>(&stdout).unwrap()["generation"]), (0, &7.into()));
+}
+
+#[test]
+fn status_fits_one_screen() {
+    let (code, stdout, stderr) = Daemon::start(Fake::default()).run(&["status"]);
+    let wanted = "\
+mode        enforce
+generation  7
+daemon      0.1.0, started 2026-11-21T10:00:00Z
+config      /etc/portcullis/portcullis.toml
+            loaded 2026-11-21T10:00:00Z
+metrics     http://127.0.0.1:9191/metrics
+
+INTERFACE  MODE    CONFIGURED
+eth0       native  auto
+
+LIST      IPV4  IPV6  CONFIG  RUNTIME  ALLOWED BY  DENIED BY
+blocked   1     0     0       1                    api
+partners  1     1     1       1        api
+
+SERVICE  PROTOCOL  PORTS
+api      tcp       443, 8443-8445
+";
+    assert_eq!((code, &*stdout, &*stderr), (0, wanted, ""));
+}
+
+#[test]
+fn status_shouts_when_the_last_reload_was_refused() {
+    let mut status = status();
+    status.reload.successful = false;
+    status.reload.error = Some("3 errors\nerror: one".into());
+    let (code, stdout, _) = Daemon::start(Fake { status, ..Fake::default() }).run(&["status"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("loaded 2026-11-21T10:00:00Z; THE LAST RELOAD WAS REFUSED: 3 errors\n"), "{stdout}");
+}
+
+#[test]
+fn list_shows_the_lists_of_its_verb() {
+    let daemon = Daemon::start(Fake::default());
+    let allowed = "\
+LIST      PREFIX           LAYER    OWNER  CREATED               EXPIRES  COMMENT
+partners  203.0.113.0/24   config   root   2026-11-21T10:00:00Z  never
+partners  2001:db8:7::/48  runtime  root   2026-11-21T10:00:00Z  never    ticket 7
+";
+    assert_eq!(daemon.run(&["allow", "list"]), (0, allowed.into(), String::new()));
+    assert_eq!(daemon.run(&["allow", "list", "partners"]), (0, allowed.into(), String::new()));
+    let denied = "\
+LIST     PREFIX           LAYER    OWNER  CREATED               EXPIRES               COMMENT
+blocked  198.51.100.7/32  runtime  root   2026-11-21T10:00:00Z  2026-11-21T10:00:00Z  scans \\u{1b}[2J
+";
+    assert_eq!(daemon.run(&["deny", "list"]), (0, denied.into(), String::new()));
+    let (code, json, _) = daemon.run(&["deny", "list", "-o", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (code, &json["schema"], json["entries"].as_array().map(Vec::len)),
+        (0, &"portcullis.entries/v1".into(), Some(1))
+    );
+}
+
+#[test]
+fn a_list_of_the_other_verb_is_not_shown() {
+    let daemon = Daemon::start(Fake::default());
+    let wanted = words(&[
+        "error: no service uses `blocked` as a list to allow; services deny what is in it",
+        "hint: use `portcullis deny list blocked`",
+    ]);
+    for command in [&["allow", "list", "blocked"][..], &["-o", "json", "allow", "list", "blocked"]] {
+        assert_eq!(daemon.run(command), (4, String::new(), wanted.clone()));
+    }
+    let (code, _, stderr) = daemon.run(&["allow", "list", "nowhere"]);
+    assert!(code == 5 && stderr.starts_with("error: there is no list `nowhere`; there are"), "{code} {stderr}");
+}
+
+#[test]
+fn refusals_have_their_exit_codes_and_hints() {
+    let datapath = Refusal::Datapath { message: "cannot write map LISTS_V4: no memory\nhint: raise the limit".into() };
+    let config = Refusal::Config { errors: 2, report: "error: a\nerror: b\n".into() };
+    let wrong_verb = Refusal::WrongVerb { list: "blocked".into(), verb: Verb::Allow };
+    let allow = ["allow", "add", "blocked", "192.0.2.1"];
+    for (refusal, command, code, stderr) in [
+        (
+            wrong_verb,
+            &allow[..],
+            4,
+            &[
+                "error: `blocked` is a list that services deny, so its entries are kept out",
+                "hint: use `portcullis deny add`",
+            ][..],
+        ),
+        (
+            Refusal::Full { wanted: 3, capacity: 2 },
+            &allow,
+            4,
+            &["error: there would be 3 prefixes of one family; the tables hold 2"],
+        ),
+        (datapath, &allow, 4, &["error: cannot write map LISTS_V4: no memory", "hint: raise the limit"]),
+        (Refusal::Stopping, &allow, 3, &["error: the daemon is stopping"]),
+        (
+            config,
+            &["reload"],
+            5,
+            &["error: a", "error: b", "error: the configuration has 2 errors; the old policy goes on"],
+        ),
+    ] {
+        let daemon = Daemon::start(Fake::refusing(refusal));
+        assert_eq!(daemon.run(command), (code, String::new(), words(stderr)));
+    }
+}
+
+#[test]
+fn a_reload_prints_its_generation_and_its_warnings() {
+    let seen = Daemon::start(Fake::default()).run(&["reload"]);
+    let warnings = words(&["warning: the list `blocked` is empty"]);
+    assert_eq!(seen, (0, words(&["generation 9: configuration loaded"]), warnings));
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_exit_3() {
+    let folder = Folder::new();
+    let missing = folder.path().join("missing");
+    let stale = folder.path().join("stale");
+    drop(UnixListener::bind(&stale).unwrap());
+    for (socket, why) in
+        [(missing, "No such file or directory (os error 2)"), (stale, "Connection refused (os error 111)")]
+    {
+        let output = portcullis(&["status", "--socket", socket.to_str().unwrap()]).output().unwrap();
+        let wanted = words(&[
+            &format!("error: cannot reach the daemon at {}: {why}", socket.display()),
+            "hint: is it running? `--socket` names the socket of another one",
+        ]);
+        assert_eq!(seen(&output), (3, String::new(), wanted));
+    }
+}
+
+#[test]
+fn a_change_without_an_answer_is_not_confirmed() {
+    for (answer, command, code) in [
+        (&b""[..], &["allow", "add", "partners", "::1"][..], 6),
+        (b"", &["reload"], 6),
+        (b"", &["status"], 3),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{", &["reload"], 6),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", &["reload"], 1),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 2\r\n\r\nno", &["status"], 1),
+    ] {
+        let folder = Folder::new();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // One read is enough to have the request end before the connection does.
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(answer).unwrap();
+        });
+        let output = portcullis(command).arg("--socket").arg(&socket).output().unwrap();
+        let (seen_code, stdout, stderr) = seen(&output);
+        assert_eq!((seen_code, &*stdout), (code, ""), "{command:?} {stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn usage_errors_are_exit_2() {
+    for command in [
+        &["frobnicate"][..],
+        &[],
+        &["allow", "add", "partners"],
+        &["allow", "add"],
+        &["allow", "remove", "partners", "::1", "--ttl", "1h"],
+        &["-o", "yaml", "status"],
+        &["check", "--socket", "/s", "x.toml"],
+        &["--socket", "/s", "run"],
+    ] {
+        let (code, stdout, stderr) = seen(&portcullis(command).output().unwrap());
+        assert_eq!((code, &*stdout), (2, ""), "{command:?} {stderr}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_invalid_input() {
+    let daemon = Daemon::start(Fake::default());
+    let latin1 = daemon.folder.path().join("latin1.txt");
+    fs::write(&latin1, b"192.0.2.1 # \xe4\n").unwrap();
+    for file in ["/nowhere/list.txt", "/", latin1.to_str().unwrap()] {
+        let (code, _, stderr) = daemon.run(&["allow", "add", "partners", "--file", file]);
+        assert_eq!(code, 5, "{stderr}");
+        assert!(stderr.starts_with(&format!("error: cannot read prefixes from {file}: ")), "{stderr}");
+    }
+    assert!(daemon.pushes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_panic() {
+    let daemon = Daemon::start(Fake::default());
+    for command in [&["status"][..], &["allow", "list"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = daemon.command(command).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let (code, _, stderr) = seen(&output);
+        assert_eq!((code, &*stderr), (0, ""), "{command:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_exit_1() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Daemon::start(Fake::default()).command(&["status"]).stdout(full).output().unwrap();
+    let wanted = words(&["error: cannot write to standard output: No space left on device (os error 28)"]);
+    assert_eq!(seen(&output), (1, String::new(), wanted));
+}
+
+#[test]
+fn other_users_are_exit_4_at_the_file_and_in_the_daemon() {
+    if !geteuid().is_root() {
+        assert!(std::env::var_os("PORTCULLIS_CI").is_none(), "this test must run as root");
+        eprintln!("SKIPPED: only root can run a command as another user");
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let daemon = Daemon::start(Fake::default());
+    // The command is where nobody may not go, so it gets its own copy.
+    let program = daemon.folder.path().join("portcullis");
+    fs::copy(env!("CARGO_BIN_EXE_portcullis"), &program).unwrap();
+    let open = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let run = || {
+        let mut command = std::process::Command::new(&program);
+        command.arg("status").arg("--socket").arg(&daemon.socket).uid(NOBODY).gid(NOBODY).current_dir("/");
+        seen(&command.output().unwrap())
+    };
+    open(daemon.folder.path(), 0o755);
+    open(daemon.socket.parent().unwrap(), 0o755);
+    let (code, _, stderr) = run();
+    assert_eq!(code, 4, "{stderr}");
+    assert!(stderr.contains("cannot open the socket") && stderr.contains("Permission denied"), "{stderr}");
+    open(&daemon.socket, 0o666);
+    let wanted = words(&[
+        "error: uid:65534 may not use this API; root and the user that the daemon runs as may",
+        "hint: run the command as root",
+    ]);
+    assert_eq!(run(), (4, String::new(), wanted));
+}

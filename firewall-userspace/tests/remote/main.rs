@@ -1,0 +1,12 @@
+//! What can be seen of the daemon from outside its process: its sockets, HTTP, metrics and command line, in front of a
+//! controller that only pretends.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod admin;
+mod api;
+mod cli;
+mod help;
+mod metrics;
+mod socket;
+mod support;

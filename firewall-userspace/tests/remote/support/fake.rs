@@ -1,0 +1,175 @@
+//! A controller that knows two lists and changes nothing.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use firewall_common::{Family, Verdict, abi::Count};
+use firewall_userspace::control::{
+    Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Message, Problem, Push, Pushed, Refusal,
+    ReloadStatus, Reloaded, ServiceStatus, Status,
+};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+/// How it answers.
+pub struct Fake {
+    /// Refuses pushes and reloads with this.
+    pub refusal: Option<Refusal>,
+    /// What it says of itself.
+    pub status: Status,
+    /// Its counters; `None` when they cannot be read.
+    pub counters: Option<Counters>,
+    /// Whether it answers at all; one that does not has ended.
+    pub is_alive: bool,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { refusal: None, status: status(), counters: Some(counters()), is_alive: true }
+    }
+}
+
+impl Fake {
+    pub fn refusing(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
+
+    pub async fn answer(self, mut questions: mpsc::Receiver<Message>, pushes: Arc<Mutex<Vec<Push>>>) {
+        while self.is_alive
+            && let Some(question) = questions.recv().await
+        {
+            match question {
+                Message::Push(push, reply) => {
+                    let result = self.push(&push);
+                    pushes.lock().unwrap().push(push);
+                    reply.send(result).unwrap();
+                }
+                Message::Entries(list, reply) => reply.send(entries(list.as_deref())).unwrap(),
+                Message::Status(reply) => drop(reply.send(self.status.clone())),
+                Message::Counters(reply) => {
+                    let unreadable = || Refusal::Datapath { message: "cannot read map COUNTERS: gone".into() };
+                    drop(reply.send(self.counters.clone().ok_or_else(unreadable)));
+                }
+                Message::Reload(reply) => reply.send(self.reload()).unwrap(),
+                other => panic!("nobody asks this over a socket: {other:?}"),
+            }
+        }
+    }
+
+    /// Knows what a prefix is by its slash or dot, and a list by its name.
+    fn push(&self, push: &Push) -> Result<Pushed, Refusal> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        let mut problems = Vec::new();
+        for (index, addition) in push.add.iter().enumerate() {
+            let mut problem = |field: &str, detail: String| {
+                problems.push(Problem { pointer: format!("/add/{index}/{field}"), detail });
+            };
+            if addition.list != "partners" && addition.list != "blocked" {
+                problem("list", format!("there is no list `{}`; there are `blocked`, `partners`", addition.list));
+            }
+            if addition.prefix.starts_with("bad") {
+                problem("prefix", format!("`{}` is not a prefix", addition.prefix));
+            }
+            if addition.ttl.as_deref() == Some("1x") {
+                problem("ttl", "`1x` has an unknown unit".into());
+            }
+        }
+        if problems.is_empty() {
+            let notes =
+                push.remove.iter().map(|entry| format!("the configuration still has {}", entry.prefix)).collect();
+            let (added, removed) = (push.add.len(), push.remove.len());
+            Ok(Pushed { generation: 8, added, removed, unchanged: 0, notes })
+        } else {
+            Err(Refusal::Invalid(problems))
+        }
+    }
+
+    fn reload(&self) -> Result<Reloaded, Refusal> {
+        match &self.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(Reloaded { generation: 9, warnings: "warning: the list `blocked` is empty\n".into() }),
+        }
+    }
+}
+
+fn entries(list: Option<&str>) -> Result<Entries, Refusal> {
+    let entry = |list: &str, prefix: &str, layer, comment: Option<&str>, expires| Entry {
+        list: list.into(),
+        prefix: prefix.into(),
+        layer,
+        owner: "root".into(),
+        comment: comment.map(Into::into),
+        created: time(),
+        expires,
+    };
+    let all = [
+        entry("blocked", "198.51.100.7/32", Layer::Runtime, Some("scans \u{1b}[2J"), Some(time())),
+        entry("partners", "203.0.113.0/24", Layer::Config, None, None),
+        entry("partners", "2001:db8:7::/48", Layer::Runtime, Some("ticket 7"), None),
+    ];
+    if list.is_some_and(|list| all.iter().all(|entry| entry.list != list)) {
+        let detail = format!("there is no list `{}`; there are `blocked`, `partners`", list.unwrap());
+        return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
+    }
+    let entries = all.into_iter().filter(|entry| list.is_none_or(|list| entry.list == list)).collect();
+    Ok(Entries { schema: "portcullis.entries/v1".into(), generation: 7, entries })
+}
+
+/// The state of a daemon with two lists and one service.
+pub fn status() -> Status {
+    let list = |name: &str, allowed_by: &[&str], denied_by: &[&str], entries: &[(Layer, &str, u64)]| ListStatus {
+        name: name.into(),
+        entries: entries
+            .iter()
+            .map(|&(layer, family, count)| ListEntries { layer, family: family.into(), count })
+            .collect(),
+        allowed_by: allowed_by.iter().map(|&name| name.into()).collect(),
+        denied_by: denied_by.iter().map(|&name| name.into()).collect(),
+    };
+    Status {
+        schema: "portcullis.status/v1".into(),
+        version: "0.1.0".into(),
+        started: time(),
+        generation: 7,
+        mode: "enforce".into(),
+        config: PathBuf::from("/etc/portcullis/portcullis.toml"),
+        admin_listen: "127.0.0.1:9191".parse().unwrap(),
+        reload: ReloadStatus { successful: true, last_success: time(), successes: 2, failures: 1, error: None },
+        interfaces: vec![InterfaceStatus {
+            name: "eth0".into(),
+            ifindex: 2,
+            mode: "native".into(),
+            configured: "auto".into(),
+        }],
+        lists: vec![
+            list("blocked", &[], &["api"], &[(Layer::Runtime, "ipv4", 1)]),
+            list("partners", &["api"], &[], &[(Layer::Config, "ipv4", 1), (Layer::Runtime, "ipv6", 1)]),
+        ],
+        services: vec![ServiceStatus {
+            name: "api".into(),
+            protocol: "tcp".into(),
+            ports: vec!["443".into(), "8443-8445".into()],
+        }],
+    }
+}
+
+/// Counters of a daemon that has accepted 3 packets and denied 2.
+pub fn counters() -> Counters {
+    let count = |packets| Count { packets, bytes: packets * 100 };
+    let mut counters = Counters::default();
+    for (verdict, packets) in [(Verdict::Accepted, 3), (Verdict::Denied, 2)] {
+        counters.verdicts.insert(("eth0".into(), Family::Ipv4 as u8, verdict), count(packets));
+    }
+    counters.services.insert("api".into(), [count(3), count(2)]);
+    counters.limits.insert("standard".into(), [count(3), count(0)]);
+    counters.list_entries.insert(("partners".into(), Layer::Config, "ipv4"), 1);
+    counters
+}
+
+fn time() -> Timestamp {
+    "2026-11-21T10:00:00.123456789Z".parse().unwrap()
+}

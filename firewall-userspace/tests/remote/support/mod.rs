@@ -1,0 +1,131 @@
+//! A daemon without a data plane, and raw clients of it.
+
+mod fake;
+mod http;
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{self, Command, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use firewall_userspace::{
+    admin, api,
+    control::{Controller, Message, Push},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+pub use self::{
+    fake::{Fake, counters, status},
+    http::{Answer, exchange, get, json_request, request},
+};
+
+/// A folder that goes away with the test.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("portcullis-{}-{number}", process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The sockets of a daemon, in front of a [`Fake`] controller.
+pub struct Daemon {
+    pub folder: Folder,
+    pub socket: PathBuf,
+    pub admin: SocketAddr,
+    /// What was pushed.
+    pub pushes: Arc<Mutex<Vec<Push>>>,
+    runtime: Runtime,
+    servers: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Daemon {
+    pub fn start(fake: Fake) -> Self {
+        let folder = Folder::new();
+        let socket = folder.path().join("run/api.sock");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let pushes = Arc::new(Mutex::new(Vec::new()));
+        let (messages, questions) = mpsc::channel::<Message>(8);
+        runtime.spawn(fake.answer(questions, pushes.clone()));
+        let controller = Controller::new(messages);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (admin, servers) = runtime.block_on(async {
+            let api = api::bind(&socket).unwrap();
+            let admin = admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let address = admin.local_addr().unwrap();
+            tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));
+            (address, tokio::spawn(api::serve(api, controller, stopped)))
+        });
+        Self { folder, socket, admin, pushes, runtime, servers: Some((stop, servers)) }
+    }
+
+    /// Stops the API and waits until it has ended.
+    pub fn stop(&mut self) {
+        let (stop, server) = self.servers.take().unwrap();
+        stop.send(()).unwrap();
+        self.runtime.block_on(server).unwrap();
+    }
+
+    /// Sends `request` to the API as it is.
+    pub fn api(&self, request: impl AsRef<[u8]>) -> Answer {
+        exchange(UnixStream::connect(&self.socket).unwrap(), request.as_ref())
+    }
+
+    /// Sends `request` to the admin listener as it is.
+    pub fn admin(&self, request: impl AsRef<[u8]>) -> Answer {
+        exchange(TcpStream::connect(self.admin).unwrap(), request.as_ref())
+    }
+
+    /// The command line, pointed at this daemon.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = portcullis(arguments);
+        command.arg("--socket").arg(&self.socket);
+        command
+    }
+
+    /// Exit code, standard output and standard error of a command.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        seen(&self.command(arguments).output().unwrap())
+    }
+}
+
+/// The command line with an environment that says nothing about Portcullis.
+pub fn portcullis(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["PORTCULLIS_SOCKET", "PORTCULLIS_OUTPUT", "PORTCULLIS_PIN_DIRECTORY", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Exit code, standard output and standard error.
+pub fn seen(output: &Output) -> (i32, String, String) {
+    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
