@@ -1,6 +1,7 @@
 //! More packets than a source may send, and the socket that counts which of them arrive.
 
 use std::{
+    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -85,11 +86,12 @@ fn count(socket: &UdpSocket, over: &AtomicBool) -> Result<u64> {
         let was_over = over.load(Ordering::Relaxed);
         match socket.recv(&mut [0; PAYLOAD.len()]) {
             Ok(_) => arrived += 1,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if was_over {
                     return Ok(arrived);
                 }
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error).context("cannot receive in host"),
         }
     }

@@ -20,18 +20,22 @@ use crate::{
 /// How long a pushed source may take to get in. It takes milliseconds.
 const PUSH_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long to wait for a moment in which nothing is on the wire.
+const SILENCE_LIMIT: Duration = Duration::from_secs(3);
+
 /// A packet may wait this long in the queues of the lab between being sent and being judged.
 const QUEUE_TIME: Duration = Duration::from_millis(50);
 
 /// Takes every step.
 pub fn all(lab: &mut Lab, report: &mut Report) -> Result<()> {
     attached(lab, report)?;
+    let start = Tally::take(lab)?;
     let v4 = |host: &Host| IpAddr::from(host.v4);
     lists(lab, report, "ipv4", v4, WIDE_PREFIX_V4)?;
     limits(lab, report)?;
     let v6 = |host: &Host| IpAddr::from(host.v6);
     lists(lab, report, "ipv6", v6, WIDE_PREFIX_V6)?;
-    every_frame(lab, report)?;
+    every_frame(lab, report, &start)?;
     stopped(lab, report)
 }
 
@@ -153,21 +157,35 @@ fn conforming(time: Duration) -> u64 {
     FLOOD_BURST + time.as_millis() as u64 * FLOOD_RATE / 1000
 }
 
-fn every_frame(lab: &Lab, report: &mut Report) -> Result<()> {
-    let what = "the kernel counts the frames that reached eth0 since the lab began";
+fn every_frame(lab: &Lab, report: &mut Report, start: &Tally) -> Result<()> {
+    let what = "the kernel counts the frames that reached eth0 since the first step";
     report.step(what, "/metrics counts as many, each under one reason", || {
-        // Neighbour discovery may slip in between two readings: read until the wire was silent.
-        let quiet = interrupt::wait_for(PUSH_LIMIT, || {
-            let (frames, _) = lab::frames_to_host(lab.network())?;
-            let counters = counters(lab)?;
-            let (again, lost) = lab::frames_to_host(lab.network())?;
-            Ok((frames == again).then_some((frames, lost, counters)))
-        })?;
-        let (frames, lost, counters) = quiet.context("the wire was never silent")?;
-        let counted = counters.total();
-        let lost = if lost > 0 { format!(" ({lost} lost before eth0)") } else { String::new() };
-        Ok(Seen { as_expected: counted == frames, seen: format!("{frames} frames{lost}, {counted} counted") })
+        let end = Tally::take(lab)?;
+        let frames = end.frames - start.frames;
+        let counted = end.counters.total() - start.counters.total();
+        Ok(Seen {
+            as_expected: counted == frames,
+            seen: format!("{frames} frames, {counted} counted: {}", end.counters.growth_since(&start.counters)),
+        })
     })
+}
+
+/// What has reached the host, as the kernel counts it and as Portcullis does.
+struct Tally {
+    frames: u64,
+    counters: Counters,
+}
+
+impl Tally {
+    /// Reads both while the wire is silent: neighbour discovery may slip in between two readings.
+    fn take(lab: &Lab) -> Result<Self> {
+        let silent = interrupt::wait_for(SILENCE_LIMIT, || {
+            let frames = lab::frames_to_host(lab.network())?;
+            let counters = counters(lab)?;
+            Ok((lab::frames_to_host(lab.network())? == frames).then_some(Self { frames, counters }))
+        })?;
+        silent.context("the wire was never silent")
+    }
 }
 
 fn stopped(lab: &mut Lab, report: &mut Report) -> Result<()> {
