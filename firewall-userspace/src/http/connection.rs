@@ -37,6 +37,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)
         .keep_alive(false)
+        // A client may say that it has nothing more to send (`nc -N`) and still wait for the answer.
+        .half_close(true)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);

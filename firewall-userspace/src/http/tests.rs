@@ -71,6 +71,19 @@ async fn a_connection_carries_one_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_has_closed_its_side_still_gets_its_answer() {
+    let slow = get(|| async {
+        time::sleep(Duration::from_secs(1)).await;
+        "done"
+    });
+    let server = Server::start(Router::new().route("/", slow));
+    let mut stream = server.connect().await;
+    stream.write_all(REQUEST).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert!(read(&mut stream).await.ends_with("done"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_says_nothing_is_sent_away() {
     let server = Server::start(quick());
     let start = Instant::now();
