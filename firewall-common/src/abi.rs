@@ -59,8 +59,7 @@ pub mod maps {
     pub const LIMIT_COUNTERS: &str = "LIMIT_COUNTERS";
 
     /// The maps that live on across generations.
-    pub const SHARED: [&str; 6] =
-        [ESSENTIAL_STATE, BUCKETS, OVERFLOW, COUNTERS, SERVICE_COUNTERS, LIMIT_COUNTERS];
+    pub const SHARED: [&str; 6] = [ESSENTIAL_STATE, BUCKETS, OVERFLOW, COUNTERS, SERVICE_COUNTERS, LIMIT_COUNTERS];
 }
 
 /// Names of the read-only globals, set when a generation is loaded.

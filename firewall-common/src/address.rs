@@ -40,19 +40,13 @@ impl Address {
     #[inline(always)]
     pub const fn v4(octets: [u8; 4]) -> Self {
         let [a, b, c, d] = octets;
-        Self {
-            octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            family: Family::Ipv4,
-        }
+        Self { octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], family: Family::Ipv4 }
     }
 
     /// An IPv6 address.
     #[inline(always)]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        Self {
-            octets,
-            family: Family::Ipv6,
-        }
+        Self { octets, family: Family::Ipv6 }
     }
 
     /// Whether this is an IPv4 address.

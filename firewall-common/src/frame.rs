@@ -1,7 +1,5 @@
 //! Read access to the bytes of one frame.
 
-use core::mem::offset_of;
-
 use network_types::{
     eth::EthHdr,
     icmp::Icmpv4Hdr,
@@ -56,9 +54,10 @@ unsafe impl Header for Icmpv4Hdr {}
 /// Octets 12 and 13 of a TCP header: data offset and flags (RFC 9293 section 3.1).
 #[inline(always)]
 pub(crate) fn offset_and_flags(header: &TcpHdr) -> [u8; 2] {
-    let start: *const TcpHdr = header;
-    // SAFETY: a TCP header has 20 octets, so the two at offset 12 are inside it; octets need no alignment.
-    unsafe { start.byte_add(offset_of!(TcpHdr, _bitfield_1)).cast::<[u8; 2]>().read() }
+    // SAFETY: a TCP header is 20 plain octets, so it may be read as such.
+    let octets: &[u8; TcpHdr::LEN] = unsafe { &*core::ptr::from_ref(header).cast() };
+    let [_, _, _, _, _, _, _, _, _, _, _, _, offset, flags, ..] = *octets;
+    [offset, flags]
 }
 
 /// Largest offset at which a header is read: what the verifier allows to add to a packet pointer (`MAX_PACKET_OFF` of

@@ -3,15 +3,8 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
-    address::Family,
-    classify::classify,
-    decide::decide,
-    essential::pass_essential,
-    frame::Frame,
-    parse::parse,
-    source::refuse_impossible,
-    tables::Tables,
-    verdict::Verdict,
+    address::Family, classify::classify, decide::decide, essential::pass_essential, frame::Frame, parse::parse,
+    source::refuse_impossible, tables::Tables, verdict::Verdict,
 };
 
 /// A verdict and what it is accounted to.

@@ -83,12 +83,7 @@ impl Quota {
         check(rate, per_ns, burst, MAX_EVENTS_PER_SECOND)?;
         let interval = per_ns.div_ceil(rate);
         let burst_ns = interval.checked_mul(burst).filter(|ns| *ns <= MAX_BURST_NS);
-        Ok(Self {
-            interval,
-            burst_ns: burst_ns.ok_or(QuotaError::TooSlow)?,
-            shift: 0,
-            padding: 0,
-        })
+        Ok(Self { interval, burst_ns: burst_ns.ok_or(QuotaError::TooSlow)?, shift: 0, padding: 0 })
     }
 
     /// `rate` bytes in each `per_ns`, `burst` at once.
@@ -108,12 +103,7 @@ impl Quota {
             return Err(QuotaError::TooSlow);
         }
         let narrow = |wide: u128| u64::try_from(wide).map_err(|_| QuotaError::TooSlow);
-        Ok(Self {
-            interval: narrow(interval)?,
-            burst_ns: narrow(burst_ns)?,
-            shift,
-            padding: 0,
-        })
+        Ok(Self { interval: narrow(interval)?, burst_ns: narrow(burst_ns)?, shift, padding: 0 })
     }
 
     /// Whether there is a limit at all.

@@ -67,8 +67,7 @@ impl Frame for XdpFrame<'_> {
         // Behind the first buffer. The copy goes to a map, not to the stack, where the verifier wants every load aligned.
         let scratch = SCRATCH.get_ptr_mut(0)?;
         // SAFETY: the scratch of this CPU has room for the longest header, of which the kernel writes all or fails.
-        let result =
-            unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, scratch.cast(), size_of::<H>() as u32) };
+        let result = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset as u32, scratch.cast(), size_of::<H>() as u32) };
         if result < 0 {
             return None;
         }

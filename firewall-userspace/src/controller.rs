@@ -82,7 +82,10 @@ pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), 
     let thread = std::thread::Builder::new()
         .name("controller".into())
         .spawn(move || runtime.block_on(async { state.run(receiver).await }))
-        .map_err(|error| DatapathError::Load { cause: format!("no thread to be had: {error}"), errno: error.raw_os_error() })?;
+        .map_err(|error| DatapathError::Load {
+            cause: format!("no thread to be had: {error}"),
+            errno: error.raw_os_error(),
+        })?;
     Ok((Controller::new(sender), thread))
 }
 
@@ -183,8 +186,7 @@ impl State {
             let Some(list) = self.policy.lists.get(addition.list) else { continue };
             let created = self.runtime.entry(&list.name, addition.prefix).map_or(now, |entry| entry.created);
             let expires = addition.ttl.map(|ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX));
-            let entry =
-                RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
+            let entry = RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
             match self.runtime.insert(&list.name, addition.prefix, entry) {
                 None => pushed.added += 1,
                 Some(_) => pushed.unchanged += 1,
@@ -281,9 +283,7 @@ impl State {
                     .map(|()| warnings)
                     .map_err(|error| Refusal::Datapath { message: error.to_string() })
             }
-            Err(report) => {
-                Err(Refusal::Config { errors: report.errors().count(), report: report.render(false) })
-            }
+            Err(report) => Err(Refusal::Config { errors: report.errors().count(), report: report.render(false) }),
         };
         match result {
             Ok(warnings) => {

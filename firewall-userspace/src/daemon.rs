@@ -85,13 +85,8 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let addresses = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
 
-    let setup = Setup {
-        config: options.config.clone(),
-        policy,
-        pins,
-        own: own.clone(),
-        trace_packets: options.trace_packets,
-    };
+    let setup =
+        Setup { config: options.config.clone(), policy, pins, own: own.clone(), trace_packets: options.trace_packets };
     let (controller, thread) = controller::start(setup).map_err(refused)?;
     let (stop, stopping) = watch::channel(());
     tokio::spawn(addresses.follow(controller.clone(), own));

@@ -120,11 +120,7 @@ pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefi
 
 /// What `prefix` is in by itself, over all layers.
 pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix) -> Member {
-    let mut member = Member {
-        lists: 0,
-        own: own.contains(&prefix),
-        management: policy.management.contains(&prefix),
-    };
+    let mut member = Member { lists: 0, own: own.contains(&prefix), management: policy.management.contains(&prefix) };
     for index in 0..policy.lists.len() {
         if !layers_of(policy, runtime, index, prefix).is_empty() {
             member.lists |= bit(index);
@@ -155,15 +151,19 @@ pub fn all_members<'a>(
 pub fn entries_of(policy: &Policy, runtime: &Runtime, index: usize, loaded: Timestamp) -> Vec<Entry> {
     let Some(list) = policy.lists.get(index) else { return Vec::new() };
     let entry = |prefix: Prefix, layer, owner: &str, comment: Option<&str>, created, expires| {
-        (prefix, layer, Entry {
-            list: list.name.to_string(),
-            prefix: prefix.to_string(),
+        (
+            prefix,
             layer,
-            owner: owner.to_owned(),
-            comment: comment.map(str::to_owned),
-            created,
-            expires,
-        })
+            Entry {
+                list: list.name.to_string(),
+                prefix: prefix.to_string(),
+                layer,
+                owner: owner.to_owned(),
+                comment: comment.map(str::to_owned),
+                created,
+                expires,
+            },
+        )
     };
     let configured = list.entries.iter().map(|prefix| entry(*prefix, Layer::Config, "config", None, loaded, None));
     let pushed = runtime.entries(&list.name).map(|(prefix, pushed)| {

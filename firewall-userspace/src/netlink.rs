@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_route::address::{AddressAttribute, AddressFlags, AddressMessage},
 };
 use tokio::sync::mpsc;
-use futures_util::StreamExt;
 
 use crate::{control::Controller, policy::Prefix};
 
@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_last_address_of_a_subnet_is_its_broadcast() {
-        let of = |address: &str, length| subnet_broadcast(address.parse().unwrap(), length).map(|last| last.to_string());
+        let of =
+            |address: &str, length| subnet_broadcast(address.parse().unwrap(), length).map(|last| last.to_string());
         assert_eq!(of("192.0.2.130", 25), Some("192.0.2.255".into()));
         assert_eq!(of("10.0.0.1", 8), Some("10.255.255.255".into()));
         assert_eq!(of("192.0.2.1", 30), Some("192.0.2.3".into()));

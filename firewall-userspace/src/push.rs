@@ -126,8 +126,7 @@ impl Checker<'_> {
                 is_good = false;
             }
         }
-        let addition =
-            CheckedAddition { list: list?, prefix: prefix?, ttl, comment: addition.comment.clone() };
+        let addition = CheckedAddition { list: list?, prefix: prefix?, ttl, comment: addition.comment.clone() };
         is_good.then_some(addition)
     }
 
@@ -160,7 +159,6 @@ impl Checker<'_> {
         self.problems.push(Problem { pointer, detail });
     }
 }
-
 
 /// Index of the list called `name`.
 pub fn list_index(policy: &Policy, name: &str) -> Option<usize> {

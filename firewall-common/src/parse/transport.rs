@@ -76,11 +76,7 @@ fn parse_icmp<F: Frame + ?Sized>(frame: &F, start: usize, flow: &mut Flow) -> Co
 }
 
 #[inline(always)]
-fn read<F: Frame + ?Sized, H: Header>(
-    frame: &F,
-    start: usize,
-    flow: &Flow,
-) -> ControlFlow<Verdict, H> {
+fn read<F: Frame + ?Sized, H: Header>(frame: &F, start: usize, flow: &Flow) -> ControlFlow<Verdict, H> {
     if flow.transport_length < size_of::<H>() {
         return Break(too_short(flow.fragment, Verdict::BadTransportHeader));
     }

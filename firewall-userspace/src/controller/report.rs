@@ -98,7 +98,12 @@ impl State {
     fn list_status(&self, index: usize) -> Option<ListStatus> {
         let list = self.policy.lists.get(index)?;
         let names = |uses: &dyn Fn(&Service) -> bool| {
-            self.policy.services.iter().filter(|service| uses(service)).map(|service| service.name.to_string()).collect()
+            self.policy
+                .services
+                .iter()
+                .filter(|service| uses(service))
+                .map(|service| service.name.to_string())
+                .collect()
         };
         Some(ListStatus {
             name: list.name.to_string(),
@@ -134,7 +139,11 @@ fn service_status(service: &Service) -> ServiceStatus {
         Protocol::Udp => "udp",
     };
     let port = |range: &std::ops::RangeInclusive<u16>| {
-        if range.start() == range.end() { range.start().to_string() } else { format!("{}-{}", range.start(), range.end()) }
+        if range.start() == range.end() {
+            range.start().to_string()
+        } else {
+            format!("{}-{}", range.start(), range.end())
+        }
     };
     ServiceStatus {
         name: service.name.to_string(),

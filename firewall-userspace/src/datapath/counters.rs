@@ -111,11 +111,7 @@ fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
     Ok(values.iter().fold(Count::default(), add))
 }
 
-fn clear(
-    counts: &mut Counts,
-    indices: impl IntoIterator<Item = u32>,
-    cpus: usize,
-) -> Result<(), DatapathError> {
+fn clear(counts: &mut Counts, indices: impl IntoIterator<Item = u32>, cpus: usize) -> Result<(), DatapathError> {
     let fail = |error| DatapathError::map("clear a counter", error);
     for index in indices {
         let zeroes = PerCpuValues::try_from(vec![Plain(Count::default()); cpus])

@@ -84,7 +84,8 @@ impl DatapathError {
 
     pub(super) fn program(error: ProgramError) -> Self {
         // What the verifier refuses is our fault; its error number is not that of a missing permission.
-        let refused = matches!(&error, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty());
+        let refused =
+            matches!(&error, ProgramError::LoadError { verifier_log, .. } if !verifier_log.to_string().is_empty());
         let errno = if refused { None } else { errno(&error) };
         Self::Load { cause: program_cause(&error), errno }
     }
@@ -111,7 +112,9 @@ impl DatapathError {
                     Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into())
                 }
                 libc::ENOSPC | libc::E2BIG => Some("the table is full: remove entries or use wider prefixes".into()),
-                libc::ENOMEM => Some("the kernel is out of memory for BPF maps: free memory or use fewer entries".into()),
+                libc::ENOMEM => {
+                    Some("the kernel is out of memory for BPF maps: free memory or use fewer entries".into())
+                }
                 _ => None,
             },
             Self::NoInterface { .. } => Some("`ip link` lists the interfaces of this host".into()),
@@ -132,12 +135,12 @@ fn attach_hint(interface: &str, mode: AttachMode, errno: i32) -> Option<String> 
         libc::EBUSY => Some(format!(
             "another XDP program is on {interface}: `ip -details link show dev {interface}` names it; detach it first"
         )),
-        libc::EEXIST => Some(format!(
-            "a program is attached to {interface} in the other mode, native or generic; detach it first"
-        )),
-        libc::ERANGE | libc::EMSGSIZE => {
-            Some(format!("the MTU of {interface} is too large for XDP in this driver: `ip link set dev {interface} mtu 1500`"))
+        libc::EEXIST => {
+            Some(format!("a program is attached to {interface} in the other mode, native or generic; detach it first"))
         }
+        libc::ERANGE | libc::EMSGSIZE => Some(format!(
+            "the MTU of {interface} is too large for XDP in this driver: `ip link set dev {interface} mtu 1500`"
+        )),
         libc::EINVAL => Some(format!(
             "the driver refuses the state of {interface}: switch off LRO and hardware GRO, `ethtool -K {interface} lro off rx-gro-hw off`, and look at `dmesg`"
         )),

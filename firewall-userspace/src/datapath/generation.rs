@@ -7,10 +7,10 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
     programs::{TestRun, TestRunOptions, Xdp},
 };
+use firewall_common::Quota;
 use firewall_common::abi::{
     self, AddressKey, FragmentRule, LimitRecord, MAX_INTERFACES, MembershipValue, PortRow, ServiceRecord, globals, maps,
 };
-use firewall_common::Quota;
 
 use super::{DatapathError, OBJECT, PinFolder, plain::Plain, trace};
 use crate::{
@@ -231,7 +231,8 @@ fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, DatapathError> {
-    ebpf.take_map(name).ok_or_else(|| DatapathError::Load { cause: format!("the object has no map {name}"), errno: None })
+    ebpf.take_map(name)
+        .ok_or_else(|| DatapathError::Load { cause: format!("the object has no map {name}"), errno: None })
 }
 
 fn program_of(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {

@@ -71,8 +71,7 @@ impl PinFolder {
             return Vec::new();
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> =
-            names.filter_map(|name| Some(unescape(name.rsplit_once('@')?.0))).collect();
+        let mut names: Vec<String> = names.filter_map(|name| Some(unescape(name.rsplit_once('@')?.0))).collect();
         names.sort();
         names
     }

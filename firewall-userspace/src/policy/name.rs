@@ -25,16 +25,8 @@ impl Name {
         let is_word = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit();
         let fits = text.len() <= MAX_LENGTH
             && text.bytes().next().is_some_and(is_word)
-            && text
-                .bytes()
-                .all(|octet| is_word(octet) || octet == b'_' || octet == b'-');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError {
-                text: text.to_owned(),
-            })
-        }
+            && text.bytes().all(|octet| is_word(octet) || octet == b'_' || octet == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(NameError { text: text.to_owned() }) }
     }
 }
 

@@ -90,11 +90,7 @@ impl Prefix {
         if net.addr() == net.network() {
             Ok(Self(net))
         } else {
-            Err(PrefixError::HostBits {
-                text: text.to_owned(),
-                network: net.trunc(),
-                address: net.addr(),
-            })
+            Err(PrefixError::HostBits { text: text.to_owned(), network: net.trunc(), address: net.addr() })
         }
     }
 }
@@ -107,8 +103,8 @@ impl FromStr for Prefix {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => {
                 // `+8`, `08` and the empty string are not lengths.
-                let plain = length.bytes().all(|octet| octet.is_ascii_digit())
-                    && (length == "0" || !length.starts_with('0'));
+                let plain =
+                    length.bytes().all(|octet| octet.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
                 let length = length.parse::<u8>().ok().filter(|_| plain).ok_or_else(syntax)?;
                 (address, Some(length))
             }
@@ -151,9 +147,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String, String> {
-        text.parse::<Prefix>()
-            .map(|prefix| prefix.to_string())
-            .map_err(|error| error.to_string())
+        text.parse::<Prefix>().map(|prefix| prefix.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -175,8 +169,23 @@ mod tests {
     #[test]
     fn what_is_no_prefix_is_refused() {
         for bad in [
-            "", "x", "1.2.3", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/+8", "1.2.3.4/08", " 1.2.3.4", "1.2.3.4 ", "::/129",
-            "::ffff:1.2.3.4", "::ffff:0:0/96", "1.2.3.4/8/8", "fe80::1%eth0", "01.2.3.4", "[::1]", "1.2.3.4/255.0.0.0",
+            "",
+            "x",
+            "1.2.3",
+            "1.2.3.4/",
+            "1.2.3.4/33",
+            "1.2.3.4/+8",
+            "1.2.3.4/08",
+            " 1.2.3.4",
+            "1.2.3.4 ",
+            "::/129",
+            "::ffff:1.2.3.4",
+            "::ffff:0:0/96",
+            "1.2.3.4/8/8",
+            "fe80::1%eth0",
+            "01.2.3.4",
+            "[::1]",
+            "1.2.3.4/255.0.0.0",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -73,7 +73,9 @@ impl fmt::Display for RateError {
             QuotaError::ZeroRate => "the rate is zero; a limit that admits nothing is a `deny` list",
             QuotaError::ZeroPer => "`per` is zero; write the length of the interval, for example \"1s\"",
             QuotaError::ZeroBurst => "the burst is zero, so nothing would ever pass; write at least 1",
-            QuotaError::TooFast => "the rate is above 100,000,000 packets or 100 GB a second, more than is kept exactly",
+            QuotaError::TooFast => {
+                "the rate is above 100,000,000 packets or 100 GB a second, more than is kept exactly"
+            }
             QuotaError::TooSlow => "the burst takes more than a hundred years to regain at this rate",
         })
     }
