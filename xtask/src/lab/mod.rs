@@ -46,8 +46,8 @@ use crate::{
     tree::Tree,
 };
 
-/// How long a daemon may take to answer after its start.
-const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a daemon may take to answer after its start. The kernel may be busy removing namespaces of an earlier run.
+const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The running lab. What it made is removed when it goes, daemons first.
 pub struct Lab {
