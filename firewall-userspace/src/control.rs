@@ -157,7 +157,9 @@ impl fmt::Display for Refusal {
             Self::Full { wanted, capacity } => {
                 write!(f, "there would be {wanted} prefixes of one family and the table holds {capacity}")
             }
-            Self::Config { errors, report } => write!(f, "{errors} errors\n{report}"),
+            Self::Config { errors, report } => {
+                write!(f, "{}\n{report}", crate::config::counted(*errors, "error"))
+            }
             Self::Datapath { message } => f.write_str(message),
             Self::Stopping => f.write_str("the daemon is stopping"),
         }

@@ -1,14 +1,8 @@
 //! `portcullis run`: from a configuration file to a filtering host, until it is told to stop.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt, path::PathBuf, process::ExitCode};
 
 use tokio::{
-    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
@@ -70,7 +64,8 @@ pub fn run(options: &RunOptions) -> ExitCode {
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let loaded = config::load(&options.config).map_err(|report| {
         eprint!("{}", report.render(false));
-        eprintln!("error: {} is refused: {} errors", options.config.display(), report.errors().count());
+        let errors = config::counted(report.errors().count(), "error");
+        eprintln!("error: {} is refused: {errors}", options.config.display());
         StartError::Config
     })?;
     for warning in loaded.warnings.warnings() {
@@ -79,22 +74,28 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let policy = loaded.policy;
     // Everything that can be refused without touching an interface comes first.
     let pins = PinFolder::open(&options.pin_directory).map_err(refused)?;
-    let socket = Socket::bind(&policy.api_socket)?;
-    let admin = bind_admin(policy.admin_listen).await?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     let addresses = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
+    let admin = admin::bind(policy.admin_listen).await.map_err(refused)?;
+    let api = api::bind(&policy.api_socket).map_err(refused)?;
 
     let setup =
         Setup { config: options.config.clone(), policy, pins, own: own.clone(), trace_packets: options.trace_packets };
-    let (controller, thread) = controller::start(setup).map_err(refused)?;
+    let (controller, thread) = match controller::start(setup) {
+        Ok(started) => started,
+        Err(error) => {
+            api::discard(api);
+            return Err(refused(error));
+        }
+    };
     let (stop, stopping) = watch::channel(());
     tokio::spawn(addresses.follow(controller.clone(), own));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
     };
     let admin = tokio::spawn(admin::serve(admin, controller.clone(), until(stopping.clone())));
-    let api = tokio::spawn(api::serve(socket.listener, controller.clone(), until(stopping)));
+    let api = tokio::spawn(api::serve(api, controller.clone(), until(stopping)));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
     signals.handle(&controller).await;
@@ -105,25 +106,6 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
         tracing::error!("the controller panicked: a bug worth a report");
     }
     Ok(())
-}
-
-/// The API's socket; its file goes when this is dropped.
-struct Socket {
-    listener: tokio::net::UnixListener,
-}
-
-impl Socket {
-    fn bind(path: &Path) -> Result<Self, StartError> {
-        Ok(Self { listener: api::bind(path).map_err(refused)? })
-    }
-}
-
-async fn bind_admin(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| {
-        StartError::Refused(format!(
-            "cannot serve metrics on {address}: {error}\nhint: another daemon may have the port; set `[admin] listen` to a free one"
-        ))
-    })
 }
 
 struct Signals {

@@ -51,6 +51,14 @@ pub fn serve(listener: UnixListener, controller: Controller, shutdown: impl Futu
     }
 }
 
+/// Gives up a listener that came from [`bind`] and was never served: its file goes too.
+pub fn discard(listener: UnixListener) {
+    if let Some(file) = socket::File::of(&listener) {
+        file.remove();
+    }
+    drop(listener);
+}
+
 /// Every route. Requests carry a [`peer::Peer`] in their extensions.
 fn router(controller: Controller) -> Router {
     Router::new()

@@ -5,6 +5,7 @@
 mod batch;
 pub mod check;
 mod client;
+mod detach;
 mod entries;
 pub mod exit;
 mod failure;
@@ -92,6 +93,8 @@ enum Command {
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload,
+    /// Stop filtering after a daemon that did not stop itself; a running one detaches when it is stopped.
+    Detach(detach::DetachArgs),
 }
 
 /// Runs the command that the arguments of the process ask for.
@@ -108,6 +111,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => {
             refuse_socket(&matches, "`check` does not talk to the daemon");
             return check::run(&args, output);
+        }
+        Command::Detach(args) => {
+            refuse_socket(&matches, "`detach` does not talk to the daemon");
+            return detach::run(&args, output);
         }
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),

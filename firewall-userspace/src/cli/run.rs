@@ -6,6 +6,9 @@ use clap::Args;
 
 use crate::{config, daemon::RunOptions};
 
+/// Where links and maps are pinned unless said otherwise.
+pub const DEFAULT_PINS: &str = "/sys/fs/bpf/portcullis";
+
 /// Arguments of `portcullis run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -18,7 +21,7 @@ pub struct RunArgs {
         value_name = "DIR",
         env = "PORTCULLIS_PIN_DIRECTORY",
         hide_env_values = true,
-        default_value = "/sys/fs/bpf/portcullis"
+        default_value = DEFAULT_PINS
     )]
     pin_directory: PathBuf,
     /// Log every packet and its verdict; for debugging only, it costs most of the speed.

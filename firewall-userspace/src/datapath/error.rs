@@ -105,7 +105,7 @@ impl DatapathError {
             Self::NoObject => Some("build with `cargo xtask build`".into()),
             Self::NoBpffs { .. } => Some("mount -t bpf bpf /sys/fs/bpf".into()),
             Self::InUse { .. } => {
-                Some("another portcullis runs on this host: stop it, or use another --pin-directory".into())
+                Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
             }
             Self::Load { errno, .. } | Self::Map { errno, .. } => match (*errno)? {
                 libc::EPERM | libc::EACCES => {
