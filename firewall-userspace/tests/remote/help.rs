@@ -23,6 +23,7 @@ fn help_is_what_it_was() {
         &["deny", "list"],
         &["status"],
         &["reload"],
+        &["detach"],
     ];
     let mut changed = Vec::new();
     for command in commands {
