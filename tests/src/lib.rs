@@ -4,7 +4,12 @@
 
 pub mod cases;
 pub mod draft;
+pub mod generate;
+pub mod kernel;
 pub mod model;
+pub mod mutate;
 pub mod packet;
+pub mod peek;
+pub mod random;
 pub mod show;
 pub mod spec;

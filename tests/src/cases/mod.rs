@@ -45,20 +45,20 @@ pub struct Case {
     /// The frame.
     pub frame: Vec<u8>,
     /// What is said about it.
-    pub wanted: Wanted,
+    pub wanted: Wanted<'static>,
 }
 
 /// What is said about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// Its verdict.
     pub verdict: Verdict,
     /// Its family.
     pub family: Family,
     /// Name of the service it is counted for.
-    pub service: Option<&'static str>,
+    pub service: Option<&'a str>,
     /// Name of the limit it is counted for.
-    pub limit: Option<&'static str>,
+    pub limit: Option<&'a str>,
 }
 
 /// Every scenario.

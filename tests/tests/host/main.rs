@@ -1,3 +1,4 @@
 //! The contract on the host: `firewall_common::judge` over the model. Neither root nor a kernel program is needed.
 
+mod properties;
 mod table;

@@ -1,0 +1,275 @@
+//! The real program in the kernel, for one policy, run frame by frame without an interface.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use anyhow::{Context, Result, bail};
+use aya::{
+    maps::{Map, MapData, PerCpuArray},
+    programs::TestRunOptions,
+};
+use firewall_common::{
+    Action, Family, Verdict,
+    abi::{COUNTERS, MAX_LIMITS, MAX_SERVICES, counter_index, maps},
+};
+use firewall_userspace::{
+    datapath::{Generation, LoadOptions, PinFolder},
+    members::{Member, Members},
+    policy::{
+        Ids, Mode, Name, Policy, Prefix,
+        compile::{Compiled, Identities, compile},
+    },
+};
+
+use crate::cases::Wanted;
+
+/// XDP actions (linux/bpf.h).
+pub mod action {
+    /// The kernel would report the frame to its tracepoint.
+    pub const ABORTED: u32 = 0;
+    /// The frame ends.
+    pub const DROP: u32 = 1;
+    /// The frame goes on.
+    pub const PASS: u32 = 2;
+}
+
+/// Shortest frame that the kernel runs a program on (`ETH_HLEN`, net/bpf/test_run.c).
+pub const SHORTEST_FRAME: usize = 14;
+
+/// A loaded program, pinned in a folder of its own; everything is removed on drop.
+pub struct Kernel {
+    generation: Generation,
+    counters: [Counters; 3],
+    ids: Identities,
+    observes: bool,
+    pins: PinFolder,
+    folder: PathBuf,
+}
+
+type Counters = PerCpuArray<MapData, [u64; 2]>;
+
+/// What was counted, packets and octets, summed over CPUs; only what is not zero.
+pub type Snapshot = BTreeMap<Counter, [u64; 2]>;
+
+/// One counter of the data plane.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    /// Of a verdict: the index in the map `COUNTERS`, and what it means on the first interface.
+    Verdict(u32, Option<(&'static str, Verdict)>),
+    /// Of a service: identifier, dropped.
+    Service(u16, bool),
+    /// Of a limit: identifier, exceeding.
+    Limit(u16, bool),
+}
+
+impl Kernel {
+    /// Loads the program for `policy` on a host with the addresses `own`.
+    ///
+    /// # Errors
+    /// When this is not root, or the kernel refuses.
+    pub fn load(policy: &Policy, own: &[Prefix]) -> Result<Self> {
+        Self::load_changed(policy, own, &LoadOptions::default(), |_| {})
+    }
+
+    /// The same, with the compiled policy changed before it is loaded.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_changed(
+        policy: &Policy,
+        own: &[Prefix],
+        options: &LoadOptions,
+        change: impl FnOnce(&mut Compiled),
+    ) -> Result<Self> {
+        require_root()?;
+        let mut ids = Identities::new();
+        ids.assign(policy);
+        let mut compiled = compile(policy, &ids);
+        change(&mut compiled);
+        let folder = fresh_folder();
+        let pins = PinFolder::open(&folder)?;
+        let loaded = Generation::load(&compiled, &members(policy, own), &pins, options)
+            .map_err(anyhow::Error::from)
+            .and_then(|generation| {
+                let open = |name| open(&pins, name);
+                Ok((generation, [open(maps::COUNTERS)?, open(maps::SERVICE_COUNTERS)?, open(maps::LIMIT_COUNTERS)?]))
+            });
+        match loaded {
+            Ok((generation, counters)) => {
+                Ok(Self { generation, counters, ids, observes: policy.mode == Mode::Observe, pins, folder })
+            }
+            Err(error) => {
+                remove(&pins, &folder);
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs the program on `frame`: the XDP action.
+    ///
+    /// # Errors
+    /// When the kernel refuses, such as for less than [`SHORTEST_FRAME`] octets.
+    pub fn run(&self, frame: &[u8]) -> Result<u32> {
+        self.generation.test_run(frame).with_context(|| format!("a frame of {} octets", frame.len()))
+    }
+
+    /// Runs the program `repeat` times on `frame`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn run_repeatedly(&self, frame: &[u8], repeat: u32) -> Result<()> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        self.generation.test_run_with(options)?;
+        Ok(())
+    }
+
+    /// Runs the program on `frame` of which the first buffer holds only `first_buffer` octets, on an interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses: those before 6.18 know no first buffer of a chosen size.
+    pub fn run_in_context(&self, frame: &[u8], first_buffer: usize, interface: u32) -> Result<u32> {
+        // struct xdp_md of linux/bpf.h: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context: Vec<u8> =
+            [0, first_buffer as u32, 0, interface, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let options = TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), ..TestRunOptions::default() };
+        Ok(self.generation.test_run_with(options)?.return_value)
+    }
+
+    /// Every counter of the program.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let mut all = Snapshot::new();
+        let lengths = [COUNTERS, 2 * (MAX_SERVICES as u32 + 1), 2 * (MAX_LIMITS as u32 + 1)];
+        for (kind, (counters, length)) in self.counters.iter().zip(lengths).enumerate() {
+            for index in 0..length {
+                let values = counters.get(&index, 0).context("cannot read a counter")?;
+                let sum = values.iter().fold([0, 0], |[packets, octets], one| [packets + one[0], octets + one[1]]);
+                if sum != [0, 0] {
+                    all.insert(counter(kind, index), sum);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The counters that one frame of `octets` with this judgement moves.
+    pub fn moved_by(&self, wanted: &Wanted<'_>, octets: usize) -> Snapshot {
+        let dropped = wanted.verdict.action() == Action::Drop;
+        let id = |ids: &Ids<Name>, name: &str| ids.iter().find(|(known, _)| ***known == *name).map_or(0, |(_, id)| id);
+        let mut moved = vec![verdict_counter(0, wanted.family, wanted.verdict)];
+        moved.extend(wanted.service.map(|name| Counter::Service(id(&self.ids.services, name), dropped)));
+        moved.extend(wanted.limit.map(|name| Counter::Limit(id(&self.ids.limits, name), dropped)));
+        moved.into_iter().map(|counter| (counter, [1, octets as u64])).collect()
+    }
+
+    /// The action that this verdict has under the mode of the policy.
+    pub fn action_of(&self, verdict: Verdict) -> u32 {
+        match verdict.action() {
+            _ if self.observes => action::PASS,
+            Action::Pass => action::PASS,
+            Action::Drop if verdict == Verdict::Internal => action::ABORTED,
+            Action::Drop => action::DROP,
+        }
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        remove(&self.pins, &self.folder);
+    }
+}
+
+/// What is in `after` and not in `before`.
+pub fn difference(before: &Snapshot, after: &Snapshot) -> Snapshot {
+    let mut all = Snapshot::new();
+    for (counter, [packets, octets]) in after {
+        let [packets_before, octets_before] = before.get(counter).copied().unwrap_or_default();
+        let moved = [packets.wrapping_sub(packets_before), octets.wrapping_sub(octets_before)];
+        if moved != [0, 0] {
+            all.insert(counter.clone(), moved);
+        }
+    }
+    all
+}
+
+/// Adds `moved` to `sum`.
+pub fn add(sum: &mut Snapshot, moved: Snapshot) {
+    for (counter, [packets, octets]) in moved {
+        let entry = sum.entry(counter).or_default();
+        *entry = [entry[0] + packets, entry[1] + octets];
+    }
+}
+
+/// The counter of a verdict on the interface at `position`.
+pub fn verdict_counter(position: u32, family: Family, verdict: Verdict) -> Counter {
+    counter(0, counter_index(position, family, verdict))
+}
+
+/// Says so when the tests are not run as root: they would tell nothing.
+///
+/// # Errors
+/// When this is not root.
+pub fn require_root() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("this test loads programs into the kernel and needs root\nhint: run `cargo xtask test`, which asks sudo");
+    }
+    Ok(())
+}
+
+fn counter(kind: usize, index: u32) -> Counter {
+    let (id, second) = ((index / 2) as u16, index % 2 == 1);
+    match kind {
+        0 => {
+            let meaning =
+                Family::ALL.into_iter().flat_map(|family| Verdict::ALL.iter().map(move |verdict| (family, *verdict)));
+            let meaning = meaning.into_iter().find(|(family, verdict)| counter_index(0, *family, *verdict) == index);
+            Counter::Verdict(index, meaning.map(|(family, verdict)| (family.label(), verdict)))
+        }
+        1 => Counter::Service(id, second),
+        _ => Counter::Limit(id, second),
+    }
+}
+
+/// The members of all lists of `policy`.
+fn members(policy: &Policy, own: &[Prefix]) -> Members {
+    let mut members = Members::default();
+    let mut add = |prefix: Prefix, member: Member| {
+        let both = members.own_value(prefix).union(member);
+        members.set(prefix, both);
+    };
+    for (position, list) in policy.lists.iter().enumerate() {
+        for prefix in &list.entries {
+            add(*prefix, Member { lists: 1 << position, ..Member::default() });
+        }
+    }
+    for prefix in &policy.management {
+        add(*prefix, Member { management: true, ..Member::default() });
+    }
+    for prefix in own {
+        add(*prefix, Member { own: true, ..Member::default() });
+    }
+    members
+}
+
+fn open(pins: &PinFolder, name: &str) -> Result<Counters> {
+    let data = MapData::from_pin(pins.map(name)).with_context(|| format!("cannot open the pinned map {name}"))?;
+    Ok(PerCpuArray::try_from(Map::from_map_data(data)?)?)
+}
+
+fn fresh_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("/sys/fs/bpf/portcullis-test-{}-{number}", process::id()).into()
+}
+
+fn remove(pins: &PinFolder, folder: &PathBuf) {
+    let _ = pins.clear();
+    let _ = fs::remove_dir(folder);
+}

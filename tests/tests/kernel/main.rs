@@ -1,0 +1,7 @@
+//! The kernel program, frame by frame through `BPF_PROG_TEST_RUN`. Needs root.
+
+mod agreement;
+mod buffers;
+mod internal;
+mod limiter;
+mod table;
