@@ -13,8 +13,8 @@ pub(crate) struct XdpFrame<'a> {
     ctx: &'a XdpContext,
 }
 
-/// First buffers up to this size are taken for whole frames without asking the kernel: drivers split only frames that
-/// do not fit a buffer of half a page or more.
+/// First buffers up to this size that hold a whole packet are taken for whole frames without asking the kernel: drivers
+/// split frames that do not fit a buffer of half a page or more, or between headers and payload, never behind a packet.
 const SURELY_WHOLE: usize = 2048;
 
 /// Room for one header of each CPU; a run of the program is not interrupted by another one.
@@ -34,21 +34,17 @@ impl<'a> XdpFrame<'a> {
     }
 
     /// Length of the whole frame in octets.
+    ///
+    /// The kernel is asked: a driver may put no more than a header into the first buffer.
     #[inline(always)]
     pub(crate) fn length(&self) -> usize {
-        let linear = self.linear_length();
-        if linear <= SURELY_WHOLE { linear } else { self.total_length() }
+        // SAFETY: the context is the one the kernel passed to this run.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
     }
 
     #[inline(always)]
     fn linear_length(&self) -> usize {
         self.ctx.data_end() - self.ctx.data()
-    }
-
-    #[inline(always)]
-    fn total_length(&self) -> usize {
-        // SAFETY: the context is the one the kernel passed to this run.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
     }
 }
 
@@ -81,7 +77,7 @@ impl Frame for XdpFrame<'_> {
         if end <= linear && linear <= SURELY_WHOLE {
             return Some(linear);
         }
-        let total = self.total_length();
+        let total = self.length();
         if end <= total { Some(total) } else { None }
     }
 }
