@@ -243,3 +243,22 @@ const _: () = {
     assert!(size_of::<BucketState>() == 24);
     assert!(size_of::<Count>() == 16);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_place_of_its_own() {
+        let mut taken = [false; COUNTERS as usize];
+        for interface in 0..MAX_INTERFACES as u32 {
+            for family in Family::ALL {
+                for verdict in Verdict::ALL {
+                    let index = counter_index(interface, family, *verdict) as usize;
+                    assert!(!taken[index], "{interface} {family:?} {verdict:?}");
+                    taken[index] = true;
+                }
+            }
+        }
+    }
+}

@@ -114,8 +114,8 @@ impl Quota {
 
     /// What `units` cost, in ns, rounded up.
     ///
-    /// Above [`MAX_UNITS`] the cost is that of `MAX_UNITS`: the constructors promise that this product fits 64 bits
-    /// (a checked 64-bit product does not exist on BPF).
+    /// Above [`MAX_UNITS`] the cost is that of `MAX_UNITS`: [`of_bytes`](Self::of_bytes) promises that this product fits
+    /// 64 bits (a checked 64-bit product does not exist on BPF). Events come one at a time, so theirs always does.
     #[inline(always)]
     pub fn cost_ns(&self, units: u64) -> u64 {
         let units = if units > MAX_UNITS { MAX_UNITS } else { units };

@@ -92,3 +92,30 @@ impl Verdict {
         self as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct_words_for_metrics() {
+        for (position, verdict) in Verdict::ALL.iter().enumerate() {
+            assert!(verdict.label().bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_'), "{verdict:?}");
+            assert!(Verdict::ALL[..position].iter().all(|other| other.label() != verdict.label()), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn docs_are_sentences() {
+        for verdict in Verdict::ALL {
+            assert!(verdict.doc().ends_with('.') && verdict.doc().starts_with(char::is_uppercase), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_all_is_that_of_the_counters() {
+        for (verdict, index) in Verdict::ALL.iter().zip(0..) {
+            assert_eq!(verdict.index(), index);
+        }
+    }
+}
