@@ -124,7 +124,10 @@ impl Members {
         self.union_of(Prefix::host(address))
     }
 
-    /// Changes what some prefixes are in by themselves; returns what the kernel must be told, parents first.
+    /// Changes what some prefixes are in by themselves; returns what the kernel must be told.
+    ///
+    /// Their order lets each address go from its old value to its new one in one step: new prefixes come first, those
+    /// inside others before them; then those that stay; then those that go, covers before what they cover.
     pub fn change(&mut self, changes: &[(Prefix, Member)]) -> Vec<Write> {
         let mut old: BTreeMap<Prefix, Option<Member>> = BTreeMap::new();
         for (prefix, _) in changes {
@@ -147,7 +150,6 @@ impl Members {
         for (prefix, member) in changes {
             self.set(*prefix, *member);
         }
-        let mut writes: Vec<Write> = Vec::with_capacity(old.len());
         let mut new: BTreeMap<Prefix, Member> = BTreeMap::new();
         let mut covered: Option<Prefix> = None;
         for root in old.keys().copied() {
@@ -159,13 +161,14 @@ impl Members {
                 new.insert(prefix, union);
             });
         }
-        for (prefix, old) in old {
-            let new = new.get(&prefix).copied();
-            if old != new {
-                writes.push(Write { prefix, old, new });
-            }
-        }
-        writes
+        let write = |(prefix, old): (Prefix, Option<Member>)| Write { prefix, old, new: new.get(&prefix).copied() };
+        let writes: Vec<Write> = old.into_iter().map(write).filter(|write| write.old != write.new).collect();
+        let appears = |write: &&Write| write.old.is_none();
+        let goes = |write: &&Write| write.new.is_none();
+        let stays = |write: &&Write| write.old.is_some() && write.new.is_some();
+        let (new, same, gone) =
+            (writes.iter().filter(appears).rev(), writes.iter().filter(stays), writes.iter().filter(goes));
+        new.chain(same).chain(gone).copied().collect()
     }
 
     /// Every prefix and the union it must carry in the kernel, parents first.
@@ -262,8 +265,8 @@ mod tests {
         assert_eq!(
             writes,
             [
-                Write { prefix: prefix("10.0.0.0/8"), old: Some(in_list(0)), new: None },
                 Write { prefix: prefix("10.1.2.3"), old: Some(both), new: Some(in_list(1)) },
+                Write { prefix: prefix("10.0.0.0/8"), old: Some(in_list(0)), new: None },
             ]
         );
     }
@@ -297,7 +300,38 @@ mod tests {
         (0u64..8, any::<bool>()).prop_map(|(lists, own)| Member { lists, own, management: false })
     }
 
+    /// What the table says about `address`.
+    fn longest(table: &BTreeMap<Prefix, Member>, address: IpAddr) -> Member {
+        let covering = table.iter().filter(|(prefix, _)| prefix.contains(address));
+        covering.max_by_key(|(prefix, _)| prefix.length()).map(|(_, member)| *member).unwrap_or_default()
+    }
+
     proptest! {
+        /// A packet between two writes of a push meets the old or the new policy, never a mixture.
+        #[test]
+        fn each_address_goes_from_its_old_value_to_its_new_one_in_one_step(
+            batches in prop::collection::vec(prop::collection::vec((any_prefix(), any_member()), 1..6), 1..6)
+        ) {
+            let mut members = Members::default();
+            let mut kernel: BTreeMap<Prefix, Member> = BTreeMap::new();
+            let addresses: Vec<IpAddr> = (0..=255u8).map(|low| IpAddr::from([192, 0, 2, low])).collect();
+            for batch in batches {
+                let before: Vec<Member> = addresses.iter().map(|address| members.lookup(*address)).collect();
+                let writes = members.change(&batch);
+                let after: Vec<Member> = addresses.iter().map(|address| members.lookup(*address)).collect();
+                for write in writes {
+                    match write.new {
+                        Some(new) => kernel.insert(write.prefix, new),
+                        None => kernel.remove(&write.prefix),
+                    };
+                    for ((address, before), after) in addresses.iter().zip(&before).zip(&after) {
+                        let now = longest(&kernel, *address);
+                        prop_assert!(now == *before || now == *after, "{address} is {now:?}: {before:?} to {after:?}");
+                    }
+                }
+            }
+        }
+
         /// Applying the writes to a table of longest matches gives every address the union of its covering prefixes.
         #[test]
         fn writes_keep_the_longest_match_equal_to_the_union(
@@ -325,9 +359,7 @@ mod tests {
                 for address in [IpAddr::from([192, 0, 2, low]), IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(low)).to_be_bytes())] {
                     let wanted = model.iter().filter(|(prefix, _)| prefix.contains(address))
                         .fold(Member::default(), |all, (_, one)| all.union(*one));
-                    let longest = kernel.iter().filter(|(prefix, _)| prefix.contains(address))
-                        .max_by_key(|(prefix, _)| prefix.length()).map(|(_, member)| *member).unwrap_or_default();
-                    prop_assert_eq!(longest, wanted);
+                    prop_assert_eq!(longest(&kernel, address), wanted);
                     prop_assert_eq!(members.lookup(address), wanted);
                 }
             }
