@@ -2,9 +2,16 @@
 
 use anyhow::Result;
 
-use crate::{ebpf, needs::Scope, process::run_shown, setup, test, tree::Tree};
+use crate::{
+    build::{self, Profile},
+    demo, ebpf,
+    needs::Scope,
+    process::run_shown,
+    setup, test,
+    tree::Tree,
+};
 
-/// Cheap checks first; then `cargo xtask test`.
+/// Cheap checks first; then `cargo xtask test` and the demo.
 pub fn ci(tree: &Tree) -> Result<()> {
     setup::check(Scope::Ci)?;
     run_shown(tree.cargo().args(["fmt", "--all", "--check"]))?;
@@ -21,5 +28,7 @@ pub fn ci(tree: &Tree) -> Result<()> {
         "licenses",
         "sources",
     ]))?;
-    test::test(tree, &test::Selection::default())
+    test::test(tree, &test::Selection::default())?;
+    // What a newcomer runs first must not rot; with the binary the tests have just used.
+    demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))
 }

@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::{
     build::{self, OBJECT_VARIABLE, Profile},
-    interrupt,
+    ebpf, interrupt,
     needs::Scope,
     privilege, process, setup,
     tree::Tree,
@@ -58,34 +58,47 @@ pub fn test(tree: &Tree, selection: &Selection) -> Result<()> {
     let everything = !(selection.unit || selection.kernel || selection.wire || selection.cli);
     let targets = [("kernel", selection.kernel), ("wire", selection.wire), ("cli", selection.cli)];
     let targets: Vec<_> = targets.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect();
+    let with_root = everything || !targets.is_empty();
 
+    // The object goes into every build below, so that what one compiles serves the next.
+    if with_root {
+        setup::ensure(Scope::Test)?;
+        ebpf::build(tree)?;
+    }
     let mut outcomes = Vec::new();
     if everything || selection.unit {
-        outcomes.push(run("unit", tree.cargo().args(["test", "--no-fail-fast"]), selection)?);
+        outcomes.push(run("unit", &mut unit(tree), selection)?);
     }
-    if everything || !targets.is_empty() {
-        setup::ensure(Scope::Test)?;
-        let part =
-            if everything { "kernel, wire, cli (root)".to_owned() } else { format!("{} (root)", targets.join(", ")) };
-        outcomes.push(run(&part, &mut as_root(tree, &targets)?, selection)?);
+    if with_root {
+        let part = if everything { "firewall-tests".to_owned() } else { targets.join(", ") };
+        outcomes.push(run(&format!("{part} (root)"), &mut as_root(tree, &targets)?, selection)?);
     }
     summarise(&outcomes, selection)
 }
 
-/// The tests of `firewall-tests`: built by the user, run as root. Optimised, because a million frames go through the
-/// model; with the profile of the binary, so that both share what is compiled.
+/// The tests of the default members.
+fn unit(tree: &Tree) -> Command {
+    let mut cargo = tree.cargo();
+    cargo.args(["test", "--no-fail-fast"]);
+    let object = tree.object();
+    if object.exists() {
+        cargo.env(OBJECT_VARIABLE, object);
+    }
+    cargo
+}
+
+/// The tests of `firewall-tests`: built by the user, run as root. In the profile of the unit tests, so that both share
+/// what is compiled; the workspace has the packet model and its tests optimised there.
 fn as_root(tree: &Tree, targets: &[&str]) -> Result<Command> {
-    let built = build::build(tree, Profile::Release)?;
+    let built = build::build(tree, Profile::Debug)?;
     let variables = [(OBJECT_VARIABLE, built.object.as_os_str()), ("PORTCULLIS_BIN", built.portcullis.as_os_str())];
     let mut cargo = tree.cargo();
-    cargo.args(["test", "--no-fail-fast", "--release", "--package", "firewall-tests"]).envs(variables);
+    cargo.args(["test", "--no-fail-fast", "--package", "firewall-tests"]).envs(variables);
     for target in targets {
         cargo.args(["--test", target]);
     }
     if !privilege::is_root() {
-        eprintln!(
-            "as root, through sudo: the test programs of firewall-tests (they load XDP programs and make namespaces)"
-        );
+        eprintln!("as root, through sudo: the programs of firewall-tests (they load XDP programs and make namespaces)");
         let words: Vec<_> = privilege::runner(&variables)?.iter().map(|word| format!("{word:?}")).collect();
         cargo.args(["--config", &format!("target.'cfg(all())'.runner=[{}]", words.join(","))]);
     }
