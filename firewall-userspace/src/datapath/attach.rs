@@ -38,6 +38,9 @@ impl Attachments {
     /// Makes `generation` the program of exactly `wanted`: new interfaces are attached, those that stay are swapped by
     /// one link update each, the others are detached. All of it, or nothing: on failure `previous` is put back.
     ///
+    /// Links that a killed daemon left come last: until all else is attached they filter on as they are, and no failure
+    /// removes them.
+    ///
     /// # Errors
     /// When an interface refuses.
     pub fn switch(
@@ -49,7 +52,11 @@ impl Attachments {
     ) -> Result<(), DatapathError> {
         let mut attached = Vec::new();
         let mut swapped = Vec::new();
-        for interface in wanted {
+        let is_left = |interface: &&Interface| {
+            !self.interfaces.contains_key(&interface.name) && pins.find_link(&interface.name).is_some()
+        };
+        let (left, others): (Vec<_>, Vec<_>) = wanted.iter().partition(is_left);
+        for interface in others.iter().chain(&left) {
             let result = match self.interfaces.get(&interface.name) {
                 Some(current) if current.configured != interface.mode => {
                     Err(DatapathError::ModeChange { interface: interface.name.clone() })
@@ -62,7 +69,7 @@ impl Attachments {
                 }),
             };
             if let Err(error) = result {
-                for (name, _) in &attached {
+                for (name, _) in attached.iter().filter(|(name, _)| left.iter().all(|one| one.name != *name)) {
                     let _ = pins.remove_link(name);
                 }
                 if let Some(previous) = previous.as_deref_mut() {
@@ -74,17 +81,10 @@ impl Attachments {
             }
         }
         self.interfaces.extend(attached);
-        let leaving: Vec<String> = self
-            .interfaces
-            .keys()
-            .filter(|name| wanted.iter().all(|interface| interface.name != **name))
-            .cloned()
-            .collect();
-        for name in leaving {
-            pins.remove_link(&name)?;
-            self.interfaces.remove(&name);
-        }
-        Ok(())
+        // Also what a killed daemon left on an interface that is not in the configuration any more.
+        let is_wanted = |name: &String| wanted.iter().any(|interface| interface.name == *name);
+        self.interfaces.retain(|name, _| is_wanted(name));
+        pins.interfaces().iter().filter(|name| !is_wanted(name)).try_for_each(|name| pins.remove_link(name))
     }
 
     /// Index of an interface.

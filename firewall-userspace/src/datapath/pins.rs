@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use firewall_common::abi::{ABI_VERSION, maps};
@@ -16,10 +17,14 @@ use super::DatapathError;
 use crate::{control::attach_label, policy::AttachMode};
 
 /// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside.
+///
+/// When it goes, maps and empty folders go with it, so that a start that was refused leaves nothing; links stay.
 #[derive(Debug)]
 pub struct PinFolder {
     base: PathBuf,
     folder: PathBuf,
+    /// What is in the folder now may belong to somebody else.
+    is_cleared: AtomicBool,
     _lock: Flock<File>,
 }
 
@@ -44,7 +49,7 @@ impl PinFolder {
             nix::errno::Errno::EWOULDBLOCK => DatapathError::InUse { folder: folder.clone() },
             other => DatapathError::Pin { what: "lock the folder", path: folder.clone(), error: other.into() },
         })?;
-        let pins = Self { base: base.to_owned(), folder, _lock: lock };
+        let pins = Self { base: base.to_owned(), folder, is_cleared: AtomicBool::new(false), _lock: lock };
         pins.remove_maps()?;
         Ok(pins)
     }
@@ -88,16 +93,31 @@ impl PinFolder {
     pub fn clear(&self) -> Result<(), DatapathError> {
         let links = self.interfaces().iter().map(|interface| self.remove_link(interface)).collect::<Vec<_>>();
         let maps = self.remove_maps();
-        // Another ABI version may live beside this one: folders that are not empty stay.
-        for folder in [self.folder.join("maps"), self.folder.join("links"), self.folder.clone(), self.base.clone()] {
-            let _ = fs::remove_dir(folder);
-        }
+        self.remove_empty_folders();
+        self.is_cleared.store(true, Ordering::Relaxed);
         links.into_iter().collect::<Result<Vec<()>, _>>()?;
         maps
     }
 
+    /// Another ABI version may live beside this one: folders that are not empty stay.
+    fn remove_empty_folders(&self) {
+        for folder in [self.folder.join("maps"), self.folder.join("links"), self.folder.clone(), self.base.clone()] {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
     fn remove_maps(&self) -> Result<(), DatapathError> {
         maps::SHARED.iter().try_for_each(|name| remove(&self.map(name)))
+    }
+}
+
+impl Drop for PinFolder {
+    fn drop(&mut self) {
+        if !self.is_cleared.load(Ordering::Relaxed) {
+            // The next one to open the folder tries again.
+            let _ = self.remove_maps();
+            self.remove_empty_folders();
+        }
     }
 }
 
