@@ -2,14 +2,24 @@
 //!
 //! The library itself needs no root; the tests under `tests/kernel` and `tests/wire` do.
 
+pub mod bpf;
 pub mod cases;
+pub mod daemon;
 pub mod draft;
 pub mod generate;
 pub mod kernel;
+pub mod lab;
+pub mod live;
 pub mod model;
 pub mod mutate;
+pub mod netns;
+pub mod nginx;
 pub mod packet;
 pub mod peek;
 pub mod random;
+pub mod running;
+pub mod scrape;
 pub mod show;
 pub mod spec;
+pub mod traffic;
+pub mod trial;

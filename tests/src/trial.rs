@@ -63,7 +63,7 @@ impl Trial {
         &self.folder
     }
 
-    /// A folder on the BPF file system that does not exist yet.
+    /// A folder on the BPF file system that does not exist yet. Names in it have no dots.
     pub fn pins(&self) -> &Path {
         &self.pins
     }
@@ -101,7 +101,9 @@ impl Drop for Trial {
 /// When nobody said which one.
 pub fn binary() -> Result<PathBuf> {
     let path = env::var_os(BINARY).map(PathBuf::from).filter(|path| path.is_file());
-    path.with_context(|| format!("{BINARY} names no file\nhint: run `cargo xtask test --wire`, which builds the binary"))
+    path.with_context(|| {
+        format!("{BINARY} names no file\nhint: run `cargo xtask test --wire`, which builds the binary")
+    })
 }
 
 /// Removes what earlier runs left that were killed before they could clean up.

@@ -1,0 +1,290 @@
+//! The daemon under test, in the namespace of the host.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use crate::{
+    lab::{INTERFACE, Lab},
+    netns::Netns,
+    running::{Running, STOP_LIMIT, wait_until},
+    scrape::{Answer, Metrics, Packets, get},
+    traffic::RawSocket,
+    trial::{Trial, binary},
+};
+
+/// How long a daemon may take to be ready, to reload or to be refused; the machine may be busy with other things.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the counters may take to show a packet.
+const COUNT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where it serves metrics unless its configuration says otherwise.
+const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 9191);
+
+/// A running `portcullis run`, stopped when this goes.
+#[derive(Debug)]
+pub struct Daemon<'a> {
+    lab: &'a Lab,
+    running: Running,
+    site: Site,
+}
+
+/// Where a daemon has its files.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its configuration.
+    pub config: PathBuf,
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Its pins.
+    pub pins: PathBuf,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// Words.
+    pub stderr: String,
+}
+
+impl Site {
+    /// The files of the one daemon that most tests have.
+    pub fn of(trial: &Trial) -> Self {
+        let folder = trial.folder();
+        Self {
+            config: folder.join("portcullis.toml"),
+            socket: folder.join("api.sock"),
+            pins: trial.pins().join("daemon"),
+        }
+    }
+
+    /// Writes the configuration: `policy`, an interface unless it names one, and where the socket is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, policy: &str) -> Result<()> {
+        let interface = format!("[[interface]]\nname = \"{INTERFACE}\"\n");
+        let interface = if policy.contains("[[interface]]") { "" } else { &interface };
+        let text = format!("{interface}{policy}\n[api]\nsocket = \"{}\"\n", self.socket.display());
+        fs::write(&self.config, text).with_context(|| format!("cannot write {}", self.config.display()))
+    }
+
+    /// `portcullis run` on these files.
+    ///
+    /// # Errors
+    /// When nobody said which binary to test.
+    pub fn command(&self, host: &Netns) -> Result<Command> {
+        let mut command = host.command(binary()?);
+        command.arg("run").arg("--config").arg(&self.config).arg("--pin-directory").arg(&self.pins);
+        Ok(command)
+    }
+
+    /// Runs a daemon that is to be refused: it has ended when this returns.
+    ///
+    /// # Errors
+    /// When it goes on running.
+    pub fn attempt(&self, lab: &Lab) -> Result<Said> {
+        let mut running = Running::start(&lab.trial, "attempt", self.command(&lab.host)?)?;
+        let status = running.wait(LIMIT).context("this start is to be refused")?;
+        Ok(Said { code: status.code().unwrap_or(-1), stdout: String::new(), stderr: running.log() })
+    }
+
+    /// Whether neither pins nor a socket are there.
+    pub fn is_gone(&self) -> bool {
+        !self.pins.exists() && !self.socket.exists()
+    }
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts it with this policy and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is not ready in time; its log is part of the error.
+    pub fn start(lab: &'a Lab, policy: &str) -> Result<Self> {
+        let site = Site::of(&lab.trial);
+        site.configure(policy)?;
+        Self::start_at(lab, site)
+    }
+
+    /// Starts it with files that are there already.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_at(lab: &'a Lab, site: Site) -> Result<Self> {
+        let running = Running::start(&lab.trial, "portcullis", site.command(&lab.host)?)?;
+        let mut daemon = Self { lab, running, site };
+        let ready = wait_until("a daemon that is ready", LIMIT, || {
+            daemon.running.must_run()?;
+            Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200))
+        });
+        ready.with_context(|| daemon.log())?;
+        Ok(daemon)
+    }
+
+    /// Where its files are.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Runs `portcullis` against it.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn cli(&self, arguments: &[&str]) -> Result<Said> {
+        command_line(&self.site.socket, arguments)
+    }
+
+    /// Runs `portcullis` against it and gives what it prints.
+    ///
+    /// # Errors
+    /// When its exit code is not 0.
+    pub fn ok(&self, arguments: &[&str]) -> Result<String> {
+        let said = self.cli(arguments)?;
+        ensure!(said.code == 0, "`portcullis {}` failed: {said:?}", arguments.join(" "));
+        Ok(said.stdout)
+    }
+
+    /// Its state, as JSON.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn status(&self) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.ok(&["status", "-o", "json"])?)?)
+    }
+
+    /// Generation of its policy.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn generation(&self) -> Result<u64> {
+        self.status()?["generation"].as_u64().context("the status has no generation")
+    }
+
+    /// Asks its admin listener, as a scraper on the host would.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        get(&self.lab.host, SocketAddr::from(ADMIN), path)
+    }
+
+    /// Its metrics.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub fn metrics(&self) -> Result<Metrics> {
+        let answer = self.get("/metrics")?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Metrics::parse(&answer.body)
+    }
+
+    /// Sends a frame from the peer: its verdict as the counters tell it, such as `ipv4 drop denied`.
+    ///
+    /// # Errors
+    /// When no counter moves, or more than one.
+    pub fn verdict_of(&self, frame: &[u8]) -> Result<String> {
+        let before = self.metrics()?;
+        RawSocket::open(&self.lab.peer)?.send(frame)?;
+        let moved = wait_until("a counter that moves", COUNT_LIMIT, || {
+            Ok(Some(self.metrics()?.packets_since(&before)).filter(|moved| !moved.is_empty()))
+        })?;
+        match moved.iter().next() {
+            Some((verdict, 1)) if moved.len() == 1 => Ok(verdict.clone()),
+            _ => bail!("one frame moved {moved:?}"),
+        }
+    }
+
+    /// Packets judged since `before`, once they are at least `count`.
+    ///
+    /// # Errors
+    /// When they are fewer after a while.
+    pub fn judged(&self, before: &Metrics, count: u64) -> Result<Packets> {
+        let mut last = Packets::new();
+        let judged = wait_until("packets that are judged", COUNT_LIMIT, || {
+            last = self.metrics()?.packets_since(before);
+            Ok((last.values().sum::<u64>() >= count).then(|| last.clone()))
+        });
+        judged.with_context(|| format!("{count} packets were sent; {last:?} were counted"))
+    }
+
+    /// Sends SIGHUP and waits until the reload has happened, or was refused.
+    ///
+    /// # Errors
+    /// When nothing happens in time.
+    pub fn reload(&mut self) -> Result<()> {
+        let reloads = |metrics: &Metrics| metrics.count("portcullis_config_reloads_total", &[]);
+        let before = reloads(&self.metrics()?);
+        self.running.signal(Signal::SIGHUP)?;
+        wait_until("a reload", LIMIT, || Ok((reloads(&self.metrics()?) > before).then_some(())))
+    }
+
+    /// Sends SIGTERM: its exit code has to be 0.
+    ///
+    /// # Errors
+    /// When it is another, or nothing happens in time.
+    pub fn stop(&mut self) -> Result<()> {
+        self.running.signal(Signal::SIGTERM)?;
+        let status: ExitStatus = self.running.wait(STOP_LIMIT)?;
+        ensure!(status.success(), "the daemon ended with {status}:\n{}", self.log());
+        Ok(())
+    }
+
+    /// Kills it, so that it cannot clean up.
+    ///
+    /// # Errors
+    /// When it has ended before.
+    pub fn kill(&mut self) -> Result<()> {
+        self.running.kill()
+    }
+
+    /// An error when it has ended.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn must_run(&mut self) -> Result<()> {
+        self.running.must_run()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.running.log()
+    }
+}
+
+/// Runs `portcullis` against the daemon at `socket`.
+///
+/// # Errors
+/// When the command cannot be run.
+pub fn command_line(socket: &Path, arguments: &[&str]) -> Result<Said> {
+    let mut command = Command::new(binary()?);
+    command.arg("--socket").arg(socket).args(arguments).stdin(Stdio::null());
+    said(&mut command)
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn said(command: &mut Command) -> Result<Said> {
+    let Output { status, stdout, stderr } = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    Ok(Said { code: status.code().unwrap_or(-1), stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+/// Time that `work` takes, and what it gives.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    (work(), start.elapsed())
+}

@@ -1,0 +1,120 @@
+//! The command line against a real daemon.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    process::Command,
+};
+
+use anyhow::Result;
+use firewall_tests::{
+    daemon::{Daemon, Said, Site, command_line, said},
+    lab::Lab,
+    trial::binary,
+};
+
+use crate::policy::POLICY;
+
+#[test]
+fn the_status_tells_interface_mode_and_generation() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let status = daemon.status()?;
+    assert_eq!(status["schema"], "portcullis.status/v1");
+    assert_eq!(status["mode"], "enforce");
+    assert_eq!(status["generation"], 1);
+    let interface = &status["interfaces"][0];
+    assert_eq!((&interface["name"], &interface["mode"]), (&"eth0".into(), &"native".into()), "{status}");
+    daemon.ok(&["allow", "add", "friends", "203.0.113.0/24"])?;
+    assert_eq!(daemon.status()?["generation"], 2);
+    let table = daemon.ok(&["status"])?;
+    for words in ["eth0", "native", "friends", "data"] {
+        assert!(table.contains(words), "{words} is not in\n{table}");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_daemon_is_exit_code_3() -> Result<()> {
+    let lab = Lab::new()?;
+    let socket = Site::of(&lab.trial).socket;
+    let said = command_line(&socket, &["status"])?;
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stderr.contains("cannot reach the daemon at") && said.stderr.contains("hint: "), "{said:?}");
+
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    daemon.kill()?;
+    assert!(socket.exists(), "a killed daemon leaves its socket");
+    assert_eq!(command_line(&socket, &["allow", "add", "friends", "203.0.113.7"])?.code, 3);
+    Ok(())
+}
+
+#[test]
+fn a_user_who_may_not_is_exit_code_4() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let generation = daemon.generation()?;
+    // Where it was built that user may not look.
+    let program = lab.trial.folder().join("portcullis");
+    fs::copy(binary()?, &program)?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let socket = daemon.site().socket.clone();
+    let as_nobody = |arguments: &[&str]| -> Result<Said> {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        said(command.arg(&program).arg("--socket").arg(&socket).args(arguments))
+    };
+    let push = ["allow", "add", "friends", "203.0.113.7"];
+    for arguments in [&["status"][..], &push] {
+        let said = as_nobody(arguments)?;
+        assert_eq!(said.code, 4, "{said:?}");
+        assert!(
+            said.stderr.contains("cannot open the socket") && said.stderr.contains("run the command as root"),
+            "{said:?}"
+        );
+    }
+    // Also when the file system would let everybody in: the daemon looks who it is.
+    fs::set_permissions(&socket, Permissions::from_mode(0o666))?;
+    for arguments in [&["status"][..], &push] {
+        let said = as_nobody(arguments)?;
+        assert_eq!(said.code, 4, "{said:?}");
+        assert!(said.stderr.contains("may not use this API"), "{said:?}");
+    }
+    assert_eq!(daemon.generation()?, generation);
+    assert!(daemon.log().contains("refused a request: not permitted"), "{}", daemon.log());
+    Ok(())
+}
+
+#[test]
+fn what_makes_no_sense_is_exit_code_5_and_changes_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let generation = daemon.generation()?;
+    for (arguments, words) in [
+        (&["allow", "add", "friends", "203.0.113.7/24"][..], "has host bits set"),
+        (&["allow", "add", "friends", "203.0.113.7", "192.0.2.300"], "192.0.2.300"),
+        (&["allow", "add", "fiends", "203.0.113.7"], "fiends"),
+        (&["allow", "add", "friends", "203.0.113.7", "--ttl", "soon"], "--ttl"),
+    ] {
+        let said = daemon.cli(arguments)?;
+        assert_eq!(said.code, 5, "{said:?}");
+        assert!(said.stderr.contains(words), "{words:?} is not in {said:?}");
+    }
+    let said = daemon.cli(&["deny", "add", "friends", "203.0.113.7"])?;
+    assert_eq!(said.code, 4, "to deny in a list that services allow is refused: {said:?}");
+    assert_eq!(daemon.generation()?, generation);
+    Ok(())
+}
+
+#[test]
+fn a_configuration_with_mistakes_does_not_start() -> Result<()> {
+    let lab = Lab::new()?;
+    let site = Site::of(&lab.trial);
+    site.configure(&POLICY.replace("192.0.2.66", "192.0.2.66/24"))?;
+    let said = site.attempt(&lab)?;
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.stderr.contains("lists.foes.entries[0]") && said.stderr.contains("has host bits set"), "{said:?}");
+    assert_eq!(lab.attached()?, None);
+    assert!(site.is_gone());
+    Ok(())
+}

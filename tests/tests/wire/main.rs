@@ -1,0 +1,18 @@
+//! Real traffic between network namespaces, with the daemon as an operator runs it. Needs root.
+
+mod attach;
+mod commands;
+mod entries;
+mod fragments;
+mod jumbo;
+mod limits;
+mod metrics;
+mod neighbours;
+mod observe;
+mod own;
+mod policy;
+mod push;
+mod refusals;
+mod reload;
+mod restart;
+mod tags;

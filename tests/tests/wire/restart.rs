@@ -1,0 +1,156 @@
+//! A daemon that is killed, and the one that takes over.
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use firewall_tests::{
+    daemon::{Daemon, Said, said},
+    lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
+    traffic::{Probe, Receiver, bind},
+    trial::binary,
+};
+
+use crate::policy::{DATA, POLICY};
+
+#[test]
+fn a_killed_daemon_leaves_its_filter_and_the_next_one_adopts_it_without_a_gap() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&lab, &over, &sent));
+        let restart = (|| {
+            let first = lab.program_id()?;
+            daemon.kill()?;
+            assert_eq!(lab.program_id()?, first, "the link is pinned");
+            let while_dead = sent.load(Ordering::Relaxed);
+            wait_for(&sent, while_dead + 1000);
+            let site = daemon.site().clone();
+            drop(daemon);
+            let next = Daemon::start_at(&lab, site)?;
+            assert_ne!(lab.program_id()?, first, "the next daemon has a program of its own");
+            wait_for(&sent, sent.load(Ordering::Relaxed) + 1000);
+            let dropped = next.metrics()?.reason("denied");
+            assert!(dropped >= 1000, "the next daemon counts {dropped} drops");
+            assert_eq!(next.metrics()?.reason("internal"), 0);
+            anyhow::Ok(next)
+        })();
+        over.store(true, Ordering::Relaxed);
+        flood.join().map_err(|_| anyhow!("the flood panicked"))??;
+        let mut next = restart?;
+        let leaked = receiver.finish()?;
+        println!("{} packets of the foe sent", sent.load(Ordering::Relaxed));
+        assert!(leaked.is_empty(), "leaked: {leaked:?}");
+        let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+        assert!(probe.arrives(FRIEND4)?, "the friend is let through all the same");
+        next.stop()?;
+        lab.wait_until_detached(INTERFACE)?;
+        assert!(next.site().is_gone());
+        anyhow::Ok(())
+    })
+}
+
+#[test]
+fn detach_stops_the_filter_that_a_killed_daemon_left() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    let pins = daemon.site().pins.to_str().context("the path is text")?.to_owned();
+    let arguments = ["detach", "--pin-directory", &pins];
+    let said = run(&arguments)?;
+    assert_eq!(said.code, 4, "a daemon that lives keeps its filter: {said:?}");
+    assert!(said.stderr.contains("another process holds it"), "{said:?}");
+    assert!(!probe.arrives(FOE4)?);
+
+    daemon.kill()?;
+    assert!(!probe.arrives(FOE4)?, "the filter is still there");
+    let said = run(&arguments)?;
+    assert_eq!((said.code, said.stdout.as_str()), (0, "detached from eth0\n"), "{said:?}");
+    lab.wait_until_detached(INTERFACE)?;
+    assert!(!daemon.site().pins.exists());
+    assert!(probe.arrives(FOE4)?);
+    Ok(())
+}
+
+#[test]
+fn a_refused_start_leaves_closed_what_a_killed_daemon_left_closed() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    daemon.kill()?;
+    let program = lab.program_id()?;
+    // A bridge has no XDP in its driver; the policy of the refused start would let the foe in.
+    lab.host.ip("link add name br0 type bridge")?;
+    let interfaces = "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"br0\"\nmode = \"native\"\n";
+    daemon
+        .site()
+        .configure(&format!("{interfaces}{}", POLICY.replace("192.0.2.2", "192.0.2.66").replace("deny", "#deny")))?;
+    let said = daemon.site().attempt(&lab)?;
+    assert_eq!(said.code, 4, "{said:?}");
+    assert_eq!(lab.program_id()?, program, "the old program is still there");
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+
+    daemon.site().configure(POLICY)?;
+    let next = Daemon::start_at(&lab, daemon.site().clone())?;
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+    drop(next);
+    Ok(())
+}
+
+#[test]
+fn the_next_daemon_releases_an_interface_that_left_the_configuration() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.host.ip("link add name br0 type bridge")?;
+    let both = format!("[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"br0\"\nmode = \"generic\"\n{POLICY}");
+    let mut daemon = Daemon::start(&lab, &both)?;
+    daemon.kill()?;
+    assert_eq!(lab.attached_to("br0")?.as_deref(), Some("xdpgeneric"));
+    daemon.site().configure(POLICY)?;
+    let mut next = Daemon::start_at(&lab, daemon.site().clone())?;
+    lab.wait_until_detached("br0")?;
+    assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
+
+    // A reload does the same.
+    next.site().configure(&both)?;
+    next.reload()?;
+    assert_eq!((lab.attached()?.as_deref(), lab.attached_to("br0")?.as_deref()), (Some("xdp"), Some("xdpgeneric")));
+    next.site().configure(POLICY)?;
+    next.reload()?;
+    lab.wait_until_detached("br0")?;
+    assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
+    Ok(())
+}
+
+fn run(arguments: &[&str]) -> Result<Said> {
+    said(Command::new(binary()?).args(arguments))
+}
+
+/// Sends as the foe until `over`.
+fn flood(lab: &Lab, over: &AtomicBool, sent: &AtomicU64) -> Result<()> {
+    let socket = bind(&lab.peer, FOE4, 0)?;
+    while !over.load(Ordering::Relaxed) {
+        for _ in 0..50 {
+            socket.send_to(&[0x5a; 32], (HOST4, DATA)).context("cannot send")?;
+        }
+        sent.fetch_add(50, Ordering::Relaxed);
+        // Leaves the CPU to those who restart.
+        thread::sleep(Duration::from_micros(500));
+    }
+    Ok(())
+}
+
+fn wait_for(sent: &AtomicU64, wanted: u64) {
+    for _ in 0..1000 {
+        if sent.load(Ordering::Relaxed) >= wanted {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
