@@ -97,7 +97,8 @@ fn prefixes(random: &mut Random, most: usize) -> Vec<Prefix> {
     some.into_iter().collect()
 }
 
-fn some_prefix(random: &mut Random) -> Prefix {
+/// A prefix in one of a few corners of both families.
+pub fn some_prefix(random: &mut Random) -> Prefix {
     if random.once_in(2) {
         let length = *random.pick(&[0, 1, 8, 15, 16, 23, 24, 25, 28, 30, 31, 32, 32]);
         let base = u32::from_be_bytes([198, 18, *random.pick(&[0, 1]), 0]) | random.below(256) as u32;

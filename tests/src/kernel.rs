@@ -6,9 +6,10 @@ use std::{
     path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use aya::{
     maps::{Map, MapData, PerCpuArray},
     programs::TestRunOptions,
@@ -45,6 +46,7 @@ pub const SHORTEST_FRAME: usize = 14;
 pub struct Kernel {
     generation: Generation,
     counters: [Counters; 3],
+    members: Members,
     ids: Identities,
     observes: bool,
     pins: PinFolder,
@@ -65,6 +67,16 @@ pub enum Counter {
     Service(u16, bool),
     /// Of a limit: identifier, exceeding.
     Limit(u16, bool),
+}
+
+impl Counter {
+    /// The verdict that it counts, on the first interface.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Verdict(_, meaning) => meaning.map(|(_, verdict)| verdict),
+            Self::Service(..) | Self::Limit(..) => None,
+        }
+    }
 }
 
 impl Kernel {
@@ -93,21 +105,46 @@ impl Kernel {
         change(&mut compiled);
         let folder = fresh_folder();
         let pins = PinFolder::open(&folder)?;
-        let loaded = Generation::load(&compiled, &members(policy, own), &pins, options)
-            .map_err(anyhow::Error::from)
-            .and_then(|generation| {
+        let members = members(policy, own);
+        let loaded =
+            Generation::load(&compiled, &members, &pins, options).map_err(anyhow::Error::from).and_then(|generation| {
                 let open = |name| open(&pins, name);
                 Ok((generation, [open(maps::COUNTERS)?, open(maps::SERVICE_COUNTERS)?, open(maps::LIMIT_COUNTERS)?]))
             });
         match loaded {
             Ok((generation, counters)) => {
-                Ok(Self { generation, counters, ids, observes: policy.mode == Mode::Observe, pins, folder })
+                Ok(Self { generation, counters, members, ids, observes: policy.mode == Mode::Observe, pins, folder })
             }
             Err(error) => {
                 remove(&pins, &folder);
                 Err(error)
             }
         }
+    }
+
+    /// Loads a generation for another policy beside this one and takes its place, as a reload does.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn replace(&mut self, policy: &Policy, own: &[Prefix]) -> Result<()> {
+        self.ids.assign(policy);
+        self.members = members(policy, own);
+        self.observes = policy.mode == Mode::Observe;
+        let compiled = compile(policy, &self.ids);
+        self.generation = Generation::load(&compiled, &self.members, &self.pins, &LoadOptions::default())?;
+        Ok(())
+    }
+
+    /// Changes what prefixes are in by themselves, in the live tables, as a push does.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn push(&mut self, changes: &[(Prefix, Member)]) -> Result<()> {
+        let writes = self.members.change(changes);
+        let new: Vec<_> = writes.iter().map(|write| (write.prefix, write.new)).collect();
+        let old: Vec<_> = writes.iter().map(|write| (write.prefix, write.old)).collect();
+        self.generation.apply(&new, &old)?;
+        Ok(())
     }
 
     /// Runs the program on `frame`: the XDP action.
@@ -210,6 +247,19 @@ pub fn add(sum: &mut Snapshot, moved: Snapshot) {
 /// The counter of a verdict on the interface at `position`.
 pub fn verdict_counter(position: u32, family: Family, verdict: Verdict) -> Counter {
     counter(0, counter_index(position, family, verdict))
+}
+
+/// Runs `work` on a thread with a network namespace of its own, which goes with the thread.
+///
+/// # Errors
+/// When this is not root, or `work` fails.
+pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    require_root()?;
+    let inside = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+        work()
+    };
+    thread::scope(|scope| scope.spawn(inside).join()).map_err(|_| anyhow!("the thread in the namespace failed"))?
 }
 
 /// Says so when the tests are not run as root: they would tell nothing.

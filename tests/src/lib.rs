@@ -4,6 +4,7 @@
 
 pub mod bpf;
 pub mod cases;
+pub mod corpus;
 pub mod daemon;
 pub mod draft;
 pub mod generate;

@@ -105,7 +105,7 @@ impl Tables for Model {
 
     fn service(&self, destination: &Address, protocol: Transport, port: u16) -> u16 {
         let at_port = |(id, service): (u16, &policy::Service)| {
-            service.ports.iter().any(|range| range.contains(&port)).then(|| (id, !service.addresses.is_empty()))
+            service.ports.iter().any(|range| range.contains(&port)).then_some((id, !service.addresses.is_empty()))
         };
         let mut found = 0;
         for (id, names_address) in self.services_for(destination, protocol).filter_map(at_port) {

@@ -14,11 +14,11 @@ impl Random {
 
     /// A generator of its own for part `number` of a run.
     pub fn part(seed: u64, number: u64) -> Self {
-        Self(Self(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next())
+        Self(Self(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).number())
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Random {
 
     /// A number below `bound`, which is not 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
+        (self.number() % bound.max(1) as u64) as usize
     }
 
     /// Whether something happens that happens once in `times`.
@@ -43,7 +43,7 @@ impl Random {
 
     /// One octet.
     pub fn octet(&mut self) -> u8 {
-        self.next() as u8
+        self.number() as u8
     }
 }
 
@@ -70,8 +70,8 @@ mod tests {
     fn the_same_seed_gives_the_same_numbers() {
         let mut one = Random::new(7);
         let mut other = Random::new(7);
-        assert!((0..100).all(|_| one.next() == other.next()));
-        assert_ne!(Random::part(7, 1).next(), Random::part(7, 2).next());
+        assert!((0..100).all(|_| one.number() == other.number()));
+        assert_ne!(Random::part(7, 1).number(), Random::part(7, 2).number());
     }
 
     #[test]

@@ -237,7 +237,7 @@ fn cut_short(part: Part, otherwise: Verdict) -> Verdict {
 }
 
 fn check_fragment(offset: u16, more: bool, payload: usize, is_tcp: bool) -> Result<(), Verdict> {
-    if more && payload % 8 != 0 || usize::from(offset) * 8 + payload > 65_535 {
+    if more && !payload.is_multiple_of(8) || usize::from(offset) * 8 + payload > 65_535 {
         return Err(Verdict::BadFragment);
     }
     if offset == 1 && is_tcp {

@@ -18,7 +18,7 @@ mod world;
 use firewall_common::{Family, Verdict};
 use firewall_userspace::policy::{Policy, Prefix};
 
-use crate::{draft::prefix, packet::Packet};
+use crate::packet::Packet;
 
 /// A policy, a host, and cases for them.
 pub struct Scenario {
@@ -61,6 +61,11 @@ pub struct Wanted<'a> {
     pub limit: Option<&'a str>,
 }
 
+/// The policy of most cases, and the addresses of its host.
+pub fn standard() -> (Policy, Vec<Prefix>) {
+    (world::policy(), world::own())
+}
+
 /// Every scenario.
 pub fn scenarios() -> Vec<Scenario> {
     let mut all = vec![
@@ -82,8 +87,7 @@ pub fn scenarios() -> Vec<Scenario> {
 
 impl Scenario {
     fn new(name: &'static str, policy: Policy, cases: Vec<Case>) -> Self {
-        let own = world::OWN.iter().map(|text| prefix(text)).collect();
-        Self { name, policy, own, host_default_drop: false, alone: false, cases }
+        Self { name, policy, own: world::own(), host_default_drop: false, alone: false, cases }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Who is who in the table, and the policy that most of it is judged by.
 
-use firewall_userspace::policy::Policy;
+use firewall_userspace::policy::{Policy, Prefix};
 
 use crate::{
-    draft::{DAY, Draft, LimitDraft, ServiceDraft},
+    draft::{DAY, Draft, LimitDraft, ServiceDraft, prefix},
     packet::Packet,
 };
 
 /// Addresses of the host and the broadcast address of its subnet.
-pub(super) const OWN: &[&str] = &["192.0.2.10", "192.0.2.255", "2001:db8:1::10", "fe80::10"];
+pub(super) fn own() -> Vec<Prefix> {
+    ["192.0.2.10", "192.0.2.255", "2001:db8:1::10", "fe80::10"].map(prefix).to_vec()
+}
 
 pub(super) const HOST4: &str = "192.0.2.10";
 pub(super) const HOST6: &str = "2001:db8:1::10";

@@ -58,7 +58,7 @@ fn of_many_bytes_at_once_exactly_the_burst_passes() -> Result<()> {
 fn what_was_spent_comes_back_at_the_rate() -> Result<()> {
     // One packet in 50 ms: the loop below takes microseconds.
     let interval = Duration::from_millis(50);
-    let kernel = kernel(LimitDraft::new("limit").packets(1, interval, 3))?;
+    let kernel = kernel(LimitDraft::new("limit").packets(1, interval, 10))?;
     let frame = from("198.18.0.1").build();
     let start = Instant::now();
     let mut count = 0;
@@ -66,15 +66,15 @@ fn what_was_spent_comes_back_at_the_rate() -> Result<()> {
         count += passed(&kernel, &frame, 100)?;
         thread::sleep(Duration::from_millis(1));
     }
-    let most = 3 + (start.elapsed().as_nanos() / interval.as_nanos()) as usize;
-    assert!((11..=most).contains(&count), "{count} of at most {most}");
+    let most = 10 + (start.elapsed().as_nanos() / interval.as_nanos()) as usize;
+    assert!((18..=most).contains(&count), "{count} of at most {most}");
     Ok(())
 }
 
-/// As the examples' `gcra`: one source from all CPUs at once, as fast as they can.
+/// One source from all CPUs at once, as fast as they can.
 #[test]
 fn a_source_on_two_cpus_never_exceeds_its_limit() -> Result<()> {
-    for (rate, burst) in [(1000, 100), (100_000, 1000), (1_000_000, 100)] {
+    for (rate, burst) in [(1000, 1000), (100_000, 1000), (1_000_000, 100)] {
         let kernel = kernel(LimitDraft::new("limit").packets(rate, Duration::from_secs(1), burst))?;
         let frame = from("198.18.0.1").build();
         let before = kernel.snapshot()?;
@@ -90,8 +90,10 @@ fn a_source_on_two_cpus_never_exceeds_its_limit() -> Result<()> {
         let most = burst as f64 + rate as f64 * elapsed.as_secs_f64();
         println!("{rate}/s, burst {burst}: {passed} of at most {most:.0} passed, {refused} refused");
         assert!(passed as f64 <= most, "{passed} passed of at most {most}");
-        // Far under the rate only when a CPU was taken away for longer than the burst lasts.
-        assert!(passed as f64 >= most * 0.5, "only {passed} passed of {most}");
+        // What is not asked for while both CPUs are elsewhere for longer than the burst lasts is gone, by design; only
+        // the first burst lasts long enough to be sure of the rest.
+        let least = if burst == rate { most * 0.9 } else { burst as f64 };
+        assert!(passed as f64 > least, "only {passed} passed of {most}");
         assert!(refused > passed, "the source was not faster than its limit");
     }
     Ok(())
@@ -99,8 +101,8 @@ fn a_source_on_two_cpus_never_exceeds_its_limit() -> Result<()> {
 
 #[test]
 fn a_source_at_half_its_limit_loses_nothing_beside_a_flood() -> Result<()> {
-    let rate = 2000;
-    let kernel = kernel(LimitDraft::new("limit").packets(rate, Duration::from_secs(1), 200))?;
+    let interval = Duration::from_micros(500);
+    let kernel = kernel(LimitDraft::new("limit").packets(1, interval, 20))?;
     let flood = from("198.18.0.1").build();
     let calm = from("198.18.0.2").build();
     let start = Instant::now();
@@ -109,17 +111,18 @@ fn a_source_at_half_its_limit_loses_nothing_beside_a_flood() -> Result<()> {
     let lost = on_two_cpus(|cpu| {
         let mut lost = 0;
         if cpu == 0 {
-            let mut sent: u64 = 0;
-            while start.elapsed() < second {
-                // Half the rate by the clock: whatever is due by now.
-                let due = (start.elapsed().as_secs_f64() * rate as f64 / 2.0) as u64;
-                while sent < due {
-                    lost += usize::from(kernel.run(&calm)? != action::PASS);
-                    sent += 1;
+            let mut sent = 0;
+            let mut next = start;
+            while next < start + second {
+                while Instant::now() < next {
+                    thread::yield_now();
                 }
-                thread::yield_now();
+                lost += usize::from(kernel.run(&calm)? != action::PASS);
+                sent += 1;
+                // Half the rate, also after this thread had to wait: what is late is not made up for.
+                next = next.max(Instant::now()) + interval * 2;
             }
-            assert!(sent > rate / 4, "only {sent} packets were sent");
+            assert!(sent > 100, "only {sent} packets were sent");
         } else {
             while start.elapsed() < second {
                 kernel.run_repeatedly(&flood, 5000)?;
@@ -128,7 +131,7 @@ fn a_source_at_half_its_limit_loses_nothing_beside_a_flood() -> Result<()> {
         Ok(lost)
     })?;
     let [_, refused] = counted(&before, &kernel.snapshot()?);
-    assert!(refused > 100_000, "the flood was none: {refused}");
+    assert!(refused > 10_000, "the flood was none: {refused}");
     assert_eq!(lost, [0, 0]);
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod agreement;
 mod buffers;
+mod changes;
+mod corpus;
 mod internal;
 mod limiter;
 mod table;
