@@ -355,6 +355,7 @@ fn a_rate_that_does_not_divide_a_second_is_at_most_ten_percent_under() {
         let quota = Quota::of_events(rate, SECOND, 1).unwrap();
         let kept = SECOND as f64 / quota.cost_ns(1) as f64;
         assert!(kept <= rate as f64, "{rate}: {kept}");
+        assert!(kept >= 0.9 * rate as f64, "{rate}: {kept}");
     }
 }
 
