@@ -20,18 +20,15 @@ use crate::{
 /// Which tests to run; all without a choice.
 #[derive(Args, Debug, Default)]
 pub struct Selection {
-    /// Unit and property tests: neither root nor BPF
+    /// Unit, property and command line tests: neither root nor BPF
     #[arg(long)]
     unit: bool,
-    /// The XDP program in the kernel, packet by packet
+    /// The packet model and the XDP program in the kernel, packet by packet
     #[arg(long)]
     kernel: bool,
     /// Real traffic between network namespaces
     #[arg(long)]
     wire: bool,
-    /// The command line
-    #[arg(long)]
-    cli: bool,
     /// Run only tests whose name contains one of these
     filters: Vec<String>,
 }
@@ -55,8 +52,8 @@ struct Tally {
 /// Runs the selected tests and ends with a summary; an error when one failed.
 pub fn test(tree: &Tree, selection: &Selection) -> Result<()> {
     interrupt::notice()?;
-    let everything = !(selection.unit || selection.kernel || selection.wire || selection.cli);
-    let targets = [("kernel", selection.kernel), ("wire", selection.wire), ("cli", selection.cli)];
+    let everything = !(selection.unit || selection.kernel || selection.wire);
+    let targets = [("host", selection.kernel), ("kernel", selection.kernel), ("wire", selection.wire)];
     let targets: Vec<_> = targets.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect();
     let with_root = everything || !targets.is_empty();
 
