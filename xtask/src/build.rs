@@ -6,9 +6,6 @@ use anyhow::Result;
 
 use crate::{ebpf, process, tree::Tree};
 
-/// Where `firewall-userspace/build.rs` and the tests find the object.
-pub const OBJECT_VARIABLE: &str = "PORTCULLIS_EBPF_OBJECT";
-
 /// Cargo profile of the binary. The object is always optimised: the verifier would refuse it otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -30,7 +27,7 @@ pub struct Built {
 pub fn build(tree: &Tree, profile: Profile) -> Result<Built> {
     let object = ebpf::build(tree)?;
     let mut cargo = tree.cargo();
-    cargo.args(["build", "--package", "firewall-userspace", "--bin", "portcullis"]).env(OBJECT_VARIABLE, &object);
+    cargo.args(["build", "--package", "firewall-userspace", "--bin", "portcullis"]);
     let folder = match profile {
         Profile::Release => {
             cargo.arg("--release");

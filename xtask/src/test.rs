@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{
-    build::{self, OBJECT_VARIABLE, Profile},
+    build::{self, Profile},
     ebpf, interrupt,
     needs::Scope,
     privilege, process, setup,
-    tree::Tree,
+    tree::{OBJECT_VARIABLE, Tree},
 };
 
 /// Which tests to run; all without a choice.
@@ -57,7 +57,7 @@ pub fn test(tree: &Tree, selection: &Selection) -> Result<()> {
     let targets: Vec<_> = targets.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect();
     let with_root = everything || !targets.is_empty();
 
-    // The object goes into every build below, so that what one compiles serves the next.
+    // First, for it goes into every build below.
     if with_root {
         setup::ensure(Scope::Test)?;
         ebpf::build(tree)?;
@@ -77,10 +77,6 @@ pub fn test(tree: &Tree, selection: &Selection) -> Result<()> {
 fn unit(tree: &Tree) -> Command {
     let mut cargo = tree.cargo();
     cargo.args(["test", "--no-fail-fast"]);
-    let object = tree.object();
-    if object.exists() {
-        cargo.env(OBJECT_VARIABLE, object);
-    }
     cargo
 }
 

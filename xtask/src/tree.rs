@@ -8,6 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+/// Where `firewall-userspace/build.rs` and the tests find the object.
+pub const OBJECT_VARIABLE: &str = "PORTCULLIS_EBPF_OBJECT";
+
 /// The workspace and its target folder.
 pub struct Tree {
     /// Folder of the workspace's `Cargo.toml`.
@@ -36,7 +39,8 @@ impl Tree {
         self.target.join("bpf")
     }
 
-    /// The cargo that runs us, in the root of the workspace, without what it told us about the xtask package.
+    /// The cargo that runs us, in the root of the workspace, without what it told us about the xtask package. With the
+    /// eBPF object once there is one: a build without it would compile the userspace half anew.
     pub fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
@@ -50,6 +54,9 @@ impl Tree {
             }
         }
         command.env_remove("LD_LIBRARY_PATH");
+        if self.object().exists() {
+            command.env(OBJECT_VARIABLE, self.object());
+        }
         command
     }
 }
