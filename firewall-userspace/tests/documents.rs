@@ -11,8 +11,8 @@ fn root() -> PathBuf {
 
 /// Every Rust file below `folder`.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
