@@ -79,7 +79,7 @@ fn ten_times_a_limit_from_two_cpus_passes_at_its_rate_and_half_of_it_passes_whol
     let promised = BURST as f64 + RATE as f64 * (end - start).as_secs_f64();
     assert!(passed as f64 >= 0.9 * promised, "{passed} packets passed of {promised}");
     assert_eq!(paced_arrived, paced - lost.sent, "a source at half of its limit loses nothing to the firewall");
-    assert!(lost.sent * 100 < paced && lost.live * 100 < offered, "this machine is too busy for this test: {lost:?}");
+    assert!(lost.sent * 20 < paced && lost.live * 20 < offered, "this machine is too busy for this test: {lost:?}");
 
     let (all, over) = (passed + paced_arrived, offered - lost.live - passed);
     assert_eq!(judged, packets([("ipv4 pass accepted", all), ("ipv4 drop over_packets", over)]));

@@ -109,7 +109,7 @@ fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> 
     assert_eq!(counted("pass accepted"), arrived[&friend], "what passes arrives");
     assert_eq!(counted("pass accepted") + denied + not_allowed, sent - lost.live, "every frame is counted: {judged:?}");
     assert!(arrived[&friend] + lost.live >= sent / 2, "every frame of the friend passes");
-    assert!(lost.live * 100 < sent, "this machine is too busy for this test: {lost:?}");
+    assert!(lost.live * 20 < sent, "this machine is too busy for this test: {lost:?}");
     Ok(())
 }
 
