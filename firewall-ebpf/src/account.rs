@@ -41,14 +41,7 @@ pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) {
 #[inline(always)]
 fn position(interface: u32) -> usize {
     let interfaces = INTERFACES.load();
-    let mut position = 0;
-    for known in interfaces {
-        if known == interface {
-            return position;
-        }
-        position += 1;
-    }
-    0
+    interfaces.into_iter().position(|known| known == interface).unwrap_or(0)
 }
 
 #[inline(always)]

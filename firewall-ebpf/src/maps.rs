@@ -106,7 +106,9 @@ impl Tables for Maps {
         };
         // SAFETY: the kernel gave a whole row for as long as the program runs, and every port is an index into its
         // 65,536 services. The controller writes a row before the generation goes live and never after.
-        unsafe { (&raw const (*row).services).cast::<u16>().add(port as usize).read() }
+        let service = unsafe { row.cast::<u16>().add(port as usize) };
+        // SAFETY: as above.
+        unsafe { service.read() }
     }
 
     #[inline(always)]
@@ -143,6 +145,10 @@ impl Tables for Maps {
             return Some(StatePointer(state));
         }
         // Of two CPUs that race here one inserts; both find the same state below.
+        #[expect(
+            clippy::needless_borrows_for_generic_args,
+            reason = "by value it would be zeroed on the stack: a call"
+        )]
         let _ = BUCKETS.insert(key, &FRESH, u64::from(BPF_NOEXIST));
         match BUCKETS.get_ptr_mut(key) {
             Some(state) => Some(StatePointer(state)),
@@ -211,7 +217,9 @@ impl KeyV6 {
     #[inline(always)]
     fn as_key(&self) -> &Key<[u8; 16]> {
         // SAFETY: as above; the key begins at the length, with the address right behind it.
-        unsafe { &*(&raw const *self).cast::<u8>().add(offset_of!(Self, prefix_length)).cast() }
+        let key = unsafe { core::ptr::from_ref(self).byte_add(offset_of!(Self, prefix_length)) };
+        // SAFETY: as above.
+        unsafe { &*key.cast() }
     }
 }
 
@@ -223,7 +231,7 @@ fn block_of(destination: &Address) -> u32 {
     }
     let key = AddressKey { octets: destination.octets, family: destination.family as u32, padding: 0 };
     // SAFETY: the controller writes this map before the generation goes live and never after.
-    match unsafe { ADDRESSES.get(&key) } {
+    match unsafe { ADDRESSES.get(key) } {
         Some(block) => *block,
         None => 0,
     }
@@ -239,7 +247,7 @@ impl Bucket for StatePointer {
     #[inline(always)]
     fn cell(&self, quantity: Quantity) -> TatPointer {
         // SAFETY: the state has one TAT for each quantity, so the result stays inside it.
-        TatPointer(unsafe { (&raw mut (*self.0).tat_ns).cast::<u64>().add(quantity as usize) })
+        TatPointer(unsafe { self.0.cast::<u64>().add(quantity as usize) })
     }
 }
 
