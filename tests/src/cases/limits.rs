@@ -131,10 +131,11 @@ fn shared() -> Vec<Case> {
             .limit("two")
             .after(1, &at4("198.18.5.2", 9010))
             .after(1, &at4("198.18.5.2", 9011)),
-        v4("two limits of one source have two buckets", udp("198.18.5.3", 9030), Accepted)
-            .service("bytes")
-            .limit("kilobyte")
-            .after(9, &at4("198.18.5.3", 9010)),
+        // Both limit packets: of one bucket the second would find the debt of the first.
+        v4("two limits of one source have two buckets", at4("203.0.113.134", 9021), Accepted)
+            .service("only-for")
+            .limit("two")
+            .after(9, &at4("203.0.113.134", 9020)),
     ]
 }
 
