@@ -32,7 +32,7 @@ fn two_readings_of_the_contract_agree_on_odd_frames() {
         let service = model.service_name(judgement.service);
         assert!(
             judgement.verdict == said.verdict && judgement.family == said.family && service == said.service.as_deref(),
-            "judge: {judgement:?} ({service:?})\nspec:  {said:?}\n{policy:#?}\n{}\n{}",
+            "judge: {judgement:?} ({service:?})\nspec:  {said:?}\n{}\n{}",
             scapy(frame),
             hex(frame)
         );

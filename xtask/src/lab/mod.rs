@@ -192,7 +192,7 @@ pub fn prepare(tree: &Tree, kind: &str, built: Option<PathBuf>) -> Result<Option
         Some(binary) => binary,
         None => {
             setup::ensure(Scope::Demo)?;
-            build::build(tree, Profile::Release)?.portcullis
+            build::build(tree, Profile::Debug)?.portcullis
         }
     };
     if privilege::is_root() {
