@@ -2,7 +2,7 @@
 //!
 //! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
-use crate::{address::Family, parse::Transport, rate::Quota, verdict::Verdict};
+use crate::{address::Family, parse::Transport, prefix_table::ROOT_SLOTS, rate::Quota, verdict::Verdict};
 
 /// Grows with every incompatible change of this file.
 pub const ABI_VERSION: u32 = 1;
@@ -29,9 +29,17 @@ pub const PROGRAM: &str = "firewall";
 
 /// Names of the maps. Those of a policy are fresh in each generation, shared ones live on.
 pub mod maps {
-    /// Policy: `LPM_TRIE`, IPv4 prefix to [`MembershipValue`](super::MembershipValue).
+    /// Policy: `ARRAY`, one [`Root`](super::Root) of the prefix table for IPv4.
+    pub const ROOT_V4: &str = "ROOT_V4";
+    /// Policy: the same for IPv6.
+    pub const ROOT_V6: &str = "ROOT_V6";
+    /// Policy: `ARRAY` of the lines of the prefix table.
+    pub const LINES: &str = "LINES";
+    /// Policy: `ARRAY` of [`ClassRecord`](super::ClassRecord) by class.
+    pub const CLASSES: &str = "CLASSES";
+    /// Reference program only: `LPM_TRIE`, IPv4 prefix to [`ClassRecord`](super::ClassRecord).
     pub const LISTS_V4: &str = "LISTS_V4";
-    /// Policy: `LPM_TRIE`, IPv6 prefix to [`MembershipValue`](super::MembershipValue).
+    /// Reference program only: the same for IPv6.
     pub const LISTS_V6: &str = "LISTS_V6";
     /// Policy: `HASH`, [`AddressKey`](super::AddressKey) to the block of rows of a local address that services name.
     pub const ADDRESSES: &str = "ADDRESSES";
@@ -80,21 +88,35 @@ pub mod globals {
     pub const INTERFACES: &str = "INTERFACES";
 }
 
-/// What the lists say about one address: the union of all prefixes that cover it.
-///
-/// Aligned to 4 because an LPM trie puts the value right behind a key of 4 octets.
+/// What a class of addresses is in: the union of all prefixes that cover them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct MembershipValue {
-    /// Bit n of these 64: member of list n. Low word first.
-    pub lists: [u32; 2],
+pub struct ClassRecord {
+    /// Bit n: member of list n.
+    pub lists: u64,
     /// [`OWN`] and [`MANAGEMENT`].
     pub flags: u32,
+    /// Second of the boot clock in which this ends; 0: never.
+    pub ends: u32,
+    /// The class that holds from then on.
+    pub next: u32,
+    /// Always zero.
+    pub padding: u32,
 }
 
-/// [`MembershipValue::flags`]: an address of this host or a broadcast address of its subnets.
+/// A root of the prefix table, see [`prefix_table`](crate::prefix_table).
+#[repr(C)]
+pub struct Root {
+    /// Entries by the first 16 bits of an address.
+    pub slots: [u32; ROOT_SLOTS],
+}
+
+/// Classes of one generation.
+pub const MAX_CLASSES: u32 = 1 << 16;
+
+/// [`ClassRecord::flags`]: an address of this host or a broadcast address of its subnets.
 pub const OWN: u32 = 1;
-/// [`MembershipValue::flags`]: in a management prefix.
+/// [`ClassRecord::flags`]: in a management prefix.
 pub const MANAGEMENT: u32 = 2;
 
 /// Key of `ADDRESSES`. Keys are aligned to 8, as the verifier wants every store of 8 octets to the stack.
@@ -232,7 +254,7 @@ pub const fn counter_index(interface: u32, family: Family, verdict: Verdict) -> 
 }
 
 const _: () = {
-    assert!(size_of::<MembershipValue>() == 12);
+    assert!(size_of::<ClassRecord>() == 24);
     assert!(size_of::<AddressKey>() == 24);
     assert!(size_of::<PortRow>() == 131_072);
     assert!(size_of::<FragmentRule>() == 24);

@@ -21,6 +21,7 @@ mod essential;
 mod frame;
 mod judge;
 mod parse;
+pub mod prefix_table;
 pub mod rate;
 mod source;
 mod tables;

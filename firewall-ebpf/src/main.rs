@@ -10,6 +10,9 @@ mod account;
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
+#[cfg_attr(feature = "reference", path = "reference/lists.rs")]
+mod lists;
+#[cfg(target_arch = "bpf")]
 mod maps;
 
 #[cfg(target_arch = "bpf")]

@@ -1,30 +1,23 @@
 //! The maps, and [`Tables`] over them.
 
-use core::mem::offset_of;
-
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray},
     helpers::generated::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use firewall_common::{
     Address, Bucket, Essential, FragmentPolicy, HostDefault, Membership, Quantity, Quota, Tables, Transport,
-    abi::{
-        self, AddressKey, BucketKey, BucketState, Count, FragmentRule, LimitRecord, MembershipValue, PortRow,
-        ServiceRecord,
-    },
+    abi::{self, AddressKey, BucketKey, BucketState, Count, FragmentRule, LimitRecord, PortRow, ServiceRecord},
     rate::TatCell,
 };
+
+use crate::lists;
 
 const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
 // Policy: fresh in each generation, written by the controller only.
-#[btf_map]
-static LISTS_V4: LpmTrie<[u8; 4], MembershipValue, { abi::MAX_PREFIXES as usize }, FLAGS> = LpmTrie::new();
-#[btf_map]
-static LISTS_V6: LpmTrie<[u8; 16], MembershipValue, { abi::MAX_PREFIXES as usize }, FLAGS> = LpmTrie::new();
 #[btf_map]
 static ADDRESSES: HashMap<AddressKey, u32, { abi::MAX_LOCAL_ADDRESSES }, FLAGS> = HashMap::new();
 #[btf_map]
@@ -80,22 +73,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn membership(&self, source: &Address) -> Membership {
-        let value = if source.is_v4() {
-            LISTS_V4.get(KeyV4::new(source.v4_octets()).as_key())
-        } else {
-            LISTS_V6.get(KeyV6::new(source.octets).as_key())
-        };
-        match value {
-            Some(value) => {
-                let [low, high] = value.lists;
-                Membership {
-                    lists: u64::from(high) << 32 | u64::from(low),
-                    own: value.flags & abi::OWN != 0,
-                    management: value.flags & abi::MANAGEMENT != 0,
-                }
-            }
-            None => Membership { lists: 0, own: false, management: false },
-        }
+        lists::membership(source)
     }
 
     #[inline(always)]
@@ -177,49 +155,6 @@ impl Tables for Maps {
     #[inline(always)]
     fn fragments(&self) -> FragmentPolicy {
         if FRAGMENTS_BY_SOURCE.load() != 0 { FragmentPolicy::Source } else { FragmentPolicy::Drop }
-    }
-}
-
-/// A key for the longest match of an IPv4 address, laid out so that every store to the stack is aligned.
-#[repr(C, align(8))]
-struct KeyV4 {
-    prefix_length: u32,
-    octets: [u8; 4],
-}
-
-impl KeyV4 {
-    #[inline(always)]
-    fn new(octets: [u8; 4]) -> Self {
-        Self { prefix_length: 32, octets }
-    }
-
-    #[inline(always)]
-    fn as_key(&self) -> &Key<[u8; 4]> {
-        // SAFETY: `Key` is packed: a length of four octets, then the address, as here.
-        unsafe { &*(&raw const *self).cast() }
-    }
-}
-
-/// The same for IPv6: the address is aligned to 8, so the key begins 4 octets before.
-#[repr(C, align(8))]
-struct KeyV6 {
-    unused: u32,
-    prefix_length: u32,
-    octets: [u8; 16],
-}
-
-impl KeyV6 {
-    #[inline(always)]
-    fn new(octets: [u8; 16]) -> Self {
-        Self { unused: 0, prefix_length: 128, octets }
-    }
-
-    #[inline(always)]
-    fn as_key(&self) -> &Key<[u8; 16]> {
-        // SAFETY: as above; the key begins at the length, with the address right behind it.
-        let key = unsafe { core::ptr::from_ref(self).byte_add(offset_of!(Self, prefix_length)) };
-        // SAFETY: as above.
-        unsafe { &*key.cast() }
     }
 }
 

@@ -3,7 +3,7 @@
 mod report;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::PathBuf,
     time::Duration,
 };
@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use crate::{
     config::{self, Loaded},
     control::{Controller, Message, Push, Pushed, Refusal, Reloaded},
-    datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableWrite},
+    datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableError},
     layers::{self, Runtime, RuntimeEntry, Snapshot},
-    members::{Member, Members, Write},
+    members::{Member, Members},
     policy::{
         Name, Policy, Prefix,
         compile::{Identities, compile},
@@ -220,19 +220,43 @@ impl State {
         let changes: Vec<(Prefix, Member)> = prefixes.iter().filter_map(change).collect();
         let undo: Vec<(Prefix, Member)> =
             changes.iter().map(|(prefix, _)| (*prefix, self.members.own_value(*prefix))).collect();
-        let writes = self.members.change(&changes);
-        let wanted = self.members.len().into_iter().max().unwrap_or(0);
-        let result = if wanted > MAX_PREFIXES as usize {
-            Err(Refusal::Full { wanted, capacity: MAX_PREFIXES as usize })
-        } else {
-            self.live
-                .apply(&to_tables(&writes, |write| write.new), &to_tables(&writes, |write| write.old))
-                .map_err(|error| Refusal::Datapath { message: error.to_string() })
-        };
+        for (prefix, member) in &changes {
+            self.members.set(*prefix, member.clone());
+        }
+        let result = self.update_tables(changes.iter().map(|(prefix, _)| *prefix));
         if result.is_err() {
-            self.members.change(&undo);
+            for (prefix, member) in &undo {
+                self.members.set(*prefix, member.clone());
+            }
+            // A part of the change may be live. What cannot be taken back is said; a reload fills fresh tables.
+            if let Err(error) = self.live.update(&self.members, undo.iter().map(|(prefix, _)| *prefix)) {
+                tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
+            }
         }
         result
+    }
+
+    /// Brings the tables in line with the members, in a larger generation when they are full.
+    fn update_tables(&mut self, prefixes: impl Iterator<Item = Prefix>) -> Result<(), Refusal> {
+        let wanted = self.members.len().into_iter().max().unwrap_or(0);
+        if wanted > MAX_PREFIXES as usize {
+            return Err(Refusal::Full { wanted, capacity: MAX_PREFIXES as usize });
+        }
+        let fail = |error: DatapathError| Refusal::Datapath { message: error.to_string() };
+        match self.live.update(&self.members, prefixes) {
+            Ok(()) => Ok(()),
+            Err(TableError::Datapath(error)) => Err(fail(error)),
+            Err(TableError::Full) => {
+                let mut next =
+                    load(&self.policy, &self.ids, &self.members, &self.pins, self.trace_packets).map_err(fail)?;
+                self.attachments
+                    .switch(&mut next, Some(&mut self.live), &self.policy.interfaces, &self.pins)
+                    .map_err(fail)?;
+                self.live = next;
+                tracing::info!("moved the lists to a larger table");
+                Ok(())
+            }
+        }
     }
 
     fn expire(&mut self, now: Timestamp) {
@@ -354,16 +378,7 @@ impl State {
 
 /// Everything that every prefix is in.
 fn members(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>) -> Members {
-    let mut all: BTreeMap<Prefix, Member> = BTreeMap::new();
-    for (prefix, member) in layers::all_members(policy, runtime, own) {
-        let known = all.entry(prefix).or_default();
-        *known = known.union(member);
-    }
-    let mut members = Members::default();
-    for (prefix, member) in all {
-        members.set(prefix, member);
-    }
-    members
+    Members::from_all(layers::all_members(policy, runtime, own))
 }
 
 fn load(
@@ -386,8 +401,4 @@ fn load(
         generation.follow_trace();
     }
     Ok(generation)
-}
-
-fn to_tables(writes: &[Write], value: impl Fn(&Write) -> Option<Member>) -> Vec<TableWrite> {
-    writes.iter().map(|write| (write.prefix, value(write))).collect()
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
+    clock,
     control::{Entry, Layer},
-    members::Member,
+    members::{Member, Timed},
     policy::{Name, Policy, Prefix, compile::bit},
 };
 
@@ -120,10 +121,14 @@ pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefi
 
 /// What `prefix` is in by itself, over all layers.
 pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix) -> Member {
-    let mut member = Member { lists: 0, own: own.contains(&prefix), management: policy.management.contains(&prefix) };
-    for index in 0..policy.lists.len() {
-        if !layers_of(policy, runtime, index, prefix).is_empty() {
+    let mut member =
+        Member { own: own.contains(&prefix), management: policy.management.contains(&prefix), ..Member::default() };
+    for (index, list) in policy.lists.iter().enumerate() {
+        if list.entries.binary_search(&prefix).is_ok() {
             member.lists |= bit(index);
+        }
+        if let Some(entry) = runtime.entry(&list.name, prefix) {
+            member = member.union(&pushed_member(index, entry));
         }
     }
     member
@@ -137,14 +142,22 @@ pub fn all_members<'a>(
 ) -> impl Iterator<Item = (Prefix, Member)> + 'a {
     let in_lists = policy.lists.iter().enumerate().flat_map(|(index, list)| {
         let member = Member { lists: bit(index), ..Member::default() };
-        let pushed = runtime.entries(&list.name).map(|(prefix, _)| prefix);
-        list.entries.iter().copied().chain(pushed).map(move |prefix| (prefix, member))
+        let pushed = runtime.entries(&list.name).map(move |(prefix, entry)| (prefix, pushed_member(index, entry)));
+        list.entries.iter().map(move |prefix| (*prefix, member.clone())).chain(pushed)
     });
     let management = Member { management: true, ..Member::default() };
     let ours = Member { own: true, ..Member::default() };
     in_lists
-        .chain(policy.management.iter().map(move |prefix| (*prefix, management)))
-        .chain(own.iter().map(move |prefix| (*prefix, ours)))
+        .chain(policy.management.iter().map(move |prefix| (*prefix, management.clone())))
+        .chain(own.iter().map(move |prefix| (*prefix, ours.clone())))
+}
+
+/// What a pushed entry of the list at `index` puts its prefix in.
+fn pushed_member(index: usize, entry: &RuntimeEntry) -> Member {
+    match entry.expires {
+        None => Member { lists: bit(index), ..Member::default() },
+        Some(expires) => Member { timed: Timed::until(clock::boot_second(expires), bit(index)), ..Member::default() },
+    }
 }
 
 /// The entries of one list, ordered by prefix, then layer.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod controller;
@@ -15,3 +16,4 @@ pub mod metrics;
 mod netlink;
 pub mod policy;
 mod push;
+pub mod table;

@@ -1,35 +1,29 @@
-//! Which prefixes are in which lists, and what the kernel's tables must say for it.
+//! Which prefixes are in which lists.
 //!
-//! The kernel finds only the longest prefix that covers an address, so each prefix carries the union of what it and all
-//! its covering prefixes are in. A change of one prefix therefore changes every more specific one.
+//! An address is in everything that any of its covering prefixes is in, not only the longest.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use firewall_common::abi::{self, MembershipValue};
+use firewall_common::abi;
 
 use crate::policy::Prefix;
 
 /// What a prefix is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// Bit n: in list n of the policy.
+    /// Bit n: in list n of the policy, without end.
     pub lists: u64,
+    /// Lists that it is in for a while.
+    pub timed: Timed,
     /// Address or broadcast address of this host.
     pub own: bool,
     /// A management prefix.
     pub management: bool,
 }
 
-/// One change of a kernel table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Write {
-    /// The key.
-    pub prefix: Prefix,
-    /// Its value before; `None`: it was not there.
-    pub old: Option<Member>,
-    /// Its new value; `None`: it goes.
-    pub new: Option<Member>,
-}
+/// Lists with the second of the boot clock in which the membership ends, each list once, the earliest end first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Timed(Option<Arc<[(u32, u64)]>>);
 
 /// All prefixes, with what each of them is in by itself.
 #[derive(Clone, Debug, Default)]
@@ -48,37 +42,96 @@ impl Default for Lengths {
     }
 }
 
+impl Timed {
+    /// In `lists` until `second` of the boot clock.
+    pub fn until(second: u32, lists: u64) -> Self {
+        Self((lists != 0).then(|| Arc::from([(second, lists)])))
+    }
+
+    fn ends(&self) -> &[(u32, u64)] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Each list until its last end, unless it is one of `endless`.
+    fn merge(&self, other: &Self, endless: u64) -> Self {
+        if self.0.is_none() && other.0.is_none() {
+            return Self(None);
+        }
+        let mut all: Vec<(u32, u64)> = self.ends().iter().chain(other.ends()).copied().collect();
+        all.sort_unstable_by_key(|(second, _)| std::cmp::Reverse(*second));
+        let mut known = endless;
+        let mut ends: Vec<(u32, u64)> = Vec::with_capacity(all.len());
+        for (second, lists) in all {
+            let lists = lists & !known;
+            known |= lists;
+            match ends.last_mut() {
+                Some((same, more)) if *same == second => *more |= lists,
+                _ if lists != 0 => ends.push((second, lists)),
+                _ => {}
+            }
+        }
+        ends.reverse();
+        Self((!ends.is_empty()).then(|| Arc::from(ends)))
+    }
+}
+
 impl Member {
     /// In nothing at all.
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// In everything that either is in.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
+    pub fn union(&self, other: &Self) -> Self {
+        let lists = self.lists | other.lists;
         Self {
-            lists: self.lists | other.lists,
+            lists,
+            timed: self.timed.merge(&other.timed, lists),
             own: self.own || other.own,
             management: self.management || other.management,
         }
     }
 
-    /// As the kernel keeps it.
-    pub fn value(self) -> MembershipValue {
-        let [a, b, c, d, e, f, g, h] = self.lists.to_le_bytes();
-        let mut flags = 0;
-        if self.own {
-            flags |= abi::OWN;
-        }
-        if self.management {
-            flags |= abi::MANAGEMENT;
-        }
-        MembershipValue { lists: [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])], flags }
+    /// Everything that it is in before the first end.
+    pub fn all_lists(&self) -> u64 {
+        self.timed.ends().iter().fold(self.lists, |all, (_, lists)| all | lists)
+    }
+
+    /// The next end, and what holds from then on; `None` when nothing ends.
+    pub fn next(&self) -> Option<(u32, Self)> {
+        let (first, later) = self.timed.ends().split_first()?;
+        let later = Timed((!later.is_empty()).then(|| Arc::from(later)));
+        Some((first.0, Self { timed: later, ..self.clone() }))
+    }
+
+    /// [`abi::OWN`] and [`abi::MANAGEMENT`].
+    pub fn flags(&self) -> u32 {
+        let own = if self.own { abi::OWN } else { 0 };
+        let management = if self.management { abi::MANAGEMENT } else { 0 };
+        own | management
     }
 }
 
 impl Members {
+    /// From all that prefixes are in; a prefix may come several times.
+    pub fn from_all(entries: impl Iterator<Item = (Prefix, Member)>) -> Self {
+        let mut sorted: Vec<(Prefix, Member)> = entries.collect();
+        sorted.sort_by_key(|(prefix, _)| *prefix);
+        sorted.dedup_by(|(prefix, member), (kept, all)| {
+            let same = prefix == kept;
+            if same {
+                *all = all.union(member);
+            }
+            same
+        });
+        let mut lengths = Lengths::default();
+        for (prefix, _) in &sorted {
+            *lengths.of(*prefix) += 1;
+        }
+        Self { prefixes: sorted.into_iter().collect(), lengths }
+    }
+
     /// Number of prefixes of each family: IPv4, IPv6.
     pub fn len(&self) -> [usize; 2] {
         self.lengths.0.each_ref().map(|lengths| lengths.iter().sum())
@@ -91,10 +144,10 @@ impl Members {
 
     /// What `prefix` is in by itself.
     pub fn own_value(&self, prefix: Prefix) -> Member {
-        self.prefixes.get(&prefix).copied().unwrap_or_default()
+        self.prefixes.get(&prefix).cloned().unwrap_or_default()
     }
 
-    /// Sets what `prefix` is in by itself, without working out what the kernel must be told.
+    /// Sets what `prefix` is in by itself.
     pub fn set(&mut self, prefix: Prefix, member: Member) {
         let count = self.lengths.of(prefix);
         if member.is_empty() {
@@ -113,7 +166,7 @@ impl Members {
         while let Some(parent) = cover.parent() {
             cover = parent;
             if self.lengths.any(cover) {
-                union = union.union(self.own_value(cover));
+                union = union.union(&self.own_value(cover));
             }
         }
         union
@@ -124,73 +177,26 @@ impl Members {
         self.union_of(Prefix::host(address))
     }
 
-    /// Changes what some prefixes are in by themselves; returns what the kernel must be told.
-    ///
-    /// Their order lets each address go from its old value to its new one in one step: new prefixes come first, those
-    /// inside others before them; then those that stay; then those that go, covers before what they cover.
-    pub fn change(&mut self, changes: &[(Prefix, Member)]) -> Vec<Write> {
-        let mut old: BTreeMap<Prefix, Option<Member>> = BTreeMap::new();
-        for (prefix, _) in changes {
-            old.entry(*prefix).or_insert_with(|| self.kernel_value(*prefix));
-        }
-        // A prefix inside another changed one is visited with that one.
-        let mut covered: Option<Prefix> = None;
-        let roots: Vec<Prefix> = old.keys().copied().collect();
-        let mut descendants = BTreeMap::new();
-        for root in roots {
-            if covered.is_some_and(|cover| cover.covers(root)) {
-                continue;
-            }
-            covered = Some(root);
-            self.with_unions(root, |prefix, union| {
-                descendants.insert(prefix, Some(union));
-            });
-        }
-        old.extend(descendants);
-        for (prefix, member) in changes {
-            self.set(*prefix, *member);
-        }
-        let mut new: BTreeMap<Prefix, Member> = BTreeMap::new();
-        let mut covered: Option<Prefix> = None;
-        for root in old.keys().copied() {
-            if covered.is_some_and(|cover| cover.covers(root)) {
-                continue;
-            }
-            covered = Some(root);
-            self.with_unions(root, |prefix, union| {
-                new.insert(prefix, union);
-            });
-        }
-        let write = |(prefix, old): (Prefix, Option<Member>)| Write { prefix, old, new: new.get(&prefix).copied() };
-        let writes: Vec<Write> = old.into_iter().map(write).filter(|write| write.old != write.new).collect();
-        let appears = |write: &&Write| write.old.is_none();
-        let goes = |write: &&Write| write.new.is_none();
-        let stays = |write: &&Write| write.old.is_some() && write.new.is_some();
-        let (new, same, gone) =
-            (writes.iter().filter(appears).rev(), writes.iter().filter(stays), writes.iter().filter(goes));
-        new.chain(same).chain(gone).copied().collect()
-    }
-
-    /// Every prefix and the union it must carry in the kernel, parents first.
-    pub fn unions(&self, mut visit: impl FnMut(Prefix, Member)) {
+    /// Every prefix and the union of what it and all its covers are in, covers first.
+    pub fn unions(&self, mut visit: impl FnMut(Prefix, &Member)) {
         let mut covers = Covers::default();
         for (prefix, member) in &self.prefixes {
-            visit(*prefix, covers.enter(*prefix, *member));
+            visit(*prefix, covers.enter(*prefix, member));
         }
     }
 
-    /// The same for `root` and what it covers.
-    fn with_unions(&self, root: Prefix, mut visit: impl FnMut(Prefix, Member)) {
-        let above = root.parent().map_or_else(Member::default, |parent| self.union_of(parent));
-        let mut covers = Covers { stack: Vec::new(), above };
-        for (prefix, member) in self.prefixes.range(root..=last_inside(root)) {
-            visit(*prefix, covers.enter(*prefix, *member));
+    /// What all of a part of the address space is in, given by its first address and its length; `visit` sees the longer
+    /// prefixes inside it, in order, with their unions.
+    pub fn inside(&self, first: IpAddr, length: u8, mut visit: impl FnMut(Prefix, &Member)) -> Member {
+        let Some(part) = Prefix::part(first, length) else {
+            return Member::default();
+        };
+        let base = self.union_of(part);
+        let mut covers = Covers { stack: Vec::new(), above: base };
+        for (prefix, member) in self.prefixes.range(part..=last_inside(part)).filter(|(prefix, _)| **prefix != part) {
+            visit(*prefix, covers.enter(*prefix, member));
         }
-    }
-
-    /// What the kernel has for `prefix` now.
-    fn kernel_value(&self, prefix: Prefix) -> Option<Member> {
-        self.prefixes.contains_key(&prefix).then(|| self.union_of(prefix))
+        covers.above
     }
 }
 
@@ -203,13 +209,13 @@ struct Covers {
 
 impl Covers {
     /// Comes to the next prefix in order: its union.
-    fn enter(&mut self, prefix: Prefix, member: Member) -> Member {
+    fn enter(&mut self, prefix: Prefix, member: &Member) -> &Member {
         while self.stack.last().is_some_and(|(cover, _)| !cover.covers(prefix)) {
             self.stack.pop();
         }
-        let union = member.union(self.stack.last().map_or(self.above, |(_, union)| *union));
+        let union = member.union(self.stack.last().map_or(&self.above, |(_, union)| union));
         self.stack.push((prefix, union));
-        union
+        self.stack.last().map_or(&self.above, |(_, union)| union)
     }
 }
 
@@ -235,134 +241,64 @@ fn last_inside(root: Prefix) -> Prefix {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn in_list(list: u32) -> Member {
         Member { lists: 1 << list, ..Member::default() }
     }
 
+    fn until(second: u32, lists: u64) -> Member {
+        Member { timed: Timed::until(second, lists), ..Member::default() }
+    }
+
     fn prefix(text: &str) -> Prefix {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn a_more_specific_prefix_carries_the_lists_of_all_its_covers() {
+    fn members(entries: &[(&str, Member)]) -> Members {
         let mut members = Members::default();
-        members.change(&[(prefix("10.0.0.0/8"), in_list(0))]);
-        let writes = members.change(&[(prefix("10.1.2.3"), in_list(1))]);
-        let both = in_list(0).union(in_list(1));
-        assert_eq!(writes, [Write { prefix: prefix("10.1.2.3"), old: None, new: Some(both) }]);
+        for (text, member) in entries {
+            members.set(prefix(text), member.clone());
+        }
+        members
     }
 
     #[test]
-    fn removing_a_cover_changes_what_it_covered() {
-        let mut members = Members::default();
-        members.change(&[(prefix("10.0.0.0/8"), in_list(0)), (prefix("10.1.2.3"), in_list(1))]);
-        let writes = members.change(&[(prefix("10.0.0.0/8"), Member::default())]);
-        let both = in_list(0).union(in_list(1));
-        assert_eq!(
-            writes,
-            [
-                Write { prefix: prefix("10.1.2.3"), old: Some(both), new: Some(in_list(1)) },
-                Write { prefix: prefix("10.0.0.0/8"), old: Some(in_list(0)), new: None },
-            ]
-        );
+    fn an_address_is_in_the_lists_of_all_its_covers() {
+        let members = members(&[("10.0.0.0/8", in_list(0)), ("10.1.2.3", in_list(1))]);
+        assert_eq!(members.lookup("10.1.2.3".parse().unwrap()), in_list(0).union(&in_list(1)));
+        assert_eq!(members.lookup("10.1.2.4".parse().unwrap()), in_list(0));
     }
 
     #[test]
     fn the_default_prefix_of_one_family_does_not_touch_the_other() {
-        let mut members = Members::default();
-        members.change(&[(prefix("::/0"), in_list(0)), (prefix("1.2.3.4"), in_list(1))]);
+        let members = members(&[("::/0", in_list(0)), ("1.2.3.4", in_list(1))]);
         assert_eq!(members.lookup("1.2.3.4".parse().unwrap()), in_list(1));
         assert_eq!(members.lookup("::2".parse().unwrap()), in_list(0));
         assert_eq!(members.len(), [1, 1]);
     }
 
-    /// Prefixes in a small corner of both families, so that they overlap often.
-    fn any_prefix() -> impl Strategy<Value = Prefix> {
-        prop_oneof![
-            (any::<u8>(), 24u8..=32).prop_map(|(low, length)| {
-                let address = u32::from_be_bytes([192, 0, 2, low]) & u32::MAX << (32 - length);
-                Prefix::new(IpAddr::from(address.to_be_bytes()), length).unwrap()
-            }),
-            (any::<u8>(), 120u8..=128).prop_map(|(low, length)| {
-                let base = 0x2001_0db8_u128 << 96 | u128::from(low);
-                Prefix::new(IpAddr::from((base & u128::MAX << (128 - length)).to_be_bytes()), length).unwrap()
-            }),
-            Just(prefix("0.0.0.0/0")),
-            Just(prefix("::/0")),
-        ]
+    #[test]
+    fn a_part_of_the_address_space_tells_its_covers_and_what_is_inside() {
+        let members = members(&[("10.0.0.0/8", in_list(0)), ("10.1.2.0/24", in_list(1)), ("10.1.2.3", in_list(2))]);
+        let mut inside = Vec::new();
+        let base = members.inside("10.1.2.0".parse().unwrap(), 24, |prefix, union| inside.push((prefix, union.lists)));
+        assert_eq!(base.lists, 0b11);
+        assert_eq!(inside, [(prefix("10.1.2.3"), 0b111)]);
     }
 
-    fn any_member() -> impl Strategy<Value = Member> {
-        (0u64..8, any::<bool>()).prop_map(|(lists, own)| Member { lists, own, management: false })
+    #[test]
+    fn a_list_without_end_hides_its_end() {
+        assert_eq!(until(5, 0b1).union(&in_list(0)), in_list(0));
     }
 
-    /// What the table says about `address`.
-    fn longest(table: &BTreeMap<Prefix, Member>, address: IpAddr) -> Member {
-        let covering = table.iter().filter(|(prefix, _)| prefix.contains(address));
-        covering.max_by_key(|(prefix, _)| prefix.length()).map(|(_, member)| *member).unwrap_or_default()
-    }
-
-    proptest! {
-        /// A packet between two writes of a push meets the old or the new policy, never a mixture.
-        #[test]
-        fn each_address_goes_from_its_old_value_to_its_new_one_in_one_step(
-            batches in prop::collection::vec(prop::collection::vec((any_prefix(), any_member()), 1..6), 1..6)
-        ) {
-            let mut members = Members::default();
-            let mut kernel: BTreeMap<Prefix, Member> = BTreeMap::new();
-            let addresses: Vec<IpAddr> = (0..=255u8).map(|low| IpAddr::from([192, 0, 2, low])).collect();
-            for batch in batches {
-                let before: Vec<Member> = addresses.iter().map(|address| members.lookup(*address)).collect();
-                let writes = members.change(&batch);
-                let after: Vec<Member> = addresses.iter().map(|address| members.lookup(*address)).collect();
-                for write in writes {
-                    match write.new {
-                        Some(new) => kernel.insert(write.prefix, new),
-                        None => kernel.remove(&write.prefix),
-                    };
-                    for ((address, before), after) in addresses.iter().zip(&before).zip(&after) {
-                        let now = longest(&kernel, *address);
-                        prop_assert!(now == *before || now == *after, "{address} is {now:?}: {before:?} to {after:?}");
-                    }
-                }
-            }
-        }
-
-        /// Applying the writes to a table of longest matches gives every address the union of its covering prefixes.
-        #[test]
-        fn writes_keep_the_longest_match_equal_to_the_union(
-            batches in prop::collection::vec(prop::collection::vec((any_prefix(), any_member()), 1..6), 1..12)
-        ) {
-            let mut members = Members::default();
-            let mut kernel: BTreeMap<Prefix, Member> = BTreeMap::new();
-            let mut model: BTreeMap<Prefix, Member> = BTreeMap::new();
-            for batch in batches {
-                for (prefix, member) in &batch {
-                    model.insert(*prefix, *member);
-                }
-                for write in members.change(&batch) {
-                    prop_assert_eq!(kernel.get(&write.prefix).copied(), write.old);
-                    match write.new {
-                        Some(new) => kernel.insert(write.prefix, new),
-                        None => kernel.remove(&write.prefix),
-                    };
-                }
-            }
-            let mut unions = BTreeMap::new();
-            members.unions(|prefix, union| { unions.insert(prefix, union); });
-            prop_assert_eq!(&unions, &kernel);
-            for low in 0..=255u8 {
-                for address in [IpAddr::from([192, 0, 2, low]), IpAddr::from((0x2001_0db8_u128 << 96 | u128::from(low)).to_be_bytes())] {
-                    let wanted = model.iter().filter(|(prefix, _)| prefix.contains(address))
-                        .fold(Member::default(), |all, (_, one)| all.union(*one));
-                    prop_assert_eq!(longest(&kernel, address), wanted);
-                    prop_assert_eq!(members.lookup(address), wanted);
-                }
-            }
-        }
+    #[test]
+    fn each_list_ends_at_the_latest_of_its_ends() {
+        let both = until(5, 0b011).union(&until(9, 0b110));
+        assert_eq!(both.all_lists(), 0b111);
+        let (first, then) = both.next().unwrap();
+        assert_eq!((first, then.all_lists()), (5, 0b110));
+        let (second, last) = then.next().unwrap();
+        assert_eq!((second, last.all_lists(), last.next()), (9, 0, None));
     }
 }

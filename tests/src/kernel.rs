@@ -140,10 +140,12 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses.
     pub fn push(&mut self, changes: &[(Prefix, Member)]) -> Result<()> {
-        let writes = self.members.change(changes);
-        let new: Vec<_> = writes.iter().map(|write| (write.prefix, write.new)).collect();
-        let old: Vec<_> = writes.iter().map(|write| (write.prefix, write.old)).collect();
-        self.generation.apply(&new, &old)?;
+        for (prefix, member) in changes {
+            self.members.set(*prefix, member.clone());
+        }
+        self.generation
+            .update(&self.members, changes.iter().map(|(prefix, _)| *prefix))
+            .map_err(|error| anyhow!("cannot change the lists: {error}"))?;
         Ok(())
     }
 
@@ -289,23 +291,16 @@ fn counter(kind: usize, index: u32) -> Counter {
 
 /// The members of all lists of `policy`.
 fn members(policy: &Policy, own: &[Prefix]) -> Members {
-    let mut members = Members::default();
-    let mut add = |prefix: Prefix, member: Member| {
-        let both = members.own_value(prefix).union(member);
-        members.set(prefix, both);
-    };
+    let mut all = Vec::new();
     for (position, list) in policy.lists.iter().enumerate() {
-        for prefix in &list.entries {
-            add(*prefix, Member { lists: 1 << position, ..Member::default() });
-        }
+        let member = Member { lists: 1 << position, ..Member::default() };
+        all.extend(list.entries.iter().map(|prefix| (*prefix, member.clone())));
     }
-    for prefix in &policy.management {
-        add(*prefix, Member { management: true, ..Member::default() });
-    }
-    for prefix in own {
-        add(*prefix, Member { own: true, ..Member::default() });
-    }
-    members
+    let management = Member { management: true, ..Member::default() };
+    all.extend(policy.management.iter().map(|prefix| (*prefix, management.clone())));
+    let ours = Member { own: true, ..Member::default() };
+    all.extend(own.iter().map(|prefix| (*prefix, ours.clone())));
+    Members::from_all(all.into_iter())
 }
 
 fn open(pins: &PinFolder, name: &str) -> Result<Counters> {

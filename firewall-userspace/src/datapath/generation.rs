@@ -1,28 +1,35 @@
 //! One generation: a loaded program with the tables of one policy.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    os::fd::{AsFd as _, BorrowedFd},
+    path::PathBuf,
+};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
+    maps::{Array, HashMap, Map},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use firewall_common::Quota;
 use firewall_common::abi::{
-    self, AddressKey, FragmentRule, LimitRecord, MAX_INTERFACES, MembershipValue, PortRow, ServiceRecord, globals, maps,
+    self, AddressKey, FragmentRule, LimitRecord, MAX_INTERFACES, PortRow, ServiceRecord, globals, maps,
 };
 
-use super::{DatapathError, OBJECT, PinFolder, plain::Plain, trace};
+use super::{
+    DatapathError, OBJECT, PinFolder,
+    lists::{ListTable, TableError},
+    plain::Plain,
+    trace,
+};
 use crate::{
-    members::{Member, Members},
+    members::Members,
     policy::{Prefix, compile::Compiled},
 };
 
 /// A loaded program and the tables of its policy. Dropping it frees the tables once no packet can use them.
 pub struct Generation {
     pub(super) ebpf: Ebpf,
-    v4: LpmTrie<MapData, [u8; 4], Plain<MembershipValue>>,
-    v6: LpmTrie<MapData, [u8; 16], Plain<MembershipValue>>,
+    lists: ListTable,
 }
 
 /// What does not come from the policy.
@@ -33,9 +40,6 @@ pub struct LoadOptions {
     /// Log every packet; for debugging only.
     pub trace_packets: bool,
 }
-
-/// One change of the list tables: a prefix and its value, `None` to remove it.
-pub type TableWrite = (Prefix, Option<Member>);
 
 impl Generation {
     /// Loads the program for `compiled` beside whatever is live, and fills its tables. Nothing is attached.
@@ -51,43 +55,31 @@ impl Generation {
         if OBJECT.is_empty() {
             return Err(DatapathError::NoObject);
         }
-        let mut ebpf = load_object(compiled, pins, options)?;
-        // The program keeps its maps alive from here on; taking one below closes only our handle.
-        program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
-        fill_policy(&mut ebpf, compiled)?;
-        let mut generation = Self {
-            v4: LpmTrie::try_from(take(&mut ebpf, maps::LISTS_V4)?)
-                .map_err(|error| DatapathError::map("open the IPv4 list table", error))?,
-            v6: LpmTrie::try_from(take(&mut ebpf, maps::LISTS_V6)?)
-                .map_err(|error| DatapathError::map("open the IPv6 list table", error))?,
-            ebpf,
-        };
-        let mut result = Ok(());
-        members.unions(|prefix, member| {
-            if result.is_ok() {
-                result = generation.write(prefix, Some(member));
-            }
-        });
-        result?;
-        Ok(generation)
-    }
-
-    /// Changes the list tables while packets flow. Each address goes from its old value to its new one in one step.
-    ///
-    /// # Errors
-    /// When the kernel refuses a change; the ones before it are undone with the values in `undo`.
-    pub fn apply(&mut self, writes: &[TableWrite], undo: &[TableWrite]) -> Result<(), DatapathError> {
-        for (position, (prefix, member)) in writes.iter().enumerate() {
-            if let Err(error) = self.write(*prefix, *member) {
-                for (prefix, member) in undo.iter().take(position).rev() {
-                    // An undo that fails too leaves the entry as the push wanted it; the error below says that the
-                    // push failed, and the next reload fills fresh tables.
-                    let _ = self.write(*prefix, *member);
-                }
-                return Err(error);
+        let mut lines = ListTable::lines_for(members);
+        loop {
+            let mut ebpf = load_policy(OBJECT, compiled, pins, options, lines)?;
+            let mut lists = ListTable::open(
+                take(&mut ebpf, maps::ROOT_V4)?,
+                take(&mut ebpf, maps::ROOT_V6)?,
+                take(&mut ebpf, maps::LINES)?,
+                take(&mut ebpf, maps::CLASSES)?,
+            )?;
+            match lists.fill(members) {
+                Ok(()) => return Ok(Self { ebpf, lists }),
+                // Prefixes that share little need more lines than most do.
+                Err(TableError::Full) if lines < ListTable::MAX_LINES => lines *= 2,
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+    }
+
+    /// Brings the list tables in line with `members` after `prefixes` have changed, while packets flow. Each address goes
+    /// from its old answer to its new one in one step.
+    ///
+    /// # Errors
+    /// [`TableError::Full`] when only a new generation has room for the change, of which a part may have happened.
+    pub fn update(&mut self, members: &Members, prefixes: impl Iterator<Item = Prefix>) -> Result<(), TableError> {
+        self.lists.update(members, prefixes)
     }
 
     /// Runs the program on `frame` as if it had come in on the first interface; the XDP action. Counters and rate state
@@ -112,6 +104,14 @@ impl Generation {
         })
     }
 
+    /// The program, for what this crate does not do with it: benchmarks put others in front of it.
+    ///
+    /// # Errors
+    /// When it is not loaded.
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>, DatapathError> {
+        Ok(self.program()?.fd().map_err(DatapathError::program)?.as_fd())
+    }
+
     /// Instructions the verifier went through, and bytes of machine code.
     ///
     /// # Errors
@@ -134,33 +134,34 @@ impl Generation {
         let program = self.ebpf.program(abi::PROGRAM).ok_or_else(no_program)?;
         program.try_into().map_err(DatapathError::program)
     }
-
-    fn write(&mut self, prefix: Prefix, member: Option<Member>) -> Result<(), DatapathError> {
-        let length = u32::from(prefix.length());
-        let value = member.map(|member| Plain(member.value()));
-        let result = match prefix.address() {
-            IpAddr::V4(address) => write(&mut self.v4, &Key::new(length, address.octets()), value),
-            IpAddr::V6(address) => write(&mut self.v6, &Key::new(length, address.octets()), value),
-        };
-        result.map_err(|error| {
-            let what = if member.is_some() { "add" } else { "remove" };
-            DatapathError::map(format!("{what} {prefix} in the list table"), error)
-        })
-    }
 }
 
-fn write<K: aya::Pod>(
-    trie: &mut LpmTrie<MapData, K, Plain<MembershipValue>>,
-    key: &Key<K>,
-    value: Option<Plain<MembershipValue>>,
-) -> Result<(), aya::maps::MapError> {
-    match value {
-        Some(value) => trie.insert(key, value, 0),
-        None => trie.remove(key),
-    }
+/// Loads `object` for `compiled` and fills the tables of the policy, but not the lists, for which there is room in `lines`
+/// lines. The reference program, which benchmarks compare with, is loaded like the real one.
+///
+/// # Errors
+/// When the kernel refuses the program, a map or an entry.
+pub fn load_policy(
+    object: &[u8],
+    compiled: &Compiled,
+    pins: &PinFolder,
+    options: &LoadOptions,
+    lines: u32,
+) -> Result<Ebpf, DatapathError> {
+    let mut ebpf = load_object(object, compiled, pins, options, lines)?;
+    // The program keeps its maps alive from here on; taking one below closes only our handle.
+    program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
+    fill_policy(&mut ebpf, compiled)?;
+    Ok(ebpf)
 }
 
-fn load_object(compiled: &Compiled, pins: &PinFolder, options: &LoadOptions) -> Result<Ebpf, DatapathError> {
+fn load_object(
+    object: &[u8],
+    compiled: &Compiled,
+    pins: &PinFolder,
+    options: &LoadOptions,
+    lines: u32,
+) -> Result<Ebpf, DatapathError> {
     let flag = |set: bool| u32::from(set);
     let observe = flag(compiled.observe);
     let host_default_drop = flag(compiled.host_default_drop);
@@ -187,10 +188,12 @@ fn load_object(compiled: &Compiled, pins: &PinFolder, options: &LoadOptions) -> 
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(maps::PORTS, compiled.ports.len() as u32)
         .map_max_entries(maps::FRAGMENTS, compiled.fragments.len() as u32);
+    // The reference program has no such map.
+    loader.map_max_entries(maps::LINES, lines);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
-    loader.load(OBJECT).map_err(DatapathError::load)
+    loader.load(object).map_err(DatapathError::load)
 }
 
 fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError> {

@@ -4,6 +4,8 @@ mod attach;
 mod counters;
 mod error;
 mod generation;
+mod lists;
+mod mapped;
 mod pins;
 mod plain;
 mod trace;
@@ -11,7 +13,8 @@ mod trace;
 pub use attach::{Attached, Attachments};
 pub use counters::SharedMaps;
 pub use error::DatapathError;
-pub use generation::{Generation, LoadOptions, TableWrite};
+pub use generation::{Generation, LoadOptions, load_policy};
+pub use lists::TableError;
 pub use pins::PinFolder;
 
 /// The eBPF object, empty in a build without it.

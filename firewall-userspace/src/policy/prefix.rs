@@ -1,8 +1,12 @@
 //! Prefixes as operators write them: canonical or refused.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// An IPv4 or IPv6 prefix without host bits.
 ///
@@ -35,6 +39,11 @@ pub enum PrefixError {
 }
 
 impl Prefix {
+    /// All of IPv4.
+    pub const ALL_V4: Self = Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)));
+    /// All of IPv6.
+    pub const ALL_V6: Self = Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)));
+
     /// The prefix of `address` with the given length.
     ///
     /// # Errors
@@ -48,6 +57,11 @@ impl Prefix {
     /// The prefix that holds only `address`.
     pub fn host(address: IpAddr) -> Self {
         Self(IpNet::from(address))
+    }
+
+    /// A part of the address space, whether or not a policy may name it.
+    pub(crate) fn part(address: IpAddr, length: u8) -> Option<Self> {
+        IpNet::new(address, length).ok().map(|net| Self(net.trunc()))
     }
 
     /// Network address.

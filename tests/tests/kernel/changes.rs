@@ -32,20 +32,20 @@ fn a_pushed_prefix_holds_for_the_next_packet() -> Result<()> {
     let mut kernel = Kernel::load(&policy, &[])?;
     let (blocked, partners) = (in_list(0), in_list(1));
     let steps: [(&str, Member, u32); 8] = [
-        ("198.18.0.1", partners, action::PASS),
-        ("198.18.0.0/24", blocked, action::DROP),
+        ("198.18.0.1", partners.clone(), action::PASS),
+        ("198.18.0.0/24", blocked.clone(), action::DROP),
         ("198.18.0.0/24", Member::default(), action::PASS),
-        ("198.18.0.1", partners.union(blocked), action::DROP),
+        ("198.18.0.1", partners.union(&blocked), action::DROP),
         ("198.18.0.1", Member::default(), action::DROP),
         ("198.18.0.0/16", partners, action::PASS),
-        ("0.0.0.0/0", blocked, action::DROP),
+        ("0.0.0.0/0", blocked.clone(), action::DROP),
         ("0.0.0.0/0", Member::default(), action::PASS),
     ];
     let frame = Packet::v4("198.18.0.1", "192.0.2.10").tcp(1, 443).build();
     let frame6 = Packet::v6("2001:db8:7::1", "2001:db8:1::10").tcp(1, 443).build();
     assert_eq!(kernel.run(&frame)?, action::DROP);
     for (text, member, wanted) in steps {
-        kernel.push(&[(prefix(text), member)])?;
+        kernel.push(&[(prefix(text), member.clone())])?;
         assert_eq!(kernel.run(&frame)?, wanted, "{text} {member:?}");
         assert_eq!(kernel.run(&frame6)?, action::PASS, "the other family is not touched");
     }
@@ -110,6 +110,7 @@ fn member_of(policy: &Policy, own: &[Prefix], prefix: Prefix) -> Member {
         lists: policy.lists.iter().enumerate().filter_map(holds).fold(0, |all, one| all | one),
         own: own.contains(&prefix),
         management: policy.management.contains(&prefix),
+        ..Member::default()
     }
 }
 

@@ -1,0 +1,86 @@
+//! The lists: the compiled prefix table in maps that the controller writes through its own memory.
+
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, btf_maps::Array, helpers::generated::bpf_ktime_get_boot_ns, macros::btf_map};
+use firewall_common::{
+    Address, Membership,
+    abi::{self, ClassRecord, Root},
+    prefix_table::{self, Line, PrefixMemory, WORDS},
+};
+
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+const SECOND_NS: u64 = 1_000_000_000;
+
+// Policy: fresh in each generation, written by the controller only.
+#[btf_map]
+static ROOT_V4: Array<Root, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static ROOT_V6: Array<Root, 1, MMAPABLE> = Array::new();
+#[btf_map]
+static LINES: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // the loader makes room for the entries of the lists
+#[btf_map]
+static CLASSES: Array<ClassRecord, { abi::MAX_CLASSES as usize }> = Array::new();
+
+/// What the lists say about `source`.
+#[inline(always)]
+pub(crate) fn membership(source: &Address) -> Membership {
+    prefix_table::membership(&Lists, source)
+}
+
+struct Lists;
+
+impl PrefixMemory for Lists {
+    type Line = LinePointer;
+
+    #[inline(always)]
+    fn root_v4(&self, slot: u16) -> u32 {
+        entry_of(&ROOT_V4, slot)
+    }
+
+    #[inline(always)]
+    fn root_v6(&self, slot: u16) -> u32 {
+        entry_of(&ROOT_V6, slot)
+    }
+
+    #[inline(always)]
+    fn line(&self, number: u32) -> Option<LinePointer> {
+        LINES.get_ptr(number).map(LinePointer)
+    }
+
+    #[inline(always)]
+    fn class(&self, class: u32) -> Option<&ClassRecord> {
+        CLASSES.get(class)
+    }
+
+    #[inline(always)]
+    fn boot_second(&self) -> u32 {
+        // SAFETY: the helper reads the clock and touches nothing.
+        (unsafe { bpf_ktime_get_boot_ns() } / SECOND_NS) as u32
+    }
+}
+
+#[inline(always)]
+fn entry_of(root: &Array<Root, 1, MMAPABLE>, slot: u16) -> u32 {
+    let Some(root) = root.get_ptr(0) else {
+        return 0;
+    };
+    // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
+    let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(slot as usize) };
+    // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
+    unsafe { slot.read_volatile() }
+}
+
+/// A line of the prefix table in its map. The controller does not change it while this program can reach it.
+struct LinePointer(*const [u64; WORDS]);
+
+impl Line for LinePointer {
+    #[inline(always)]
+    fn word(&self, index: usize) -> u64 {
+        if index >= WORDS {
+            return 0;
+        }
+        // SAFETY: the compare above keeps the index inside the line, which the kernel keeps for the whole run.
+        let word = unsafe { self.0.cast::<u64>().add(index) };
+        // SAFETY: as above.
+        unsafe { word.read() }
+    }
+}

@@ -1,0 +1,182 @@
+//! From prefixes to the entry of a slot.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Deref,
+    sync::atomic::{AtomicU32, AtomicU64},
+};
+
+use firewall_common::prefix_table::{CLASS_BITS, LEAF_TAGS, Tag, WORDS, entry, number};
+
+use super::{Classes, Table, TableFull, bits, node};
+use crate::{members::Members, policy::Prefix};
+
+/// A prefix and the class of the union of everything that covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// First ones highest.
+    pub bits: u128,
+    pub length: u8,
+    pub class: u32,
+}
+
+/// A part of the address space: one entry of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    pub is_v4: bool,
+    bits: u128,
+    pub length: u8,
+}
+
+/// Most hosts of a /24, and most prefixes of a leaf, that need no node.
+const FEW: usize = 3;
+
+impl Item {
+    pub fn new(prefix: Prefix, class: u32) -> Self {
+        Self { bits: bits(prefix.address()), length: prefix.length(), class }
+    }
+
+    /// The children of `length` that it covers, or the one that it is inside of: the first, and how many; `count` is how
+    /// many children there are.
+    pub fn children(&self, length: u8, count: usize) -> (usize, usize) {
+        let first = (self.bits >> (128 - u32::from(length))) as usize & (count - 1);
+        let wider = u32::from(length.saturating_sub(self.length));
+        (first, 1usize.checked_shl(wider).map_or(count, |covered| covered.min(count)))
+    }
+}
+
+impl Slot {
+    /// Bits of an address that the root takes.
+    pub const ROOT_BITS: u8 = 16;
+
+    /// The slot of the root at `index`.
+    pub fn root(is_v4: bool, index: usize) -> Self {
+        Self { is_v4, bits: (index as u128) << 112, length: Self::ROOT_BITS }
+    }
+
+    /// Index of the first slot of the root inside.
+    pub fn first_root(&self) -> usize {
+        (self.bits >> 112) as usize
+    }
+
+    /// Everything that `prefix` covers.
+    pub fn covered(prefix: Prefix) -> Self {
+        Self { is_v4: prefix.address().is_ipv4(), bits: bits(prefix.address()), length: prefix.length() }
+    }
+
+    /// The part at `index` of those that have `length`.
+    pub fn part(&self, index: usize, length: u8) -> Self {
+        Self { is_v4: self.is_v4, bits: self.bits | (index as u128) << (128 - u32::from(length)), length }
+    }
+
+    /// The slot for `octet` one level down.
+    pub fn child(&self, octet: usize) -> Self {
+        self.part(octet, self.length + 8)
+    }
+
+    /// The class that holds for all of the slot, and the longer prefixes inside it, in order.
+    pub fn read(&self, members: &Members, classes: &mut impl Classes) -> Result<(u32, Vec<Item>), TableFull> {
+        let address: IpAddr =
+            if self.is_v4 { Ipv4Addr::from((self.bits >> 96) as u32).into() } else { Ipv6Addr::from(self.bits).into() };
+        let mut items = Vec::new();
+        let mut result = Ok(());
+        let base = members.inside(address, self.length, |prefix, union| match classes.class_of(union) {
+            Ok(class) => items.push(Item::new(prefix, class)),
+            Err(full) => result = Err(full),
+        });
+        result?;
+        Ok((classes.class_of(&base)?, items))
+    }
+}
+
+impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
+    /// The entry of `slot`, of which all has the class `base` except for `items`, which are longer and in order.
+    pub(super) fn build(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<u32, TableFull> {
+        if items.is_empty() {
+            return Ok(entry(Tag::Class, base));
+        }
+        if slot.is_v4 && slot.length == 24 && items.len() <= FEW && items.iter().all(|item| item.length == 32) {
+            return self.build_hosts(base, items);
+        }
+        if !slot.is_v4 && items.len() <= FEW {
+            return self.build_leaf(base, items);
+        }
+        let mut entries = [entry(Tag::Class, base); 256];
+        self.spread(slot, slot.length + 8, items, &mut entries)?;
+        self.encode(&entries)
+    }
+
+    /// Writes `items`, in order and inside `slot`, over `entries`, which are classes so far: the parts of `slot` that have
+    /// `length`.
+    pub(super) fn spread(
+        &mut self,
+        slot: &Slot,
+        length: u8,
+        items: &[Item],
+        entries: &mut [u32],
+    ) -> Result<(), TableFull> {
+        let mut rest = items;
+        while let Some(item) = rest.first() {
+            let (first, count) = item.children(length, entries.len());
+            if item.length <= length {
+                // Covers come before what they cover, so this is the longest so far.
+                if let Some(covered) = entries.get_mut(first..first + count) {
+                    covered.fill(entry(Tag::Class, item.class));
+                }
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            let outside = |other: &Item| (other.bits ^ item.bits) >> (128 - u32::from(length)) != 0;
+            let inside = rest.iter().position(outside).unwrap_or(rest.len());
+            let (here, others) = rest.split_at(inside);
+            rest = others;
+            if let Some(place) = entries.get_mut(first) {
+                *place = self.build(&slot.part(first, length), number(*place), here)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn build_hosts(&mut self, base: u32, items: &[Item]) -> Result<u32, TableFull> {
+        let mut places = [base; 4];
+        let mut last = 0;
+        for (index, place) in places.iter_mut().enumerate().skip(1) {
+            if let Some(item) = items.get(index - 1) {
+                last = tagged((item.bits >> 96 & 0xff) as u8, item.class);
+            }
+            *place = last;
+        }
+        let hosts = self.arena.hosts()?;
+        let [others, first, second, third] = places.map(u64::from);
+        let word = (hosts as usize & 3) * 2;
+        node::store(&self.memory.lines, hosts >> 2, word, others | first << 32);
+        node::store(&self.memory.lines, hosts >> 2, word + 1, second | third << 32);
+        Ok(entry(Tag::Hosts, hosts))
+    }
+
+    fn build_leaf(&mut self, base: u32, items: &[Item]) -> Result<u32, TableFull> {
+        let mut longest_first = items.to_vec();
+        longest_first.sort_by_key(|item| std::cmp::Reverse(item.length));
+        let mut words = [0u64; WORDS];
+        let mut tags = [tagged(0, base); 4];
+        for ((item, tag), pair) in longest_first.iter().zip(&mut tags).zip(words.chunks_mut(2)) {
+            *tag = tagged(item.length, item.class);
+            if let [high, low] = pair {
+                (*high, *low) = ((item.bits >> 64) as u64, item.bits as u64);
+            }
+        }
+        let [first, second, third, fourth] = tags.map(u64::from);
+        words[LEAF_TAGS] = first | second << 32;
+        words[LEAF_TAGS + 1] = third | fourth << 32;
+        let line = self.arena.lines(1)?;
+        for (index, word) in words.into_iter().enumerate() {
+            node::store(&self.memory.lines, line, index, word);
+        }
+        Ok(entry(Tag::Leaf, line))
+    }
+}
+
+/// A class with a host octet or a prefix length above it.
+fn tagged(tag: u8, class: u32) -> u32 {
+    u32::from(tag) << CLASS_BITS | class
+}
