@@ -1,0 +1,153 @@
+//! Nanoseconds per frame: `BPF_PROG_TEST_RUN` of each program behind the same scrambler.
+
+use std::{collections::BTreeMap, fmt, fs, os::fd::AsFd as _};
+
+use anyhow::{Context as _, Result, ensure};
+use firewall_tests::{random::Random, trial::Trial};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bpf::{self, Program},
+    cases::{Case, Situation},
+    frame,
+    prefixes::Prefixes,
+    results::Effort,
+    rounds::{Sample, interleave},
+    scrambler::{Scrambler, Sources, constant},
+    subject::{Prepared, Subject},
+};
+
+/// A program that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contender {
+    /// Nothing but `XDP_DROP`: the floor.
+    BareDrop,
+    /// Nothing but `XDP_PASS`.
+    BarePass,
+    /// The program of Portcullis.
+    Portcullis,
+    /// The same with LPM_TRIE, LRU_HASH and ktime.
+    Reference,
+}
+
+/// What a case came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// The case.
+    pub case: Case,
+    /// Nanoseconds per frame by program, one a round.
+    pub ns: BTreeMap<Contender, Sample>,
+}
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+impl Measured {
+    /// Median above that of the bare drop in the same run; `None` when the program did not run.
+    pub fn net(&self, contender: Contender) -> Option<f64> {
+        Some(self.ns.get(&contender)?.median() - self.ns.get(&Contender::BareDrop)?.median())
+    }
+}
+
+/// One line: medians, and what they are above the bare drop.
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<20}", self.name)?;
+        for (contender, sample) in &self.ns {
+            let net = self.net(*contender).unwrap_or_default();
+            write!(f, "  {contender:?} {:.0} ({net:+.0}, {:.0}-{:.0})", sample.median(), sample.min(), sample.max())?;
+        }
+        Ok(())
+    }
+}
+
+/// Measures one case.
+///
+/// # Errors
+/// When the kernel refuses something, or a program judges frames in another way than it should.
+pub fn measure(case: Case, effort: Effort, reference: &[u8]) -> Result<Measured> {
+    let trial = Trial::begin()?;
+    let mut prefixes = Prefixes::new(case.family, case.prefixes, effort.seed);
+    fs::write(trial.folder().join("list.txt"), prefixes.text()).context("cannot write the list of a case")?;
+    let sources = match case.situation {
+        Situation::Flood => Sources::fresh(case.family)?,
+        Situation::Unlisted => Sources::table(case.family, &prefixes.outside())?,
+        _ => Sources::table(case.family, &prefixes.inside())?,
+    };
+    drop(prefixes);
+    let prepared = Prepared::read(&case.policy(), trial.folder())?;
+    let bench = Bench {
+        case,
+        frame: frame::build(case.family, case.segment()),
+        frames: effort.frames,
+        bare: [constant(XDP_DROP)?, constant(XDP_PASS)?],
+        portcullis: Subject::portcullis(&prepared)?,
+        reference: Subject::reference(&prepared, reference)?,
+    };
+    drop(prepared);
+    let contenders = [Contender::BareDrop, Contender::BarePass, Contender::Portcullis, Contender::Reference];
+    let scramblers: BTreeMap<_, _> = contenders
+        .into_iter()
+        .map(|contender| Ok((contender, bench.scrambler(&sources, contender)?)))
+        .collect::<Result<_>>()?;
+    let mut random = Random::part(effort.seed, 1);
+    let mut run = |contender| {
+        let scrambler = scramblers.get(&contender).context("a program without a scrambler")?;
+        bench.run(contender, scrambler)
+    };
+    // A first round fills caches and rate states: after it a source that is over its rate stays over it.
+    for contender in contenders {
+        let scrambler = scramblers.get(&contender).context("a program without a scrambler")?;
+        bpf::run(scrambler.as_fd(), &bench.frame, effort.frames)?;
+    }
+    let ns = interleave(&contenders, effort.rounds, &mut random, &mut run).with_context(|| case.to_string())?;
+    Ok(Measured { name: case.to_string(), case, ns })
+}
+
+/// The programs of one case.
+struct Bench {
+    case: Case,
+    frame: Vec<u8>,
+    frames: u32,
+    bare: [Program; 2],
+    portcullis: Subject,
+    reference: Subject,
+}
+
+impl Bench {
+    fn scrambler(&self, sources: &Sources, contender: Contender) -> Result<Scrambler> {
+        let [drop, pass] = &self.bare;
+        let program = match contender {
+            Contender::BareDrop => drop.as_fd(),
+            Contender::BarePass => pass.as_fd(),
+            Contender::Portcullis => self.portcullis.descriptor()?,
+            Contender::Reference => self.reference.descriptor()?,
+        };
+        Scrambler::new(sources, program)
+    }
+
+    /// Nanoseconds per frame.
+    fn run(&self, contender: Contender, scrambler: &Scrambler) -> Result<f64> {
+        let subject = match contender {
+            Contender::BareDrop | Contender::BarePass => None,
+            Contender::Portcullis => Some(&self.portcullis),
+            Contender::Reference => Some(&self.reference),
+        };
+        let family = self.case.family.of_packet();
+        let before = subject.map(|subject| subject.judged(family)).transpose()?;
+        let run = bpf::run(scrambler.as_fd(), &self.frame, self.frames)?;
+        match (subject, before) {
+            (Some(subject), Some(before)) => {
+                subject.judged(family)?.check(&before, self.case.verdicts(), u64::from(self.frames))?;
+            }
+            _ => {
+                let action = if contender == Contender::BarePass { XDP_PASS } else { XDP_DROP };
+                ensure!(run.action == action, "a bare program returned {}", run.action);
+            }
+        }
+        Ok(f64::from(run.ns))
+    }
+}

@@ -1,0 +1,41 @@
+//! What a run came to, as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{machine::Machine, packets::Measured};
+
+/// Name and version of the form of [`Results`].
+pub const SCHEMA: &str = "portcullis.bench/v1";
+
+/// A whole run, or the parts of it that were asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Results {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// How much was run.
+    pub effort: Effort,
+    /// Frame by frame.
+    pub packets: Vec<Measured>,
+}
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Rounds of each case.
+    pub rounds: usize,
+    /// Frames of each program in a round.
+    pub frames: u32,
+    /// Longest list.
+    pub longest: usize,
+    /// Seed of lists, sources and orders.
+    pub seed: u64,
+}
+
+impl Effort {
+    /// For figures that are quoted.
+    pub const WHOLE: Self = Self { rounds: 9, frames: 1_000_000, longest: 1_000_000, seed: 1 };
+    /// For trying.
+    pub const QUICK: Self = Self { rounds: 3, frames: 200_000, longest: 100_000, seed: 1 };
+}
