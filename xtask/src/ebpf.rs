@@ -149,11 +149,29 @@ pub fn missing_for_clippy() -> Vec<Missing> {
 pub const OTHER_SYSTEMS: &str = "on a system without Debian's packages: `rustup toolchain install nightly --component rust-src`, \
     then `cargo install bpf-linker --locked`";
 
+/// What can be built of the package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// What Portcullis runs.
+    Product,
+    /// The same with the kernel's own maps, for benchmarks and tests to compare with.
+    Reference,
+}
+
 /// Builds the object into [`Tree::object`], and leaves the file alone when nothing changed.
 pub fn build(tree: &Tree) -> Result<PathBuf> {
-    process::run(&mut cargo(tree, "build")?)?;
-    let built = tree.bpf_target().join(TARGET).join("release").join(BINARY);
-    let object = tree.object();
+    build_variant(tree, Variant::Product)
+}
+
+/// Builds the object of the reference program into [`Tree::reference_object`].
+pub fn build_reference(tree: &Tree) -> Result<PathBuf> {
+    build_variant(tree, Variant::Reference)
+}
+
+fn build_variant(tree: &Tree, variant: Variant) -> Result<PathBuf> {
+    process::run(&mut cargo(tree, "build", variant)?)?;
+    let built = variant.target(tree).join(TARGET).join("release").join(BINARY);
+    let object = variant.object(tree);
     let new = fs::read(&built).with_context(|| format!("cannot read the linked program {}", built.display()))?;
     if fs::read(&object).is_ok_and(|old| old == new) {
         return Ok(object);
@@ -164,12 +182,32 @@ pub fn build(tree: &Tree) -> Result<PathBuf> {
     Ok(object)
 }
 
-/// Lints the program as it is compiled for BPF.
+/// Lints the programs as they are compiled for BPF.
 pub fn clippy(tree: &Tree) -> Result<()> {
-    process::run_shown(cargo(tree, "clippy")?.args(["--", "-Dwarnings"]))
+    let variants = [Variant::Product, Variant::Reference];
+    variants
+        .into_iter()
+        .try_for_each(|variant| process::run_shown(cargo(tree, "clippy", variant)?.args(["--", "-Dwarnings"])))
 }
 
-fn cargo(tree: &Tree, verb: &str) -> Result<Command> {
+impl Variant {
+    /// Each has a target folder, so that neither build undoes the other.
+    fn target(self, tree: &Tree) -> PathBuf {
+        match self {
+            Self::Product => tree.bpf_target(),
+            Self::Reference => tree.bpf_target().join("reference"),
+        }
+    }
+
+    fn object(self, tree: &Tree) -> PathBuf {
+        match self {
+            Self::Product => tree.object(),
+            Self::Reference => tree.reference_object(),
+        }
+    }
+}
+
+fn cargo(tree: &Tree, verb: &str, variant: Variant) -> Result<Command> {
     let (compiler, passed_over) = compiler();
     let compiler = compiler.with_context(|| {
         format!("no compiler for BPF: {}\nhint: `cargo xtask setup --for build`", passed_over.join("; "))
@@ -203,7 +241,10 @@ fn cargo(tree: &Tree, verb: &str) -> Result<Command> {
         command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", UNSTABLE_CRATES).env("PATH", debian_first());
     }
     command.args(["--release", "--package", PACKAGE, "--bin", BINARY, "--target", TARGET, "--target-dir"]);
-    command.arg(tree.bpf_target());
+    command.arg(variant.target(tree));
+    if variant == Variant::Reference {
+        command.args(["--features", "reference"]);
+    }
     command.args(["--config", &format!("target.{TARGET}.linker={:?}", linker.display().to_string())]);
     command.args(["--config", &format!("target.{TARGET}.rustflags={RUSTFLAGS}")]);
     Ok(command)

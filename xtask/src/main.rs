@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up, builds, shows and tests Portcullis. Start with [`needs`] for what a machine must have and
 //! [`ebpf`] for how the XDP program is compiled.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -57,6 +58,8 @@ enum Task {
     },
     /// Run all tests: unit tests, then kernel and wire tests as root
     Test(test::Selection),
+    /// Measure the packet path against bare XDP, the reference program, nftables and ipset
+    Bench(bench::Options),
     /// Check everything that must hold before a change lands
     Ci,
     /// What setup runs through sudo
@@ -99,6 +102,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo { built } => demo::demo(&tree, built),
         Task::Lab { built } => lab::keep_open(&tree, built),
         Task::Test(selection) => test::test(&tree, &selection),
+        Task::Bench(options) => bench::bench(&tree, &options),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),
     }

@@ -7,7 +7,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use crate::{ebpf, process::find_program};
 
-/// What a machine is wanted for. Each includes those before it.
+/// What a machine is wanted for. Each includes those before it, but for `bench`, which goes on from `demo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Scope {
     /// Build the XDP program and the binary.
@@ -18,6 +18,8 @@ pub enum Scope {
     Test,
     /// Check what lands.
     Ci,
+    /// Measure against the filters of the kernel.
+    Bench,
 }
 
 impl Scope {
@@ -28,6 +30,14 @@ impl Scope {
             Self::Demo => "demo",
             Self::Test => "test",
             Self::Ci => "ci",
+            Self::Bench => "bench",
+        }
+    }
+
+    fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Bench => other == Self::Bench || other <= Self::Demo,
+            _ => other <= self,
         }
     }
 }
@@ -73,7 +83,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 9] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -103,6 +113,34 @@ const PACKAGES: [Package; 5] = [
         scope: Scope::Test,
         service: Some("prometheus"),
     },
+    Package {
+        name: "nftables",
+        program: "nft",
+        why: "a filter to compare with: an interval set",
+        scope: Scope::Bench,
+        service: Some("nftables"),
+    },
+    Package {
+        name: "ipset",
+        program: "ipset",
+        why: "a filter to compare with: a set of networks",
+        scope: Scope::Bench,
+        service: None,
+    },
+    Package {
+        name: "iptables",
+        program: "iptables-legacy",
+        why: "asks the ipset in the raw table",
+        scope: Scope::Bench,
+        service: None,
+    },
+    Package {
+        name: "ethtool",
+        program: "ethtool",
+        why: "makes a veth take frames without an XDP program",
+        scope: Scope::Bench,
+        service: None,
+    },
 ];
 
 /// Where the BPF file system belongs.
@@ -114,7 +152,7 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 pub fn missing(scope: Scope) -> Vec<Missing> {
     let mut missing = ebpf::missing();
     for package in &PACKAGES {
-        if package.scope <= scope && find_program(package.program).is_none() {
+        if scope.includes(package.scope) && find_program(package.program).is_none() {
             missing.push(Missing {
                 name: package.name.to_owned(),
                 why: package.why.to_owned(),
@@ -122,14 +160,14 @@ pub fn missing(scope: Scope) -> Vec<Missing> {
             });
         }
     }
-    if scope >= Scope::Demo && !bpffs_is_mounted() {
+    if scope.includes(Scope::Demo) && !bpffs_is_mounted() {
         missing.push(Missing {
             name: format!("bpffs on {BPFFS}"),
             why: "the filter is pinned there".to_owned(),
             install: Install::MountBpffs,
         });
     }
-    if scope >= Scope::Ci {
+    if scope.includes(Scope::Ci) {
         missing.extend(ebpf::missing_for_clippy());
         missing.extend(missing_components());
         if find_program("cargo-deny").is_none() {

@@ -34,6 +34,11 @@ impl Tree {
         self.bpf_target().join("firewall.o")
     }
 
+    /// The eBPF object of the reference program.
+    pub fn reference_object(&self) -> PathBuf {
+        self.bpf_target().join("reference.o")
+    }
+
     /// Target folder of the eBPF build: its cargo must not wait for ours.
     pub fn bpf_target(&self) -> PathBuf {
         self.target.join("bpf")
