@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 /// Family of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "their names are the documentation")]
 pub enum Family {
     V4,
     V6,
@@ -66,6 +65,22 @@ impl Family {
         match self {
             Self::V4 => firewall_common::Family::Ipv4,
             Self::V6 => firewall_common::Family::Ipv6,
+        }
+    }
+
+    /// Type of the elements of a set of nftables.
+    pub fn nftables_type(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4_addr",
+            Self::V6 => "ipv6_addr",
+        }
+    }
+
+    /// How nftables names a packet.
+    pub fn nftables_packet(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
         }
     }
 

@@ -6,20 +6,32 @@ mod bpf;
 mod cases;
 mod frame;
 mod interrupt;
+mod load;
 mod machine;
 mod measure;
+mod memory;
+mod netfilter;
 mod packets;
 mod prefixes;
+mod push;
 mod report;
 mod results;
 mod rounds;
 mod scrambler;
 mod subject;
+mod wire;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Parser;
+use nix::unistd::dup2_stdout;
 
 #[derive(Parser)]
 #[command(about = "Measure Portcullis; run by `cargo xtask bench`")]
@@ -55,9 +67,12 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Measure(options) => {
+            let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            // What is on the way printed by namespaces and daemons is for people.
+            dup2_stdout(io::stderr())?;
             let results = measure::measure(&options)?;
-            serde_json::to_writer_pretty(io::stdout().lock(), &results)?;
-            println!();
+            serde_json::to_writer_pretty(&output, &results)?;
+            writeln!(&output)?;
             Ok(())
         }
         Task::Report { results, compare, json, write } => {

@@ -1,17 +1,20 @@
 //! The part that needs root: everything that was asked for, one after the other.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
+use firewall_tests::live;
 
 use crate::{
     cases::Case,
-    interrupt,
+    frame::Family,
+    interrupt, load,
     machine::Machine,
-    packets,
+    memory, packets, push,
     results::{Effort, Results, SCHEMA},
     subject::reference_object,
+    wire,
 };
 
 /// What is measured.
@@ -20,9 +23,6 @@ pub struct Options {
     /// Object of the reference program
     #[arg(long)]
     reference: PathBuf,
-    /// The binary whose start is timed
-    #[arg(long)]
-    portcullis: PathBuf,
     /// Few rounds and no long list
     #[arg(long)]
     quick: bool,
@@ -45,13 +45,56 @@ pub fn measure(options: &Options) -> Result<Results> {
     interrupt::notice()?;
     let effort = if options.quick { Effort::QUICK } else { Effort::WHOLE };
     let reference = reference_object(&options.reference)?;
-    let mut results = Results { schema: SCHEMA.to_owned(), machine: Machine::here(), effort, packets: Vec::new() };
+    let mut results = Results {
+        schema: SCHEMA.to_owned(),
+        machine: Machine::here(),
+        effort,
+        packets: Vec::new(),
+        wire: None,
+        load: Vec::new(),
+        memory: Vec::new(),
+        pushes: None,
+    };
     let cases = Case::all().into_iter();
     for case in cases.filter(|case| case.prefixes <= effort.longest && options.wants(&case.to_string())) {
         interrupt::check()?;
-        let measured = packets::measure(case, effort, &reference).with_context(|| format!("cannot measure {case}"))?;
+        let measured = on_one_cpu(|| packets::measure(case, effort, &reference));
+        let measured = measured.with_context(|| format!("cannot measure {case}"))?;
         eprintln!("{measured}");
         results.packets.push(measured);
     }
+    if options.wants("wire") {
+        let wire = on_one_cpu(|| wire::measure(effort, &reference)).context("cannot measure end to end")?;
+        eprintln!("{wire}");
+        results.wire = Some(wire);
+    }
+    for family in Family::ALL {
+        if options.wants(&format!("load/{}", family.name())) {
+            let load = load::measure(family, effort).context("cannot time a start")?;
+            eprintln!("{load}");
+            results.load.push(load);
+        }
+    }
+    if options.wants("memory") {
+        results.memory = memory::measure(effort, &reference).context("cannot measure memory")?;
+        results.memory.iter().for_each(|memory| eprintln!("{memory}"));
+    }
+    if options.wants("push") {
+        let first_cpu = live::cpus(2)?.first().copied().context("there is no CPU")?;
+        let pushes = on_one_cpu(|| push::measure(effort, first_cpu)).context("cannot time pushes")?;
+        eprintln!("{pushes}");
+        results.pushes = Some(pushes);
+    }
     Ok(results)
+}
+
+/// Calls `work` on a thread that stays on the last CPU: the first takes more of the interrupts.
+fn on_one_cpu<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let cpus = live::cpus(thread::available_parallelism().context("cannot count the CPUs")?.get())?;
+    let last = cpus.last().copied().context("there is no CPU")?;
+    let inside = || {
+        live::pin_to(last)?;
+        work()
+    };
+    thread::scope(|scope| scope.spawn(inside).join()).map_err(|_| anyhow!("a thread that measured panicked"))?
 }

@@ -42,6 +42,17 @@ pub struct Measured {
     pub ns: BTreeMap<Contender, Sample>,
 }
 
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BareDrop => "bare drop",
+            Self::BarePass => "bare pass",
+            Self::Portcullis => "portcullis",
+            Self::Reference => "reference",
+        })
+    }
+}
+
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
@@ -58,7 +69,7 @@ impl fmt::Display for Measured {
         write!(f, "{:<20}", self.name)?;
         for (contender, sample) in &self.ns {
             let net = self.net(*contender).unwrap_or_default();
-            write!(f, "  {contender:?} {:.0} ({net:+.0}, {:.0}-{:.0})", sample.median(), sample.min(), sample.max())?;
+            write!(f, "  {contender} {:.0} ({net:+.0}, {:.0}-{:.0})", sample.median(), sample.min(), sample.max())?;
         }
         Ok(())
     }

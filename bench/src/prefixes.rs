@@ -46,6 +46,11 @@ impl Prefixes {
         Self { family, prefixes, covered, random }
     }
 
+    /// Family of all of them.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.prefixes.len()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{machine::Machine, packets::Measured};
+use crate::{load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes, wire::Wire};
 
 /// Name and version of the form of [`Results`].
 pub const SCHEMA: &str = "portcullis.bench/v1";
@@ -18,6 +18,14 @@ pub struct Results {
     pub effort: Effort,
     /// Frame by frame.
     pub packets: Vec<Measured>,
+    /// End to end.
+    pub wire: Option<Wire>,
+    /// From file to enforcing.
+    pub load: Vec<Load>,
+    /// Of maps.
+    pub memory: Vec<Memory>,
+    /// Changes of one prefix.
+    pub pushes: Option<Pushes>,
 }
 
 /// How much is run.

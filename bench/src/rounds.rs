@@ -19,7 +19,7 @@ impl Sample {
         let sorted = self.sorted();
         let middle = sorted.len() / 2;
         match (sorted.get(middle), sorted.get(middle.wrapping_sub(1))) {
-            (Some(one), Some(other)) if sorted.len() % 2 == 0 => (one + other) / 2.0,
+            (Some(one), Some(other)) if sorted.len().is_multiple_of(2) => (one + other) / 2.0,
             (Some(one), _) => *one,
             (None, _) => 0.0,
         }

@@ -1,7 +1,7 @@
 //! The packet programs under test, loaded for a policy as the daemon loads it, with their counters.
 
 use std::{
-    fs,
+    fs, iter,
     net::IpAddr,
     os::fd::{AsFd as _, BorrowedFd},
     path::{Path, PathBuf},
@@ -135,6 +135,17 @@ impl Subject {
         }
     }
 
+    /// Writes what changed at one prefix into the live table.
+    ///
+    /// # Errors
+    /// When there is no room for it, or this is the reference program.
+    pub fn update(&mut self, members: &Members, prefix: Prefix) -> Result<()> {
+        let Loaded::Portcullis(generation) = &mut self.program else {
+            bail!("the reference program takes no pushes here");
+        };
+        generation.update(members, iter::once(prefix)).map_err(|error| anyhow!("cannot push {prefix}: {error}"))
+    }
+
     /// Frames judged so far, by verdict.
     ///
     /// # Errors
@@ -146,6 +157,11 @@ impl Subject {
 }
 
 impl Judged {
+    /// Frames of one verdict.
+    pub fn of(&self, verdict: Verdict) -> u64 {
+        self.0.iter().find(|(one, _)| *one == verdict).map_or(0, |(_, count)| *count)
+    }
+
     /// Checks that of the `count` frames since `before` all were judged as one of `wanted`.
     ///
     /// # Errors

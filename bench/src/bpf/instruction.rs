@@ -15,7 +15,6 @@ pub struct Instruction {
 /// A register: `R1` to `R5` carry arguments, `R6` to `R9` survive calls.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "their names are the documentation")]
 pub enum Register {
     R0,
     R1,
@@ -32,7 +31,6 @@ pub enum Register {
 /// How much is loaded or stored.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "their names are the documentation")]
 pub enum Width {
     Bits16 = 0x08,
     Bits32 = 0x00,
@@ -42,7 +40,6 @@ pub enum Width {
 /// 64-bit arithmetic.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "their names are the documentation")]
 pub enum Operation {
     Add = 0x00,
     Multiply = 0x20,
@@ -57,7 +54,6 @@ pub enum Operation {
 /// Helpers (`___BPF_FUNC_MAPPER` of linux/bpf.h).
 #[derive(Clone, Copy, Debug)]
 #[repr(i32)]
-#[expect(missing_docs, reason = "their names are the documentation")]
 pub enum Helper {
     TailCall = 12,
     Redirect = 23,
