@@ -154,6 +154,12 @@ pub fn with_source(frame: &[u8], family: Family, source: u128) -> Vec<u8> {
     frame
 }
 
+/// The source of a frame; 0 of one that is too short.
+pub fn source_of(family: Family, frame: &[u8]) -> u128 {
+    let octets = frame.iter().skip(family.source_offset() as usize).take(family.bits() as usize / 8);
+    octets.fold(0, |source, octet| source << 8 | u128::from(*octet))
+}
+
 /// Header checksum of IPv4 after a change of the source (RFC 1624, equation 3).
 fn checksum_with(frame: &[u8], source: u64) -> u16 {
     let word = |offset: i16| {
@@ -181,5 +187,6 @@ mod tests {
         honest.truncate(34);
         changed.truncate(34);
         assert_eq!(changed, honest);
+        assert_eq!(source_of(Family::V4, &changed), 0xcb00_714d);
     }
 }

@@ -19,6 +19,7 @@ mod results;
 mod rounds;
 mod scrambler;
 mod subject;
+mod targets;
 mod wire;
 
 use std::{

@@ -1,6 +1,10 @@
 //! Nanoseconds per frame: `BPF_PROG_TEST_RUN` of each program behind the same scrambler.
 
-use std::{collections::BTreeMap, fmt, fs, os::fd::AsFd as _};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt, fs,
+    os::fd::AsFd as _,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use firewall_tests::{random::Random, trial::Trial};
@@ -56,6 +60,9 @@ impl fmt::Display for Contender {
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
+/// Sources that are looked at before a case is timed.
+const CHECKED: usize = 10_000;
+
 impl Measured {
     /// Median above that of the bare drop in the same run; `None` when the program did not run.
     pub fn net(&self, contender: Contender) -> Option<f64> {
@@ -83,10 +90,14 @@ pub fn measure(case: Case, effort: Effort, reference: &[u8]) -> Result<Measured>
     let trial = Trial::begin()?;
     let mut prefixes = Prefixes::new(case.family, case.prefixes, effort.seed);
     fs::write(trial.folder().join("list.txt"), prefixes.text()).context("cannot write the list of a case")?;
-    let sources = match case.situation {
-        Situation::Flood => Sources::fresh(case.family)?,
-        Situation::Unlisted => Sources::table(case.family, &prefixes.outside())?,
-        _ => Sources::table(case.family, &prefixes.inside())?,
+    let table = match case.situation {
+        Situation::Flood => None,
+        Situation::Unlisted => Some(prefixes.outside()),
+        _ => Some(prefixes.inside()),
+    };
+    let sources = match &table {
+        Some(table) => Sources::table(case.family, table)?,
+        None => Sources::fresh(case.family)?,
     };
     drop(prefixes);
     let prepared = Prepared::read(&case.policy(), trial.folder())?;
@@ -104,18 +115,27 @@ pub fn measure(case: Case, effort: Effort, reference: &[u8]) -> Result<Measured>
         .into_iter()
         .map(|contender| Ok((contender, bench.scrambler(&sources, contender)?)))
         .collect::<Result<_>>()?;
+    let scrambler = |contender| scramblers.get(&contender).context("a program without a scrambler");
+    let seen = scrambler(Contender::BarePass)?.next_sources(case.family, &bench.frame, CHECKED)?;
+    check_sources(&seen, table.as_deref())?;
+    drop(table);
     let mut random = Random::part(effort.seed, 1);
-    let mut run = |contender| {
-        let scrambler = scramblers.get(&contender).context("a program without a scrambler")?;
-        bench.run(contender, scrambler)
-    };
+    let mut run = |contender| bench.run(contender, scrambler(contender)?);
     // A first round fills caches and rate states: after it a source that is over its rate stays over it.
     for contender in contenders {
-        let scrambler = scramblers.get(&contender).context("a program without a scrambler")?;
-        bpf::run(scrambler.as_fd(), &bench.frame, effort.frames)?;
+        bpf::run(scrambler(contender)?.as_fd(), &bench.frame, effort.frames)?;
     }
     let ns = interleave(&contenders, effort.rounds, &mut random, &mut run).with_context(|| case.to_string())?;
     Ok(Measured { name: case.to_string(), case, ns })
+}
+
+/// Checks that sources are those of the table, or all different without one.
+fn check_sources(seen: &[u128], table: Option<&[u128]>) -> Result<()> {
+    match table {
+        Some(table) => ensure!(table.starts_with(seen), "frames do not have the sources of the table"),
+        None => ensure!(seen.iter().collect::<HashSet<_>>().len() == seen.len(), "a fresh source came twice"),
+    }
+    Ok(())
 }
 
 /// The programs of one case.

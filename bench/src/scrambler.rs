@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 
 use crate::{
     bpf::{
-        Array, Kind, Program, ProgramArray,
+        self, Array, Kind, Program, ProgramArray,
         instruction::{
             Helper, Instruction,
             Operation::{Add, And, Multiply, Or, ShiftLeft, ShiftRight, Xor},
@@ -205,6 +205,16 @@ impl Scrambler {
     }
 }
 
+impl Scrambler {
+    /// Sources that the next frames have, as the program behind sees them; it must pass them on unchanged.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn next_sources(&self, family: Family, frame: &[u8], count: usize) -> Result<Vec<u128>> {
+        (0..count).map(|_| Ok(frame::source_of(family, &bpf::run_once(self.as_fd(), frame)?))).collect()
+    }
+}
+
 impl AsFd for Scrambler {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.program.as_fd()
@@ -219,25 +229,4 @@ pub fn constant(action: u32) -> Result<Program> {
     let register: Register = R0;
     let program = [Instruction::set(register, action.cast_signed()), Instruction::exit()];
     Program::load(&program, Kind { frags: false, attach_type: true })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hash(number: u64, bits: u32) -> u64 {
-        let mask = (1 << bits) - 1;
-        FACTORS.into_iter().fold(number, |number, factor| {
-            let number = number.wrapping_mul(factor) & mask;
-            number ^ number >> bits.div_ceil(2)
-        })
-    }
-
-    #[test]
-    fn numbered_sources_are_never_the_same() {
-        let mut seen: Vec<u64> = (0..1 << 16).map(|number| hash(number, 16)).collect();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), 1 << 16);
-    }
 }

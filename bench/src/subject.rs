@@ -21,7 +21,7 @@ use firewall_common::{
 };
 use firewall_userspace::{
     config,
-    datapath::{Generation, LoadOptions, PinFolder, SharedMaps, load_policy},
+    datapath::{Generation, ListSize, LoadOptions, PinFolder, SharedMaps, load_policy},
     members::{Member, Members},
     policy::{
         Prefix,
@@ -110,7 +110,8 @@ impl Subject {
     pub fn reference(prepared: &Prepared, object: &[u8]) -> Result<Self> {
         let pins = Pins::new()?;
         // It has no lines, but its object is loaded by the same words.
-        let mut ebpf = load_policy(object, &prepared.compiled, &pins.pins, &options(), 1)?;
+        let mut ebpf =
+            load_policy(object, &prepared.compiled, &pins.pins, &options(), ListSize::of(&Members::default()))?;
         fill_tries(&mut ebpf, &prepared.entries).context("cannot fill the lists of the reference program")?;
         Self::with(Loaded::Reference(Box::new(ebpf)), pins)
     }

@@ -6,4 +6,4 @@ pub mod instruction;
 mod program;
 
 pub use array::{Array, ProgramArray};
-pub use program::{Kind, Link, Program, attach, run, run_live};
+pub use program::{Kind, Link, Program, attach, run, run_live, run_once};

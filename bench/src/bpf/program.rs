@@ -173,6 +173,27 @@ pub fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> Result<Run> {
     Ok(Run { action: attributes.action, ns: attributes.duration })
 }
 
+/// Runs a program once: the frame as it left it.
+///
+/// # Errors
+/// When the kernel refuses, or the program made the frame longer.
+pub fn run_once(program: BorrowedFd<'_>, frame: &[u8]) -> Result<Vec<u8>> {
+    let mut after = vec![0; frame.len()];
+    let mut attributes = RunAttributes {
+        program: program.as_raw_fd().cast_unsigned(),
+        data_in_size: frame.len() as u32,
+        data_out_size: after.len() as u32,
+        data_in: address(frame.as_ptr()),
+        data_out: address(after.as_mut_ptr()),
+        repeat: 1,
+        ..RunAttributes::default()
+    };
+    // SAFETY: both frames live until the call returns, and it writes to the second no more than its size.
+    unsafe { bpf(Command::ProgramTestRun, &mut attributes) }.context("cannot run a program")?;
+    after.truncate(attributes.data_out_size as usize);
+    Ok(after)
+}
+
 /// Makes `count` frames in the namespace of this thread, and does with each what the program says.
 ///
 /// # Errors

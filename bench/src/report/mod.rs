@@ -1,20 +1,49 @@
 //! Results for people.
 
+mod compare;
+mod document;
+mod plot;
+mod promise;
+mod sections;
+mod table;
+
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::{promise::Promises, sections::sections};
 use crate::results::{Results, SCHEMA};
 
 /// Shows results, and writes the document when told where.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub fn report(results: &Path, compare: Option<&Path>, json: bool, write: Option<&Path>) -> Result<()> {
-    let _ = (compare, json, write);
-    let now = read(results)?;
-    for measured in &now.packets {
-        println!("{measured}");
+pub fn report(path: &Path, compare: Option<&Path>, json: bool, write: Option<&Path>) -> Result<()> {
+    let results = read(path)?;
+    let earlier = compare.map(read).transpose()?;
+    let mut promises = Promises::default();
+    let sections = sections(&results, &mut promises);
+    let promises = promises.lines();
+    if json {
+        // What changed is for people: `--compare` says it on standard error here.
+        println!("{}", serde_json::to_string_pretty(&results)?);
+        earlier.iter().for_each(|earlier| eprintln!("{}", compare::compare(earlier, &results)));
+    } else {
+        for (_, table) in sections.iter().filter(|(_, table)| !table.is_empty()) {
+            println!("{table}");
+        }
+        if let Some(earlier) = &earlier {
+            println!("{}", compare::compare(earlier, &results));
+        }
+        promises.iter().for_each(|line| println!("{line}"));
+    }
+    if let Some(folder) = write {
+        let document = document::document(&results, &sections, &promises)?;
+        for (name, text) in [("performance.md", document), ("performance.svg", plot::svg(&results))] {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            eprintln!("wrote {}", path.display());
+        }
     }
     Ok(())
 }

@@ -1,0 +1,176 @@
+//! What a run came to, section by section, with what was promised.
+
+use super::{
+    promise::{Promises, at_least, at_most},
+    table::Table,
+};
+use crate::{
+    cases::short,
+    frame::Family,
+    load::Load,
+    memory::Memory,
+    packets::{Contender, Measured},
+    push::Pushes,
+    results::Results,
+    targets::{self, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, WIRE_BARE, WIRE_NFTABLES, WIRE_REFERENCE},
+    wire::{FilterKind, Wire},
+};
+
+/// Every section, by the name that the document gives it; without rows where nothing was measured.
+pub fn sections(results: &Results, promises: &mut Promises) -> Vec<(&'static str, Table)> {
+    let mut all: Vec<_> = Family::ALL
+        .into_iter()
+        .map(|family| {
+            let of_family = results.packets.iter().filter(|measured| measured.case.family == family);
+            (packets_name(family), packets(family, of_family, promises))
+        })
+        .collect();
+    all.push(("wire", wire(results.wire.as_ref(), promises)));
+    all.push(("load", load(&results.load, promises)));
+    all.push(("memory", memory(&results.memory, promises)));
+    all.push(("push", push(results.pushes.as_ref(), promises)));
+    all
+}
+
+fn packets_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "packets-v4",
+        Family::V6 => "packets-v6",
+    }
+}
+
+fn packets<'a>(family: Family, measured: impl Iterator<Item = &'a Measured>, promises: &mut Promises) -> Table {
+    let title = format!("ns per frame above a bare XDP_DROP behind the same scrambler, IP{}", family.name());
+    let head = ["case", "bare", "Portcullis", "least", "most", "reference", "ratio", "promised", "kept"];
+    let mut table = Table::new(title, &head);
+    for one in measured {
+        let bare = one.ns.get(&Contender::BareDrop).map_or(0.0, |sample| sample.median());
+        let Some(ours) = one.ns.get(&Contender::Portcullis) else { continue };
+        let net = ours.median() - bare;
+        let reference = one.net(Contender::Reference).unwrap_or_default();
+        let ratio = reference / net;
+        let target = targets::target(one.case);
+        let (promised, kept) = match target {
+            None => (String::new(), String::new()),
+            Some(target) => {
+                let mut parts = vec![at_most("ns", net, target.net_ns)];
+                parts.extend(target.ratio.map(|wanted| at_least("ratio", ratio, wanted)));
+                promises.note(&one.name, &parts)
+            }
+        };
+        table.row([
+            one.name.clone(),
+            whole(bare),
+            whole(net),
+            whole(ours.min() - bare),
+            whole(ours.max() - bare),
+            whole(reference),
+            times(ratio),
+            promised,
+            kept,
+        ]);
+    }
+    table
+}
+
+fn wire(wire: Option<&Wire>, promises: &mut Promises) -> Table {
+    let count = wire.map_or_else(String::new, |wire| format!(", {} prefixes", short(wire.prefixes)));
+    let title = format!("end to end through a veth pair on one CPU, unlisted IPv4 sources dropped{count}");
+    let mut table =
+        Table::new(title, &["filter", "Mpps", "least", "most", "of bare", "Portcullis is", "promised", "kept"]);
+    let Some(wire) = wire else { return table };
+    for (kind, rate) in &wire.rates {
+        let name = format!("wire: against {kind}");
+        let factor = wire.ratio(FilterKind::Portcullis, *kind).unwrap_or_default();
+        let wanted = match kind {
+            FilterKind::BareDrop => Some(WIRE_BARE),
+            FilterKind::Reference => Some(WIRE_REFERENCE),
+            FilterKind::Nftables => Some(WIRE_NFTABLES),
+            FilterKind::Portcullis | FilterKind::Ipset => None,
+        };
+        let kept = wanted.map(|wanted| promises.note(&name, &[at_least("rate", factor, wanted)]));
+        let (promised, kept) = kept.unwrap_or_default();
+        let mpps = |rate: f64| format!("{:.2}", rate / 1e6);
+        table.row([
+            kind.to_string(),
+            mpps(rate.median()),
+            mpps(rate.min()),
+            mpps(rate.max()),
+            format!("{:.2}", wire.ratio(*kind, FilterKind::BareDrop).unwrap_or_default()),
+            format!("{factor:.2}x"),
+            promised,
+            kept,
+        ]);
+    }
+    table
+}
+
+fn load(loads: &[Load], promises: &mut Promises) -> Table {
+    let head = ["list", "portcullis run", "reload", "nft -f", "run / nft", "reload / nft", "promised", "kept"];
+    let mut table = Table::new("seconds from a file to the first frame judged by it", &head);
+    for load in loads {
+        let [start, reload, nft] = [&load.start_s, &load.reload_s, &load.nft_s].map(|sample| sample.median());
+        let name = format!("load/{}/{}", load.family.name(), short(load.prefixes));
+        let (promised, kept) = promises.note(
+            &name,
+            &[at_most("s", start.max(reload), LOAD_S), at_most("of nft", start.max(reload) / nft, LOAD_NFT)],
+        );
+        let seconds = |value: f64| format!("{value:.2}");
+        table.row([
+            name,
+            seconds(start),
+            seconds(reload),
+            seconds(nft),
+            seconds(start / nft),
+            seconds(reload / nft),
+            promised,
+            kept,
+        ]);
+    }
+    table
+}
+
+fn memory(memories: &[Memory], promises: &mut Promises) -> Table {
+    let mut table =
+        Table::new("MiB of the maps of one policy", &["program and list", "MiB", "the largest", "promised", "kept"]);
+    for memory in memories {
+        let name = format!("memory/{}/{}", memory.family.name(), short(memory.prefixes));
+        let is_promised = memory.contender == Contender::Portcullis && memory.family == Family::V4;
+        let kept = is_promised.then(|| promises.note(&name, &[at_most("MiB", memory.total_mib(), MEMORY_MIB)]));
+        let (promised, kept) = kept.unwrap_or_default();
+        let mut largest: Vec<_> = memory.maps.iter().filter(|(_, octets)| *octets >= 1 << 20).collect();
+        largest.sort_by_key(|(_, octets)| std::cmp::Reverse(*octets));
+        let largest: Vec<_> =
+            largest.iter().map(|(name, octets)| format!("{name} {:.1}", *octets as f64 / f64::from(1 << 20))).collect();
+        let name = format!("{} {}", memory.contender, name.trim_start_matches("memory/"));
+        table.row([name, format!("{:.1}", memory.total_mib()), largest.join(", "), promised, kept]);
+    }
+    table
+}
+
+fn push(pushes: Option<&Pushes>, promises: &mut Promises) -> Table {
+    let head = ["pushes of one prefix", "median", "p99", "most", "write alone", "promised", "kept"];
+    let mut table = Table::new("microseconds until another CPU judges by a push", &head);
+    let Some(pushes) = pushes else { return table };
+    let (visible, write) = (&pushes.visible_us, &pushes.write_us);
+    let (promised, kept) = promises.note("push", &[at_most("us", visible.percentile(99), PUSH_US)]);
+    let us = |value: f64| format!("{value:.1}");
+    table.row([
+        format!("{} into {} prefixes", visible.count(), short(pushes.prefixes)),
+        us(visible.median()),
+        us(visible.percentile(99)),
+        us(visible.max()),
+        us(write.median()),
+        promised,
+        kept,
+    ]);
+    table
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+fn times(value: f64) -> String {
+    if value.is_finite() && value >= 0.0 { format!("{value:.1}x") } else { "-".to_owned() }
+}

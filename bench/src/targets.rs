@@ -1,0 +1,75 @@
+//! What was promised: the acceptance table, as data.
+
+use crate::{
+    cases::{Case, Situation},
+    frame::Family,
+};
+
+/// What a case must come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// Nanoseconds above a bare drop, at most.
+    pub net_ns: f64,
+    /// How many times less than the reference program, at least.
+    pub ratio: Option<f64>,
+}
+
+/// IPv6 may cost so much more.
+const V6_ALLOWANCE: f64 = 1.5;
+
+const PACKETS: [(Situation, usize, f64, Option<f64>); 12] = [
+    (Situation::Unlisted, 1, 20.0, None),
+    (Situation::Unlisted, 1_000, 30.0, None),
+    (Situation::Unlisted, 100_000, 50.0, None),
+    (Situation::Unlisted, 1_000_000, 80.0, Some(12.0)),
+    (Situation::Listed, 1, 22.0, None),
+    (Situation::Listed, 1_000, 35.0, None),
+    (Situation::Listed, 100_000, 60.0, None),
+    (Situation::Listed, 1_000_000, 110.0, Some(10.0)),
+    (Situation::LimitedSyn, 1_000, 45.0, Some(3.0)),
+    (Situation::LimitedSyn, 1_000_000, 180.0, Some(8.0)),
+    (Situation::Over, 1_000, 45.0, Some(3.0)),
+    (Situation::Flood, 0, 90.0, Some(4.0)),
+];
+
+/// Packets per second end to end, relative to nftables' set, at least.
+pub const WIRE_NFTABLES: f64 = 10.0;
+/// The same relative to the reference program.
+pub const WIRE_REFERENCE: f64 = 6.0;
+/// The same relative to a bare drop.
+pub const WIRE_BARE: f64 = 0.75;
+
+/// Start and reload with the long list: seconds, at most.
+pub const LOAD_S: f64 = 2.0;
+/// The same relative to `nft -f`, at most.
+pub const LOAD_NFT: f64 = 0.5;
+
+/// Memory of all maps for the long list of IPv4 prefixes: MiB, at most.
+pub const MEMORY_MIB: f64 = 64.0;
+
+/// Until a push is visible: microseconds, of which 99 in 100 pushes stay below.
+pub const PUSH_US: f64 = 1_000.0;
+
+/// What was promised of a case, if anything.
+pub fn target(case: Case) -> Option<Target> {
+    let (.., net_ns, ratio) = PACKETS
+        .into_iter()
+        .find(|(situation, prefixes, ..)| *situation == case.situation && *prefixes == case.prefixes)?;
+    let allowance = if case.family == Family::V6 { V6_ALLOWANCE } else { 1.0 };
+    Some(Target { net_ns: net_ns * allowance, ratio: ratio.map(|ratio| ratio / allowance) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promise_is_about_a_case_that_is_measured() {
+        let cases = Case::all();
+        for (situation, prefixes, ..) in PACKETS {
+            for family in Family::ALL {
+                assert!(cases.contains(&Case { family, situation, prefixes }), "{situation:?} {prefixes}");
+            }
+        }
+    }
+}
