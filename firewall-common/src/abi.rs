@@ -29,10 +29,12 @@ pub const PROGRAM: &str = "firewall";
 
 /// Names of the maps. Those of a policy are fresh in each generation, shared ones live on.
 pub mod maps {
-    /// Policy: `ARRAY`, one [`Root`](super::Root) of the prefix table for IPv4.
+    /// Policy: `ARRAY`, one [`RootV4`](super::RootV4) of the prefix table.
     pub const ROOT_V4: &str = "ROOT_V4";
-    /// Policy: the same for IPv6.
+    /// Policy: `ARRAY`, one [`RootV6`](super::RootV6) of the prefix table.
     pub const ROOT_V6: &str = "ROOT_V6";
+    /// Policy: `ARRAY` of lines with the single IPv4 addresses of the prefix table, a power of two.
+    pub const HOSTS: &str = "HOSTS";
     /// Policy: `ARRAY` of the lines of the prefix table.
     pub const LINES: &str = "LINES";
     /// Policy: `ARRAY` of [`ClassRecord`](super::ClassRecord) by class.
@@ -84,6 +86,12 @@ pub mod globals {
     pub const HAS_UDP: &str = "HAS_UDP";
     /// `u32`: 1 when services name local addresses.
     pub const HAS_ADDRESSES: &str = "HAS_ADDRESSES";
+    /// `u64`: see [`HostsHash`](crate::prefix_table::HostsHash).
+    pub const HOSTS_MULTIPLIER: &str = "HOSTS_MULTIPLIER";
+    /// `u32`: likewise.
+    pub const HOSTS_SHIFT: &str = "HOSTS_SHIFT";
+    /// `u32`: interfaces in `INTERFACES`, with the gaps between them.
+    pub const INTERFACE_COUNT: &str = "INTERFACE_COUNT";
     /// `[u32; MAX_INTERFACES]`: interface indices; the position is the index in the counters.
     pub const INTERFACES: &str = "INTERFACES";
 }
@@ -104,9 +112,16 @@ pub struct ClassRecord {
     pub padding: u32,
 }
 
-/// A root of the prefix table, see [`prefix_table`](crate::prefix_table).
+/// The IPv4 root of the prefix table, see [`prefix_table`](crate::prefix_table).
 #[repr(C)]
-pub struct Root {
+pub struct RootV4 {
+    /// By the first 16 bits of an address.
+    pub slots: [u64; ROOT_SLOTS],
+}
+
+/// The IPv6 root of the prefix table.
+#[repr(C)]
+pub struct RootV6 {
     /// Entries by the first 16 bits of an address.
     pub slots: [u32; ROOT_SLOTS],
 }
@@ -123,8 +138,10 @@ pub const MANAGEMENT: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C, align(8))]
 pub struct AddressKey {
-    /// See [`Address::octets`](crate::Address::octets).
-    pub octets: [u8; 16],
+    /// See [`Address::high`](crate::Address::high).
+    pub high: u64,
+    /// See [`Address::low`](crate::Address::low).
+    pub low: u64,
     /// See [`Family`].
     pub family: u32,
     /// Always zero.
@@ -204,20 +221,20 @@ pub struct LimitForRecord {
 pub struct LimitRecord {
     /// By [`Quantity`](crate::Quantity).
     pub quotas: [Quota; 3],
-    /// Which bits of an IPv6 address make a source.
-    pub mask_v6: [u8; 16],
-    /// Which bits of an IPv4 address make a source.
-    pub mask_v4: [u8; 4],
-    /// 1 for a limit that exists.
-    pub exists: u32,
+    /// Which bits of an IPv6 address make a source, first half first.
+    pub mask_v6: [u64; 2],
+    /// Which bits of the first half of an IPv4 address make a source.
+    pub mask_v4: u64,
 }
 
 /// Key of `BUCKETS`: a bucket belongs to a source and a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C, align(8))]
 pub struct BucketKey {
-    /// The source's prefix, see [`Address::octets`](crate::Address::octets).
-    pub octets: [u8; 16],
+    /// First half of the source's prefix, see [`Address::high`](crate::Address::high).
+    pub high: u64,
+    /// Second half.
+    pub low: u64,
     /// See [`Family`].
     pub family: u16,
     /// The limit.

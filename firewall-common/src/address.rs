@@ -26,27 +26,33 @@ impl Family {
     }
 }
 
-/// An IPv4 or IPv6 address in network byte order.
+/// An IPv4 or IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// The address; an IPv4 address is the first four octets, the rest is zero.
-    pub octets: [u8; 16],
+    /// The first 64 bits, the very first highest. An IPv4 address is the upper half, the rest is zero.
+    pub high: u64,
+    /// The last 64 bits.
+    pub low: u64,
     /// `Ipv4` or `Ipv6`.
     pub family: Family,
 }
 
 impl Address {
-    /// An IPv4 address.
+    /// An IPv4 address, in network byte order.
     #[inline(always)]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self { octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], family: Family::Ipv4 }
+        Self { high: (u32::from_be_bytes(octets) as u64) << 32, low: 0, family: Family::Ipv4 }
     }
 
-    /// An IPv6 address.
+    /// An IPv6 address, in network byte order.
     #[inline(always)]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        Self { octets, family: Family::Ipv6 }
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        Self {
+            high: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            low: u64::from_be_bytes([i, j, k, l, m, n, o, p]),
+            family: Family::Ipv6,
+        }
     }
 
     /// Whether this is an IPv4 address.
@@ -55,31 +61,22 @@ impl Address {
         matches!(self.family, Family::Ipv4)
     }
 
-    /// The four octets of an IPv4 address (the first four of an IPv6 one).
+    /// The first 32 bits: all of an IPv4 address.
     #[inline(always)]
-    pub const fn v4_octets(&self) -> [u8; 4] {
-        let [a, b, c, d, ..] = self.octets;
-        [a, b, c, d]
+    pub const fn first_32(&self) -> u32 {
+        (self.high >> 32) as u32
     }
 
-    /// The first `N` octets are all zero.
+    /// `::`, or 0.0.0.0.
     #[inline(always)]
-    pub(crate) fn starts_with_zeroes<const N: usize>(&self) -> bool {
-        let mut seen = 0;
-        let mut octets = self.octets.iter();
-        for _ in 0..N {
-            if let Some(octet) = octets.next() {
-                seen |= *octet;
-            }
-        }
-        seen == 0
+    pub(crate) const fn is_unspecified(&self) -> bool {
+        self.high | self.low == 0
     }
 
     /// Inside fe80::/10 (RFC 4291 section 2.5.6).
     #[inline(always)]
-    pub(crate) fn is_v6_link_local(&self) -> bool {
-        let [a, b, ..] = self.octets;
-        a == 0xfe && b & 0xc0 == 0x80
+    pub(crate) const fn is_v6_link_local(&self) -> bool {
+        self.high >> 54 == 0xfe80 >> 6
     }
 }
 

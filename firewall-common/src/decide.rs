@@ -121,15 +121,6 @@ fn take(
 
 #[inline(always)]
 fn bucket_key(source: &Address, limit: u16, record: &LimitRecord) -> BucketKey {
-    let mut octets = [0; 16];
-    if source.is_v4() {
-        for ((octet, source), mask) in octets.iter_mut().zip(&source.octets).zip(&record.mask_v4) {
-            *octet = source & mask;
-        }
-    } else {
-        for ((octet, source), mask) in octets.iter_mut().zip(&source.octets).zip(&record.mask_v6) {
-            *octet = source & mask;
-        }
-    }
-    BucketKey { octets, family: source.family as u16, limit, padding: 0 }
+    let [high, low] = if source.is_v4() { [record.mask_v4, 0] } else { record.mask_v6 };
+    BucketKey { high: source.high & high, low: source.low & low, family: source.family as u16, limit, padding: 0 }
 }

@@ -3,7 +3,6 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
-    address::Address,
     parse::{Flow, Fragment, Transport},
     rate,
     tables::{Membership, Tables},
@@ -85,7 +84,7 @@ pub(crate) fn is_mld(flow: &Flow) -> bool {
         && flow.carries_transport_header()
         && flow.hop_limit == 1
         && matches!(flow.icmp_type, MLD_QUERY..=MLD_DONE | MLD2_REPORT)
-        && (flow.source.is_v6_link_local() || is_unspecified(&flow.source))
+        && (flow.source.is_v6_link_local() || flow.source.is_unspecified())
 }
 
 #[inline(always)]
@@ -105,11 +104,6 @@ fn is_dhcp_reply(flow: &Flow) -> bool {
         } else {
             flow.source_port == 547 && flow.destination_port == 546
         }
-}
-
-#[inline(always)]
-fn is_unspecified(address: &Address) -> bool {
-    address.starts_with_zeroes::<16>()
 }
 
 // IANA "Internet Control Message Protocol (ICMP) Parameters" and "ICMPv6 Parameters".

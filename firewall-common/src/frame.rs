@@ -69,6 +69,12 @@ pub trait Frame {
     /// Copies the header at `offset` (in octets); `None` when the frame ends inside it, or beyond [`MAX_OFFSET`].
     fn read<H: Header>(&self, offset: usize) -> Option<H>;
 
+    /// The header at the start of the frame, when its first buffer holds it; nothing is copied.
+    fn start<H: Header>(&self) -> Option<&H>;
+
+    /// Length of the frame in octets, when that is known for nothing.
+    fn whole_length(&self) -> Option<usize>;
+
     /// Length of the frame in octets, `None` when it is shorter than `end`.
     ///
     /// The question is put this way because a frame of several buffers (XDP fragments) knows the length of its first
@@ -82,6 +88,16 @@ impl Frame for [u8] {
         let bytes = self.get(offset..).filter(|_| offset <= MAX_OFFSET)?.get(..size_of::<H>())?;
         // SAFETY: the slice is exactly as long as `H`, of which every bit pattern is valid; alignment is not asked for.
         Some(unsafe { bytes.as_ptr().cast::<H>().read_unaligned() })
+    }
+
+    fn start<H: Header>(&self) -> Option<&H> {
+        const { assert!(align_of::<H>() == 1) };
+        // SAFETY: the slice is exactly as long as `H`, of which every bit pattern is valid at any address.
+        self.get(..size_of::<H>()).map(|bytes| unsafe { &*bytes.as_ptr().cast::<H>() })
+    }
+
+    fn whole_length(&self) -> Option<usize> {
+        Some(self.len())
     }
 
     fn length_if_holds(&self, end: usize) -> Option<usize> {

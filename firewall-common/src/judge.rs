@@ -39,8 +39,7 @@ fn settle<F: Frame + ?Sized>(
     tables: &impl Tables,
     judgement: &mut Judgement,
 ) -> ControlFlow<Verdict, Verdict> {
-    let mut flow = parse(frame, &mut judgement.family)?;
-    flow.meet();
+    let flow = parse(frame, &mut judgement.family)?;
     judgement.frame_length = Some(flow.frame_length);
     let membership = tables.membership(&flow.source);
     refuse_impossible(&flow, membership)?;

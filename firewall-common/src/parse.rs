@@ -5,9 +5,10 @@
 
 mod ipv4;
 mod ipv6;
+mod plain;
 mod transport;
 
-use core::ops::ControlFlow::{self, Break};
+use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::eth::EthHdr;
 
@@ -86,8 +87,8 @@ impl Flow {
 
     /// Makes all the ways through the parser meet: what follows is verified once, not once for each of them.
     #[inline(always)]
-    pub(crate) fn meet(&mut self) {
-        let noise = u32::from_ne_bytes(self.source.v4_octets());
+    fn meet(&mut self) {
+        let noise = self.source.first_32();
         self.transport = forget_choice(self.transport, noise);
         self.fragment = forget_choice(self.fragment, noise);
         self.transport_length = forget(self.transport_length, noise);
@@ -109,6 +110,18 @@ impl Flow {
 /// Reads the headers of a frame. `family` is set as soon as it is known, also for frames that are refused.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F, family: &mut Family) -> ControlFlow<Verdict, Flow> {
+    if let Some(flow) = plain::parse(frame) {
+        *family = flow.source.family;
+        return Continue(flow);
+    }
+    let mut flow = parse_any(frame, family)?;
+    flow.meet();
+    Continue(flow)
+}
+
+/// The long way, for every frame.
+#[inline(always)]
+fn parse_any<F: Frame + ?Sized>(frame: &F, family: &mut Family) -> ControlFlow<Verdict, Flow> {
     let Some(ethernet) = frame.read::<EthHdr>(0) else {
         return Break(Verdict::Truncated);
     };
@@ -166,7 +179,7 @@ impl FragmentInfo {
         if self.offset == 1 && is_tcp {
             return Break(Verdict::TinyFragment);
         }
-        ControlFlow::Continue(())
+        Continue(())
     }
 }
 

@@ -1,22 +1,30 @@
 //! The read side of the compiled prefix table: an address to its class, in three or four memory accesses.
 //!
-//! A multibit trie. The first 16 bits of an address index the *root*; every further level takes 8 bits. A slot is an
-//! *entry*: a class, or the number of what refines it:
+//! The first 16 bits of an address index a *root*.
 //!
-//! - a *node* for 256 slots, run-length compressed: a bitmap of where a run of equal entries begins, ranks of its four
-//!   words, and the entries, six in the node's own line, more in lines of their own;
-//! - *hosts*: up to three IPv4 addresses of one /24, in 16 octets;
-//! - a *leaf*: up to three IPv6 prefixes, longest first, in one line.
+//! **IPv4.** A slot of the root has a class, and a *summary* where that is not all: two bits for each /24, so that most
+//! addresses cost two loads. They say: the class of the slot; the same but for single hosts, which a hash table knows, a line
+//! of eight each; a second class; or ask the *node*, which knows every entry of the /16.
+//!
+//! **IPv6.** A multibit trie: every level below the root takes 8 bits. A slot is an *entry*: a class, a node for 256 slots,
+//! or a *leaf*: up to three prefixes, longest first, in one line.
+//!
+//! A *node* is run-length compressed: a bitmap of where a run of equal entries begins, ranks of its four words, and the
+//! entries, six in the node's own line, more in lines of their own.
 //!
 //! Everything is in lines of 64 octets, a cache line each. A class is a set of lists, of which some may end at a time: the
 //! record of the class then names the class that follows it, so that a membership ends without anybody's help.
 //!
 //! # Concurrency
 //! A reader may run at any time, on any CPU. The writer never changes a line that a reader can reach: it writes new lines
-//! for the path from a root slot to the change, then publishes them with one aligned 32-bit release store to that root
-//! slot. A reader loads the slot once; every further load is of an address computed from it, which the CPU may not reorder
+//! for the path from a root slot to the change, then publishes them with one aligned release store to that root slot. A reader loads the slot once; every further load is of an address computed from it, which the CPU may not reorder
 //! (address dependency, also on arm64), so it sees the lines as they were before the store. It therefore finds the old
-//! path or the new one, never a mixture. Replaced lines are used again only after a grace period in which every program
+//! path or the new one, never a mixture.
+//!
+//! The table of hosts is changed in place, a host by one aligned 64-bit store. It holds every /32 of the lists, at any time
+//! with a class that is or was all of its answer, and is written before the root slots that lead to it. A reader on x86
+//! loads in order, so with a new slot it sees the new host. On arm64 it may see a new slot and an old host: the writer
+//! makes that harmless by a grace period between the two, see `firewall_userspace::table`. Replaced lines are used again only after a grace period in which every program
 //! that could have loaded the old slot has ended.
 
 use crate::{
@@ -37,11 +45,17 @@ pub trait PrefixMemory {
     /// A line that a reader holds.
     type Line: Line;
 
-    /// The entry of the IPv4 root at the first 16 bits of an address: one load, never torn.
-    fn root_v4(&self, slot: u16) -> u32;
+    /// The slot of the IPv4 root at the first 16 bits of an address: one load, never torn.
+    fn root_v4(&self, slot: u16) -> u64;
 
-    /// The same of the IPv6 root.
+    /// The entry of the IPv6 root at the first 16 bits of an address: one load, never torn.
     fn root_v6(&self, slot: u16) -> u32;
+
+    /// A line of the table of hosts, the number taken modulo the lines there are; `None` is a bug.
+    fn hosts(&self, number: u32) -> Option<Self::Line>;
+
+    /// How addresses are spread over the table of hosts.
+    fn hosts_hash(&self) -> HostsHash;
 
     /// A line; `None` out of range, which makes class 0.
     fn line(&self, number: u32) -> Option<Self::Line>;
@@ -67,11 +81,60 @@ pub enum Tag {
     Class = 0,
     /// The line of a node.
     Node = 1,
-    /// A quarter of a line: four times its number, and which.
+    /// The class of all but the hosts in the table of hosts. IPv4 only.
     Hosts = 2,
-    /// The line of a leaf.
+    /// The line of a leaf. IPv6 only.
     Leaf = 3,
 }
+
+/// What the two bits of a /24 in a summary say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// The class of the root slot.
+    First = 0,
+    /// The same, but for hosts in the table of hosts.
+    FirstWithHosts = 1,
+    /// The class of the summary.
+    Second = 2,
+    /// The node of the summary knows.
+    Node = 3,
+}
+
+/// Lines of a summary: two bits for each of 256 /24s, then the class (low half) and the entry of a node (high half).
+pub const SUMMARY_LINES: u32 = 2;
+
+/// Makes a slot of the IPv4 root: a class, and the first line of a summary, 0 for none.
+#[inline(always)]
+pub const fn root_slot(class: u32, summary: u32) -> u64 {
+    (summary as u64) << 32 | class as u64
+}
+
+/// Multiply-shift hashing (Dietzfelbinger et al., "A reliable randomized algorithm for the closest-pair problem", 1997):
+/// the upper bits of the product with a random odd number are universal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostsHash {
+    /// Random and odd.
+    pub multiplier: u64,
+    /// 64 less the binary logarithm of the lines.
+    pub shift: u32,
+}
+
+impl HostsHash {
+    /// The line where the search for an address begins.
+    #[inline(always)]
+    pub fn line(self, bits: u32) -> u32 {
+        ((bits as u64).wrapping_mul(self.multiplier) >> (self.shift & 63)) as u32
+    }
+}
+
+/// Lines that a host may be in, one behind the other.
+pub const HOSTS_LINES: u32 = 4;
+
+/// A host in the table of hosts: its address in the upper half, its class in the lower with this bit. All zero: never used.
+pub const HOST: u64 = 1 << 31;
+/// Instead of [`HOST`]: was used, and others may be behind it.
+pub const HOST_GONE: u64 = 1 << 30;
 
 /// Bits of an entry that are a number; the tag is above.
 pub const NUMBER_BITS: u32 = 30;
@@ -145,23 +208,68 @@ pub fn membership(memory: &impl PrefixMemory, address: &Address) -> Membership {
 /// The class of an address.
 #[inline(always)]
 pub fn lookup(memory: &impl PrefixMemory, address: &Address) -> u32 {
-    let [a, b, c, d, ..] = address.octets;
-    let slot = u16::from_be_bytes([a, b]);
-    if address.is_v4() { lookup_v4(memory, slot, c, d) } else { lookup_v6(memory, slot, address) }
+    let slot = (address.high >> 48) as u16;
+    if address.is_v4() { lookup_v4(memory, slot, address.first_32()) } else { lookup_v6(memory, slot, address) }
 }
 
 #[inline(always)]
-fn lookup_v4(memory: &impl PrefixMemory, slot: u16, third: u8, fourth: u8) -> u32 {
-    let mut entry = memory.root_v4(slot);
-    if matches!(tag(entry), Tag::Node) {
-        entry = step(memory, number(entry), third);
+fn lookup_v4(memory: &impl PrefixMemory, slot: u16, bits: u32) -> u32 {
+    let root = memory.root_v4(slot);
+    let (first, summary) = (root as u32, (root >> 32) as u32);
+    if summary == 0 {
+        return first;
     }
+    let Some(codes) = memory.line(summary) else {
+        return 0;
+    };
+    let third = (bits >> 8 & 0xff) as usize;
+    let code = codes.word(third >> 5) >> (2 * (third & 31)) & 3;
+    if code == Code::First as u64 {
+        return first;
+    }
+    if code == Code::FirstWithHosts as u64 {
+        return host(memory, bits, first);
+    }
+    let Some(rest) = memory.line(summary + 1) else {
+        return 0;
+    };
+    let rest = rest.word(0);
+    if code == Code::Second as u64 {
+        return rest as u32;
+    }
+    let entry = step(memory, (rest >> 32) as u32, third as u8);
     match tag(entry) {
         Tag::Class => number(entry),
-        Tag::Node => number(step(memory, number(entry), fourth)),
-        Tag::Hosts => host(memory, number(entry), fourth),
+        Tag::Node => number(step(memory, number(entry), bits as u8)),
+        Tag::Hosts => host(memory, bits, number(entry)),
         Tag::Leaf => 0,
     }
+}
+
+/// The class of a host; `others` when it is not in the table of hosts.
+#[inline(always)]
+fn host(memory: &impl PrefixMemory, bits: u32, others: u32) -> u32 {
+    let first = memory.hosts_hash().line(bits);
+    let mut class = others;
+    for place in 0..HOSTS_LINES {
+        let Some(line) = memory.hosts(first + place) else {
+            break;
+        };
+        let mut last = 0;
+        for index in 0..WORDS {
+            last = line.word(index);
+            // The lower half of a host of this address is all that is left, and has the bit.
+            let left = last ^ (bits as u64) << 32;
+            if left.wrapping_sub(HOST) < HOST {
+                class = left as u32 & (HOST - 1) as u32;
+            }
+        }
+        // A line is used from its first word on: the last one tells whether others had to go behind it.
+        if class != others || last == 0 {
+            break;
+        }
+    }
+    forget(class as usize, bits) as u32
 }
 
 /// Levels below the IPv6 root.
@@ -169,7 +277,7 @@ const LEVELS_V6: usize = 14;
 
 #[inline(always)]
 fn lookup_v6(memory: &impl PrefixMemory, slot: u16, address: &Address) -> u32 {
-    let (high, low) = halves(address);
+    let (high, low) = (address.high, address.low);
     let mut entry = memory.root_v6(slot);
     // The bits that are still to come, first ones highest.
     let (mut next, mut rest) = (high << 16 | low >> 48, low << 16);
@@ -212,24 +320,6 @@ fn step(memory: &impl PrefixMemory, node: u32, octet: u8) -> u32 {
     (pair >> (32 * (rank & 1))) as u32
 }
 
-/// The class of the host `octet` among the hosts of a /24.
-#[inline(always)]
-fn host(memory: &impl PrefixMemory, hosts: u32, octet: u8) -> u32 {
-    let Some(line) = memory.line(hosts >> 2) else {
-        return 0;
-    };
-    let first = (hosts as usize & 3) * 2;
-    let (front, back) = (line.word(first), line.word(first + 1));
-    // Class of the others, then three hosts; an unused place repeats the one before it.
-    let mut class = front as u32;
-    for place in [(front >> 32) as u32, back as u32, (back >> 32) as u32] {
-        if place >> CLASS_BITS == u32::from(octet) {
-            class = place;
-        }
-    }
-    class & CLASS
-}
-
 /// The class of an address among the prefixes of a leaf.
 #[inline(always)]
 fn leaf(memory: &impl PrefixMemory, number: u32, high: u64, low: u64) -> u32 {
@@ -259,13 +349,6 @@ const fn mask(length: u32) -> u64 {
     } else {
         u64::MAX << (64 - length)
     }
-}
-
-/// An IPv6 address as two numbers.
-#[inline(always)]
-fn halves(address: &Address) -> (u64, u64) {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = address.octets;
-    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest))
 }
 
 /// Number of ones: BPF has no instruction for it (Hacker's Delight, section 5-1).

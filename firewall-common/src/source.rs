@@ -3,7 +3,6 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
-    address::Address,
     essential,
     parse::{Flow, Transport},
     tables::Membership,
@@ -14,40 +13,36 @@ use crate::{
 #[inline(always)]
 pub(crate) fn refuse_impossible(flow: &Flow, membership: Membership) -> ControlFlow<Verdict> {
     let impossible = membership.own
-        || flow.source.octets == flow.destination.octets
+        || (flow.source.high ^ flow.destination.high) | (flow.source.low ^ flow.destination.low) == 0
         || if flow.source.is_v4() { is_impossible_v4(flow) } else { is_impossible_v6(flow) };
     if impossible { Break(Verdict::ImpossibleSource) } else { Continue(()) }
 }
 
 #[inline(always)]
 fn is_impossible_v4(flow: &Flow) -> bool {
-    let octets = flow.source.v4_octets();
-    match octets[0] {
+    let bits = flow.source.first_32();
+    match bits >> 24 {
         0 => !is_dhcp(flow),
         127 | 224..=239 => true,
-        255 => octets == [255; 4],
-        _ => false,
+        _ => bits == u32::MAX,
     }
 }
 
+/// Multicast, IPv4-mapped (::ffff:0:0/96, RFC 4291 section 2.5.5.2) and what is in ::/96.
 #[inline(always)]
 fn is_impossible_v6(flow: &Flow) -> bool {
     let source = &flow.source;
-    source.octets[0] == 0xff || is_v4_mapped(source) || (source.starts_with_zeroes::<12>() && !is_nd_or_mld(flow))
+    source.high >> 56 == 0xff
+        // ::/64 has all of the others.
+        || source.high == 0
+            && (source.low >> 32 == 0xffff || source.low >> 32 == 0 && !is_nd_or_mld(flow))
 }
 
 /// `::` may ask who has an address before it has one itself (RFC 4862 section 5.4.2, RFC 3590); the rest of ::/96,
 /// `::1` among it, may not.
 #[inline(always)]
 fn is_nd_or_mld(flow: &Flow) -> bool {
-    flow.source.starts_with_zeroes::<16>() && (essential::is_neighbour_discovery(flow) || essential::is_mld(flow))
-}
-
-/// Inside ::ffff:0:0/96 (RFC 4291 section 2.5.5.2).
-#[inline(always)]
-fn is_v4_mapped(address: &Address) -> bool {
-    let [.., a, b, _, _, _, _] = address.octets;
-    a == 0xff && b == 0xff && address.starts_with_zeroes::<10>()
+    flow.source.is_unspecified() && (essential::is_neighbour_discovery(flow) || essential::is_mld(flow))
 }
 
 /// A request or a reply of DHCP (RFC 2131 section 4.1).

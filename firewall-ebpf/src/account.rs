@@ -9,7 +9,7 @@ use firewall_common::{
 
 use crate::{
     context::XdpFrame,
-    maps::{COUNTERS, INTERFACES, LIMIT_COUNTERS, SERVICE_COUNTERS},
+    maps::{COUNTERS, INTERFACE_COUNT, INTERFACES, LIMIT_COUNTERS, SERVICE_COUNTERS},
 };
 
 /// Adds the frame to the counters of its verdict, its service and its limit.
@@ -40,6 +40,10 @@ pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) {
 /// Position of an interface in the counters.
 #[inline(always)]
 fn position(interface: u32) -> usize {
+    // The verifier knows how many there are: of one interface nothing is left of this.
+    if INTERFACE_COUNT.load() < 2 {
+        return 0;
+    }
     let interfaces = INTERFACES.load();
     interfaces.into_iter().position(|known| known == interface).unwrap_or(0)
 }

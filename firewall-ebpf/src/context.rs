@@ -72,6 +72,24 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn start<H: Header>(&self) -> Option<&H> {
+        const { assert!(align_of::<H>() == 1) };
+        let start = self.ctx.data();
+        if start + size_of::<H>() > self.ctx.data_end() {
+            return None;
+        }
+        // SAFETY: the kernel keeps data..data_end readable during the run, the compare above puts all of `H` inside it, and
+        // of a `Header` every bit pattern is valid at any address.
+        Some(unsafe { &*(start as *const H) })
+    }
+
+    #[inline(always)]
+    fn whole_length(&self) -> Option<usize> {
+        let linear = self.linear_length();
+        (linear <= SURELY_WHOLE).then_some(linear)
+    }
+
+    #[inline(always)]
     fn length_if_holds(&self, end: usize) -> Option<usize> {
         let linear = self.linear_length();
         if end <= linear && linear <= SURELY_WHOLE {

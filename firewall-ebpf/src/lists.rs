@@ -1,10 +1,12 @@
 //! The lists: the compiled prefix table in maps that the controller writes through its own memory.
 
-use aya_ebpf::{bindings::BPF_F_MMAPABLE, btf_maps::Array, helpers::generated::bpf_ktime_get_boot_ns, macros::btf_map};
+use aya_ebpf::{
+    Global, bindings::BPF_F_MMAPABLE, btf_maps::Array, helpers::generated::bpf_ktime_get_boot_ns, macros::btf_map,
+};
 use firewall_common::{
     Address, Membership,
-    abi::{self, ClassRecord, Root},
-    prefix_table::{self, Line, PrefixMemory, WORDS},
+    abi::{self, ClassRecord, RootV4, RootV6},
+    prefix_table::{self, HostsHash, Line, PrefixMemory, WORDS},
 };
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
@@ -12,13 +14,20 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 // Policy: fresh in each generation, written by the controller only.
 #[btf_map]
-static ROOT_V4: Array<Root, 1, MMAPABLE> = Array::new();
+static ROOT_V4: Array<RootV4, 1, MMAPABLE> = Array::new();
 #[btf_map]
-static ROOT_V6: Array<Root, 1, MMAPABLE> = Array::new();
+static ROOT_V6: Array<RootV6, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LINES: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // the loader makes room for the entries of the lists
 #[btf_map]
+static HOSTS: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // likewise
+#[btf_map]
 static CLASSES: Array<ClassRecord, { abi::MAX_CLASSES as usize }> = Array::new();
+
+#[unsafe(no_mangle)]
+static HOSTS_MULTIPLIER: Global<u64> = Global::new(1);
+#[unsafe(no_mangle)]
+static HOSTS_SHIFT: Global<u32> = Global::new(0);
 
 /// What the lists say about `source`.
 #[inline(always)]
@@ -32,13 +41,36 @@ impl PrefixMemory for Lists {
     type Line = LinePointer;
 
     #[inline(always)]
-    fn root_v4(&self, slot: u16) -> u32 {
-        entry_of(&ROOT_V4, slot)
+    fn root_v4(&self, slot: u16) -> u64 {
+        let Some(root) = ROOT_V4.get_ptr(0) else {
+            return 0;
+        };
+        // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
+        let slot = unsafe { (&raw const (*root).slots).cast::<u64>().add(slot as usize) };
+        // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
+        unsafe { slot.read_volatile() }
     }
 
     #[inline(always)]
     fn root_v6(&self, slot: u16) -> u32 {
-        entry_of(&ROOT_V6, slot)
+        let Some(root) = ROOT_V6.get_ptr(0) else {
+            return 0;
+        };
+        // SAFETY: as for IPv4.
+        let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(slot as usize) };
+        // SAFETY: as for IPv4.
+        unsafe { slot.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn hosts(&self, number: u32) -> Option<LinePointer> {
+        let lines = 1 << (64 - HOSTS_SHIFT.load() & 31);
+        HOSTS.get_ptr(number & (lines - 1)).map(LinePointer)
+    }
+
+    #[inline(always)]
+    fn hosts_hash(&self) -> HostsHash {
+        HostsHash { multiplier: HOSTS_MULTIPLIER.load(), shift: HOSTS_SHIFT.load() }
     }
 
     #[inline(always)]
@@ -58,18 +90,8 @@ impl PrefixMemory for Lists {
     }
 }
 
-#[inline(always)]
-fn entry_of(root: &Array<Root, 1, MMAPABLE>, slot: u16) -> u32 {
-    let Some(root) = root.get_ptr(0) else {
-        return 0;
-    };
-    // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
-    let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(slot as usize) };
-    // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
-    unsafe { slot.read_volatile() }
-}
-
-/// A line of the prefix table in its map. The controller does not change it while this program can reach it.
+/// A line of the prefix table in its map. The controller does not change it while this program can reach it, or changes
+/// hosts of it by aligned stores.
 struct LinePointer(*const [u64; WORDS]);
 
 impl Line for LinePointer {
@@ -81,6 +103,6 @@ impl Line for LinePointer {
         // SAFETY: the compare above keeps the index inside the line, which the kernel keeps for the whole run.
         let word = unsafe { self.0.cast::<u64>().add(index) };
         // SAFETY: as above.
-        unsafe { word.read() }
+        unsafe { word.read_volatile() }
     }
 }

@@ -59,6 +59,8 @@ static HAS_UDP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static HAS_ADDRESSES: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
+pub(crate) static INTERFACE_COUNT: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
 pub(crate) static INTERFACES: Global<[u32; abi::MAX_INTERFACES]> = Global::new([0; abi::MAX_INTERFACES]);
 
 /// The state of a source that was idle: a static, because zeroing one on the stack would be a call.
@@ -164,7 +166,8 @@ fn block_of(destination: &Address) -> u32 {
     if HAS_ADDRESSES.load() == 0 {
         return 0;
     }
-    let key = AddressKey { octets: destination.octets, family: destination.family as u32, padding: 0 };
+    let key =
+        AddressKey { high: destination.high, low: destination.low, family: destination.family as u32, padding: 0 };
     // SAFETY: the controller writes this map before the generation goes live and never after.
     match unsafe { ADDRESSES.get(key) } {
         Some(block) => *block,

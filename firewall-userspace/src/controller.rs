@@ -2,11 +2,7 @@
 
 mod report;
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;

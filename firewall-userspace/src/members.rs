@@ -137,6 +137,12 @@ impl Members {
         self.lengths.0.each_ref().map(|lengths| lengths.iter().sum())
     }
 
+    /// Number of prefixes that are one IPv4 address.
+    pub fn hosts_v4(&self) -> usize {
+        let [v4, _] = &self.lengths.0;
+        v4.get(32).copied().unwrap_or(0)
+    }
+
     /// Whether there is no prefix.
     pub fn is_empty(&self) -> bool {
         self.prefixes.is_empty()

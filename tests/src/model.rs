@@ -227,7 +227,7 @@ pub(crate) fn covers(prefix: Prefix, address: &Address) -> bool {
 
 /// Whether IPv4, and the address as a number.
 fn number(address: &Address) -> (bool, u128) {
-    let all = u128::from_be_bytes(address.octets);
+    let all = u128::from(address.high) << 64 | u128::from(address.low);
     if address.family == Family::Ipv4 { (true, all >> 96) } else { (false, all) }
 }
 
@@ -263,21 +263,18 @@ fn service_record(service: &policy::Service) -> ServiceRecord {
 
 fn limit_record(limit: &policy::Limit) -> LimitRecord {
     let quota = |rate: Option<Rate>| rate.map_or_else(Quota::default, |rate| rate.quota());
-    let mut record = LimitRecord {
+    let [mask_v4, _] = first_bits(limit.source_v4);
+    LimitRecord {
         quotas: [quota(limit.packets), quota(limit.bytes), quota(limit.connections)],
-        mask_v6: [0; 16],
-        mask_v4: [0; 4],
-        exists: 1,
-    };
-    set_first_bits(&mut record.mask_v4, limit.source_v4);
-    set_first_bits(&mut record.mask_v6, limit.source_v6);
-    record
+        mask_v6: first_bits(limit.source_v6),
+        mask_v4,
+    }
 }
 
-fn set_first_bits(mask: &mut [u8], bits: u8) {
-    for bit in 0..usize::from(bits) {
-        if let Some(octet) = mask.get_mut(bit / 8) {
-            *octet |= 0x80 >> (bit % 8);
-        }
+fn first_bits(count: u8) -> [u64; 2] {
+    let mut halves = [0; 2];
+    for bit in 0..usize::from(count) {
+        halves[bit / 64] |= 1 << (63 - bit % 64);
     }
+    halves
 }

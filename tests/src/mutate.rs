@@ -231,10 +231,10 @@ impl Boundaries {
         let first = Address::from(prefix.address());
         let last = Address::from(prefix.last());
         if first.is_v4() {
-            let [first, last] = [first, last].map(|address| u32::from_be_bytes(address.v4_octets()));
+            let [first, last] = [first, last].map(|address| address.first_32());
             self.v4.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1)].map(u32::to_be_bytes));
         } else {
-            let [first, last] = [first, last].map(|address| u128::from_be_bytes(address.octets));
+            let [first, last] = [first, last].map(|address| u128::from(address.high) << 64 | u128::from(address.low));
             self.v6.extend([first, last, first.wrapping_sub(1), last.wrapping_add(1)].map(u128::to_be_bytes));
         }
     }

@@ -17,7 +17,7 @@ use firewall_common::abi::{
 
 use super::{
     DatapathError, OBJECT, PinFolder,
-    lists::{ListTable, TableError},
+    lists::{ListMaps, ListSize, ListTable, TableError},
     plain::Plain,
     trace,
 };
@@ -55,20 +55,22 @@ impl Generation {
         if OBJECT.is_empty() {
             return Err(DatapathError::NoObject);
         }
-        let mut lines = ListTable::lines_for(members);
+        let mut size = ListSize::of(members);
         loop {
-            let mut ebpf = load_policy(OBJECT, compiled, pins, options, lines)?;
-            let mut lists = ListTable::open(
-                take(&mut ebpf, maps::ROOT_V4)?,
-                take(&mut ebpf, maps::ROOT_V6)?,
-                take(&mut ebpf, maps::LINES)?,
-                take(&mut ebpf, maps::CLASSES)?,
-            )?;
-            match lists.fill(members) {
-                Ok(()) => return Ok(Self { ebpf, lists }),
+            let mut ebpf = load_policy(OBJECT, compiled, pins, options, size)?;
+            let maps = ListMaps {
+                root_v4: take(&mut ebpf, maps::ROOT_V4)?,
+                root_v6: take(&mut ebpf, maps::ROOT_V6)?,
+                lines: take(&mut ebpf, maps::LINES)?,
+                hosts: take(&mut ebpf, maps::HOSTS)?,
+                classes: take(&mut ebpf, maps::CLASSES)?,
+            };
+            let mut lists = ListTable::open(maps, size)?;
+            match (lists.fill(members), size.larger()) {
+                (Ok(()), _) => return Ok(Self { ebpf, lists }),
                 // Prefixes that share little need more lines than most do.
-                Err(TableError::Full) if lines < ListTable::MAX_LINES => lines *= 2,
-                Err(error) => return Err(error.into()),
+                (Err(TableError::Full), Some(larger)) => size = larger,
+                (Err(error), _) => return Err(error.into()),
             }
         }
     }
@@ -136,8 +138,7 @@ impl Generation {
     }
 }
 
-/// Loads `object` for `compiled` and fills the tables of the policy, but not the lists, for which there is room in `lines`
-/// lines. The reference program, which benchmarks compare with, is loaded like the real one.
+/// Loads `object` for `compiled` and fills the tables of the policy, but not the lists, for which it makes room. The reference program, which benchmarks compare with, is loaded like the real one.
 ///
 /// # Errors
 /// When the kernel refuses the program, a map or an entry.
@@ -146,9 +147,9 @@ pub fn load_policy(
     compiled: &Compiled,
     pins: &PinFolder,
     options: &LoadOptions,
-    lines: u32,
+    size: ListSize,
 ) -> Result<Ebpf, DatapathError> {
-    let mut ebpf = load_object(object, compiled, pins, options, lines)?;
+    let mut ebpf = load_object(object, compiled, pins, options, size)?;
     // The program keeps its maps alive from here on; taking one below closes only our handle.
     program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
     fill_policy(&mut ebpf, compiled)?;
@@ -160,7 +161,7 @@ fn load_object(
     compiled: &Compiled,
     pins: &PinFolder,
     options: &LoadOptions,
-    lines: u32,
+    size: ListSize,
 ) -> Result<Ebpf, DatapathError> {
     let flag = |set: bool| u32::from(set);
     let observe = flag(compiled.observe);
@@ -172,6 +173,7 @@ fn load_object(
     for (slot, interface) in interfaces.iter_mut().zip(&options.interfaces) {
         *slot = *interface;
     }
+    let interface_count = interfaces.iter().rposition(|index| *index != 0).map_or(0, |last| last as u32 + 1);
     let log_level: u8 = if options.trace_packets { aya_log::Level::Debug as u8 } else { 0 };
     let paths: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
 
@@ -184,12 +186,18 @@ fn load_object(
         .override_global(globals::HAS_TCP, &has_tcp, true)
         .override_global(globals::HAS_UDP, &has_udp, true)
         .override_global(globals::HAS_ADDRESSES, &has_addresses, true)
+        .override_global(globals::INTERFACE_COUNT, &interface_count, true)
         .override_global(globals::INTERFACES, &interfaces, true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(maps::PORTS, compiled.ports.len() as u32)
         .map_max_entries(maps::FRAGMENTS, compiled.fragments.len() as u32);
-    // The reference program has no such map.
-    loader.map_max_entries(maps::LINES, lines);
+    // The reference program has none of these.
+    let hash = size.hash();
+    loader
+        .map_max_entries(maps::LINES, size.lines)
+        .map_max_entries(maps::HOSTS, size.hosts)
+        .override_global(globals::HOSTS_MULTIPLIER, &hash.multiplier, false)
+        .override_global(globals::HOSTS_SHIFT, &hash.shift, false);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }

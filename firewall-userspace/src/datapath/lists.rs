@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
 use aya::maps::{Array, Map, MapData};
 use firewall_common::{
     abi::{ClassRecord, MAX_CLASSES},
-    prefix_table::{ROOT_SLOTS, WORDS},
+    prefix_table::{HostsHash, ROOT_SLOTS, WORDS},
 };
 
 use super::{DatapathError, mapped::Mapped, plain::Plain};
@@ -25,6 +26,43 @@ pub(super) struct ListTable {
     classes: ClassTable,
 }
 
+/// How large the maps of a prefix table are, and how hosts are spread over them.
+#[derive(Clone, Copy, Debug)]
+pub struct ListSize {
+    /// Lines of summaries, nodes and leaves.
+    pub lines: u32,
+    /// Lines of hosts, a power of two.
+    pub hosts: u32,
+    /// Random and odd.
+    pub multiplier: u64,
+}
+
+impl ListSize {
+    /// Most lines of a table: 4 GiB.
+    const MAX_LINES: u32 = 1 << 26;
+
+    /// Enough for `members` and some change, unless their prefixes share very little.
+    pub fn of(members: &Members) -> Self {
+        let [v4, v6] = members.len();
+        let lines = 8192 + v4 / 4 + v6 * 3 / 2;
+        // Half full at most, with eight hosts a line.
+        let hosts = (members.hosts_v4() / 4 + 256).next_power_of_two();
+        let narrow = |lines: usize| u32::try_from(lines).unwrap_or(Self::MAX_LINES).min(Self::MAX_LINES);
+        Self { lines: narrow(lines), hosts: narrow(hosts), multiplier: RandomState::new().hash_one(0u8) | 1 }
+    }
+
+    /// Twice as large; `None` when that is too large.
+    pub(super) fn larger(self) -> Option<Self> {
+        let double = |lines: u32| (lines < Self::MAX_LINES).then_some(lines * 2);
+        Some(Self { lines: double(self.lines)?, hosts: double(self.hosts)?, ..self })
+    }
+
+    /// How an address finds its line of hosts.
+    pub(super) fn hash(self) -> HostsHash {
+        HostsHash { multiplier: self.multiplier, shift: 64 - self.hosts.ilog2() }
+    }
+}
+
 /// Why a change of the prefix table did not happen, or not all of it.
 #[derive(Debug)]
 pub enum TableError {
@@ -38,27 +76,20 @@ pub enum TableError {
 const RETIRED_PART: u32 = 8;
 
 impl ListTable {
-    /// Most lines of a table: 4 GiB.
-    pub(super) const MAX_LINES: u32 = 1 << 26;
-
-    /// Lines that are enough for `members` and some change, unless their prefixes share very little.
-    pub(super) fn lines_for(members: &Members) -> u32 {
-        let [v4, v6] = members.len();
-        let lines = 8192 + v4 * 5 / 8 + v6 * 3 / 2;
-        u32::try_from(lines).unwrap_or(Self::MAX_LINES).min(Self::MAX_LINES)
-    }
-
-    /// Maps the maps of a fresh generation.
-    pub(super) fn open(root_v4: Map, root_v6: Map, lines: Map, classes: Map) -> Result<Self, DatapathError> {
-        let line_count = lines_of(&lines)?;
+    /// Maps the maps of a fresh generation, which have `size`.
+    pub(super) fn open(maps: ListMaps, size: ListSize) -> Result<Self, DatapathError> {
         Ok(Self {
-            table: Table::new(Memory {
-                root_v4: Mapped::new(root_v4, ROOT_SLOTS)?,
-                root_v6: Mapped::new(root_v6, ROOT_SLOTS)?,
-                lines: Mapped::new(lines, line_count * WORDS)?,
-            }),
+            table: Table::new(
+                Memory {
+                    root_v4: Mapped::new(maps.root_v4, ROOT_SLOTS)?,
+                    root_v6: Mapped::new(maps.root_v6, ROOT_SLOTS)?,
+                    lines: Mapped::new(maps.lines, size.lines as usize * WORDS)?,
+                    hosts: Mapped::new(maps.hosts, size.hosts as usize * WORDS)?,
+                },
+                size.hash(),
+            ),
             classes: ClassTable {
-                map: Array::try_from(classes)
+                map: Array::try_from(maps.classes)
                     .map_err(|error| DatapathError::map("open the table of classes", error))?,
                 known: HashMap::from([(Member::default(), 0)]),
                 last: (Member::default(), 0),
@@ -80,10 +111,10 @@ impl ListTable {
         prefixes: impl Iterator<Item = Prefix>,
     ) -> Result<(), TableError> {
         for prefix in prefixes {
-            let mut result = self.table.update(members, prefix, &mut self.classes);
+            let mut result = self.table.update(members, prefix, &mut self.classes, order);
             if result.is_err() && self.table.retired() > 0 {
                 self.reclaim();
-                result = self.table.update(members, prefix, &mut self.classes);
+                result = self.table.update(members, prefix, &mut self.classes, order);
             }
             self.explain(result)?;
         }
@@ -95,11 +126,8 @@ impl ListTable {
 
     /// Waits until no program can still see what was replaced, and uses it again.
     fn reclaim(&mut self) {
-        // SAFETY: membarrier(2) takes numbers and touches no memory. `MEMBARRIER_CMD_GLOBAL` waits for an RCU grace
-        // period (kernel/sched/membarrier.c), which XDP programs run inside of.
-        let result = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
         // Refused with `nohz_full` CPUs: the lines stay unused until the next generation.
-        if result == 0 {
+        if wait_for_grace_period() {
             self.table.reclaim();
         }
     }
@@ -157,12 +185,27 @@ impl ClassTable {
     }
 }
 
-fn lines_of(map: &Map) -> Result<usize, DatapathError> {
-    let Map::Array(data) = map else {
-        return Err(DatapathError::Load { cause: "the lines of the list table are no array".into(), errno: None });
-    };
-    let info = data.info().map_err(|error| DatapathError::map("measure the list table", error))?;
-    Ok(info.max_entries() as usize)
+/// The maps of a prefix table.
+pub(super) struct ListMaps {
+    pub root_v4: Map,
+    pub root_v6: Map,
+    pub lines: Map,
+    pub hosts: Map,
+    pub classes: Map,
+}
+
+/// Waits until every program that runs now has ended; whether the kernel does that.
+fn wait_for_grace_period() -> bool {
+    // SAFETY: membarrier(2) takes numbers and touches no memory. `MEMBARRIER_CMD_GLOBAL` waits for an RCU grace
+    // period (kernel/sched/membarrier.c), which XDP programs run inside of.
+    unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) == 0 }
+}
+
+/// Between hosts and the slots that lead to them, see [`Table::update`]: x86 loads in order.
+fn order() {
+    if cfg!(not(any(target_arch = "x86_64", target_arch = "x86"))) {
+        wait_for_grace_period();
+    }
 }
 
 impl fmt::Display for TableError {

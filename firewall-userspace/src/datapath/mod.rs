@@ -14,7 +14,7 @@ pub use attach::{Attached, Attachments};
 pub use counters::SharedMaps;
 pub use error::DatapathError;
 pub use generation::{Generation, LoadOptions, load_policy};
-pub use lists::TableError;
+pub use lists::{ListSize, TableError};
 pub use pins::PinFolder;
 
 /// The eBPF object, empty in a build without it.

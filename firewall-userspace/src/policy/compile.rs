@@ -205,20 +205,20 @@ fn limit_record(limit: &Limit) -> LimitRecord {
     let quota = |rate: &Option<Rate>| rate.as_ref().map(Rate::quota).unwrap_or_default();
     LimitRecord {
         quotas: [quota(&limit.packets), quota(&limit.bytes), quota(&limit.connections)],
-        mask_v6: mask(u32::from(limit.source_v6), u128::MAX).to_be_bytes(),
-        mask_v4: (mask(u32::from(limit.source_v4) + 96, u128::MAX) as u32).to_be_bytes(),
-        exists: 1,
+        mask_v6: mask(limit.source_v6),
+        mask_v4: mask(limit.source_v4)[0],
     }
 }
 
-/// The first `length` of 128 bits of `all`.
-fn mask(length: u32, all: u128) -> u128 {
-    all.checked_shl(128 - length.min(128)).unwrap_or(0)
+/// The first `length` of the 128 bits of an address.
+fn mask(length: u8) -> [u64; 2] {
+    let bits = u128::MAX.checked_shl(128u32.saturating_sub(length.into())).unwrap_or(0);
+    [(bits >> 64) as u64, bits as u64]
 }
 
 fn address_key(address: IpAddr) -> AddressKey {
     let address = Address::from(address);
-    AddressKey { octets: address.octets, family: address.family as u32, padding: 0 }
+    AddressKey { high: address.high, low: address.low, family: address.family as u32, padding: 0 }
 }
 
 /// The bit of the list at `index` in [`Policy::lists`].

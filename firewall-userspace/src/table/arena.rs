@@ -5,32 +5,27 @@ use super::TableFull;
 /// Longest run of lines that a node needs: 256 entries of 4 octets.
 pub const MAX_RUN: usize = 16;
 
-/// Hosts of a line.
-const HOSTS_PER_LINE: u32 = 4;
-
 /// A bump allocator with free lists by length of run.
 pub struct Arena {
     capacity: u32,
     /// Lines from here on were never used.
     next: u32,
     free_runs: [Vec<u32>; MAX_RUN],
-    free_hosts: Vec<u32>,
     /// Taken for the change that is under way.
-    taken: Vec<Piece>,
+    taken: Vec<Run>,
     /// Replaced by the change that is under way: still published.
-    pending: Vec<Piece>,
+    pending: Vec<Run>,
     /// Waiting for a grace period.
-    retired: Vec<Piece>,
+    retired: Vec<Run>,
     /// Lines in use, those that wait included.
     used: u32,
-    hosts_used: u32,
 }
 
-/// Something that is given back.
+/// Lines in a row.
 #[derive(Clone, Copy, Debug)]
-enum Piece {
-    Run { first: u32, count: u32 },
-    Hosts(u32),
+struct Run {
+    first: u32,
+    count: u32,
 }
 
 impl Arena {
@@ -40,19 +35,17 @@ impl Arena {
             capacity,
             next: 1,
             free_runs: Default::default(),
-            free_hosts: Vec::new(),
             taken: Vec::new(),
             pending: Vec::new(),
             retired: Vec::new(),
             used: 0,
-            hosts_used: 0,
         }
     }
 
     /// `count` lines in a row.
     pub fn lines(&mut self, count: u32) -> Result<u32, TableFull> {
         let first = self.take(count)?;
-        self.taken.push(Piece::Run { first, count });
+        self.taken.push(Run { first, count });
         Ok(first)
     }
 
@@ -83,27 +76,9 @@ impl Arena {
         Some(first)
     }
 
-    /// Room for the hosts of a /24: four times a line, and which quarter.
-    pub fn hosts(&mut self) -> Result<u32, TableFull> {
-        if self.free_hosts.is_empty() {
-            let line = self.take(1)?;
-            self.used -= 1;
-            self.free_hosts.extend((0..HOSTS_PER_LINE).rev().map(|quarter| line * HOSTS_PER_LINE + quarter));
-        }
-        let hosts = self.free_hosts.pop().ok_or(TableFull)?;
-        self.hosts_used += 1;
-        self.taken.push(Piece::Hosts(hosts));
-        Ok(hosts)
-    }
-
     /// Gives lines back once nothing published leads to them.
     pub fn retire_lines(&mut self, first: u32, count: u32) {
-        self.pending.push(Piece::Run { first, count });
-    }
-
-    /// The same for hosts.
-    pub fn retire_hosts(&mut self, hosts: u32) {
-        self.pending.push(Piece::Hosts(hosts));
+        self.pending.push(Run { first, count });
     }
 
     /// The change is published: what it replaced cannot be reached any more by readers that start now.
@@ -115,39 +90,31 @@ impl Arena {
     /// The change does not happen: what it was to replace stays, what it took is free.
     pub fn abandon(&mut self) {
         self.pending.clear();
-        for piece in std::mem::take(&mut self.taken) {
-            self.free(piece);
+        for run in std::mem::take(&mut self.taken) {
+            self.free(run);
         }
     }
 
     /// A grace period is over: what was retired is free.
     pub fn reclaim(&mut self) {
-        for piece in std::mem::take(&mut self.retired) {
-            self.free(piece);
+        for run in std::mem::take(&mut self.retired) {
+            self.free(run);
         }
     }
 
-    fn free(&mut self, piece: Piece) {
-        match piece {
-            Piece::Run { first, count } => {
-                if let Some(runs) = self.free_runs.get_mut(count as usize - 1) {
-                    runs.push(first);
-                }
-                self.used -= count;
-            }
-            Piece::Hosts(hosts) => {
-                self.free_hosts.push(hosts);
-                self.hosts_used -= 1;
-            }
+    fn free(&mut self, run: Run) {
+        if let Some(runs) = self.free_runs.get_mut(run.count as usize - 1) {
+            runs.push(run.first);
         }
+        self.used -= run.count;
     }
 
     /// Lines in use, and lines there are.
     pub fn usage(&self) -> (u32, u32) {
-        (self.used + self.hosts_used.div_ceil(HOSTS_PER_LINE), self.capacity)
+        (self.used, self.capacity)
     }
 
-    /// Pieces that wait for a grace period: runs of lines, and hosts.
+    /// Runs of lines that wait for a grace period.
     pub fn retired(&self) -> u32 {
         self.retired.len() as u32
     }

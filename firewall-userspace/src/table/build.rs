@@ -28,7 +28,7 @@ pub struct Slot {
     pub length: u8,
 }
 
-/// Most hosts of a /24, and most prefixes of a leaf, that need no node.
+/// Most prefixes of a leaf.
 const FEW: usize = 3;
 
 impl Item {
@@ -57,6 +57,11 @@ impl Slot {
     /// Index of the first slot of the root inside.
     pub fn first_root(&self) -> usize {
         (self.bits >> 112) as usize
+    }
+
+    /// The third octet of an IPv4 address: which /24 of its root slot.
+    pub fn third_octet(&self) -> usize {
+        (self.bits >> 104 & 0xff) as usize
     }
 
     /// Everything that `prefix` covers.
@@ -95,25 +100,26 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         if items.is_empty() {
             return Ok(entry(Tag::Class, base));
         }
-        if slot.is_v4 && slot.length == 24 && items.len() <= FEW && items.iter().all(|item| item.length == 32) {
-            return self.build_hosts(base, items);
+        if slot.is_v4 && slot.length == 24 && items.iter().all(|item| item.length == 32) {
+            return Ok(entry(Tag::Hosts, base));
         }
         if !slot.is_v4 && items.len() <= FEW {
             return self.build_leaf(base, items);
         }
         let mut entries = [entry(Tag::Class, base); 256];
-        self.spread(slot, slot.length + 8, items, &mut entries)?;
+        self.spread(slot, slot.length + 8, items, &mut entries, &mut Self::build)?;
         self.encode(&entries)
     }
 
     /// Writes `items`, in order and inside `slot`, over `entries`, which are classes so far: the parts of `slot` that have
-    /// `length`.
+    /// `length`. `build` makes the entry of a part that has longer prefixes inside.
     pub(super) fn spread(
         &mut self,
         slot: &Slot,
         length: u8,
         items: &[Item],
         entries: &mut [u32],
+        build: &mut impl FnMut(&mut Self, &Slot, u32, &[Item]) -> Result<u32, TableFull>,
     ) -> Result<(), TableFull> {
         let mut rest = items;
         while let Some(item) = rest.first() {
@@ -131,27 +137,10 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
             let (here, others) = rest.split_at(inside);
             rest = others;
             if let Some(place) = entries.get_mut(first) {
-                *place = self.build(&slot.part(first, length), number(*place), here)?;
+                *place = build(self, &slot.part(first, length), number(*place), here)?;
             }
         }
         Ok(())
-    }
-
-    fn build_hosts(&mut self, base: u32, items: &[Item]) -> Result<u32, TableFull> {
-        let mut places = [base; 4];
-        let mut last = 0;
-        for (index, place) in places.iter_mut().enumerate().skip(1) {
-            if let Some(item) = items.get(index - 1) {
-                last = tagged((item.bits >> 96 & 0xff) as u8, item.class);
-            }
-            *place = last;
-        }
-        let hosts = self.arena.hosts()?;
-        let [others, first, second, third] = places.map(u64::from);
-        let word = (hosts as usize & 3) * 2;
-        node::store(&self.memory.lines, hosts >> 2, word, others | first << 32);
-        node::store(&self.memory.lines, hosts >> 2, word + 1, second | third << 32);
-        Ok(entry(Tag::Hosts, hosts))
     }
 
     fn build_leaf(&mut self, base: u32, items: &[Item]) -> Result<u32, TableFull> {

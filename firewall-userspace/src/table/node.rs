@@ -86,6 +86,7 @@ pub fn store(lines: &[AtomicU64], line: u32, word: usize, value: u64) {
     }
 }
 
-fn load(lines: &[AtomicU64], line: u32, word: usize) -> u64 {
+/// Reads a word of a line.
+pub fn load(lines: &[AtomicU64], line: u32, word: usize) -> u64 {
     lines.get(line as usize * WORDS + word).map_or(0, |slot| slot.load(Ordering::Relaxed))
 }

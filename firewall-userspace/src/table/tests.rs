@@ -9,6 +9,8 @@ use firewall_common::{
 };
 use proptest::prelude::*;
 
+use firewall_common::prefix_table::{HostsHash, ROOT_SLOTS};
+
 use super::*;
 
 struct Known(Vec<Member>, HashMap<Member, u32>);
@@ -36,7 +38,7 @@ struct LineView<'a>(&'a [AtomicU64]);
 impl<'a> PrefixMemory for View<'a> {
     type Line = LineView<'a>;
 
-    fn root_v4(&self, slot: u16) -> u32 {
+    fn root_v4(&self, slot: u16) -> u64 {
         self.0.memory.root_v4[usize::from(slot)].load(Ordering::Acquire)
     }
 
@@ -46,6 +48,16 @@ impl<'a> PrefixMemory for View<'a> {
 
     fn line(&self, number: u32) -> Option<LineView<'a>> {
         self.0.memory.lines.get(number as usize * WORDS..)?.get(..WORDS).map(LineView)
+    }
+
+    fn hosts(&self, number: u32) -> Option<LineView<'a>> {
+        let words = &self.0.memory.hosts;
+        let line = number as usize & (words.len() / WORDS - 1);
+        words.get(line * WORDS..)?.get(..WORDS).map(LineView)
+    }
+
+    fn hosts_hash(&self) -> HostsHash {
+        hash(self.0.memory.hosts.len() / WORDS)
     }
 
     fn class(&self, _: u32) -> Option<&ClassRecord> {
@@ -63,13 +75,19 @@ impl Line for LineView<'_> {
     }
 }
 
-fn table(lines: usize) -> TestTable {
-    let root = || (0..ROOT_SLOTS).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
-    Table::new(Memory {
-        root_v4: root(),
-        root_v6: root(),
-        lines: (0..lines * WORDS).map(|_| AtomicU64::new(0)).collect(),
-    })
+fn hash(lines: usize) -> HostsHash {
+    HostsHash { multiplier: 0x9e37_79b9_7f4a_7c15, shift: 64 - lines.ilog2() }
+}
+
+fn table(lines: usize, host_lines: usize) -> TestTable {
+    let words = |lines: usize| (0..lines * WORDS).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+    let memory = Memory {
+        root_v4: (0..ROOT_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+        root_v6: (0..ROOT_SLOTS).map(|_| AtomicU32::new(0)).collect(),
+        lines: words(lines),
+        hosts: words(host_lines),
+    };
+    Table::new(memory, hash(host_lines))
 }
 
 fn lookup(table: &TestTable, classes: &Known, address: IpAddr) -> Member {
@@ -118,22 +136,22 @@ fn probes(prefixes: &[Prefix]) -> Vec<IpAddr> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn every_address_has_the_class_of_its_covers_after_every_change(
         changes in prop::collection::vec((any_prefix(), 0u64..4), 1..60)
     ) {
         let mut members = Members::default();
-        let (mut live, mut classes) = (table(20_000), Known::new());
+        let (mut live, mut classes) = (table(20_000, 16), Known::new());
         let prefixes: Vec<Prefix> = changes.iter().map(|(prefix, _)| *prefix).collect();
         let probes = probes(&prefixes);
         for (prefix, lists) in &changes {
             members.set(*prefix, Member { lists: *lists, ..Member::default() });
-            live.update(&members, *prefix, &mut classes).unwrap();
+            live.update(&members, *prefix, &mut classes, || {}).unwrap();
             live.reclaim();
         }
-        let mut filled = table(20_000);
+        let mut filled = table(20_000, 16);
         filled.fill(&members, &mut classes).unwrap();
         for address in probes {
             let wanted = members.lookup(address);
@@ -142,10 +160,10 @@ proptest! {
         }
         for prefix in prefixes {
             members.set(prefix, Member::default());
-            live.update(&members, prefix, &mut classes).unwrap();
+            live.update(&members, prefix, &mut classes, || {}).unwrap();
             live.reclaim();
         }
-        prop_assert_eq!(live.usage().0, 0, "lines leaked");
+        prop_assert_eq!((live.usage().0, live.hosts()), (0, 0), "lines or hosts leaked");
     }
 }
 
@@ -173,7 +191,7 @@ fn a_million_prefixes() {
             Member { lists: 1, ..Member::default() },
         );
     }
-    let mut table = table(1 << 20);
+    let mut table = table(1 << 20, 1 << 18);
     let mut classes = Known::new();
     let t = std::time::Instant::now();
     table.fill(&members, &mut classes).unwrap();
@@ -182,7 +200,7 @@ fn a_million_prefixes() {
     for i in 0..10000u32 {
         let p = Prefix::part(IpAddr::from((i.wrapping_mul(2654435761)).to_be_bytes()), 32).unwrap();
         members.set(p, Member { lists: 3, ..Member::default() });
-        table.update(&members, p, &mut classes).unwrap();
+        table.update(&members, p, &mut classes, || {}).unwrap();
     }
     println!("10000 updates {:?}", t.elapsed());
     let mut n = 0;

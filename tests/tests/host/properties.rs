@@ -166,6 +166,15 @@ impl Frame for Probe<'_> {
         Some(header)
     }
 
+    /// Makes the parser take the long way, which names every octet that it looks at.
+    fn start<H: Header>(&self) -> Option<&H> {
+        None
+    }
+
+    fn whole_length(&self) -> Option<usize> {
+        self.frame.whole_length()
+    }
+
     fn length_if_holds(&self, end: usize) -> Option<usize> {
         self.frame.length_if_holds(end)
     }
