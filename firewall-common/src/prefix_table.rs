@@ -2,9 +2,9 @@
 //!
 //! The first 16 bits of an address index a *root*.
 //!
-//! **IPv4.** A slot of the root has a class, and a *summary* where that is not all: two bits for each /24, so that most
-//! addresses cost two loads. They say: the class of the slot; the same but for single hosts, which a hash table knows, a line
-//! of eight each; a second class; or ask the *node*, which knows every entry of the /16.
+//! **IPv4.** A slot of the root has two classes, and a *summary* where the first is not all: two bits for each /24, so that
+//! most addresses cost two loads. They say: the first class; the same but for single hosts, which a hash table knows, in
+//! lines of eight; the second class; or ask the *node*, which knows every entry of the /16.
 //!
 //! **IPv6.** A multibit trie: every level below the root takes 8 bits. A slot is an *entry*: a class, a node for 256 slots,
 //! or a *leaf*: up to three prefixes, longest first, in one line.
@@ -95,19 +95,46 @@ pub enum Code {
     First = 0,
     /// The same, but for hosts in the table of hosts.
     FirstWithHosts = 1,
-    /// The class of the summary.
+    /// The second class of the root slot.
     Second = 2,
-    /// The node of the summary knows.
+    /// The node knows.
     Node = 3,
 }
 
-/// Lines of a summary: two bits for each of 256 /24s, then the class (low half) and the entry of a node (high half).
-pub const SUMMARY_LINES: u32 = 2;
+/// Bits of a class in a slot of the IPv4 root.
+const ROOT_CLASS_BITS: u32 = 16;
 
-/// Makes a slot of the IPv4 root: a class, and the first line of a summary, 0 for none.
-#[inline(always)]
-pub const fn root_slot(class: u32, summary: u32) -> u64 {
-    (summary as u64) << 32 | class as u64
+const _: () = assert!(abi::MAX_CLASSES <= 1 << ROOT_CLASS_BITS);
+
+/// A slot of the IPv4 root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RootSlot {
+    /// The class of all, or of most.
+    pub first: u32,
+    /// Another class.
+    pub second: u32,
+    /// Line of the summary, two bits for each /24, see [`Code`]; 0: all is of the first class. Where a code asks a node, that
+    /// is in the line behind it.
+    pub summary: u32,
+}
+
+impl RootSlot {
+    /// As it is kept.
+    #[inline(always)]
+    pub const fn bits(self) -> u64 {
+        (self.summary as u64) << 32 | (self.second as u64) << ROOT_CLASS_BITS | self.first as u64
+    }
+
+    /// The opposite of [`bits`](Self::bits).
+    #[inline(always)]
+    pub const fn of(bits: u64) -> Self {
+        const CLASS: u64 = (1 << ROOT_CLASS_BITS) - 1;
+        Self {
+            first: (bits & CLASS) as u32,
+            second: (bits >> ROOT_CLASS_BITS & CLASS) as u32,
+            summary: (bits >> 32) as u32,
+        }
+    }
 }
 
 /// Multiply-shift hashing (Dietzfelbinger et al., "A reliable randomized algorithm for the closest-pair problem", 1997):
@@ -214,8 +241,7 @@ pub fn lookup(memory: &impl PrefixMemory, address: &Address) -> u32 {
 
 #[inline(always)]
 fn lookup_v4(memory: &impl PrefixMemory, slot: u16, bits: u32) -> u32 {
-    let root = memory.root_v4(slot);
-    let (first, summary) = (root as u32, (root >> 32) as u32);
+    let RootSlot { first, second, summary } = RootSlot::of(memory.root_v4(slot));
     if summary == 0 {
         return first;
     }
@@ -230,14 +256,10 @@ fn lookup_v4(memory: &impl PrefixMemory, slot: u16, bits: u32) -> u32 {
     if code == Code::FirstWithHosts as u64 {
         return host(memory, bits, first);
     }
-    let Some(rest) = memory.line(summary + 1) else {
-        return 0;
-    };
-    let rest = rest.word(0);
     if code == Code::Second as u64 {
-        return rest as u32;
+        return second;
     }
-    let entry = step(memory, (rest >> 32) as u32, third as u8);
+    let entry = step(memory, summary + 1, third as u8);
     match tag(entry) {
         Tag::Class => number(entry),
         Tag::Node => number(step(memory, number(entry), bits as u8)),

@@ -16,7 +16,7 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use firewall_common::prefix_table::{HostsHash, Tag, entry, number, root_slot, tag};
+use firewall_common::prefix_table::{HostsHash, RootSlot, Tag, entry, number, tag};
 
 use self::{
     arena::Arena,
@@ -153,7 +153,8 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
                 slots.push((slot.first_root() - root, table.summarise(&entries)?));
                 Ok(entry(Tag::Class, base))
             })?;
-            let mut new: Vec<u64> = entries.into_iter().map(|entry| root_slot(number(entry), 0)).collect();
+            let whole = |entry| RootSlot { first: number(entry), ..RootSlot::default() };
+            let mut new: Vec<RootSlot> = entries.into_iter().map(whole).collect();
             for (index, slot) in slots {
                 if let Some(place) = new.get_mut(index) {
                     *place = slot;
@@ -249,14 +250,14 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         self.hosts.live()
     }
 
-    fn published_v4(&self, root: usize) -> u64 {
-        self.memory.root_v4.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed))
+    fn published_v4(&self, root: usize) -> RootSlot {
+        RootSlot::of(self.memory.root_v4.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
     }
 
     /// One store: the lines that `new` leads to are written before.
-    fn publish_v4(&self, root: usize, new: u64) {
+    fn publish_v4(&self, root: usize, new: RootSlot) {
         if let Some(slot) = self.memory.root_v4.get(root) {
-            slot.store(new, Ordering::Release);
+            slot.store(new.bits(), Ordering::Release);
         }
     }
 
@@ -267,10 +268,11 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         }
     }
 
-    fn retire_node(&mut self, line: u32) {
-        for (first, count) in node::lines(&self.memory.lines, line) {
+    fn retire_node(&mut self, node: u32) {
+        if let Some((first, count)) = node::more(&self.memory.lines, node) {
             self.arena.retire_lines(first, count);
         }
+        self.arena.retire_lines(node, 1);
     }
 
     /// Retires everything that the entry `old` leads to.
@@ -293,7 +295,8 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         if entries.iter().all(|entry| *entry == entries[0]) && tag(entries[0]) == Tag::Class {
             return Ok(entries[0]);
         }
-        let line = node::encode(&self.memory.lines, &mut self.arena, entries)?;
+        let line = self.arena.lines(1)?;
+        node::encode(&self.memory.lines, &mut self.arena, line, entries)?;
         Ok(entry(Tag::Node, line))
     }
 }

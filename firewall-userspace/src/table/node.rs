@@ -9,8 +9,8 @@ use super::{TableFull, arena::Arena};
 /// Entries of a line that is nothing but entries.
 const ENTRIES_PER_LINE: usize = 2 * WORDS;
 
-/// Writes `entries` to fresh lines; the line of the node.
-pub fn encode(lines: &[AtomicU64], arena: &mut Arena, entries: &[u32; 256]) -> Result<u32, TableFull> {
+/// Writes `entries` to the line `node`, and what does not fit there to fresh lines.
+pub fn encode(lines: &[AtomicU64], arena: &mut Arena, node: u32, entries: &[u32; 256]) -> Result<(), TableFull> {
     let mut bitmap = [0u64; 4];
     let mut runs: Vec<u32> = Vec::with_capacity(16);
     for (octet, entry) in entries.iter().enumerate() {
@@ -27,7 +27,6 @@ pub fn encode(lines: &[AtomicU64], arena: &mut Arena, entries: &[u32; 256]) -> R
         ranks |= before << (8 * index);
         before += u64::from(word.count_ones());
     }
-    let node = arena.lines(1)?;
     let more = if runs.len() > INLINE_ENTRIES {
         let count = runs.len().div_ceil(ENTRIES_PER_LINE) as u32;
         let first = arena.lines(count)?;
@@ -41,7 +40,7 @@ pub fn encode(lines: &[AtomicU64], arena: &mut Arena, entries: &[u32; 256]) -> R
         store(lines, node, index, word);
     }
     store(lines, node, NODE_RANKS, ranks | u64::from(more) << 32);
-    Ok(node)
+    Ok(())
 }
 
 /// The entries of a node.
@@ -60,15 +59,11 @@ pub fn decode(lines: &[AtomicU64], node: u32) -> [u32; 256] {
     entries
 }
 
-/// The lines of a node: first and how many, its own and those of its further entries.
-pub fn lines(lines: &[AtomicU64], node: u32) -> Vec<(u32, u32)> {
+/// The further lines of a node, besides its own: first and how many.
+pub fn more(lines: &[AtomicU64], node: u32) -> Option<(u32, u32)> {
     let runs: u32 = (0..4).map(|word| load(lines, node, word).count_ones()).sum();
     let more = (load(lines, node, NODE_RANKS) >> 32) as u32;
-    let mut all = vec![(node, 1)];
-    if more != 0 {
-        all.push((more, runs.div_ceil(ENTRIES_PER_LINE as u32)));
-    }
-    all
+    (more != 0).then(|| (more, runs.div_ceil(ENTRIES_PER_LINE as u32)))
 }
 
 fn write_entries(lines: &[AtomicU64], line: u32, from: usize, runs: &[u32]) {

@@ -1,11 +1,11 @@
-//! Summaries: the 256 entries of an IPv4 root slot in two bits each.
+//! Summaries: the 256 entries of a slot of the IPv4 root, in two bits each.
 
 use std::{
     ops::Deref,
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
-use firewall_common::prefix_table::{Code, SUMMARY_LINES, Tag, entry, number, root_slot, tag};
+use firewall_common::prefix_table::{Code, RootSlot, Tag, entry, number, tag};
 
 use super::{Table, TableFull, node};
 
@@ -14,7 +14,7 @@ const CODES_PER_WORD: usize = 32;
 
 impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
     /// Writes the summary of `entries`; the slot of the root.
-    pub(super) fn summarise(&mut self, entries: &[u32; 256]) -> Result<u64, TableFull> {
+    pub(super) fn summarise(&mut self, entries: &[u32; 256]) -> Result<RootSlot, TableFull> {
         let first = most_frequent(entries.iter().filter(|entry| matches!(tag(**entry), Tag::Class | Tag::Hosts)));
         let is_second = |entry: &&u32| tag(**entry) == Tag::Class && number(**entry) != first;
         let second = most_frequent(entries.iter().filter(is_second));
@@ -33,65 +33,71 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
             }
         }
         if all == 1 << Code::First as u64 {
-            return Ok(root_slot(first, 0));
+            return Ok(RootSlot { first, ..RootSlot::default() });
         }
-        let node = if all & 1 << Code::Node as u64 != 0 {
-            node::encode(&self.memory.lines, &mut self.arena, entries)?
-        } else {
-            0
-        };
-        let summary = self.arena.lines(SUMMARY_LINES)?;
+        let has_node = all & 1 << Code::Node as u64 != 0;
+        let summary = self.arena.lines(1 + u32::from(has_node))?;
+        if has_node {
+            node::encode(&self.memory.lines, &mut self.arena, summary + 1, entries)?;
+        }
         for (index, word) in words.into_iter().enumerate() {
             node::store(&self.memory.lines, summary, index, word);
         }
-        node::store(&self.memory.lines, summary + 1, 0, u64::from(node) << 32 | u64::from(second));
-        Ok(root_slot(first, summary))
+        Ok(RootSlot { first, second, summary })
     }
 
     /// The entries behind a slot of the root.
-    pub(super) fn entries_of(&self, slot: u64) -> [u32; 256] {
-        let (first, summary) = (slot as u32, (slot >> 32) as u32);
-        let mut entries = [entry(Tag::Class, first); 256];
-        if summary == 0 {
-            return entries;
+    pub(super) fn entries_of(&self, slot: RootSlot) -> [u32; 256] {
+        if self.has_node(slot) {
+            return node::decode(&self.memory.lines, slot.summary + 1);
         }
-        let rest = node::load(&self.memory.lines, summary + 1, 0);
-        let (second, node) = (rest as u32, (rest >> 32) as u32);
-        if node != 0 {
-            return node::decode(&self.memory.lines, node);
-        }
-        for (octet, place) in entries.iter_mut().enumerate() {
-            let word = node::load(&self.memory.lines, summary, octet / CODES_PER_WORD);
-            *place = match word >> (2 * (octet % CODES_PER_WORD)) & 3 {
-                1 => entry(Tag::Hosts, first),
-                2 => entry(Tag::Class, second),
-                _ => *place,
-            };
+        let mut entries = [entry(Tag::Class, slot.first); 256];
+        if slot.summary != 0 {
+            for (octet, place) in entries.iter_mut().enumerate() {
+                let word = node::load(&self.memory.lines, slot.summary, octet / CODES_PER_WORD);
+                *place = match word >> (2 * (octet % CODES_PER_WORD)) & 3 {
+                    1 => entry(Tag::Hosts, slot.first),
+                    2 => entry(Tag::Class, slot.second),
+                    _ => *place,
+                };
+            }
         }
         entries
     }
 
+    /// Whether a code of the summary asks a node: both of its bits are set.
+    fn has_node(&self, slot: RootSlot) -> bool {
+        const LOW_BITS: u64 = u64::MAX / 3;
+        let asks = |word| {
+            let word = node::load(&self.memory.lines, slot.summary, word);
+            word & word >> 1 & LOW_BITS != 0
+        };
+        slot.summary != 0 && (0..256 / CODES_PER_WORD).any(asks)
+    }
+
     /// Gives everything behind a slot of the root back.
-    pub(super) fn retire_slot(&mut self, slot: u64) {
-        if slot >> 32 != 0 {
+    pub(super) fn retire_slot(&mut self, slot: RootSlot) {
+        if self.has_node(slot) {
             for entry in self.entries_of(slot) {
                 self.retire_tree(entry);
             }
-            self.retire_summary(slot);
         }
+        self.retire_summary(slot);
     }
 
     /// Gives the summary behind a slot of the root back, and its node, but not what that leads to.
-    pub(super) fn retire_summary(&mut self, slot: u64) {
-        let summary = (slot >> 32) as u32;
-        if summary == 0 {
+    pub(super) fn retire_summary(&mut self, slot: RootSlot) {
+        if slot.summary == 0 {
             return;
         }
-        let node = (node::load(&self.memory.lines, summary + 1, 0) >> 32) as u32;
-        if node != 0 {
-            self.retire_node(node);
+        let mut own = 1;
+        if self.has_node(slot) {
+            own = 2;
+            if let Some((first, count)) = node::more(&self.memory.lines, slot.summary + 1) {
+                self.arena.retire_lines(first, count);
+            }
         }
-        self.arena.retire_lines(summary, SUMMARY_LINES);
+        self.arena.retire_lines(slot.summary, own);
     }
 }
 
