@@ -2,7 +2,9 @@
 //!
 //! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
-use crate::{address::Family, parse::Transport, prefix_table::ROOT_SLOTS, rate::Quota, verdict::Verdict};
+use crate::{
+    address::Family, parse::Transport, prefix_table::ROOT_SLOTS, rate::Quota, rate_table::HashSeed, verdict::Verdict,
+};
 
 /// Grows with every incompatible change of this file.
 pub const ABI_VERSION: u32 = 1;
@@ -21,11 +23,16 @@ pub const MAX_VERDICTS: u32 = 32;
 pub const MAX_LOCAL_ADDRESSES: usize = 256;
 /// Prefixes of one family over all lists.
 pub const MAX_PREFIXES: u32 = 1 << 21;
-/// Sources whose rate is remembered.
+/// Sources whose rate the reference program remembers.
 pub const MAX_BUCKETS: u32 = 1 << 18;
+/// Sets of each rate table: half a million buckets, 16 MiB.
+pub const RATE_SETS: u32 = 1 << 16;
 
 /// Name of the XDP program.
 pub const PROGRAM: &str = "firewall";
+
+/// Name of the program that samples the clocks into the map [`CLOCKS`](maps::CLOCKS).
+pub const CLOCK_PROGRAM: &str = "clock";
 
 /// Names of the maps. Those of a policy are fresh in each generation, shared ones live on.
 pub mod maps {
@@ -57,9 +64,19 @@ pub mod maps {
     pub const ESSENTIAL_CAPS: &str = "ESSENTIAL_CAPS";
     /// Shared: `ARRAY` of one TAT by essential.
     pub const ESSENTIAL_STATE: &str = "ESSENTIAL_STATE";
-    /// Shared: `LRU_HASH`, [`BucketKey`](super::BucketKey) to [`BucketState`](super::BucketState).
+    /// Shared: `ARRAY` of [`RateSet`](crate::rate_table::RateSet), for members.
+    pub const MEMBERS: &str = "MEMBERS";
+    /// Shared: `ARRAY` of [`RateSet`](crate::rate_table::RateSet), for strangers.
+    pub const STRANGERS: &str = "STRANGERS";
+    /// Shared: `ARRAY`, one [`RateBase`](super::RateBase).
+    pub const RATE_BASE: &str = "RATE_BASE";
+    /// Shared: `ARRAY` of one TAT by limit, for the gate of its newcomers.
+    pub const GATES: &str = "GATES";
+    /// Shared: `PERCPU_ARRAY` of a number by [`RateEvent`](super::RateEvent).
+    pub const RATE_EVENTS: &str = "RATE_EVENTS";
+    /// Reference program only: `LRU_HASH`, [`BucketKey`](super::BucketKey) to [`BucketState`](super::BucketState).
     pub const BUCKETS: &str = "BUCKETS";
-    /// Shared: `ARRAY` of [`BucketState`](super::BucketState) by limit, for sources that found no room in `BUCKETS`.
+    /// Shared: `ARRAY` of [`BucketState`](super::BucketState) by limit, for sources that found no room of their own.
     pub const OVERFLOW: &str = "OVERFLOW";
     /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count); see [`counter_index`](super::counter_index).
     pub const COUNTERS: &str = "COUNTERS";
@@ -68,8 +85,23 @@ pub mod maps {
     /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count), two a limit: conforming and exceeding.
     pub const LIMIT_COUNTERS: &str = "LIMIT_COUNTERS";
 
+    /// `ARRAY`, one `[u64; 2]`: jiffies and nanoseconds of the monotonic clock at one moment.
+    pub const CLOCKS: &str = "CLOCKS";
+
     /// The maps that live on across generations.
-    pub const SHARED: [&str; 6] = [ESSENTIAL_STATE, BUCKETS, OVERFLOW, COUNTERS, SERVICE_COUNTERS, LIMIT_COUNTERS];
+    pub const SHARED: [&str; 11] = [
+        ESSENTIAL_STATE,
+        MEMBERS,
+        STRANGERS,
+        RATE_BASE,
+        GATES,
+        RATE_EVENTS,
+        BUCKETS,
+        OVERFLOW,
+        COUNTERS,
+        SERVICE_COUNTERS,
+        LIMIT_COUNTERS,
+    ];
 }
 
 /// Names of the read-only globals, set when a generation is loaded.
@@ -86,6 +118,14 @@ pub mod globals {
     pub const HAS_UDP: &str = "HAS_UDP";
     /// `u32`: 1 when services name local addresses.
     pub const HAS_ADDRESSES: &str = "HAS_ADDRESSES";
+    /// `u64`: lists that admit to a service or name a limit.
+    pub const MEMBER_LISTS: &str = "MEMBER_LISTS";
+    /// `[u32; 3]`: 1 for each [`Quantity`](crate::Quantity) that a limit counts.
+    pub const COUNTED: &str = "COUNTED";
+    /// `u64`: see [`RateMemory::horizon_ns`](crate::rate_table::RateMemory::horizon_ns).
+    pub const HORIZON_NS: &str = "HORIZON_NS";
+    /// `u64`: length of a jiffy in ns when jiffies are the clock, 0 for `ktime`.
+    pub const TICK_NS: &str = "TICK_NS";
     /// `u64`: see [`HostsHash`](crate::prefix_table::HostsHash).
     pub const HOSTS_MULTIPLIER: &str = "HOSTS_MULTIPLIER";
     /// `u32`: likewise.
@@ -225,6 +265,8 @@ pub struct LimitRecord {
     pub mask_v6: [u64; 2],
     /// Which bits of the first half of an IPv4 address make a source.
     pub mask_v4: u64,
+    /// For newcomers among strangers, see [`rate_table`](crate::rate_table).
+    pub gate: Quota,
 }
 
 /// Key of `BUCKETS`: a bucket belongs to a source and a limit.
@@ -249,6 +291,44 @@ pub struct BucketKey {
 pub struct BucketState {
     /// Theoretical arrival times.
     pub tat_ns: [u64; 3],
+}
+
+/// What the rate state of a host is founded on: written once, before the first packet.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RateBase {
+    /// Spreads sources over the tables.
+    pub seed: HashSeed,
+    /// What makes nanoseconds since boot of jiffies times their length, so that both clocks tell the same.
+    pub jiffies_offset_ns: u64,
+    /// 1 when this has been written.
+    pub is_set: u64,
+}
+
+/// What became of a newcomer to the rate tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RateEvent {
+    /// It has a bucket of its own.
+    Inserted = 0,
+    /// Every bucket where it could be is in debt: it shares the overflow bucket.
+    Full = 1,
+    /// The gate for strangers was shut: it shares the overflow bucket.
+    Gated = 2,
+}
+
+impl RateEvent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Inserted, Self::Full, Self::Gated];
+
+    /// Value of the metric label `outcome`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Inserted => "inserted",
+            Self::Full => "full",
+            Self::Gated => "gated",
+        }
+    }
 }
 
 /// A counter of one CPU.
@@ -277,7 +357,8 @@ const _: () = {
     assert!(size_of::<FragmentRule>() == 24);
     assert!(size_of::<ServiceRecord>() == 32 + 4 * MAX_LISTS);
     assert!(size_of::<Quota>() == 24);
-    assert!(size_of::<LimitRecord>() == 96);
+    assert!(size_of::<LimitRecord>() == 120);
+    assert!(size_of::<RateBase>() == 176);
     assert!(size_of::<BucketKey>() == 24);
     assert!(size_of::<BucketState>() == 24);
     assert!(size_of::<Count>() == 16);

@@ -30,9 +30,9 @@ pub(crate) fn decide(
         return Break(Verdict::NotAllowed);
     }
     let limit = limit_of(service, membership.lists);
-    if limit != 0 {
+    if tables.has_limits() && limit != 0 {
         *charged = limit;
-        charge(flow, limit, tables)?;
+        charge(flow, limit, membership, tables)?;
     }
     Continue(Verdict::Accepted)
 }
@@ -61,14 +61,15 @@ fn limit_of(service: &ServiceRecord, lists: u64) -> u16 {
 /// All quantities are asked before the first is charged, so a refused packet costs nothing, unless another CPU charges
 /// the same source in between: then at most this one packet was charged to the quantities before the one that refused.
 #[inline(always)]
-fn charge(flow: &Flow, limit: u16, tables: &impl Tables) -> ControlFlow<Verdict> {
+fn charge(flow: &Flow, limit: u16, membership: Membership, tables: &impl Tables) -> ControlFlow<Verdict> {
     let Some(record) = tables.limit(limit) else {
         return Break(Verdict::Internal);
     };
-    let Some(bucket) = tables.bucket(&bucket_key(&flow.source, limit, record)) else {
+    let now_ns = tables.now_ns();
+    let is_member = membership.lists & tables.member_lists() != 0;
+    let Some(bucket) = tables.bucket(&bucket_key(&flow.source, limit, record), record, is_member, now_ns) else {
         return Break(Verdict::Internal);
     };
-    let now_ns = tables.now_ns();
     let [packets, bytes, connections] = &record.quotas;
     let is_connection = flow.opens_connection;
     let octets = flow.frame_length as u64;

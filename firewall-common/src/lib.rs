@@ -23,6 +23,7 @@ mod judge;
 mod parse;
 pub mod prefix_table;
 pub mod rate;
+pub mod rate_table;
 mod source;
 mod tables;
 mod verdict;

@@ -3,7 +3,8 @@
 //! The state of one limited quantity is one number, its *theoretical arrival time* (TAT) in nanoseconds: when the last
 //! admitted unit would have arrived had the source sent at exactly its rate. A unit moves the TAT one *emission
 //! interval* further; it is *conforming* while the TAT stays within the *burst tolerance* ahead of now. A TAT in the
-//! past means an idle source, the same as no state at all.
+//! past means an idle source, the same as no state at all. So does a TAT too far ahead to come from this quota and this
+//! clock ([`SKEW_NS`]): a reload made the burst smaller, or the clock was changed.
 //!
 //! Costs are rounded up, so what passes never exceeds `burst + rate * time`.
 
@@ -70,6 +71,12 @@ pub const MAX_BURST_NS: u64 = 1 << 62;
 #[cfg(not(target_arch = "bpf"))]
 const MAX_SHIFT: u32 = 16;
 
+/// How much further ahead than the burst tolerance a TAT is still believed: 4.3 s.
+///
+/// A TAT of another CPU may be ahead by what the clocks of two CPUs differ, or by a tick of a clock that moves in ticks
+/// (10 ms at `CONFIG_HZ=100`): it must not become a fresh burst.
+pub const SKEW_NS: u64 = 1 << 32;
+
 /// Tries before a source on which many CPUs race is treated as exceeding: it is never over its limit for it.
 const MAX_TRIES: u32 = 8;
 
@@ -124,13 +131,21 @@ impl Quota {
         self.interval.wrapping_mul(units).wrapping_add(round_up) >> shift
     }
 
+    /// How far ahead of now a TAT is believed: burst tolerance and [`SKEW_NS`].
+    #[inline(always)]
+    pub fn horizon_ns(&self) -> u64 {
+        self.burst_ns.wrapping_add(SKEW_NS)
+    }
+
     /// Charges `units` at `now_ns` to a source whose TAT is `tat_ns`: the new TAT, `None` when they exceed the rate.
     #[inline(always)]
     pub fn charge(&self, tat_ns: u64, now_ns: u64, units: u64) -> Option<u64> {
-        let start = if tat_ns > now_ns { tat_ns } else { now_ns };
-        let next = start.saturating_add(self.cost_ns(units));
-        // `next` is not before `now_ns`, so the difference does not wrap.
-        (next.wrapping_sub(now_ns) <= self.burst_ns).then_some(next)
+        // How far ahead the source is. A TAT in the past wraps around to a number above every horizon.
+        let ahead_ns = tat_ns.wrapping_sub(now_ns);
+        let ahead_ns = if ahead_ns <= self.horizon_ns() { ahead_ns } else { 0 };
+        let cost_ns = self.cost_ns(units);
+        let is_conforming = ahead_ns <= self.burst_ns && cost_ns <= self.burst_ns - ahead_ns;
+        is_conforming.then_some(now_ns.wrapping_add(ahead_ns).wrapping_add(cost_ns))
     }
 }
 
@@ -158,6 +173,33 @@ pub fn charge(cell: &impl TatCell, quota: &Quota, now_ns: u64, units: u64) -> bo
         tat_ns = seen;
     }
     false
+}
+
+/// The clock of the limiter. Both count nanoseconds and neither goes back.
+#[cfg(not(target_arch = "bpf"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The kernel's tick counter: read at no cost, stands still for a tick at a time.
+    Jiffies,
+    /// `CLOCK_MONOTONIC`: exact, a call of a helper.
+    Ktime,
+}
+
+/// Ticks that a burst tolerance must have for a clock of ticks to do. Such a clock is late by up to a tick: what passes is
+/// at most a 32nd of a burst above `burst + rate * time`, and a source that keeps to its rate loses nothing, as long as its
+/// frames are that much smaller than its burst of bytes.
+#[cfg(not(target_arch = "bpf"))]
+const MIN_BURST_TICKS: u64 = 32;
+
+#[cfg(not(target_arch = "bpf"))]
+impl Clock {
+    /// The cheapest clock that is good enough for all of `quotas`, with ticks of `tick_ns`.
+    pub fn for_quotas(quotas: impl IntoIterator<Item = Quota>, tick_ns: u64) -> Self {
+        let needed_ns = tick_ns.saturating_mul(MIN_BURST_TICKS);
+        let mut limited = quotas.into_iter().filter(Quota::is_limited);
+        let has_room = |quota: Quota| quota.burst_ns.saturating_sub(quota.cost_ns(1)) >= needed_ns;
+        if limited.all(has_room) { Self::Jiffies } else { Self::Ktime }
+    }
 }
 
 #[cfg(not(target_arch = "bpf"))]

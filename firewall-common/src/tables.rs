@@ -73,8 +73,14 @@ pub trait Tables {
     /// The limit of that identifier; `None` is a bug.
     fn limit(&self, limit: u16) -> Option<&LimitRecord>;
 
-    /// The rate state of a source, made when there is none; `None` is a bug.
-    fn bucket(&self, key: &BucketKey) -> Option<Self::Bucket>;
+    /// Whether the policy has any limit.
+    fn has_limits(&self) -> bool;
+
+    /// All lists that admit to a service or name a limit: their members are no strangers.
+    fn member_lists(&self) -> u64;
+
+    /// The rate state of a source under `limit`, made when there is none; `None` is a bug.
+    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<Self::Bucket>;
 
     /// The cap of an essential and its state; `None` is a bug.
     fn cap(&self, essential: Essential) -> Option<(Quota, Self::Cap)>;

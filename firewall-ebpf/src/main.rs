@@ -8,6 +8,9 @@
 #[cfg(target_arch = "bpf")]
 mod account;
 #[cfg(target_arch = "bpf")]
+#[cfg_attr(feature = "reference", path = "reference/buckets.rs")]
+mod buckets;
+#[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
 #[cfg_attr(feature = "reference", path = "reference/lists.rs")]
@@ -31,6 +34,14 @@ mod program {
         // Dead code unless `--trace-packets` raises the level at load.
         debug!(&ctx, "{} family {} service {}", judgement.verdict.index(), judgement.family as u8, judgement.service);
         action(judgement.verdict)
+    }
+
+    /// Tells the controller, before the first packet, how jiffies and nanoseconds go together.
+    #[cfg(not(feature = "reference"))]
+    #[xdp]
+    fn clock(_: XdpContext) -> u32 {
+        crate::buckets::sample_clocks();
+        xdp_action::XDP_PASS
     }
 
     #[inline(always)]

@@ -2,18 +2,17 @@
 
 use aya_ebpf::{
     Global,
-    bindings::{BPF_F_NO_PREALLOC, BPF_NOEXIST},
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray},
-    helpers::generated::bpf_ktime_get_ns,
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, PerCpuArray},
     macros::btf_map,
 };
 use firewall_common::{
     Address, Bucket, Essential, FragmentPolicy, HostDefault, Membership, Quantity, Quota, Tables, Transport,
-    abi::{self, AddressKey, BucketKey, BucketState, Count, FragmentRule, LimitRecord, PortRow, ServiceRecord},
+    abi::{self, AddressKey, BucketKey, Count, FragmentRule, LimitRecord, PortRow, ServiceRecord},
     rate::TatCell,
 };
 
-use crate::lists;
+use crate::{buckets, lists};
 
 const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -35,10 +34,6 @@ static ESSENTIAL_CAPS: Array<Quota, { Essential::ALL.len() }> = Array::new();
 #[btf_map]
 static ESSENTIAL_STATE: Array<u64, { Essential::ALL.len() }> = Array::new();
 #[btf_map]
-static BUCKETS: LruHashMap<BucketKey, BucketState, { abi::MAX_BUCKETS as usize }> = LruHashMap::new();
-#[btf_map]
-static OVERFLOW: Array<BucketState, { abi::MAX_LIMITS + 1 }> = Array::new();
-#[btf_map]
 pub(crate) static COUNTERS: PerCpuArray<Count, { abi::COUNTERS as usize }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static SERVICE_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_SERVICES + 1) }> = PerCpuArray::new();
@@ -57,14 +52,15 @@ static HAS_TCP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static HAS_UDP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
+static MEMBER_LISTS: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+pub(crate) static COUNTED: Global<[u32; 3]> = Global::new([0; 3]);
+#[unsafe(no_mangle)]
 static HAS_ADDRESSES: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static INTERFACE_COUNT: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static INTERFACES: Global<[u32; abi::MAX_INTERFACES]> = Global::new([0; abi::MAX_INTERFACES]);
-
-/// The state of a source that was idle: a static, because zeroing one on the stack would be a call.
-static FRESH: BucketState = BucketState { tat_ns: [0; 3] };
 
 /// The tables of the live generation.
 pub(crate) struct Maps;
@@ -120,20 +116,19 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn bucket(&self, key: &BucketKey) -> Option<StatePointer> {
-        if let Some(state) = BUCKETS.get_ptr_mut(key) {
-            return Some(StatePointer(state));
-        }
-        // Of two CPUs that race here one inserts; both find the same state below.
-        #[expect(
-            clippy::needless_borrows_for_generic_args,
-            reason = "by value it would be zeroed on the stack: a call"
-        )]
-        let _ = BUCKETS.insert(key, &FRESH, u64::from(BPF_NOEXIST));
-        match BUCKETS.get_ptr_mut(key) {
-            Some(state) => Some(StatePointer(state)),
-            None => OVERFLOW.get_ptr_mut(u32::from(key.limit)).map(StatePointer),
-        }
+    fn has_limits(&self) -> bool {
+        let [packets, bytes, connections] = COUNTED.load();
+        packets | bytes | connections != 0
+    }
+
+    #[inline(always)]
+    fn member_lists(&self) -> u64 {
+        MEMBER_LISTS.load()
+    }
+
+    #[inline(always)]
+    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<StatePointer> {
+        buckets::bucket(key, limit, is_member, now_ns)
     }
 
     #[inline(always)]
@@ -145,8 +140,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn now_ns(&self) -> u64 {
-        // SAFETY: the helper reads the clock and touches nothing.
-        unsafe { bpf_ktime_get_ns() }
+        buckets::now_ns()
     }
 
     #[inline(always)]
@@ -175,22 +169,24 @@ fn block_of(destination: &Address) -> u32 {
     }
 }
 
-/// Rate state of one source in a map. The kernel may hand it to another source while this packet is judged: the other
-/// source then starts with the debt of this one, by one packet at most.
-pub(crate) struct StatePointer(*mut BucketState);
+/// Rate state of one source in a map: where its first TAT is, and how many TATs further the next one is.
+pub(crate) struct StatePointer {
+    pub(crate) first: *mut u64,
+    pub(crate) stride: usize,
+}
 
 impl Bucket for StatePointer {
     type Cell = TatPointer;
 
     #[inline(always)]
     fn cell(&self, quantity: Quantity) -> TatPointer {
-        // SAFETY: the state has one TAT for each quantity, so the result stays inside it.
-        TatPointer(unsafe { self.0.cast::<u64>().add(quantity as usize) })
+        // SAFETY: the state has one TAT for each quantity at this distance, so the result stays inside it.
+        TatPointer(unsafe { self.first.add(quantity as usize * self.stride) })
     }
 }
 
 /// A TAT in a map.
-pub(crate) struct TatPointer(*mut u64);
+pub(crate) struct TatPointer(pub(crate) *mut u64);
 
 impl TatCell for TatPointer {
     #[inline(always)]
@@ -202,17 +198,26 @@ impl TatCell for TatPointer {
 
     #[inline(always)]
     fn compare_exchange(&self, current: u64, new: u64) -> u64 {
-        let seen: u64;
-        // SAFETY: one BPF_CMPXCHG on an aligned map value that is valid for the whole run. `core` has no
-        // compare-exchange for BPF.
-        unsafe {
-            core::arch::asm!(
-                "r0 = cmpxchg_64({cell} + 0, r0, {new})",
-                cell = in(reg) self.0,
-                new = in(reg) new,
-                inout("r0") current => seen,
-            );
-        }
-        seen
+        // SAFETY: the map value is aligned and valid for the whole run.
+        unsafe { compare_exchange(self.0, current, new) }
     }
+}
+
+/// Replaces a number by `new` if it is `current`; returns what it was. `core` has no compare-exchange for BPF.
+///
+/// # Safety
+/// `cell` must point to an aligned number in a map value.
+#[inline(always)]
+pub(crate) unsafe fn compare_exchange(cell: *mut u64, current: u64, new: u64) -> u64 {
+    let seen: u64;
+    // SAFETY: one BPF_CMPXCHG on what the caller answers for.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({cell} + 0, r0, {new})",
+            cell = in(reg) cell,
+            new = in(reg) new,
+            inout("r0") current => seen,
+        );
+    }
+    seen
 }

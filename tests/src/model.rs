@@ -144,7 +144,15 @@ impl Tables for Model {
         self.limits.get(usize::from(limit).checked_sub(1)?)
     }
 
-    fn bucket(&self, key: &BucketKey) -> Option<State> {
+    fn has_limits(&self) -> bool {
+        true
+    }
+
+    fn member_lists(&self) -> u64 {
+        0 // every source has a bucket of its own here
+    }
+
+    fn bucket(&self, key: &BucketKey, _: &LimitRecord, _: bool, _: u64) -> Option<State> {
         Some(self.buckets.borrow_mut().entry(*key).or_default().clone())
     }
 
@@ -268,6 +276,7 @@ fn limit_record(limit: &policy::Limit) -> LimitRecord {
         quotas: [quota(limit.packets), quota(limit.bytes), quota(limit.connections)],
         mask_v6: first_bits(limit.source_v6),
         mask_v4,
+        gate: Quota::default(),
     }
 }
 

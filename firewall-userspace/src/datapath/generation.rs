@@ -19,7 +19,7 @@ use super::{
     DatapathError, OBJECT, PinFolder,
     lists::{ListMaps, ListSize, ListTable, TableError},
     plain::Plain,
-    trace,
+    rate_base, trace,
 };
 use crate::{
     members::Members,
@@ -153,6 +153,7 @@ pub fn load_policy(
     // The program keeps its maps alive from here on; taking one below closes only our handle.
     program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
     fill_policy(&mut ebpf, compiled)?;
+    rate_base::lay(&mut ebpf)?;
     Ok(ebpf)
 }
 
@@ -174,6 +175,8 @@ fn load_object(
         *slot = *interface;
     }
     let interface_count = interfaces.iter().rposition(|index| *index != 0).map_or(0, |last| last as u32 + 1);
+    let counted = compiled.rate.counts.map(u32::from);
+    let tick_ns = rate_base::tick_ns(compiled);
     let log_level: u8 = if options.trace_packets { aya_log::Level::Debug as u8 } else { 0 };
     let paths: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
 
@@ -186,6 +189,8 @@ fn load_object(
         .override_global(globals::HAS_TCP, &has_tcp, true)
         .override_global(globals::HAS_UDP, &has_udp, true)
         .override_global(globals::HAS_ADDRESSES, &has_addresses, true)
+        .override_global(globals::MEMBER_LISTS, &compiled.member_lists, true)
+        .override_global(globals::COUNTED, &counted, true)
         .override_global(globals::INTERFACE_COUNT, &interface_count, true)
         .override_global(globals::INTERFACES, &interfaces, true)
         .override_global(aya_log::LEVEL, &log_level, true)
@@ -196,6 +201,8 @@ fn load_object(
     loader
         .map_max_entries(maps::LINES, size.lines)
         .map_max_entries(maps::HOSTS, size.hosts)
+        .override_global(globals::HORIZON_NS, &compiled.rate.horizon_ns, false)
+        .override_global(globals::TICK_NS, &tick_ns, false)
         .override_global(globals::HOSTS_MULTIPLIER, &hash.multiplier, false)
         .override_global(globals::HOSTS_SHIFT, &hash.shift, false);
     for (name, path) in &paths {

@@ -8,6 +8,7 @@ mod lists;
 mod mapped;
 mod pins;
 mod plain;
+mod rate_base;
 mod trace;
 
 pub use attach::{Attached, Attachments};

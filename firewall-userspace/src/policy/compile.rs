@@ -7,8 +7,9 @@ use firewall_common::{
     Address, Quota,
     abi::{
         self, AddressKey, FRAGMENT_RULES_PER_BLOCK, FragmentRule, LimitForRecord, LimitRecord, MAX_LISTS, PortRow,
-        ServiceRecord,
+        RATE_SETS, ServiceRecord,
     },
+    rate_table::{RateFacts, gate_quota},
 };
 
 use super::{FragmentPolicy, HostDefault, Ids, Limit, Mode, Name, Policy, Protocol, Rate, Service};
@@ -46,6 +47,10 @@ pub struct Compiled {
     pub services: Vec<(u16, ServiceRecord)>,
     /// Records by identifier.
     pub limits: Vec<(u16, LimitRecord)>,
+    /// What all limits together mean for the rate table.
+    pub rate: RateFacts,
+    /// Lists that admit to a service or name a limit.
+    pub member_lists: u64,
     /// By [`Essential`](firewall_common::Essential).
     pub caps: [Quota; 4],
 }
@@ -105,6 +110,8 @@ pub fn compile(policy: &Policy, ids: &Identities) -> Compiled {
         fragments.extend(rules.map(|protocol| fragment_rule(policy, address, protocol)));
         fragments.push(FragmentRule::default());
     }
+    let limits: Vec<(u16, LimitRecord)> =
+        policy.limits.iter().map(|limit| (ids.limits.of(&limit.name), limit_record(limit))).collect();
     debug_assert_eq!(fragments.len() as u32, (blocks.len() as u32 + 1) * FRAGMENT_RULES_PER_BLOCK);
     Compiled {
         observe: policy.mode == Mode::Observe,
@@ -122,7 +129,9 @@ pub fn compile(policy: &Policy, ids: &Identities) -> Compiled {
             .iter()
             .map(|service| (ids.services.of(&service.name), service_record(policy, ids, service)))
             .collect(),
-        limits: policy.limits.iter().map(|limit| (ids.limits.of(&limit.name), limit_record(limit))).collect(),
+        rate: RateFacts::of_limits(limits.iter().map(|(_, limit)| &limit.quotas)),
+        member_lists: member_lists(policy),
+        limits,
         caps: [
             policy.essentials.neighbour_discovery.quota(),
             policy.essentials.mld.quota(),
@@ -203,11 +212,22 @@ fn service_record(policy: &Policy, ids: &Identities, service: &Service) -> Servi
 
 fn limit_record(limit: &Limit) -> LimitRecord {
     let quota = |rate: &Option<Rate>| rate.as_ref().map(Rate::quota).unwrap_or_default();
+    let quotas = [quota(&limit.packets), quota(&limit.bytes), quota(&limit.connections)];
     LimitRecord {
-        quotas: [quota(&limit.packets), quota(&limit.bytes), quota(&limit.connections)],
+        gate: gate_quota(&quotas, RATE_SETS),
+        quotas,
         mask_v6: mask(limit.source_v6),
         mask_v4: mask(limit.source_v4)[0],
     }
+}
+
+/// Lists that admit to a service or name a limit.
+fn member_lists(policy: &Policy) -> u64 {
+    let of = |service: &Service| {
+        let limited = service.limit_for.iter().map(|row| bit(row.list));
+        limited.fold(service.allow.as_deref().map_or(0, bits), |all, one| all | one)
+    };
+    policy.services.iter().map(of).fold(0, |all, one| all | one)
 }
 
 /// The first `length` of the 128 bits of an address.

@@ -1,0 +1,204 @@
+//! The rate table: finds the bucket of a source, or makes one.
+//!
+//! Sets of eight *ways*. A way is a tag, which tells whose it is, and one TAT for each quantity. The [hash](Hash) of a
+//! bucket's key names one set and the tag to look for there, so a packet reads one cache line of tags and one for each
+//! quantity that is charged. A way is *in debt* while any of its TATs is ahead of now, else *idle*: then it says no more than
+//! a fresh one, and a newcomer takes the way that has been idle longest. Nothing is lost by that and nothing has to be
+//! reset. Ways in debt are never taken: when a set has no other, the newcomer shares the overflow bucket of its limit.
+//!
+//! *Members* of lists that admit or name a limit have a table of their own, which a flood of *strangers* cannot fill. A
+//! newcomer among strangers must pass a *gate* first ([`gate_quota`]). Everyone is looked for in both tables, in their own
+//! first: a source may have become a member a moment ago, and one bucket may have members and strangers (limits on /64s).
+//!
+//! # Two CPUs at once
+//! A way changes hands by one compare-exchange of its tag, a TAT changes by one of its own; both are full barriers on every
+//! architecture. Who has exchanged a tag looks at everything again. So, between two or more CPUs:
+//! - *Both take the same way.* One exchange fails. That CPU looks again, for its source too, as the other one may have
+//!   brought it. After [`MAX_TRIES`] the newcomer shares the overflow bucket: bounded work, and nobody over a limit.
+//! - *A way is charged after it looked idle, before its tag is exchanged*, however long that takes. Whoever took it sees the
+//!   debt then, and gives it back.
+//! - *Both bring one source, to two ways or to both tables.* Each looks for a twin after its exchange, so at least one sees
+//!   one. It leaves its own way then: the other may have debt. If both do, they start again with the next packet.
+//! - *A CPU found a way before the exchange and charges it after.* The one race that costs something: this packet is charged
+//!   to the newcomer. Its source, which was idle, may pass that one packet more for each such CPU; the newcomer is refused
+//!   for as long as one packet costs the other, if its limit believes such a TAT ([`SKEW_NS`](crate::rate::SKEW_NS)). A
+//!   newcomer not charged yet looks idle: when the next one takes its way at this moment, it is the same case, and so are
+//!   the last packets of who leaves a twin or meets a way that is being given back.
+//! - *The clocks differ.* A CPU may take a way that another one sees in debt, by no more than the difference: its source
+//!   gains what that time is worth.
+
+mod age;
+mod facts;
+mod hash;
+mod tags;
+
+use self::{
+    age::Ages,
+    tags::{Ways, find},
+};
+use crate::rate::Quantity;
+
+#[cfg(not(target_arch = "bpf"))]
+pub use facts::{RateFacts, gate_quota};
+#[cfg(not(target_arch = "bpf"))]
+pub use hash::SEED_WORDS;
+pub use hash::{Hash, HashSeed, SumSeed};
+
+/// Buckets of a set.
+pub const WAYS: usize = 8;
+
+/// Looks at a set before a newcomer shares the overflow bucket.
+pub const MAX_TRIES: usize = 3;
+
+/// One set, four cache lines: [`WAYS`] buckets. It must lie on a multiple of 64, as in a `BPF_F_MMAPABLE` array.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct RateSet {
+    /// Which bucket each way has; 0 for none yet.
+    pub tags: [u64; WAYS],
+    /// TATs in ns by [`Quantity`], then by way.
+    pub tat_ns: [[u64; WAYS]; Quantity::ALL.len()],
+}
+
+const _: () = assert!(size_of::<RateSet>() == 256);
+
+/// The two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateTable {
+    /// Of sources in a list that admits or names a limit.
+    Members,
+    /// Of everyone else.
+    Strangers,
+}
+
+/// A set that several CPUs change at once. Ways are below [`WAYS`].
+pub trait SetMemory: Copy {
+    /// The tag of a way: one load, never torn.
+    fn tag(&self, way: usize) -> u64;
+
+    /// Replaces a tag by `new` if it is `current`; returns what it was, `current` on success. Sequentially consistent.
+    fn exchange_tag(&self, way: usize, current: u64, new: u64) -> u64;
+
+    /// A TAT of a way: one load, never torn.
+    fn tat_ns(&self, quantity: Quantity, way: usize) -> u64;
+}
+
+/// The memory of both tables, and what the policy says about them.
+pub trait RateMemory {
+    /// A set that a reader holds.
+    type Set: SetMemory;
+
+    /// How many sets a table has; 0 for a table that the policy does not need.
+    fn sets(&self, table: RateTable) -> u32;
+
+    /// A set; `None` out of range.
+    fn set(&self, table: RateTable, number: u32) -> Option<Self::Set>;
+
+    /// Whether any limit counts `quantity`; TATs of others are not read.
+    fn counts(&self, quantity: Quantity) -> bool;
+
+    /// How far ahead of now a TAT is believed: at least the longest [`horizon_ns`](crate::Quota::horizon_ns) of a quota.
+    fn horizon_ns(&self) -> u64;
+}
+
+/// A bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way<S> {
+    /// Its set.
+    pub set: S,
+    /// Its number in the set.
+    pub way: usize,
+}
+
+/// What became of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup<S> {
+    /// Its bucket was there.
+    Found(Way<S>),
+    /// It is a newcomer and has an idle bucket now.
+    Inserted(Way<S>),
+    /// It is a newcomer and every way of its set is in debt (or contended): it shares the overflow bucket.
+    Full,
+    /// It is a newcomer among strangers and the gate is shut: it shares the overflow bucket.
+    Gated,
+}
+
+/// Finds the bucket of a source, or makes one.
+///
+/// `is_open` asks, and charges, the gate; it is called at most once, for a newcomer among strangers.
+#[inline(always)]
+pub fn lookup<M: RateMemory>(
+    memory: &M,
+    hash: &Hash,
+    is_member: bool,
+    now_ns: u64,
+    is_open: impl Fn() -> bool,
+) -> Lookup<M::Set> {
+    let (own, other) =
+        if is_member { (RateTable::Members, RateTable::Strangers) } else { (RateTable::Strangers, RateTable::Members) };
+    let Some(own) = set_of(memory, own, hash) else {
+        return Lookup::Full;
+    };
+    let tag = hash.tag();
+    if let Some(way) = find(own, tag) {
+        return Lookup::Found(way);
+    }
+    let other = set_of(memory, other, hash);
+    if let Some(way) = other.and_then(|set| find(set, tag)) {
+        return Lookup::Found(way);
+    }
+    if !is_member && !is_open() {
+        return Lookup::Gated;
+    }
+    insert(own, other, tag, &Ages::at(memory, now_ns))
+}
+
+/// The set of a table that may have the bucket.
+#[inline(always)]
+fn set_of<M: RateMemory>(memory: &M, table: RateTable, hash: &Hash) -> Option<M::Set> {
+    match memory.sets(table) {
+        0 => None,
+        sets => memory.set(table, hash.set(sets)),
+    }
+}
+
+/// Gives a newcomer the idlest way of its set `own`, unless it turns out to be no newcomer.
+#[inline(always)]
+fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages) -> Lookup<S> {
+    for _ in 0..MAX_TRIES {
+        let Some(way) = ages.idlest(own) else {
+            return Lookup::Full;
+        };
+        let mine = take(own, way, tag, ages);
+        let found = Ways::with(own, tag);
+        let twin = match found.without(mine).lowest() {
+            Some(way) => Some(Way { set: own, way }),
+            None => other.and_then(|set| Ways::with(set, tag).lowest().map(|way| Way { set, way })),
+        };
+        if let Some(twin) = twin {
+            if mine != Ways::NONE {
+                own.exchange_tag(way, tag, 0);
+            }
+            return Lookup::Found(twin);
+        }
+        if found != Ways::NONE {
+            return Lookup::Inserted(Way { set: own, way });
+        }
+    }
+    Lookup::Full
+}
+
+/// Takes an idle way for a newcomer; none if it is not idle any more or changed hands.
+#[inline(always)]
+fn take(set: impl SetMemory, way: usize, tag: u64, ages: &Ages) -> Ways {
+    let old = set.tag(way);
+    let mut taken = Ways::NONE;
+    if set.exchange_tag(way, old, tag) == old {
+        if ages.is_in_debt(set, way) {
+            set.exchange_tag(way, tag, old);
+        } else {
+            taken = Ways::one(way);
+        }
+    }
+    taken.forget(tag as u32)
+}

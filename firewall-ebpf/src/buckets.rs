@@ -1,0 +1,183 @@
+//! The rate state of sources: the rate table in maps that all generations share.
+
+use aya_ebpf::{
+    Global,
+    bindings::BPF_F_MMAPABLE,
+    btf_maps::{Array, PerCpuArray},
+    helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns},
+    macros::btf_map,
+};
+use firewall_common::{
+    Quantity,
+    abi::{self, BucketKey, BucketState, LimitRecord, RateBase, RateEvent},
+    rate,
+    rate_table::{self, Hash, Lookup, RateMemory, RateSet, RateTable, SetMemory, WAYS, Way},
+};
+
+use crate::maps::{COUNTED, StatePointer, TatPointer, compare_exchange};
+
+/// Page-aligned, which keeps a set in four cache lines.
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+
+#[btf_map]
+static MEMBERS: Array<RateSet, { abi::RATE_SETS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static STRANGERS: Array<RateSet, { abi::RATE_SETS as usize }, MMAPABLE> = Array::new();
+#[btf_map]
+static RATE_BASE: Array<RateBase, 1> = Array::new();
+#[btf_map]
+static GATES: Array<u64, { abi::MAX_LIMITS + 1 }> = Array::new();
+#[btf_map]
+static OVERFLOW: Array<BucketState, { abi::MAX_LIMITS + 1 }> = Array::new();
+#[btf_map]
+static RATE_EVENTS: PerCpuArray<u64, { RateEvent::ALL.len() }> = PerCpuArray::new();
+
+/// Jiffies and nanoseconds of the monotonic clock at one moment.
+#[btf_map]
+static CLOCKS: Array<[u64; 2], 1> = Array::new();
+
+#[unsafe(no_mangle)]
+static HORIZON_NS: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static TICK_NS: Global<u64> = Global::new(0);
+
+/// The rate state of a source.
+#[inline(always)]
+pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<StatePointer> {
+    let hash = Hash::new(&RATE_BASE.get(0)?.seed, key);
+    let is_open = || match GATES.get_ptr_mut(u32::from(key.limit)) {
+        Some(gate) => !limit.gate.is_limited() || rate::charge(&TatPointer(gate), &limit.gate, now_ns, 1),
+        None => false,
+    };
+    let way = match rate_table::lookup(&RateMaps, &hash, is_member, now_ns, is_open) {
+        Lookup::Found(way) => Some(way),
+        Lookup::Inserted(way) => {
+            count(RateEvent::Inserted);
+            Some(way)
+        }
+        Lookup::Full => {
+            count(RateEvent::Full);
+            None
+        }
+        Lookup::Gated => {
+            count(RateEvent::Gated);
+            None
+        }
+    };
+    match way {
+        Some(Way { set, way }) => Some(StatePointer { first: set.tat(Quantity::Packets, way), stride: WAYS }),
+        None => {
+            let state = OVERFLOW.get_ptr_mut(u32::from(key.limit))?;
+            Some(StatePointer { first: state.cast(), stride: 1 })
+        }
+    }
+}
+
+/// Nanoseconds of the clock of this generation.
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    let tick_ns = TICK_NS.load();
+    if tick_ns == 0 {
+        // SAFETY: the helper reads the clock and touches nothing.
+        return unsafe { bpf_ktime_get_ns() };
+    }
+    // SAFETY: as above.
+    let jiffies = unsafe { bpf_jiffies64() };
+    let offset_ns = match RATE_BASE.get(0) {
+        Some(base) => base.jiffies_offset_ns,
+        None => 0,
+    };
+    jiffies.wrapping_mul(tick_ns).wrapping_add(offset_ns)
+}
+
+/// Reads both clocks at once.
+#[inline(always)]
+pub(crate) fn sample_clocks() {
+    if let Some(sample) = CLOCKS.get_ptr_mut(0) {
+        // SAFETY: the helpers read clocks and touch nothing.
+        let clocks = unsafe { [bpf_jiffies64(), bpf_ktime_get_ns()] };
+        // SAFETY: the map value is valid for the whole run.
+        unsafe { sample.write(clocks) };
+    }
+}
+
+#[inline(always)]
+fn count(event: RateEvent) {
+    if let Some(count) = RATE_EVENTS.get_ptr_mut(event as u32) {
+        // SAFETY: the slot belongs to this CPU, on which XDP runs do not interrupt each other.
+        unsafe { *count += 1 };
+    }
+}
+
+struct RateMaps;
+
+impl RateMemory for RateMaps {
+    type Set = SetPointer;
+
+    #[inline(always)]
+    fn sets(&self, _: RateTable) -> u32 {
+        abi::RATE_SETS
+    }
+
+    #[inline(always)]
+    fn set(&self, table: RateTable, number: u32) -> Option<SetPointer> {
+        let set = match table {
+            RateTable::Members => MEMBERS.get_ptr_mut(number),
+            RateTable::Strangers => STRANGERS.get_ptr_mut(number),
+        };
+        set.map(SetPointer)
+    }
+
+    #[inline(always)]
+    fn counts(&self, quantity: Quantity) -> bool {
+        let [packets, bytes, connections] = COUNTED.load();
+        match quantity {
+            Quantity::Packets => packets != 0,
+            Quantity::Bytes => bytes != 0,
+            Quantity::Connections => connections != 0,
+        }
+    }
+
+    #[inline(always)]
+    fn horizon_ns(&self) -> u64 {
+        HORIZON_NS.load()
+    }
+}
+
+/// A set in its map.
+#[derive(Clone, Copy)]
+struct SetPointer(*mut RateSet);
+
+impl SetPointer {
+    #[inline(always)]
+    fn tag_cell(self, way: usize) -> *mut u64 {
+        // SAFETY: every number modulo `WAYS` is the index of a tag of the set, which the kernel keeps for the whole run.
+        unsafe { self.0.cast::<u64>().add(way % WAYS) }
+    }
+
+    #[inline(always)]
+    fn tat(self, quantity: Quantity, way: usize) -> *mut u64 {
+        // SAFETY: behind the tags there are as many TATs for each quantity.
+        unsafe { self.0.cast::<u64>().add(WAYS * (1 + quantity as usize) + way % WAYS) }
+    }
+}
+
+impl SetMemory for SetPointer {
+    #[inline(always)]
+    fn tag(&self, way: usize) -> u64 {
+        // SAFETY: the cell is valid for the whole run; other CPUs change it only by aligned compare-exchange.
+        unsafe { self.tag_cell(way).read_volatile() }
+    }
+
+    #[inline(always)]
+    fn exchange_tag(&self, way: usize, current: u64, new: u64) -> u64 {
+        // SAFETY: an aligned number in a map value.
+        unsafe { compare_exchange(self.tag_cell(way), current, new) }
+    }
+
+    #[inline(always)]
+    fn tat_ns(&self, quantity: Quantity, way: usize) -> u64 {
+        // SAFETY: as for a tag.
+        unsafe { self.tat(quantity, way).read_volatile() }
+    }
+}
