@@ -52,7 +52,7 @@ impl Ways {
     #[inline(always)]
     pub(super) fn lowest(self) -> Option<usize> {
         // The lowest bit shifts the digit of its way to the top.
-        let lowest = self.0;
+        let lowest = self.0 & self.0.wrapping_neg();
         (lowest != 0).then_some(((lowest * 0o01234567) >> 21) as usize % WAYS)
     }
 }
