@@ -9,7 +9,10 @@ use std::{
 
 use firewall_common::{
     Quota,
-    rate::{MAX_BURST_NS, MAX_BYTES_PER_SECOND, MAX_EVENTS_PER_SECOND, MAX_UNITS, QuotaError, TatCell, charge},
+    rate::{
+        Clock, MAX_BURST_NS, MAX_BYTES_PER_SECOND, MAX_EVENTS_PER_SECOND, MAX_UNITS, QuotaError, SKEW_NS, TatCell,
+        charge,
+    },
 };
 use proptest::prelude::*;
 
@@ -19,8 +22,8 @@ const YEAR: u64 = 365 * DAY;
 /// The longest uptime that is kept: 146 years.
 const LATEST: u64 = MAX_BURST_NS;
 
-/// How far the clocks of two CPUs are apart, at most.
-const SKEW: u64 = 2_000_000;
+/// How far the clocks of two CPUs are apart, at most: a tick at `CONFIG_HZ=100`.
+const SKEW: u64 = 10_000_000;
 
 /// What an operator writes: `rate` units in each `per_ns`, `burst` at once.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +108,11 @@ fn any_bytes() -> impl Strategy<Value = Limit> {
 /// Steps of time around what a limit needs for one unit, and around its burst.
 fn any_steps() -> impl Strategy<Value = Vec<(u16, u32)>> {
     prop::collection::vec((any::<u16>(), any::<u32>()), 1..300)
+}
+
+/// Ticks at `CONFIG_HZ` 1000, 300, 250 and 100, in ns.
+fn any_tick() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(1_000_000u64), Just(3_333_333), Just(4_000_000), Just(10_000_000)]
 }
 
 /// A step of time that matters to `quota`.
@@ -281,6 +289,49 @@ proptest! {
         }
     }
 
+    /// A TAT that cannot come from this quota and this clock is no debt; one that may be ahead by the clock of another CPU
+    /// is, and no fresh burst.
+    #[test]
+    fn a_tat_beyond_the_horizon_is_the_same_as_no_state(limit in any_events(), beyond in 1..YEAR, skew in 0..SKEW_NS) {
+        let quota = events(limit).unwrap();
+        prop_assert_eq!(quota.horizon_ns(), quota.burst_ns + SKEW_NS);
+        let farthest = YEAR + quota.horizon_ns();
+        prop_assert_eq!(quota.charge(farthest + beyond, YEAR, 1), quota.charge(0, YEAR, 1));
+        prop_assert_eq!(quota.charge(farthest, YEAR, 1), None);
+        prop_assert_eq!(quota.charge(YEAR + quota.burst_ns + skew, YEAR, 1), None);
+    }
+
+    /// By a clock of ticks, where one is good enough, what passes is at most a tick's worth over, and that is at most a
+    /// 32nd of the burst.
+    #[test]
+    fn a_clock_of_ticks_exceeds_by_no_more_than_a_tick(limit in any_events(), tick in any_tick(), steps in any_steps()) {
+        let quota = events(limit).unwrap();
+        prop_assume!(Clock::for_quotas([quota], tick) == Clock::Jiffies);
+        prop_assert!(quota.burst_ns >= 32 * tick);
+        let cell = fresh();
+        let mut exact = Exact::full(limit, YEAR);
+        let mut now_ns = YEAR;
+        for step in steps {
+            now_ns = (now_ns + step_ns(&quota, step)).min(LATEST);
+            if charge(&cell, &quota, now_ns / tick * tick, 1) {
+                prop_assert!(exact.take(now_ns, 1) >= -i128::from(limit.rate) * i128::from(tick), "at {now_ns}");
+            }
+        }
+    }
+
+    /// By the same clock a source that keeps to its rate loses nothing.
+    #[test]
+    fn a_clock_of_ticks_takes_nothing_from_a_source_under_its_rate(limit in any_events(), tick in any_tick(), start in 0..DAY) {
+        let quota = events(limit).unwrap();
+        prop_assume!(Clock::for_quotas([quota], tick) == Clock::Jiffies);
+        let cell = fresh();
+        let mut now_ns = YEAR + start;
+        for _ in 0..1000 {
+            prop_assert!(charge(&cell, &quota, now_ns / tick * tick, 1), "at {now_ns}");
+            now_ns = (now_ns + quota.cost_ns(1)).min(LATEST);
+        }
+    }
+
     /// Any numbers make a quota or are refused; none makes arithmetic overflow (tests run with overflow checks).
     #[test]
     fn any_three_numbers_make_a_quota_or_an_error(rate: u64, per_ns: u64, burst: u64, tat: u64, now: u64, units in 0..=MAX_UNITS + 9) {
@@ -357,6 +408,29 @@ fn a_rate_that_does_not_divide_a_second_is_at_most_ten_percent_under() {
         assert!(kept <= rate as f64, "{rate}: {kept}");
         assert!(kept >= 0.9 * rate as f64, "{rate}: {kept}");
     }
+}
+
+#[test]
+fn a_source_in_debt_of_a_limit_that_a_reload_made_smaller_is_not_shut_out() {
+    let (large, small) = (Quota::of_events(1, SECOND, 3600).unwrap(), Quota::of_events(1, SECOND, 10).unwrap());
+    let cell = fresh();
+    assert_eq!(passes_at(&cell, &large, YEAR, 4000), 3600);
+    assert_eq!(passes_at(&cell, &small, YEAR, 100), 10);
+    assert_eq!(passes_at(&cell, &small, YEAR + SECOND, 100), 1);
+}
+
+#[test]
+fn a_clock_of_ticks_is_for_bursts_of_many_ticks() {
+    let tick = 4_000_000;
+    let quota = |burst| Quota::of_events(1000, SECOND, burst).unwrap();
+    let clock = |quotas: &[Quota]| Clock::for_quotas(quotas.iter().copied(), tick);
+    // A millisecond each, one of them now: 128 are left, which are 32 ticks.
+    assert_eq!(clock(&[quota(129)]), Clock::Jiffies);
+    assert_eq!(clock(&[quota(128)]), Clock::Ktime);
+    assert_eq!(clock(&[quota(129), quota(5000), quota(128)]), Clock::Ktime);
+    assert_eq!(clock(&[quota(129), Quota::default()]), Clock::Jiffies);
+    assert_eq!(clock(&[]), Clock::Jiffies);
+    assert_eq!(clock(&[Quota::of_events(1, DAY, 1).unwrap()]), Clock::Ktime, "no burst, however slow");
 }
 
 #[test]
