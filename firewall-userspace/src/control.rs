@@ -329,8 +329,12 @@ pub struct Counters {
     pub services: BTreeMap<String, [Count; 2]>,
     /// By limit name: conforming, exceeding.
     pub limits: BTreeMap<String, [Count; 2]>,
+    /// Newcomers to the rate tables by what became of them.
+    pub newcomers: BTreeMap<&'static str, u64>,
     /// By list, layer and family.
     pub list_entries: BTreeMap<(String, Layer, &'static str), u64>,
+    /// Octets of the list tables: in use, and reserved.
+    pub list_tables: [u64; 2],
 }
 
 impl Counters {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firewall_common::{Family, Verdict};
+use firewall_common::{Family, Verdict, abi::RateEvent};
 
 use super::State;
 use crate::{
@@ -85,6 +85,10 @@ impl State {
         for (name, id) in self.ids.limits.iter() {
             counters.limits.insert(name.to_string(), self.shared.limit(id).map_err(fail)?);
         }
+        for event in RateEvent::ALL {
+            counters.newcomers.insert(event.label(), self.shared.newcomers(event).map_err(fail)?);
+        }
+        counters.list_tables = self.live.list_memory();
         for index in 0..self.policy.lists.len() {
             for entries in self.list_entries(index) {
                 let Some(list) = self.policy.lists.get(index) else { continue };

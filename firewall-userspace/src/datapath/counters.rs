@@ -1,9 +1,12 @@
 //! Reading the maps that all generations share.
 
-use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
+use aya::{
+    Pod,
+    maps::{Map, MapData, PerCpuArray, PerCpuValues},
+};
 use firewall_common::{
     Family, Verdict,
-    abi::{Count, counter_index, maps},
+    abi::{Count, RateEvent, counter_index, maps},
 };
 
 use super::{DatapathError, PinFolder, plain::Plain};
@@ -15,6 +18,7 @@ pub struct SharedMaps {
     verdicts: Counts,
     services: Counts,
     limits: Counts,
+    newcomers: PerCpuArray<MapData, u64>,
     cpus: usize,
 }
 
@@ -33,6 +37,7 @@ impl SharedMaps {
             verdicts: open(pins, maps::COUNTERS)?,
             services: open(pins, maps::SERVICE_COUNTERS)?,
             limits: open(pins, maps::LIMIT_COUNTERS)?,
+            newcomers: open(pins, maps::RATE_EVENTS)?,
             cpus,
         })
     }
@@ -61,6 +66,16 @@ impl SharedMaps {
         pair(&self.limits, id)
     }
 
+    /// Newcomers to the rate tables with this outcome.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn newcomers(&self, event: RateEvent) -> Result<u64, DatapathError> {
+        let values = self.newcomers.get(&(event as u32), 0);
+        let values = values.map_err(|error| DatapathError::map("read a counter", error))?;
+        Ok(values.iter().fold(0, |all, one| all.wrapping_add(*one)))
+    }
+
     /// Sets the counters of a service to zero, for its new owner.
     ///
     /// # Errors
@@ -87,7 +102,7 @@ impl SharedMaps {
     }
 }
 
-fn open(pins: &PinFolder, name: &str) -> Result<Counts, DatapathError> {
+fn open<T: Pod>(pins: &PinFolder, name: &str) -> Result<PerCpuArray<MapData, T>, DatapathError> {
     let fail = |error| DatapathError::map(format!("open the pinned map {name}"), error);
     let data = MapData::from_pin(pins.map(name)).map_err(fail)?;
     PerCpuArray::try_from(Map::from_map_data(data).map_err(fail)?).map_err(fail)

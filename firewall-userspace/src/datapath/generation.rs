@@ -84,6 +84,11 @@ impl Generation {
         self.lists.update(members, prefixes)
     }
 
+    /// Octets of the list tables: in use, and reserved.
+    pub fn list_memory(&self) -> [u64; 2] {
+        self.lists.memory()
+    }
+
     /// Runs the program on `frame` as if it had come in on the first interface; the XDP action. Counters and rate state
     /// change as for a real frame.
     ///

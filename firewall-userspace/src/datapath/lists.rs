@@ -44,7 +44,7 @@ impl ListSize {
     /// Enough for `members` and some change, unless their prefixes share very little.
     pub fn of(members: &Members) -> Self {
         let [v4, v6] = members.len();
-        let lines = 8192 + v4 / 4 + v6 * 3 / 2;
+        let lines = 8192 + v4 / 8 + v6 * 3 / 2;
         // Half full at most, with eight hosts a line.
         let hosts = (members.hosts_v4() / 4 + 256).next_power_of_two();
         let narrow = |lines: usize| u32::try_from(lines).unwrap_or(Self::MAX_LINES).min(Self::MAX_LINES);
@@ -96,6 +96,20 @@ impl ListTable {
                 failed: None,
             },
         })
+    }
+
+    /// Octets in use, and reserved.
+    pub(super) fn memory(&self) -> [u64; 2] {
+        let line = (WORDS * size_of::<u64>()) as u64;
+        let roots = (ROOT_SLOTS * (size_of::<u64>() + size_of::<u32>())) as u64;
+        let class = size_of::<ClassRecord>() as u64;
+        let (lines, reserved) = self.table.usage();
+        let hosts = (self.table.hosts() * size_of::<u64>()) as u64;
+        let host_lines = (self.table.memory().hosts.len() * size_of::<u64>()) as u64;
+        [
+            roots + u64::from(lines) * line + hosts + self.classes.known.len() as u64 * class,
+            roots + u64::from(reserved) * line + host_lines + u64::from(MAX_CLASSES) * class,
+        ]
     }
 
     /// Fills an empty table.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firewall_common::{Action, Family as AddressFamily, Verdict, abi::Count};
+use firewall_common::{Action, Family as AddressFamily, Verdict, abi::{Count, RateEvent}};
 
 use super::family::Family;
 use crate::control::{Counters, Layer, Status};
@@ -13,6 +13,8 @@ pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Res
     families.extend(verdicts(counters, status)?);
     families.extend(services(counters)?);
     families.extend(limits(counters)?);
+    families.push(newcomers(counters)?);
+    families.push(list_tables(counters)?);
     families.push(list_entries(counters, status)?);
     Ok(families)
 }
@@ -55,6 +57,25 @@ fn limits(counters: &Counters) -> prometheus::Result<[Family; 2]> {
         push_pair(&mut both, limit, *counts);
     }
     Ok(both)
+}
+
+fn newcomers(counters: &Counters) -> prometheus::Result<Family> {
+    let help = "Sources that came to a limit anew: inserted (a bucket of their own), full (every bucket where they could be \
+                is in debt) or gated (too many strangers at once); the last two share the overflow bucket of the limit.";
+    let mut family = Family::counter("portcullis_rate_newcomers_total", help, &["outcome"])?;
+    for event in RateEvent::ALL {
+        let count = counters.newcomers.get(event.label()).copied().unwrap_or_default();
+        family.push(&[event.label()], count as f64);
+    }
+    Ok(family)
+}
+
+fn list_tables(counters: &Counters) -> prometheus::Result<Family> {
+    let mut family = Family::gauge("portcullis_list_table_bytes", "Kernel memory of the list tables.", &["state"])?;
+    for (state, octets) in ["used", "reserved"].into_iter().zip(counters.list_tables) {
+        family.push(&[state], octets as f64);
+    }
+    Ok(family)
 }
 
 fn list_entries(counters: &Counters, status: Option<&Status>) -> prometheus::Result<Family> {
