@@ -98,13 +98,11 @@ impl Sources {
             Instruction::calculate_with(Add, R3, self.family.header_end()),
         ];
         program.extend(Instruction::map_value(R2, self.count.as_fd()));
-        let mut body = vec![
-            Instruction::load(Bits64, R7, R2, 0),
-            Instruction::copy(R8, R7),
-            Instruction::calculate_with(Add, R8, 1),
-            Instruction::store(Bits64, R2, 0, R8),
-        ];
+        let mut body = vec![Instruction::load(Bits64, R7, R2, 0)];
         body.extend(store);
+        // Counting waits until the source is stored: what comes from a NIC is not in the store buffer of the CPU either,
+        // and no time of ours is left for the program behind to wait for.
+        body.extend([Instruction::set(R8, 1), Instruction::atomic_add(R2, 0, R8)]);
         program.push(Instruction::skip_if_greater(R3, R5, body.len() as i16));
         program.extend(body);
         program

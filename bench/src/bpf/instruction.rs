@@ -65,6 +65,7 @@ const STORE: u8 = 0x63;
 const LOAD_IMMEDIATE_64: u8 = 0x18;
 const JUMP_IF_GREATER: u8 = 0x2d;
 const TO_BIG_ENDIAN: u8 = 0xdc;
+const ATOMIC_64: u8 = 0xdb;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 /// Registers as operands, not immediates.
@@ -106,6 +107,11 @@ impl Instruction {
     /// `*(to + offset) = from`.
     pub const fn store(width: Width, to: Register, offset: i16, from: Register) -> Self {
         Self::new(STORE | width as u8, to, from as u8, offset, 0)
+    }
+
+    /// `*(to + offset) += from`, 64 bits wide, as one step that waits for all stores before it.
+    pub const fn atomic_add(to: Register, offset: i16, from: Register) -> Self {
+        Self::new(ATOMIC_64, to, from as u8, offset, Operation::Add as i32)
     }
 
     /// The low `bits` of a register in network order.

@@ -5,7 +5,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    cases::short,
+    cases::{SIZES, short},
     frame::Family,
     load::Load,
     memory::Memory,
@@ -88,6 +88,7 @@ fn wire(wire: Option<&Wire>, promises: &mut Promises) -> Table {
             FilterKind::Nftables => Some(WIRE_NFTABLES),
             FilterKind::Portcullis | FilterKind::Ipset => None,
         };
+        let wanted = wanted.filter(|_| is_whole(wire.prefixes));
         let kept = wanted.map(|wanted| promises.note(&name, &[at_least("rate", factor, wanted)]));
         let (promised, kept) = kept.unwrap_or_default();
         let mpps = |rate: f64| format!("{:.2}", rate / 1e6);
@@ -111,10 +112,10 @@ fn load(loads: &[Load], promises: &mut Promises) -> Table {
     for load in loads {
         let [start, reload, nft] = [&load.start_s, &load.reload_s, &load.nft_s].map(|sample| sample.median());
         let name = format!("load/{}/{}", load.family.name(), short(load.prefixes));
-        let (promised, kept) = promises.note(
-            &name,
-            &[at_most("s", start.max(reload), LOAD_S), at_most("of nft", start.max(reload) / nft, LOAD_NFT)],
-        );
+        let slower = start.max(reload);
+        let kept = is_whole(load.prefixes)
+            .then(|| promises.note(&name, &[at_most("s", slower, LOAD_S), at_most("of nft", slower / nft, LOAD_NFT)]));
+        let (promised, kept) = kept.unwrap_or_default();
         let seconds = |value: f64| format!("{value:.2}");
         table.row([
             name,
@@ -136,6 +137,7 @@ fn memory(memories: &[Memory], promises: &mut Promises) -> Table {
     for memory in memories {
         let name = format!("memory/{}/{}", memory.family.name(), short(memory.prefixes));
         let is_promised = memory.contender == Contender::Portcullis && memory.family == Family::V4;
+        let is_promised = is_promised && is_whole(memory.prefixes);
         let kept = is_promised.then(|| promises.note(&name, &[at_most("MiB", memory.total_mib(), MEMORY_MIB)]));
         let (promised, kept) = kept.unwrap_or_default();
         let mut largest: Vec<_> = memory.maps.iter().filter(|(_, octets)| *octets >= 1 << 20).collect();
@@ -165,6 +167,11 @@ fn push(pushes: Option<&Pushes>, promises: &mut Promises) -> Table {
         kept,
     ]);
     table
+}
+
+/// Whether a list is the longest: of shorter ones, which `--quick` makes do with, nothing is promised here.
+fn is_whole(prefixes: usize) -> bool {
+    SIZES.last() == Some(&prefixes)
 }
 
 fn whole(value: f64) -> String {
