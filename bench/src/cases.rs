@@ -107,7 +107,8 @@ impl Case {
             Situation::Unlisted => &[Verdict::NotAllowed],
             Situation::Listed | Situation::LimitedAck | Situation::LimitedSyn => &[Verdict::Accepted],
             Situation::Over => &[Verdict::OverPackets],
-            Situation::Flood => &[Verdict::Accepted],
+            // Without a bucket of their own most share one.
+            Situation::Flood => &[Verdict::Accepted, Verdict::OverPackets, Verdict::OverConnections],
         }
     }
 }

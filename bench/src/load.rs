@@ -8,10 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{Map, MapData, PerCpuArray};
 use firewall_common::{
     Verdict,
-    abi::{ABI_VERSION, counter_index, maps},
+    abi::{ABI_VERSION, maps},
 };
 use firewall_tests::{
     daemon::Site,
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cases::{Case, Situation, short},
+    counters::Counters,
     frame::{self, Family},
     interrupt, netfilter,
     prefixes::Prefixes,
@@ -136,19 +136,18 @@ impl Probe {
     fn wait(&self, site: &Site, verdict: Verdict, running: &mut Running) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         let path = site.pins.join(format!("v{ABI_VERSION}")).join("maps").join(maps::COUNTERS);
-        let mut counters: Option<PerCpuArray<MapData, [u64; 2]>> = None;
+        let mut counters: Option<Counters> = None;
         while Instant::now() < end {
             interrupt::check()?;
             self.socket.send(&self.frame)?;
             if counters.is_none() && path.exists() {
-                counters =
-                    MapData::from_pin(&path).ok().and_then(|data| Map::from_map_data(data).ok()?.try_into().ok());
+                // There is a moment between the pin and a map that can be opened.
+                counters = Counters::open(&path).ok();
             }
-            if let Some(counters) = &counters {
-                let counts = counters.get(&counter_index(0, self.family, verdict), 0)?;
-                if counts.iter().any(|[packets, _]| *packets > 0) {
-                    return Ok(());
-                }
+            if let Some(counters) = &counters
+                && counters.judged(self.family)?.of(verdict) > 0
+            {
+                return Ok(());
             }
             running.must_run()?;
             thread::sleep(PAUSE);

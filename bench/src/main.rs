@@ -4,6 +4,7 @@
 
 mod bpf;
 mod cases;
+mod counters;
 mod frame;
 mod interrupt;
 mod load;

@@ -44,6 +44,8 @@ pub struct Measured {
     pub case: Case,
     /// Nanoseconds per frame by program, one a round.
     pub ns: BTreeMap<Contender, Sample>,
+    /// Of a hundred frames, how many passed, by packet program, one a round.
+    pub passed_percent: BTreeMap<Contender, Sample>,
 }
 
 impl fmt::Display for Contender {
@@ -120,13 +122,20 @@ pub fn measure(case: Case, effort: Effort, reference: &[u8]) -> Result<Measured>
     check_sources(&seen, table.as_deref())?;
     drop(table);
     let mut random = Random::part(effort.seed, 1);
-    let mut run = |contender| bench.run(contender, scrambler(contender)?);
+    let mut passed_percent: BTreeMap<Contender, Sample> = BTreeMap::new();
+    let run = |contender| {
+        let (ns, passed) = bench.run(contender, scrambler(contender)?)?;
+        if let Some(passed) = passed {
+            passed_percent.entry(contender).or_default().push(passed);
+        }
+        Ok(ns)
+    };
     // A first round fills caches and rate states: after it a source that is over its rate stays over it.
     for contender in contenders {
         bpf::run(scrambler(contender)?.as_fd(), &bench.frame, effort.frames)?;
     }
-    let ns = interleave(&contenders, effort.rounds, &mut random, &mut run).with_context(|| case.to_string())?;
-    Ok(Measured { name: case.to_string(), case, ns })
+    let ns = interleave(&contenders, effort.rounds, &mut random, run).with_context(|| case.to_string())?;
+    Ok(Measured { name: case.to_string(), case, ns, passed_percent })
 }
 
 /// Checks that sources are those of the table, or all different without one.
@@ -160,25 +169,27 @@ impl Bench {
         Scrambler::new(sources, program)
     }
 
-    /// Nanoseconds per frame.
-    fn run(&self, contender: Contender, scrambler: &Scrambler) -> Result<f64> {
-        let subject = match contender {
-            Contender::BareDrop | Contender::BarePass => None,
-            Contender::Portcullis => Some(&self.portcullis),
-            Contender::Reference => Some(&self.reference),
+    /// Nanoseconds per frame, and how many of a hundred frames a packet program passed.
+    fn run(&self, contender: Contender, scrambler: &Scrambler) -> Result<(f64, Option<f64>)> {
+        let run = || bpf::run(scrambler.as_fd(), &self.frame, self.frames);
+        let bare = |action| {
+            let run = run()?;
+            ensure!(run.action == action, "a bare program returned {}", run.action);
+            Ok((f64::from(run.ns), None))
         };
-        let family = self.case.family.of_packet();
-        let before = subject.map(|subject| subject.judged(family)).transpose()?;
-        let run = bpf::run(scrambler.as_fd(), &self.frame, self.frames)?;
-        match (subject, before) {
-            (Some(subject), Some(before)) => {
-                subject.judged(family)?.check(&before, self.case.verdicts(), u64::from(self.frames))?;
-            }
-            _ => {
-                let action = if contender == Contender::BarePass { XDP_PASS } else { XDP_DROP };
-                ensure!(run.action == action, "a bare program returned {}", run.action);
-            }
+        let judge = |subject: &Subject| {
+            let family = self.case.family.of_packet();
+            let before = subject.judged(family)?;
+            let run = run()?;
+            let judged = subject.judged(family)?.since(&before);
+            judged.check(self.case.verdicts(), u64::from(self.frames))?;
+            Ok((f64::from(run.ns), Some(judged.passed_percent())))
+        };
+        match contender {
+            Contender::BareDrop => bare(XDP_DROP),
+            Contender::BarePass => bare(XDP_PASS),
+            Contender::Portcullis => judge(&self.portcullis),
+            Contender::Reference => judge(&self.reference),
         }
-        Ok(f64::from(run.ns))
     }
 }

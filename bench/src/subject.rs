@@ -16,18 +16,20 @@ use aya::{
     programs::Xdp,
 };
 use firewall_common::{
-    Family, Verdict,
+    Family,
     abi::{self, maps},
 };
 use firewall_userspace::{
     config,
-    datapath::{Generation, ListSize, LoadOptions, PinFolder, SharedMaps, load_policy},
+    datapath::{Generation, ListSize, LoadOptions, PinFolder, load_policy},
     members::{Member, Members},
     policy::{
         Prefix,
         compile::{Compiled, Identities, compile},
     },
 };
+
+use crate::counters::{Counters, Judged};
 
 /// A policy as loaders take it. It has one list at most.
 pub struct Prepared {
@@ -38,7 +40,7 @@ pub struct Prepared {
 /// A loaded program; everything that is pinned for it is removed with it.
 pub struct Subject {
     program: Loaded,
-    counters: SharedMaps,
+    counters: Counters,
     _pins: Pins,
 }
 
@@ -53,15 +55,8 @@ struct Pins {
     folder: PathBuf,
 }
 
-/// Frames by verdict.
-#[derive(Clone, Debug)]
-pub struct Judged(Vec<(Verdict, u64)>);
-
 /// The interface on which [`run`](crate::bpf::run) makes frames come in.
 const LOOPBACK: u32 = 1;
-
-/// How many of a thousand frames may be judged in another way: those at the edge of a rate.
-const TOLERATED: u64 = 1;
 
 /// Of the list of a policy, the first and only one.
 const MEMBER_OF_FIRST: u64 = 1;
@@ -117,7 +112,7 @@ impl Subject {
     }
 
     fn with(program: Loaded, pins: Pins) -> Result<Self> {
-        let counters = SharedMaps::open(&pins.pins)?;
+        let counters = Counters::open(&pins.pins.map(maps::COUNTERS))?;
         Ok(Self { program, counters, _pins: pins })
     }
 
@@ -152,32 +147,7 @@ impl Subject {
     /// # Errors
     /// When the counters cannot be read.
     pub fn judged(&self, family: Family) -> Result<Judged> {
-        let count = |verdict: &Verdict| Ok((*verdict, self.counters.verdict(0, family, *verdict)?.packets));
-        Verdict::ALL.iter().map(count).collect::<Result<_>>().map(Judged)
-    }
-}
-
-impl Judged {
-    /// Frames of one verdict.
-    pub fn of(&self, verdict: Verdict) -> u64 {
-        self.0.iter().find(|(one, _)| *one == verdict).map_or(0, |(_, count)| *count)
-    }
-
-    /// Checks that of the `count` frames since `before` all were judged as one of `wanted`.
-    ///
-    /// # Errors
-    /// One that names what else happened.
-    pub fn check(&self, before: &Self, wanted: &[Verdict], count: u64) -> Result<()> {
-        let moved: Vec<_> = self.0.iter().zip(&before.0).map(|(now, then)| (now.0, now.1 - then.1)).collect();
-        let right: u64 = moved.iter().filter(|(verdict, _)| wanted.contains(verdict)).map(|(_, count)| count).sum();
-        let all: u64 = moved.iter().map(|(_, count)| count).sum();
-        if all == count && right + count * TOLERATED / 1000 >= count {
-            return Ok(());
-        }
-        let told = moved.iter().filter(|(_, count)| *count > 0);
-        let told: Vec<_> = told.map(|(verdict, count)| format!("{count} {}", verdict.label())).collect();
-        let wanted: Vec<_> = wanted.iter().map(|verdict| verdict.label()).collect();
-        bail!("of {count} frames that should be judged {}: {}", wanted.join(" or "), told.join(", "))
+        self.counters.judged(family)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     packets::{Contender, Measured},
     push::Pushes,
     results::Results,
+    rounds::Sample,
     targets::{self, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, WIRE_BARE, WIRE_NFTABLES, WIRE_REFERENCE},
     wire::{FilterKind, Wire},
 };
@@ -41,7 +42,7 @@ fn packets_name(family: Family) -> &'static str {
 
 fn packets<'a>(family: Family, measured: impl Iterator<Item = &'a Measured>, promises: &mut Promises) -> Table {
     let title = format!("ns per frame above a bare XDP_DROP behind the same scrambler, IP{}", family.name());
-    let head = ["case", "bare", "Portcullis", "least", "most", "reference", "ratio", "promised", "kept"];
+    let head = ["case", "bare", "Portcullis", "least", "most", "reference", "ratio", "passed", "promised", "kept"];
     let mut table = Table::new(title, &head);
     for one in measured {
         let bare = one.ns.get(&Contender::BareDrop).map_or(0.0, |sample| sample.median());
@@ -66,11 +67,19 @@ fn packets<'a>(family: Family, measured: impl Iterator<Item = &'a Measured>, pro
             whole(ours.max() - bare),
             whole(reference),
             times(ratio),
+            passed(one),
             promised,
             kept,
         ]);
     }
     table
+}
+
+/// `0 %`; of both programs when they differ.
+fn passed(measured: &Measured) -> String {
+    let percent = |contender| measured.passed_percent.get(&contender).map_or(0.0, Sample::median).round();
+    let (ours, reference) = (percent(Contender::Portcullis), percent(Contender::Reference));
+    if ours == reference { format!("{ours} %") } else { format!("{ours} %, {reference} %") }
 }
 
 fn wire(wire: Option<&Wire>, promises: &mut Promises) -> Table {
