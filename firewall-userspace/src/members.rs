@@ -204,6 +204,13 @@ impl Members {
         }
         covers.above
     }
+
+    /// Whether a part of the address space has at most `most` longer prefixes inside.
+    pub fn has_few_inside(&self, first: IpAddr, length: u8, most: usize) -> bool {
+        let Some(part) = Prefix::part(first, length) else { return true };
+        let inside = self.prefixes.range(part..=last_inside(part)).filter(|(prefix, _)| **prefix != part);
+        inside.take(most + 1).count() <= most
+    }
 }
 
 /// The covering prefixes of where a walk in order is.

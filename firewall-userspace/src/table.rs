@@ -29,6 +29,7 @@ use crate::{
 };
 
 /// The memory that readers see.
+#[derive(Clone)]
 pub struct Memory<R, L> {
     /// Root of IPv4, [`ROOT_SLOTS`] slots.
     pub root_v4: L,
@@ -208,7 +209,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         members: &Members,
         classes: &mut impl Classes,
     ) -> Result<u32, TableFull> {
-        if tag(old) != Tag::Node || changed.length <= slot.length {
+        if tag(old) != Tag::Node || changed.length <= slot.length || slot.is_leaf(members) {
             let (base, items) = slot.read(members, classes)?;
             let new = self.build(slot, base, &items)?;
             self.retire_tree(old);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use firewall_common::{Action, Family as AddressFamily, Verdict, abi::{Count, RateEvent}};
+use firewall_common::{
+    Action, Family as AddressFamily, Verdict,
+    abi::{Count, RateEvent},
+};
 
 use super::family::Family;
 use crate::control::{Counters, Layer, Status};

@@ -79,10 +79,18 @@ impl Slot {
         self.part(octet, self.length + 8)
     }
 
+    fn address(&self) -> IpAddr {
+        if self.is_v4 { Ipv4Addr::from((self.bits >> 96) as u32).into() } else { Ipv6Addr::from(self.bits).into() }
+    }
+
+    /// Whether an IPv6 slot needs no node.
+    pub fn is_leaf(&self, members: &Members) -> bool {
+        members.has_few_inside(self.address(), self.length, FEW)
+    }
+
     /// The class that holds for all of the slot, and the longer prefixes inside it, in order.
     pub fn read(&self, members: &Members, classes: &mut impl Classes) -> Result<(u32, Vec<Item>), TableFull> {
-        let address: IpAddr =
-            if self.is_v4 { Ipv4Addr::from((self.bits >> 96) as u32).into() } else { Ipv6Addr::from(self.bits).into() };
+        let address = self.address();
         let mut items = Vec::new();
         let mut result = Ok(());
         let base = members.inside(address, self.length, |prefix, union| match classes.class_of(union) {

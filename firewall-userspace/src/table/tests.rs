@@ -1,15 +1,18 @@
 //! The table against `Members`, and against a scan over all prefixes.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, RwLock, atomic::AtomicBool},
+    thread,
+};
 
 use firewall_common::{
     Address,
     abi::ClassRecord,
-    prefix_table::{self, Line, PrefixMemory, WORDS},
+    prefix_table::{self, HostsHash, Line, PrefixMemory, ROOT_SLOTS, WORDS},
 };
+use ipnet::IpNet;
 use proptest::prelude::*;
-
-use firewall_common::prefix_table::{HostsHash, ROOT_SLOTS};
 
 use super::*;
 
@@ -30,34 +33,43 @@ impl Classes for Known {
     }
 }
 
-type TestTable = Table<Vec<AtomicU32>, Vec<AtomicU64>>;
+type TestTable = Table<Arc<[AtomicU32]>, Arc<[AtomicU64]>>;
 
-struct View<'a>(&'a TestTable);
+/// What a reader has of a table while a writer changes it.
+#[derive(Clone)]
+struct View(Memory<Arc<[AtomicU32]>, Arc<[AtomicU64]>>);
+
+impl View {
+    fn of(table: &TestTable) -> Self {
+        let Memory { root_v4, root_v6, lines, hosts } = table.memory();
+        Self(Memory { root_v4: root_v4.clone(), root_v6: root_v6.clone(), lines: lines.clone(), hosts: hosts.clone() })
+    }
+}
+
 struct LineView<'a>(&'a [AtomicU64]);
 
-impl<'a> PrefixMemory for View<'a> {
+impl<'a> PrefixMemory for &'a View {
     type Line = LineView<'a>;
 
     fn root_v4(&self, slot: u16) -> u64 {
-        self.0.memory.root_v4[usize::from(slot)].load(Ordering::Acquire)
+        self.0.root_v4[usize::from(slot)].load(Ordering::Acquire)
     }
 
     fn root_v6(&self, slot: u16) -> u32 {
-        self.0.memory.root_v6[usize::from(slot)].load(Ordering::Acquire)
+        self.0.root_v6[usize::from(slot)].load(Ordering::Acquire)
     }
 
     fn line(&self, number: u32) -> Option<LineView<'a>> {
-        self.0.memory.lines.get(number as usize * WORDS..)?.get(..WORDS).map(LineView)
+        self.0.lines.get(number as usize * WORDS..)?.get(..WORDS).map(LineView)
     }
 
     fn hosts(&self, number: u32) -> Option<LineView<'a>> {
-        let words = &self.0.memory.hosts;
-        let line = number as usize & (words.len() / WORDS - 1);
-        words.get(line * WORDS..)?.get(..WORDS).map(LineView)
+        let line = number as usize & (self.0.hosts.len() / WORDS - 1);
+        self.0.hosts.get(line * WORDS..)?.get(..WORDS).map(LineView)
     }
 
     fn hosts_hash(&self) -> HostsHash {
-        hash(self.0.memory.hosts.len() / WORDS)
+        hash(self.0.hosts.len() / WORDS)
     }
 
     fn class(&self, _: u32) -> Option<&ClassRecord> {
@@ -80,7 +92,7 @@ fn hash(lines: usize) -> HostsHash {
 }
 
 fn table(lines: usize, host_lines: usize) -> TestTable {
-    let words = |lines: usize| (0..lines * WORDS).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+    let words = |lines: usize| (0..lines * WORDS).map(|_| AtomicU64::new(0)).collect();
     let memory = Memory {
         root_v4: (0..ROOT_SLOTS).map(|_| AtomicU64::new(0)).collect(),
         root_v6: (0..ROOT_SLOTS).map(|_| AtomicU32::new(0)).collect(),
@@ -91,7 +103,7 @@ fn table(lines: usize, host_lines: usize) -> TestTable {
 }
 
 fn lookup(table: &TestTable, classes: &Known, address: IpAddr) -> Member {
-    classes.0[prefix_table::lookup(&View(table), &Address::from(address)) as usize].clone()
+    classes.0[prefix_table::lookup(&&View::of(table), &Address::from(address)) as usize].clone()
 }
 
 /// Prefixes of every length around a few places, so that they overlap often and every kind of entry comes up.
@@ -167,46 +179,156 @@ proptest! {
     }
 }
 
+/// Prefixes and addresses as the benchmarks have them: mostly single hosts and small networks, and all other lengths.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn prefix(&mut self) -> Prefix {
+        let choice = self.next();
+        let high = self.next();
+        if choice & 3 != 0 {
+            let length = match choice >> 8 & 31 {
+                0..=19 => 32,
+                20..=25 => 24,
+                26..=30 => 17 + (choice >> 16) as u8 % 15,
+                _ => 12 + (choice >> 16) as u8 % 5,
+            };
+            Prefix::part(IpAddr::from(((high >> 32) as u32).to_be_bytes()), length).unwrap()
+        } else {
+            let length = match choice >> 8 & 31 {
+                0..=13 => 64,
+                14..=21 => 48,
+                22..=27 => 128,
+                _ => 44 + (choice >> 16) as u8 % 84,
+            };
+            let low = self.next();
+            // Few first halves, so that prefixes nest.
+            let address = u128::from(0x2001_0000_0000_0000 | high >> 24) << 64 | u128::from(low);
+            Prefix::part(IpAddr::from(address.to_be_bytes()), length).unwrap()
+        }
+    }
+}
+
+/// Knows nothing of tries: asks for every length whether the network of that length around an address is a member.
+#[derive(Default)]
+struct Oracle {
+    members: HashMap<IpNet, u64>,
+    lengths: [BTreeMap<u8, usize>; 2],
+}
+
+impl Oracle {
+    fn set(&mut self, prefix: Prefix, lists: u64) {
+        let net = IpNet::new(prefix.address(), prefix.length()).unwrap();
+        let before = self.members.insert(net, lists).unwrap_or(0);
+        let count = self.lengths[usize::from(net.addr().is_ipv4())].entry(net.prefix_len()).or_default();
+        *count = *count + usize::from(lists != 0) - usize::from(before != 0);
+        if lists == 0 {
+            self.members.remove(&net);
+        }
+    }
+
+    fn lists(&self, address: IpAddr) -> u64 {
+        let lengths = self.lengths[usize::from(address.is_ipv4())].iter().filter(|(_, count)| **count > 0);
+        let around = |(length, _): (&u8, &usize)| IpNet::new(address, *length).unwrap().trunc();
+        lengths.map(around).fold(0, |all, net| all | self.members.get(&net).copied().unwrap_or(0))
+    }
+}
+
+const MILLION: usize = 1_000_000;
+const CHANGES: usize = 100_000;
+
+/// 1M prefixes of both families; then 100,000 changes in place while two threads look up. List 0 never changes, so a reader
+/// knows at any time what to find there; list 1 is what changes.
 #[test]
-fn a_million_prefixes() {
-    let mut state = 1u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let mut members = Members::default();
-    for _ in 0..1_000_000 {
-        let r = random();
-        let length = match r % 100 {
-            0..70 => 32,
-            70..95 => 24,
-            95..99 => 22,
-            _ => 20,
-        };
-        let address = (r >> 32) as u32 & (u32::MAX << (32 - length));
-        members.set(
-            Prefix::part(IpAddr::from(address.to_be_bytes()), length as u8).unwrap(),
-            Member { lists: 1, ..Member::default() },
-        );
+fn a_million_prefixes_agree_with_an_oracle_before_and_after_changes_under_readers() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let (mut oracle, mut all) = (Oracle::default(), BTreeMap::new());
+    while all.len() < MILLION {
+        all.insert(random.prefix(), 1u64);
+    }
+    for prefix in all.keys() {
+        oracle.set(*prefix, 1);
+    }
+    let member = |lists| Member { lists, ..Member::default() };
+    let mut members = Members::from_all(all.keys().map(|prefix| (*prefix, member(1))));
+    let mut classes = Known::new();
+    for lists in 1..4 {
+        classes.class_of(&member(lists)).unwrap();
     }
     let mut table = table(1 << 20, 1 << 18);
-    let mut classes = Known::new();
-    let t = std::time::Instant::now();
     table.fill(&members, &mut classes).unwrap();
-    println!("fill {:?} usage {:?} = {} MiB", t.elapsed(), table.usage(), table.usage().0 / 16384);
-    let t = std::time::Instant::now();
-    for i in 0..10000u32 {
-        let p = Prefix::part(IpAddr::from((i.wrapping_mul(2654435761)).to_be_bytes()), 32).unwrap();
-        members.set(p, Member { lists: 3, ..Member::default() });
-        table.update(&members, p, &mut classes, || {}).unwrap();
+
+    let prefixes: Vec<Prefix> = all.keys().copied().collect();
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for chosen in prefixes.iter().step_by(8) {
+        addresses.extend(probes(&[*chosen]));
     }
-    println!("10000 updates {:?}", t.elapsed());
-    let mut n = 0;
-    let t = std::time::Instant::now();
-    for _ in 0..1_000_000 {
-        n += u64::from(prefix_table::lookup(&View(&table), &Address::v4((random() as u32).to_be_bytes())));
+    while addresses.len() < MILLION {
+        addresses.push(random.prefix().address());
     }
-    println!("1M lookups {:?} {n}", t.elapsed());
+    for address in &addresses {
+        assert_eq!(lookup(&table, &classes, *address).lists, oracle.lists(*address), "{address} after filling");
+    }
+
+    let fixed: Vec<(IpAddr, u64)> =
+        addresses.iter().step_by(50).map(|address| (*address, oracle.lists(*address))).collect();
+    let (view, used, known) = (View::of(&table), table.usage().0, classes.0.clone());
+    // Readers hold the lock as programs hold the RCU read lock: the writer's turn is a grace period.
+    let grace = RwLock::new(());
+    let stop = AtomicBool::new(false);
+    let read = || {
+        let mut seen = 0u64;
+        while !stop.load(Ordering::Relaxed) {
+            for batch in fixed.chunks(64) {
+                let _running = grace.read().unwrap();
+                for (address, lists) in batch {
+                    let found = &known[prefix_table::lookup(&&view, &Address::from(*address)) as usize];
+                    assert_eq!(found.lists & 1, *lists, "{address} while others change");
+                    seen += 1;
+                }
+            }
+        }
+        seen
+    };
+    let mut changed = Vec::new();
+    thread::scope(|scope| {
+        let readers = [scope.spawn(read), scope.spawn(read)];
+        for number in 0..CHANGES {
+            // One in eight of those that are there, else a new one; half of them go again later.
+            let prefix = match random.next() & 7 {
+                0 => prefixes[random.next() as usize % prefixes.len()],
+                1..=3 if !changed.is_empty() => changed[random.next() as usize % changed.len()],
+                _ => random.prefix(),
+            };
+            let lists = members.own_value(prefix).lists ^ 2;
+            members.set(prefix, member(lists));
+            oracle.set(prefix, lists);
+            table.update(&members, prefix, &mut classes, || {}).unwrap();
+            changed.push(prefix);
+            if number % 64 == 0 {
+                drop(grace.write().unwrap());
+                table.reclaim();
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        let seen: u64 = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+        assert!(seen > 10_000, "the readers looked up {seen} times");
+    });
+    for address in addresses.iter().step_by(2) {
+        assert_eq!(lookup(&table, &classes, *address).lists, oracle.lists(*address), "{address} after changes");
+    }
+    for prefix in changed {
+        members.set(prefix, member(members.own_value(prefix).lists & 1));
+        table.update(&members, prefix, &mut classes, || {}).unwrap();
+        table.reclaim();
+    }
+    assert_eq!(table.usage().0, used, "lines leaked");
+    assert_eq!(table.hosts(), members.hosts_v4(), "hosts leaked");
 }
