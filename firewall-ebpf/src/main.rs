@@ -27,6 +27,7 @@ mod program {
     use crate::{account::account, context::XdpFrame, maps};
 
     #[xdp(frags)]
+    #[inline(always)]
     fn firewall(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::new(&ctx);
         let judgement = judge(&frame, &maps::Maps);
