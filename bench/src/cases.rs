@@ -79,16 +79,18 @@ impl Case {
     pub fn policy(self) -> String {
         let list = "[lists.members]\nfile = \"list.txt\"\n";
         // So fast that all sources together stay below it; what is charged, and how, does not depend on the rate.
-        let limit = "[limits.standard]\npackets = { rate = 1000000, burst = 1000000 }\n\
+        let fast = "[limits.standard]\npackets = { rate = 1000000, burst = 1000000 }\n\
             connections = { rate = 1000000, burst = 1000000 }\n";
-        let slow = "[limits.standard]\npackets = { rate = 1, per = \"1h\", burst = 1 }\n";
+        let slow = "[limits.standard]\npackets = { rate = 10, per = \"1m\", burst = 20 }\n";
+        let usual = "[limits.standard]\npackets = { rate = 2000, burst = 4000 }\n\
+            connections = { rate = 50, burst = 100 }\n";
         let service = "[services.api]\nprotocol = \"tcp\"\nports = [443]\n";
         let (allow, limited) = ("allow = [\"members\"]\n", "limit = \"standard\"\n");
         let parts: &[&str] = match self.situation {
             Situation::Unlisted | Situation::Listed => &[list, service, allow],
-            Situation::LimitedAck | Situation::LimitedSyn => &[list, limit, service, allow, limited],
+            Situation::LimitedAck | Situation::LimitedSyn => &[list, fast, service, allow, limited],
             Situation::Over => &[list, slow, service, allow, limited],
-            Situation::Flood => &[limit, service, limited],
+            Situation::Flood => &[usual, service, limited],
         };
         format!("[[interface]]\nname = \"eth0\"\n{}", parts.concat())
     }
