@@ -29,6 +29,27 @@ pub fn forget(value: usize, noise: u32) -> usize {
     }
 }
 
+/// Returns `index`, of which the verifier then knows that it has 16 bits.
+///
+/// The compiler leaves out a mask that changes nothing, such as after a swap of octets. The verifier of Linux 6.1 knows
+/// nothing of what a swap gives (`BPF_END` in kernel/bpf/verifier.c) and needs the mask.
+#[inline(always)]
+pub fn index_16(index: u16) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut index = u64::from(index);
+        // SAFETY: it clears bits of a register that are clear.
+        unsafe {
+            core::arch::asm!("{index} &= 65535", index = inout(reg) index, options(pure, nomem, nostack, preserves_flags));
+        }
+        index as usize
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        index.into()
+    }
+}
+
 /// The same for an enumeration of one octet.
 #[inline(always)]
 pub fn forget_choice<T: Copy>(choice: T, noise: u32) -> T {

@@ -7,6 +7,7 @@ use firewall_common::{
     Address, Membership,
     abi::{self, ClassRecord, RootV4, RootV6},
     prefix_table::{self, HostsHash, Line, PrefixMemory, WORDS},
+    verifier::index_16,
 };
 
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
@@ -46,7 +47,7 @@ impl PrefixMemory for Lists {
             return 0;
         };
         // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
-        let slot = unsafe { (&raw const (*root).slots).cast::<u64>().add(slot as usize) };
+        let slot = unsafe { (&raw const (*root).slots).cast::<u64>().add(index_16(slot)) };
         // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
         unsafe { slot.read_volatile() }
     }
@@ -57,7 +58,7 @@ impl PrefixMemory for Lists {
             return 0;
         };
         // SAFETY: as for IPv4.
-        let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(slot as usize) };
+        let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(index_16(slot)) };
         // SAFETY: as for IPv4.
         unsafe { slot.read_volatile() }
     }
