@@ -74,50 +74,58 @@ fn charge(flow: &Flow, limit: u16, membership: Membership, tables: &impl Tables)
     let is_connection = flow.opens_connection;
     let octets = flow.frame_length as u64;
 
-    ask(&bucket, Quantity::Packets, packets, now_ns, 1, Verdict::OverPackets)?;
-    ask(&bucket, Quantity::Bytes, bytes, now_ns, octets, Verdict::OverBytes)?;
-    if is_connection {
-        ask(&bucket, Quantity::Connections, connections, now_ns, 1, Verdict::OverConnections)?;
-    }
-
-    take(&bucket, Quantity::Packets, packets, now_ns, 1, Verdict::OverPackets)?;
-    take(&bucket, Quantity::Bytes, bytes, now_ns, octets, Verdict::OverBytes)?;
-    if is_connection {
-        take(&bucket, Quantity::Connections, connections, now_ns, 1, Verdict::OverConnections)?;
-    }
-    Continue(())
+    let packets = ask(&bucket, Quantity::Packets, packets, now_ns, 1, Verdict::OverPackets)?;
+    let bytes = ask(&bucket, Quantity::Bytes, bytes, now_ns, octets, Verdict::OverBytes)?;
+    let connections = if is_connection {
+        ask(&bucket, Quantity::Connections, connections, now_ns, 1, Verdict::OverConnections)?
+    } else {
+        None
+    };
+    take(packets, now_ns, 1, Verdict::OverPackets)?;
+    take(bytes, now_ns, octets, Verdict::OverBytes)?;
+    take(connections, now_ns, 1, Verdict::OverConnections)
 }
 
-/// Settles the packet when `quantity` would exceed; changes nothing.
+/// A quantity that conforms, not charged yet.
+struct Asked<'a, C> {
+    cell: C,
+    quota: &'a Quota,
+    /// Its TAT, and what that becomes.
+    seen_ns: u64,
+    next_ns: u64,
+}
+
+/// Settles the packet when `quantity` would exceed; changes nothing. `None`: it is not limited.
 #[inline(always)]
-fn ask(
-    bucket: &impl Bucket,
+fn ask<'a, B: Bucket>(
+    bucket: &B,
     quantity: Quantity,
-    quota: &Quota,
+    quota: &'a Quota,
     now_ns: u64,
     units: u64,
     over: Verdict,
-) -> ControlFlow<Verdict> {
-    if quota.is_limited() && quota.charge(bucket.cell(quantity).load(), now_ns, units).is_none() {
-        return Break(over);
+) -> ControlFlow<Verdict, Option<Asked<'a, B::Cell>>> {
+    if !quota.is_limited() {
+        return Continue(None);
     }
-    Continue(())
+    let cell = bucket.cell(quantity);
+    let seen_ns = cell.load();
+    match quota.charge(seen_ns, now_ns, units) {
+        Some(next_ns) => Continue(Some(Asked { cell, quota, seen_ns, next_ns })),
+        None => Break(over),
+    }
 }
 
-/// Charges `quantity`; settles the packet when another CPU was faster and it exceeds now.
+/// Charges what was asked; settles the packet when another CPU was faster and it exceeds now.
 #[inline(always)]
-fn take(
-    bucket: &impl Bucket,
-    quantity: Quantity,
-    quota: &Quota,
-    now_ns: u64,
-    units: u64,
-    over: Verdict,
-) -> ControlFlow<Verdict> {
-    if quota.is_limited() && !rate::charge(&bucket.cell(quantity), quota, now_ns, units) {
-        return Break(over);
+fn take<C: TatCell>(asked: Option<Asked<'_, C>>, now_ns: u64, units: u64, over: Verdict) -> ControlFlow<Verdict> {
+    let Some(Asked { cell, quota, seen_ns, next_ns }) = asked else {
+        return Continue(());
+    };
+    if cell.compare_exchange(seen_ns, next_ns) == seen_ns || rate::charge(&cell, quota, now_ns, units) {
+        return Continue(());
     }
-    Continue(())
+    Break(over)
 }
 
 #[inline(always)]

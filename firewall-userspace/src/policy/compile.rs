@@ -110,8 +110,11 @@ pub fn compile(policy: &Policy, ids: &Identities) -> Compiled {
         fragments.extend(rules.map(|protocol| fragment_rule(policy, address, protocol)));
         fragments.push(FragmentRule::default());
     }
-    let limits: Vec<(u16, LimitRecord)> =
-        policy.limits.iter().map(|limit| (ids.limits.of(&limit.name), limit_record(limit))).collect();
+    let limits: Vec<(u16, LimitRecord)> = policy
+        .limits
+        .iter()
+        .map(|limit| (ids.limits.of(&limit.name), limit_record(limit, policy.limits.len())))
+        .collect();
     debug_assert_eq!(fragments.len() as u32, (blocks.len() as u32 + 1) * FRAGMENT_RULES_PER_BLOCK);
     Compiled {
         observe: policy.mode == Mode::Observe,
@@ -210,11 +213,12 @@ fn service_record(policy: &Policy, ids: &Identities, service: &Service) -> Servi
     }
 }
 
-fn limit_record(limit: &Limit) -> LimitRecord {
+fn limit_record(limit: &Limit, limits: usize) -> LimitRecord {
     let quota = |rate: &Option<Rate>| rate.as_ref().map(Rate::quota).unwrap_or_default();
     let quotas = [quota(&limit.packets), quota(&limit.bytes), quota(&limit.connections)];
     LimitRecord {
-        gate: gate_quota(&quotas, RATE_SETS),
+        // Newcomers of all limits share the table.
+        gate: gate_quota(&quotas, RATE_SETS / limits.max(1) as u32),
         quotas,
         mask_v6: mask(limit.source_v6),
         mask_v4: mask(limit.source_v4)[0],

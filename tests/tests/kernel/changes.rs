@@ -1,5 +1,7 @@
 //! Pushes into live tables, and one generation after another.
 
+use std::{thread, time::Duration};
+
 use anyhow::Result;
 use firewall_common::{Family, Verdict, judge};
 use firewall_tests::{
@@ -14,9 +16,10 @@ use firewall_tests::{
 };
 use firewall_userspace::{
     datapath::LoadOptions,
-    members::Member,
+    members::{Member, Timed},
     policy::{List, Policy, Prefix},
 };
+use nix::time::{ClockId, clock_gettime};
 
 fn in_list(list: usize) -> Member {
     Member { lists: 1 << list, ..Member::default() }
@@ -51,6 +54,43 @@ fn a_pushed_prefix_holds_for_the_next_packet() -> Result<()> {
     }
     kernel.push(&[(prefix("2001:db8:7::1"), blocked)])?;
     assert_eq!(kernel.run(&frame6)?, action::DROP);
+    Ok(())
+}
+
+/// The program itself ends an entry: nobody does anything between the push and its end.
+#[test]
+fn an_entry_ends_on_time_without_a_daemon() -> Result<()> {
+    let policy = Draft::new()
+        .list("blocked", &[])
+        .list("partners", &["203.0.113.0/24"])
+        .service(ServiceDraft::tcp("api", &[443]).allow(&["partners"]).deny(&["blocked"]))
+        .policy();
+    let mut kernel = Kernel::load(&policy, &[])?;
+    let boot = || clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
+    let ends = boot()?.as_secs() as u32 + 2;
+    let until = |lists| Member { timed: Timed::until(ends, lists), ..Member::default() };
+    kernel.push(&[
+        (prefix("198.18.0.1"), until(2)),
+        (prefix("203.0.113.7"), until(1)),
+        (prefix("2001:db8::/32"), until(2)),
+    ])?;
+    let frames = [
+        (Packet::v4("198.18.0.1", "192.0.2.10").tcp(1, 443).build(), action::PASS),
+        (Packet::v4("203.0.113.7", "192.0.2.10").tcp(1, 443).build(), action::DROP),
+        (Packet::v6("2001:db8::5", "2001:db8:1::10").tcp(1, 443).build(), action::PASS),
+    ];
+    let opposite = |wanted| if wanted == action::PASS { action::DROP } else { action::PASS };
+    let limit = Duration::from_secs(u64::from(ends));
+    while boot()? + Duration::from_millis(100) < limit {
+        for (frame, wanted) in &frames {
+            assert_eq!(kernel.run(frame)?, *wanted, "before its end");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep((limit + Duration::from_millis(10)).saturating_sub(boot()?));
+    for (frame, wanted) in &frames {
+        assert_eq!(kernel.run(frame)?, opposite(*wanted), "after its end");
+    }
     Ok(())
 }
 
