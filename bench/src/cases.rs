@@ -81,7 +81,7 @@ impl Case {
         // So fast that all sources together stay below it; what is charged, and how, does not depend on the rate.
         let fast = "[limits.standard]\npackets = { rate = 1000000, burst = 1000000 }\n\
             connections = { rate = 1000000, burst = 1000000 }\n";
-        let slow = "[limits.standard]\npackets = { rate = 10, per = \"1m\", burst = 20 }\n";
+        let slow = "[limits.standard]\npackets = { rate = 10, per = \"1h\", burst = 20 }\n";
         let usual = "[limits.standard]\npackets = { rate = 2000, burst = 4000 }\n\
             connections = { rate = 50, burst = 100 }\n";
         let service = "[services.api]\nprotocol = \"tcp\"\nports = [443]\n";

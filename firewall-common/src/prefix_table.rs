@@ -378,6 +378,6 @@ const fn mask(length: u32) -> u64 {
 const fn count_ones(word: u64) -> u32 {
     let pairs = word - (word >> 1 & 0x5555_5555_5555_5555);
     let nibbles = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
-    let octets = nibbles + (nibbles >> 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let octets = (nibbles + (nibbles >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
     (octets.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u32
 }
