@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Grows with every incompatible change of this file.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Lists of one policy: the bits of a membership.
 pub const MAX_LISTS: usize = 64;

@@ -16,6 +16,7 @@ mod process;
 mod setup;
 mod test;
 mod tree;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -60,6 +61,8 @@ enum Task {
     Test(test::Selection),
     /// Measure the packet path against bare XDP, the reference program, nftables and ipset
     Bench(bench::Options),
+    /// Print what the program costs the kernel's verifier, against what docs/limits.md promises
+    Verify,
     /// Check everything that must hold before a change lands
     Ci,
     /// What setup runs through sudo
@@ -103,6 +106,7 @@ fn run(task: Task) -> Result<()> {
         Task::Lab { built } => lab::keep_open(&tree, built),
         Task::Test(selection) => test::test(&tree, &selection),
         Task::Bench(options) => bench::bench(&tree, &options),
+        Task::Verify => verify::verify(&tree),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),
     }

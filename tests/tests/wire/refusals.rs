@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
     bpf::{Constant, XdpAction},
     daemon::{Daemon, Said, Site},
@@ -118,8 +119,11 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
         assert_refused(&site.attempt(&lab)?, words);
         assert!(!other.pins.exists() && !other.socket.exists(), "left after {words:?}: {}", left(&other));
         daemon.must_run()?;
-        assert!(first.socket.exists() && first.pins.join("v1/links/eth0@native").exists(), "after {words:?}");
-        assert!(first.pins.join("v1/maps/COUNTERS").exists(), "after {words:?}");
+        assert!(
+            first.socket.exists() && first.pins.join(format!("v{ABI_VERSION}/links/eth0@native")).exists(),
+            "after {words:?}"
+        );
+        assert!(first.pins.join(format!("v{ABI_VERSION}/maps/COUNTERS")).exists(), "after {words:?}");
         assert_eq!((daemon.generation()?, lab.program_id()?), (generation, program), "after {words:?}");
         assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false), "after {words:?}");
     }
@@ -143,5 +147,10 @@ fn left(site: &Site) -> String {
         entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
     };
     let socket = site.socket.exists();
-    format!("pins {:?}, links {:?}, maps {:?}, socket {socket}", site.pins, names("v1/links"), names("v1/maps"))
+    format!(
+        "pins {:?}, links {:?}, maps {:?}, socket {socket}",
+        site.pins,
+        names(&format!("v{ABI_VERSION}/links")),
+        names(&format!("v{ABI_VERSION}/maps"))
+    )
 }
