@@ -94,10 +94,12 @@ pub(crate) fn now_ns() -> u64 {
 #[inline(always)]
 pub(crate) fn sample_clocks() {
     if let Some(sample) = CLOCKS.get_ptr_mut(0) {
-        // SAFETY: the helpers read clocks and touch nothing.
-        let clocks = unsafe { [bpf_jiffies64(), bpf_ktime_get_ns()] };
+        // SAFETY: the helper reads a clock and touches nothing.
+        let jiffies = unsafe { bpf_jiffies64() };
+        // SAFETY: as above.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
         // SAFETY: the map value is valid for the whole run.
-        unsafe { sample.write(clocks) };
+        unsafe { sample.write([jiffies, now_ns]) };
     }
 }
 

@@ -47,7 +47,7 @@ impl PrefixMemory for Lists {
             return 0;
         };
         // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
-        let slot = unsafe { (&raw const (*root).slots).cast::<u64>().add(index_16(slot)) };
+        let slot = unsafe { root.cast::<u64>().add(index_16(slot)) };
         // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
         unsafe { slot.read_volatile() }
     }
@@ -58,14 +58,14 @@ impl PrefixMemory for Lists {
             return 0;
         };
         // SAFETY: as for IPv4.
-        let slot = unsafe { (&raw const (*root).slots).cast::<u32>().add(index_16(slot)) };
+        let slot = unsafe { root.cast::<u32>().add(index_16(slot)) };
         // SAFETY: as for IPv4.
         unsafe { slot.read_volatile() }
     }
 
     #[inline(always)]
     fn hosts(&self, number: u32) -> Option<LinePointer> {
-        let lines = 1 << (64 - HOSTS_SHIFT.load() & 31);
+        let lines = 1 << ((64 - HOSTS_SHIFT.load()) & 31);
         HOSTS.get_ptr(number & (lines - 1)).map(LinePointer)
     }
 
