@@ -31,7 +31,7 @@ use crate::{
 /// The memory that readers see.
 #[derive(Clone)]
 pub struct Memory<R, L> {
-    /// Root of IPv4, [`ROOT_SLOTS`] slots.
+    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots.
     pub root_v4: L,
     /// Root of IPv6, as many.
     pub root_v6: R,
