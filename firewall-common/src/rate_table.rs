@@ -1,6 +1,6 @@
 //! The rate table: finds the bucket of a source, or makes one.
 //!
-//! Sets of eight *ways*. A way is a tag, which tells whose it is, and one TAT for each quantity. The [hash](Hash) of a
+//! Sets of eight *ways*. A way is a tag, which tells whose it is, and one TAT for each quantity. The [hash](struct@Hash) of a
 //! bucket's key names one set and the tag to look for there, so a packet reads one cache line of tags and one for each
 //! quantity that is charged. A way is *in debt* while any of its TATs is ahead of now, else *idle*: then it says no more than
 //! a fresh one, and a newcomer takes the way that has been idle longest. Nothing is lost by that and nothing has to be

@@ -16,7 +16,7 @@
 
 use crate::{abi::BucketKey, address::Family};
 
-/// Random numbers for a [`Hash`]. Who knows them can fill a set of their choice.
+/// Random numbers for a [`Hash`](struct@Hash). Who knows them can fill a set of their choice.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct HashSeed {
