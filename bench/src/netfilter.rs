@@ -4,8 +4,6 @@ use anyhow::{Context as _, Result};
 
 use crate::prefixes::Prefixes;
 
-/// Lists the chain, whose one rule counts.
-pub const NFTABLES_ASK: [&str; 6] = ["nft", "list", "chain", "netdev", "bench", "ingress"];
 /// Lists the table, whose one rule counts.
 pub const IPTABLES_ASK: [&str; 7] = ["iptables-legacy", "-t", "raw", "-nvxL", "PREROUTING", "--line-numbers", "-w"];
 
@@ -36,15 +34,6 @@ pub fn iptables_rule(interface: &str) -> [&str; 14] {
     ["-t", "raw", "-A", "PREROUTING", "-i", interface, "-m", "set", "!", "--match-set", "members", "src", "-j", "DROP"]
 }
 
-/// Packets that the rule of [`nftables_rules`] dropped: `... counter packets 7 bytes 420 drop`.
-///
-/// # Errors
-/// When it counts nothing.
-pub fn nftables_dropped(said: &str) -> Result<u64> {
-    let mut words = said.split_whitespace().skip_while(|word| *word != "packets").skip(1);
-    words.next().and_then(|count| count.parse().ok()).context("nft tells of no counter")
-}
-
 /// Packets that the rule of [`iptables_rule`] dropped: `1  7  420 DROP ...`.
 ///
 /// # Errors
@@ -60,13 +49,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_found_in_what_the_programs_print() {
-        let nft = "table netdev bench {\n\tchain ingress {\n\t\tip saddr != @members counter packets 70 bytes 4200 drop\n\t}\n}";
-        assert_eq!(nftables_dropped(nft).unwrap(), 70);
+    fn the_counter_is_found_in_what_iptables_prints() {
         let iptables = "Chain PREROUTING (policy ACCEPT 0 packets, 0 bytes)\nnum      pkts      bytes target     prot\n\
             1          12      720 DROP       all  --  eth0";
         assert_eq!(iptables_dropped(iptables).unwrap(), 12);
-        assert!(nftables_dropped("").is_err());
         assert!(iptables_dropped("").is_err());
     }
 }

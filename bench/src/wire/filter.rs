@@ -134,7 +134,8 @@ impl Filter {
         match self {
             Self::Bare(..) => Ok(None),
             Self::Packet(_, subject) => Ok(Some(subject.judged(case.family.of_packet())?.of(Verdict::NotAllowed))),
-            Self::Nftables => netfilter::nftables_dropped(&ask(&netfilter::NFTABLES_ASK)?).map(Some),
+            // Asking nft for a counter has it fetch the whole set: take what does not come out behind the rule.
+            Self::Nftables => Ok(Some(cable.received()? - cable.received_by_ip()?)),
             Self::Ipset => netfilter::iptables_dropped(&ask(&netfilter::IPTABLES_ASK)?).map(Some),
         }
     }

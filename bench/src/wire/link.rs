@@ -1,6 +1,6 @@
 //! A cable from the generator to a namespace with a filter.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 use firewall_tests::{
@@ -70,5 +70,18 @@ impl Cable {
         let shown = self.receiver.ip(&format!("-json -statistics link show dev {INTERFACE}"))?;
         let shown: serde_json::Value = serde_json::from_str(&shown)?;
         shown[0]["stats64"]["rx"]["packets"].as_u64().context("`ip` does not tell how many frames came")
+    }
+
+    /// IPv4 packets that came as far as the stack (`InReceives`).
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn received_by_ip(&self) -> Result<u64> {
+        let text = self.receiver.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"))?;
+        let text = text.context("cannot read what IP received")?;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: "));
+        let position = lines.next().and_then(|names| names.split(' ').position(|name| name == "InReceives"));
+        let count = position.and_then(|position| lines.next()?.split(' ').nth(position)?.parse().ok());
+        count.context("the kernel does not tell what IP received")
     }
 }
