@@ -4,6 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
+use super::floor::FLOOR;
 use crate::policy::AttachMode;
 
 /// A failure of the data path. Nothing that was live before has changed.
@@ -11,6 +12,15 @@ use crate::policy::AttachMode;
 pub enum DatapathError {
     /// The binary was built without the eBPF object.
     NoObject,
+    /// The kernel is too old.
+    Kernel {
+        /// Its release.
+        release: String,
+        /// What the program needs of a kernel.
+        lacks: &'static str,
+        /// Major and minor of the kernel that brought it.
+        since: (u32, u32),
+    },
     /// The pin folder is not on a BPF file system.
     NoBpffs {
         /// The folder.
@@ -103,6 +113,7 @@ impl DatapathError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoObject => Some("build with `cargo xtask build`".into()),
+            Self::Kernel { .. } => Some(format!("boot Linux {}.{} or later", FLOOR.0, FLOOR.1)),
             Self::NoBpffs { .. } => Some("mount -t bpf bpf /sys/fs/bpf".into()),
             Self::InUse { .. } => {
                 Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
@@ -156,6 +167,9 @@ impl fmt::Display for DatapathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoObject => write!(f, "cannot load the packet program: this binary was built without it"),
+            Self::Kernel { release, lacks, since: (major, minor) } => {
+                write!(f, "cannot run on Linux {release}: it lacks {lacks}, which came with {major}.{minor}")
+            }
             Self::NoBpffs { folder } => {
                 write!(f, "cannot keep maps in {}: it is not on a BPF file system", folder.display())
             }

@@ -16,7 +16,7 @@ use firewall_common::abi::{
 };
 
 use super::{
-    DatapathError, OBJECT, PinFolder,
+    DatapathError, OBJECT, PinFolder, floor,
     lists::{ListMaps, ListSize, ListTable, TableError},
     plain::Plain,
     rate_base, trace,
@@ -52,6 +52,7 @@ impl Generation {
         pins: &PinFolder,
         options: &LoadOptions,
     ) -> Result<Self, DatapathError> {
+        floor::check()?;
         if OBJECT.is_empty() {
             return Err(DatapathError::NoObject);
         }

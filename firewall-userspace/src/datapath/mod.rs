@@ -3,6 +3,7 @@
 mod attach;
 mod counters;
 mod error;
+mod floor;
 mod generation;
 mod lists;
 mod mapped;
