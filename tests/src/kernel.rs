@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use aya::{
-    maps::{Map, MapData, PerCpuArray},
+    maps::{Array, Map, MapData, PerCpuArray},
     programs::TestRunOptions,
 };
 use firewall_common::{
@@ -19,10 +19,10 @@ use firewall_common::{
     abi::{COUNTERS, MAX_LIMITS, MAX_SERVICES, counter_index, maps},
 };
 use firewall_userspace::{
-    datapath::{Generation, LoadOptions, PinFolder},
+    datapath::{Attachments, Generation, LoadOptions, PinFolder},
     members::{Member, Members},
     policy::{
-        Ids, Mode, Name, Policy, Prefix,
+        AttachMode, Ids, Interface, Mode, Name, Policy, Prefix,
         compile::{Compiled, Identities, compile},
     },
 };
@@ -49,6 +49,8 @@ pub struct Kernel {
     members: Members,
     ids: Identities,
     observes: bool,
+    options: LoadOptions,
+    attachments: Attachments,
     pins: PinFolder,
     folder: PathBuf,
 }
@@ -112,9 +114,17 @@ impl Kernel {
                 Ok((generation, [open(maps::COUNTERS)?, open(maps::SERVICE_COUNTERS)?, open(maps::LIMIT_COUNTERS)?]))
             });
         match loaded {
-            Ok((generation, counters)) => {
-                Ok(Self { generation, counters, members, ids, observes: policy.mode == Mode::Observe, pins, folder })
-            }
+            Ok((generation, counters)) => Ok(Self {
+                generation,
+                counters,
+                members,
+                ids,
+                observes: policy.mode == Mode::Observe,
+                options: options.clone(),
+                attachments: Attachments::default(),
+                pins,
+                folder,
+            }),
             Err(error) => {
                 remove(&pins, &folder);
                 Err(error)
@@ -127,12 +137,58 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses.
     pub fn replace(&mut self, policy: &Policy, own: &[Prefix]) -> Result<()> {
+        self.replace_changed(policy, own, |_| {})
+    }
+
+    /// The same, with the compiled policy changed before it is loaded. Where the program is attached, it is swapped.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn replace_changed(
+        &mut self,
+        policy: &Policy,
+        own: &[Prefix],
+        change: impl FnOnce(&mut Compiled),
+    ) -> Result<()> {
         self.ids.assign(policy);
-        self.members = members(policy, own);
+        let members = members(policy, own);
+        let mut compiled = compile(policy, &self.ids);
+        change(&mut compiled);
+        let mut next = Generation::load(&compiled, &members, &self.pins, &self.options)?;
+        let native = |name: &String| Interface { name: name.clone(), mode: AttachMode::Native };
+        let wanted: Vec<_> = self.attachments.interfaces().keys().map(native).collect();
+        self.attachments.switch(&mut next, Some(&mut self.generation), &wanted, &self.pins)?;
+        self.members = members;
         self.observes = policy.mode == Mode::Observe;
-        let compiled = compile(policy, &self.ids);
-        self.generation = Generation::load(&compiled, &self.members, &self.pins, &LoadOptions::default())?;
+        self.generation = next;
         Ok(())
+    }
+
+    /// Attaches the program to an interface, in its driver.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn attach(&mut self, interface: &str) -> Result<()> {
+        let wanted = [Interface { name: interface.to_owned(), mode: AttachMode::Native }];
+        Ok(self.attachments.switch(&mut self.generation, None, &wanted, &self.pins)?)
+    }
+
+    /// Gives the caps of essential traffic their whole burst again.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn forget_caps(&mut self) -> Result<()> {
+        let data = MapData::from_pin(self.pins.map(maps::ESSENTIAL_STATE))?;
+        let mut state: Array<_, u64> = Array::try_from(Map::from_map_data(data)?)?;
+        (0..state.len()).try_for_each(|index| state.set(index, 0, 0)).context("cannot reset a cap")
+    }
+
+    /// Instructions that the verifier went through, and bytes of machine code.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn size(&self) -> Result<(Option<u32>, u32)> {
+        Ok(self.generation.size()?)
     }
 
     /// Changes what prefixes are in by themselves, in the live tables, as a push does.

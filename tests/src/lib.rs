@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod daemon;
 pub mod draft;
 pub mod generate;
+pub mod guest;
 pub mod kernel;
 pub mod lab;
 pub mod live;

@@ -176,12 +176,18 @@ impl RawSocket {
     /// # Errors
     /// When this is not root.
     pub fn open(peer: &Netns) -> Result<Self> {
-        peer.enter(|| {
-            let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
-                .context("cannot open a raw socket")?;
-            bind_to(&socket, if_nametoindex(INTERFACE)?).context("cannot bind a raw socket")?;
-            Ok(Self(socket.into()))
-        })?
+        peer.enter(|| Self::on(INTERFACE))?
+    }
+
+    /// Opens it on an interface of the namespace of this thread.
+    ///
+    /// # Errors
+    /// When this is not root, or there is no such interface.
+    pub fn on(interface: &str) -> Result<Self> {
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
+            .context("cannot open a raw socket")?;
+        bind_to(&socket, if_nametoindex(interface)?).context("cannot bind a raw socket")?;
+        Ok(Self(socket.into()))
     }
 
     /// Sends one frame.
@@ -195,7 +201,8 @@ impl RawSocket {
     }
 }
 
-fn bind_to(socket: &OwnedFd, interface: u32) -> io::Result<()> {
+/// Makes a packet socket one of an interface.
+pub(crate) fn bind_to(socket: &OwnedFd, interface: u32) -> io::Result<()> {
     // SAFETY: an address of a packet socket is integers and octets, for which zeroes are valid.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
