@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod ebpf;
 mod interrupt;
+mod kernels;
 mod lab;
 mod needs;
 mod packages;
@@ -63,6 +64,8 @@ enum Task {
     Bench(bench::Options),
     /// Print what the program costs the kernel's verifier, against what docs/limits.md promises
     Verify,
+    /// Boot Debian's kernels in emulated machines and run the XDP program on them
+    Kernels(kernels::Selection),
     /// Check everything that must hold before a change lands
     Ci,
     /// What setup runs through sudo
@@ -107,6 +110,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(selection) => test::test(&tree, &selection),
         Task::Bench(options) => bench::bench(&tree, &options),
         Task::Verify => verify::verify(&tree),
+        Task::Kernels(selection) => kernels::kernels(&tree, &selection),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),
     }

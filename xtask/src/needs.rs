@@ -16,6 +16,8 @@ pub enum Scope {
     Demo,
     /// Run every test.
     Test,
+    /// Boot other kernels in emulated machines.
+    Kernels,
     /// Check what lands.
     Ci,
     /// Measure against the filters of the kernel.
@@ -29,6 +31,7 @@ impl Scope {
             Self::Build => "build",
             Self::Demo => "demo",
             Self::Test => "test",
+            Self::Kernels => "kernels",
             Self::Ci => "ci",
             Self::Bench => "bench",
         }
@@ -36,6 +39,7 @@ impl Scope {
 
     fn includes(self, other: Self) -> bool {
         match self {
+            Self::Kernels => other == Self::Kernels || other == Self::Build,
             Self::Bench => other == Self::Bench || other <= Self::Demo,
             _ => other <= self,
         }
@@ -83,7 +87,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 11] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -112,6 +116,20 @@ const PACKAGES: [Package; 9] = [
         why: "checks and scrapes the metrics",
         scope: Scope::Test,
         service: Some("prometheus"),
+    },
+    Package {
+        name: "qemu-system-x86",
+        program: "qemu-system-x86_64",
+        why: "emulates the machines that boot other kernels",
+        scope: Scope::Kernels,
+        service: None,
+    },
+    Package {
+        name: "xz-utils",
+        program: "xz",
+        why: "unpacks the drivers of those kernels",
+        scope: Scope::Kernels,
+        service: None,
     },
     Package {
         name: "nftables",
