@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
-    demo, ebpf, kernels,
+    demo, ebpf,
     needs::Scope,
     process::run_shown,
     setup, test,
@@ -22,7 +22,6 @@ pub fn ci(tree: &Tree) -> Result<()> {
     // Advisories need a database from the network: a separate step, not part of what must pass.
     run_shown(tree.cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     test::test(tree, &test::Selection::default())?;
-    kernels::kernels(tree, &kernels::Selection::default())?;
     // What a newcomer runs first must not rot; with the binary the tests have just used.
     demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))
 }
