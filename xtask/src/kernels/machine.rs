@@ -92,10 +92,13 @@ pub(super) fn boot(kernel: &Kernel, image: &Path, console: &Path, all: bool) -> 
     let (status, outcome) = outcome?;
     let mut outcome = outcome.ok().context("the reader of a machine panicked")?;
     outcome.time = start.elapsed();
-    if status.is_none() {
-        outcome.fail(&format!("not done after {} s", limit.as_secs()));
-    } else if !outcome.has_ended() {
-        outcome.fail(&format!("the machine ended on its own; its console ends with\n{}", last_lines(console)));
+    match status {
+        None => outcome.fail(&format!("not done after {} s", limit.as_secs())),
+        Some(status) if !outcome.has_ended() => {
+            let console = last_lines(console);
+            outcome.fail(&format!("ended before its guest said so; QEMU: {status}; the console ends with\n{console}"));
+        }
+        Some(_) => {}
     }
     Ok(outcome)
 }
