@@ -81,6 +81,17 @@ impl Address {
 }
 
 #[cfg(not(target_arch = "bpf"))]
+impl Address {
+    /// The address as the standard library has it.
+    pub fn to_ip(self) -> core::net::IpAddr {
+        match self.family {
+            Family::Ipv4 => core::net::Ipv4Addr::from_bits(self.first_32()).into(),
+            _ => core::net::Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low)).into(),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "bpf"))]
 impl From<core::net::IpAddr> for Address {
     fn from(address: core::net::IpAddr) -> Self {
         match address {

@@ -18,6 +18,7 @@ use crate::{
         Name, Policy, Prefix,
         compile::{Identities, compile},
     },
+    policy_tests,
     push::{self, CheckedPush},
 };
 
@@ -296,7 +297,7 @@ impl State {
     }
 
     fn reload(&mut self) -> Result<Reloaded, Refusal> {
-        let result = match config::load(&self.config) {
+        let result = match config::load(&self.config).and_then(policy_tests::require) {
             Ok(loaded) => {
                 let warnings = loaded.warnings.render(false);
                 self.switch_to(loaded)

@@ -14,6 +14,7 @@ use crate::{
     controller::{self, Setup},
     datapath::PinFolder,
     netlink::Addresses,
+    policy_tests,
 };
 
 /// What `portcullis run` was asked.
@@ -62,7 +63,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
-    let loaded = config::load(&options.config).map_err(|report| {
+    let loaded = config::load(&options.config).and_then(policy_tests::require).map_err(|report| {
         eprint!("{}", report.render(false));
         let errors = config::counted(report.errors().count(), "error");
         eprintln!("error: {} is refused: {errors}", options.config.display());

@@ -102,6 +102,39 @@ fn a_warning_is_fatal_only_with_strict() {
 }
 
 #[test]
+fn failing_tests_are_named_with_both_verdicts_and_the_exit_code_is_1() {
+    let output = check(&["--tests", "tests.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "");
+    assert_is(&stderr(&output), "tests.txt");
+
+    let output = check(&["--tests", "-o", "json", "tests.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the answer is JSON");
+    let tests = json["tests"].as_array().expect("an array");
+    let passed: Vec<_> = tests.iter().map(|test| test["passed"].as_bool().expect("a boolean")).collect();
+    assert_eq!(passed, [true, false, false, true]);
+    let failed = serde_json::json!({
+        "name": "strangers reach it too", "passed": false, "expected": "pass", "expected_service": null,
+        "verdict": "not_allowed", "service": "https", "line": 31, "column": 10,
+    });
+    assert_eq!(tests[1], failed);
+}
+
+#[test]
+fn tests_are_run_when_asked_for_and_counted() {
+    let output = check(&["tests.toml"]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/portcullis.toml");
+    let output = check(&["--tests", sample]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(0), ""));
+    assert!(stdout(&output).ends_with(", 4 tests passed\n"), "{}", stdout(&output));
+    let output = check(&["--tests", "good.toml"]);
+    assert!(stdout(&output).ends_with(", 0 tests passed\n"), "{}", stdout(&output));
+    assert_eq!(check(&["--tests", "mistakes.toml"]).status.code(), Some(5));
+}
+
+#[test]
 fn a_configuration_can_come_from_a_pipe() {
     for (file, code, said) in [("good.toml", 0, "<stdin>: ok: 1 interface"), ("warning.toml", 0, ", 1 warning\n")] {
         let mut child = command(&["-"])

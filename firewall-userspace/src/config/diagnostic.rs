@@ -95,7 +95,7 @@ impl Diagnostic {
 
 impl Report {
     /// The problems of one configuration. `files` says in which order its files were read.
-    pub(super) fn new(mut diagnostics: Vec<Diagnostic>, files: &[PathBuf]) -> Self {
+    pub(crate) fn new(mut diagnostics: Vec<Diagnostic>, files: &[PathBuf]) -> Self {
         diagnostics.sort_by_cached_key(|diagnostic| {
             let file = files.iter().position(|file| *file == diagnostic.file);
             (file.unwrap_or(files.len()), diagnostic.position())

@@ -128,6 +128,17 @@ impl Reader<'_> {
         None
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&mut self, node: &Node<'_>) -> Option<bool> {
+        match node.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => {
+                self.wrong_type(node, "true or false");
+                None
+            }
+        }
+    }
+
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, node: &Node<'_>, choices: &[(&str, T)]) -> Option<T> {
         let wanted = one_of(choices.iter().map(|(word, _)| *word));

@@ -1,7 +1,7 @@
 //! Every key a configuration may have, table by table. The sample configuration must show each of them.
 
 /// The document itself.
-pub const ROOT: &[&str] = &["interface", "policy", "lists", "limits", "services", "essentials", "admin", "api"];
+pub const ROOT: &[&str] = &["interface", "policy", "lists", "limits", "services", "essentials", "admin", "api", "test"];
 /// `[[interface]]`.
 pub const INTERFACE: &[&str] = &["name", "mode"];
 /// `[policy]`.
@@ -24,3 +24,18 @@ pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "d
 pub const ADMIN: &[&str] = &["listen"];
 /// `[api]`.
 pub const API: &[&str] = &["socket"];
+/// `[[test]]`.
+pub const TEST: &[&str] = &[
+    "name",
+    "source",
+    "destination",
+    "protocol",
+    "port",
+    "source_port",
+    "flags",
+    "icmp_type",
+    "icmp_code",
+    "fragment",
+    "expect",
+    "service",
+];

@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod named;
 mod overlap;
+mod policy_tests;
 mod ports;
 mod prefixes;
 mod rates;
@@ -39,11 +40,12 @@ use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use entries::{Entries, parse_entries_file, read_entries_file};
+pub use policy_tests::TestPlace;
 
 pub(crate) use text::counted;
 
 use self::{document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
-use crate::policy::Policy;
+use crate::{policy::Policy, policy_tests::PolicyTest};
 
 /// Where the configuration of a host is unless said otherwise.
 pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";
@@ -53,6 +55,8 @@ pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";
 pub struct Loaded {
     /// What it means.
     pub policy: Policy,
+    /// Packets and what it is to say about them.
+    pub tests: Vec<PolicyTest>,
     /// What in it may not have been meant.
     pub warnings: Report,
     /// The configuration, then the list files it names, as they were opened.
@@ -100,18 +104,18 @@ pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Repor
     let is_clean = reader.is_clean();
     let report = Report::new(reader.into_diagnostics(), &files);
     match policy {
-        Some(policy) if is_clean => Ok(Loaded { policy, warnings: report, files }),
+        Some((policy, tests)) if is_clean => Ok(Loaded { policy, tests, warnings: report, files }),
         _ => Err(report),
     }
 }
 
-/// The policy of `document`; `None`, or not to be used, after an error.
+/// The policy of `document` and its tests; `None`, or not to be used, after an error.
 fn read_policy(
     reader: &mut Reader<'_>,
     document: &Table<'_>,
     folder: &Path,
     files: &mut Vec<PathBuf>,
-) -> Option<Policy> {
+) -> Option<(Policy, Vec<PolicyTest>)> {
     reader.check_keys(document, keys::ROOT);
     let interfaces = settings::interfaces(reader, document);
     let general = settings::general(reader, document);
@@ -128,6 +132,7 @@ fn read_policy(
     let essentials = limits::essentials(reader, document.node("essentials"));
     let admin_listen = settings::admin_listen(reader, document);
     let api_socket = settings::api_socket(reader, document);
+    let tests = policy_tests::tests(reader, document, &services);
     if !reader.is_clean() {
         return None;
     }
@@ -147,7 +152,7 @@ fn read_policy(
     };
     let places = advice::Places { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);
-    Some(policy)
+    Some((policy, tests))
 }
 
 /// Reads every item, also after one that could not be read.

@@ -39,10 +39,11 @@ fn whole_sample() -> String {
 
 #[test]
 fn the_sample_is_ready_to_use() {
-    let Loaded { policy, warnings, files } = load(Path::new(SAMPLE)).unwrap_or_else(|report| panic!("{report}"));
+    let Loaded { policy, tests, warnings, files } = load(Path::new(SAMPLE)).unwrap_or_else(|report| panic!("{report}"));
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(files, [Path::new(SAMPLE)]);
     assert_eq!(policy.services.len(), 1);
+    assert!(!tests.is_empty());
 }
 
 #[test]
@@ -79,6 +80,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("essentials.dhcp", keys::RATE),
         ("admin", keys::ADMIN),
         ("api", keys::API),
+        ("test", keys::TEST),
     ]
     .iter()
     .flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}").trim_start_matches('.').to_owned()))

@@ -16,7 +16,10 @@ use firewall_tests::{
     show::{hex, scapy},
     spec,
 };
-use firewall_userspace::policy::{Policy, Prefix};
+use firewall_userspace::{
+    model::{HostModel, configured_members},
+    policy::{Policy, Prefix},
+};
 
 /// Frames of a run in a debug build.
 const FRAMES: usize = 200_000;
@@ -46,6 +49,31 @@ fn two_readings_of_the_contract_agree_on_odd_frames() {
         );
         let never = has_state || matches!(verdict, Verdict::HostDefault | Verdict::Internal);
         assert_eq!(!never, seen.contains_key(verdict), "{verdict:?}");
+    }
+}
+
+/// The model that the daemon and `check --tests` judge with, which reads what is loaded into the kernel, against the one
+/// that reads the policy.
+#[test]
+fn the_host_model_of_the_command_line_agrees_with_the_contract() {
+    for part in 0..POLICIES {
+        let mut random = Random::part(seed(), part as u64);
+        let (policy, own) = generate::policy(&mut random);
+        let model = Model::new(&policy, &own);
+        let host = HostModel::new(&policy);
+        let members = configured_members(&policy, &own.iter().copied().collect());
+        let source = Frames::new(&policy, &own);
+        for _ in 0..frames(FRAMES).div_ceil(POLICIES) {
+            let frame = source.next(&mut random, 0);
+            let (wanted, got) = (judge(&*frame, &model), host.judge_frame(&frame, |source| members.lookup(source)));
+            let service = model.service_name(wanted.service);
+            assert!(
+                got.verdict == wanted.verdict && got.service.as_deref() == service,
+                "model: {wanted:?} ({service:?})\nhost:  {got:?}\n{}\n{}",
+                scapy(&frame),
+                hex(&frame)
+            );
+        }
     }
 }
 

@@ -68,6 +68,37 @@ fn a_file_full_of_mistakes_changes_nothing_and_a_good_one_keeps_pushed_entries()
 }
 
 #[test]
+fn a_configuration_that_fails_its_own_test_is_refused_and_the_old_policy_goes_on() -> Result<()> {
+    let lab = Lab::new()?;
+    let test = format!(
+        "[[test]]\nname = \"friends are heard\"\nsource = \"{FRIEND4}\"\nprotocol = \"udp\"\nport = {DATA}\nexpect = \"accepted\"\n"
+    );
+    let mut daemon = Daemon::start(&lab, &format!("{POLICY}{test}"))?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert!(probe.arrives(FRIEND4)?);
+    let program = lab.program_id()?;
+
+    let without_friends = POLICY.replace(&format!("\"{FRIEND4}\""), &format!("\"{STRANGER4}\""));
+    assert_ne!(without_friends, POLICY);
+    daemon.site().configure(&format!("{without_friends}{test}"))?;
+    let said = daemon.cli(&["reload"])?;
+    assert_eq!(said.code, 5, "{said:?}");
+    let failure = "the test `friends are heard` fails: expected accepted, got drop (not_allowed)";
+    assert!(said.stderr.contains(failure), "{said:?}");
+    daemon.reload()?;
+    assert!(daemon.log().contains(failure), "{}", daemon.log());
+    assert!(probe.arrives(FRIEND4)?, "the old policy filters on");
+    assert_eq!(lab.program_id()?, program);
+
+    daemon.stop()?;
+    let refused = daemon.site().attempt(&lab)?;
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.stderr.contains(failure), "{refused:?}");
+    assert_eq!(lab.attached()?, None);
+    Ok(())
+}
+
+#[test]
 fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> Result<()> {
     let lab = Lab::new()?;
     // Both admit the friend and refuse the foe, for different reasons.
