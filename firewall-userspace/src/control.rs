@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::policy::{AttachMode, Mode, Name, Prefix};
+use crate::policy::{AttachMode, Mode, Name, Policy, Prefix};
 
 /// A handle on the controller; cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub enum Message {
     Entries(Option<String>, oneshot::Sender<Result<Entries, Refusal>>),
     /// See [`Controller::status`].
     Status(oneshot::Sender<Status>),
+    /// See [`Controller::policy`].
+    Policy(oneshot::Sender<(u64, Policy)>),
     /// See [`Controller::counters`].
     Counters(oneshot::Sender<Result<Counters, Refusal>>),
     /// See [`Controller::reload`].
@@ -381,6 +383,14 @@ impl Controller {
     /// [`Refusal::Stopping`].
     pub async fn status(&self) -> Result<Status, Refusal> {
         self.ask(Message::Status).await
+    }
+
+    /// The live policy and its generation.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub async fn policy(&self) -> Result<(u64, Policy), Refusal> {
+        self.ask(Message::Policy).await
     }
 
     /// The counters of the data plane.

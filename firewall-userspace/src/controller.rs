@@ -140,6 +140,7 @@ impl State {
                 Some(Message::Push(push, reply)) => drop(reply.send(self.push(&push))),
                 Some(Message::Entries(list, reply)) => drop(reply.send(self.entries(list.as_deref()))),
                 Some(Message::Status(reply)) => drop(reply.send(self.status())),
+                Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
                 Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
                 Some(Message::Reload(reply)) => drop(reply.send(self.reload())),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),

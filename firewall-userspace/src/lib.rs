@@ -9,6 +9,7 @@ pub mod control;
 pub mod controller;
 pub mod daemon;
 pub mod datapath;
+pub mod diff;
 pub mod http;
 mod layers;
 pub mod members;

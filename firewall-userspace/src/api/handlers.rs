@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     control::{Controller, Push, Pushed, Refusal, Reloaded, Status},
+    diff::PolicyDocument,
     http::problem::{ProblemDetails, codes},
 };
 
@@ -43,8 +44,18 @@ pub async fn entries(
 ) -> Result<Response, ProblemDetails> {
     let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
     let entries = answer(controller.entries(query.list)).await?;
-    // There may be millions of them.
-    match task::spawn_blocking(move || serde_json::to_vec(&entries)).await {
+    large_json(move || entries).await
+}
+
+/// `GET /v1/policy`.
+pub async fn policy(_: NoQuery, State(controller): State<Controller>) -> Result<Response, ProblemDetails> {
+    let (generation, policy) = answer(controller.policy()).await?;
+    large_json(move || PolicyDocument::of(&policy, generation)).await
+}
+
+/// What `make` gives as JSON; there may be millions of entries in it, too much for a thread that also serves others.
+async fn large_json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Result<Response, ProblemDetails> {
+    match task::spawn_blocking(move || serde_json::to_vec(&make())).await {
         Ok(Ok(body)) => Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response()),
         Ok(Err(error)) => Err(internal(&error)),
         Err(error) => Err(internal(&error)),

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 
 use super::{exit::Exit, output::printable};
 use crate::{
+    config::counted,
     control::Problem,
     http::{ProblemDetails, problem::codes},
 };
@@ -66,6 +67,15 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// A configuration cannot be used.
+    Config {
+        /// The configuration.
+        file: PathBuf,
+        /// How many things are wrong.
+        errors: usize,
+        /// What is wrong, as `check` prints it.
+        report: String,
+    },
     /// The command and the list contradict each other.
     WrongList {
         /// What is wrong.
@@ -125,7 +135,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
             Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
             Self::Unconfirmed { .. } => Exit::Unconfirmed,
-            Self::Input { .. } => Exit::Invalid,
+            Self::Input { .. } | Self::Config { .. } => Exit::Invalid,
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
                 (codes::STOPPING, _) => Exit::Unreachable,
@@ -180,6 +190,10 @@ impl fmt::Display for Failure {
                 hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
             }
             Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", printable(file)),
+            Self::Config { file, errors, report } => {
+                let errors = counted(*errors, "error");
+                write!(f, "{report}error: {} cannot be used: {errors}", printable(&file.to_string_lossy()))
+            }
             Self::WrongList { message, hint } => write!(f, "error: {message}\nhint: {hint}"),
             Self::Write(source) => write!(f, "error: cannot write to standard output: {source}"),
         }

@@ -6,6 +6,7 @@ mod batch;
 pub mod check;
 mod client;
 mod detach;
+mod diff;
 mod entries;
 pub mod exit;
 mod failure;
@@ -83,6 +84,8 @@ enum Command {
     Run(run::RunArgs),
     /// Say whether a configuration can be used; needs no root and no kernel.
     Check(check::CheckArgs),
+    /// Show what a configuration would change: exit code 0 when nothing, 1 when it differs.
+    Diff(diff::DiffArgs),
     /// Change or show the lists that services allow.
     #[command(subcommand)]
     Allow(lists::ListCommand),
@@ -115,6 +118,9 @@ pub fn main() -> ExitCode {
         Command::Detach(args) => {
             refuse_socket(&matches, "`detach` does not talk to the daemon");
             return detach::run(&args, output);
+        }
+        Command::Diff(args) => {
+            return diff::run(&client, output, &args).unwrap_or_else(|failure| report(&failure, output));
         }
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),

@@ -117,6 +117,20 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     u64::try_from(total_ns).map(Duration::from_nanos).map_err(|_| DurationError::TooLong { text: written() })
 }
 
+/// `duration` as [`parse`] reads it, in the longest units; what is below a millisecond is cut.
+pub fn show(duration: Duration) -> String {
+    let mut left_ns = duration.as_nanos();
+    let mut text = String::new();
+    for (name, unit_ns) in UNITS {
+        let count = left_ns / u128::from(unit_ns);
+        left_ns %= u128::from(unit_ns);
+        if count > 0 {
+            text.push_str(&format!("{count}{name}"));
+        }
+    }
+    if text.is_empty() { "0ms".to_owned() } else { text }
+}
+
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -146,6 +160,14 @@ impl std::error::Error for DurationError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_as_the_same() {
+        for text in ["1ms", "1s", "1m30s", "1d2h3m4s5ms", "36525d"] {
+            assert_eq!(parse(text).map(show), Ok(text.to_owned()));
+        }
+        assert_eq!(show(Duration::from_secs(90 * 60)), "1h30m");
+    }
 
     #[test]
     fn numbers_with_units_add_up() {

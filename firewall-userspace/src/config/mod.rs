@@ -42,6 +42,7 @@ pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use entries::{Entries, parse_entries_file, read_entries_file};
 pub use policy_tests::TestPlace;
 
+pub(crate) use ports::show as show_ports;
 pub(crate) use text::counted;
 
 use self::{document::Table, named::Items, reader::Reader, services::Definitions, source::Source};

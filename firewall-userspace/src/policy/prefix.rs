@@ -7,11 +7,13 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
 
 /// An IPv4 or IPv6 prefix without host bits.
 ///
 /// Ordered by family, address, then length, so that a prefix comes right before what it covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Prefix(IpNet);
 
 /// Why a string is no [`Prefix`].
@@ -128,6 +130,20 @@ impl FromStr for Prefix {
         let full = if address.is_ipv4() { 32 } else { 128 };
         let net = IpNet::new(address, length.unwrap_or(full)).map_err(|_| syntax())?;
         Self::canonical(net, text)
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = PrefixError;
+
+    fn try_from(text: String) -> Result<Self, PrefixError> {
+        text.parse()
+    }
+}
+
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.to_string()
     }
 }
 

@@ -13,7 +13,7 @@ use firewall_userspace::control::{Refusal, Verb};
 use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::support::{Daemon, Fake, Folder, portcullis, seen, status};
+use crate::support::{CONFIG, Daemon, Fake, Folder, portcullis, seen, status};
 
 fn words(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
@@ -376,4 +376,45 @@ fn other_users_are_exit_4_at_the_file_and_in_the_daemon() {
         "hint: run the command as root",
     ]);
     assert_eq!(run(), (4, String::new(), wanted));
+}
+
+#[test]
+fn a_configuration_that_is_live_differs_in_nothing() {
+    let daemon = Daemon::start(Fake::default());
+    let same = words(&["no difference from generation 7"]);
+    assert_eq!(daemon.run(&["diff", CONFIG]), (0, same, String::new()));
+}
+
+#[test]
+fn a_difference_is_told_entry_by_entry_and_is_exit_code_1() {
+    let daemon = Daemon::start(Fake::default());
+    let text = fs::read_to_string(CONFIG).unwrap();
+    let text = text.replace("\"203.0.113.0/24\"", "\"192.0.2.1\"").replace("deny = [\"blocked\"]\n", "");
+    let lists = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lists/");
+    let file = daemon.folder.path().join("new.toml");
+    fs::write(&file, text.replace("lists/", lists)).unwrap();
+    let file = file.to_str().unwrap();
+    let wanted = words(&[
+        "- services.api.deny = [\"blocked\"]",
+        "- lists.partners 203.0.113.0/24",
+        "+ lists.partners 192.0.2.1/32",
+        "differs from generation 7: 1 setting removed; 1 entry added, 1 removed",
+    ]);
+    assert_eq!(daemon.run(&["diff", file]), (1, wanted, String::new()));
+
+    let (code, json, stderr) = daemon.run(&["diff", file, "-o", "json"]);
+    assert_eq!((code, &*stderr), (1, ""));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["schema"], &json["same"]), (&"portcullis.diff/v1".into(), &false.into()));
+    assert_eq!(json["lists"]["partners"]["removed"], serde_json::json!(["203.0.113.0/24"]));
+}
+
+#[test]
+fn a_comparison_that_cannot_be_made_is_an_exit_code_above_1() {
+    let daemon = Daemon::start(Fake::default());
+    let (code, stdout, stderr) = daemon.run(&["diff", "/nowhere.toml"]);
+    assert_eq!((code, &*stdout), (5, ""));
+    assert!(stderr.ends_with("error: /nowhere.toml cannot be used: 1 error\n"), "{stderr}");
+    let (code, ..) = seen(&portcullis(&["diff", CONFIG, "--socket", "/nowhere.sock"]).output().unwrap());
+    assert_eq!(code, 3);
 }

@@ -1,14 +1,18 @@
 //! A controller that knows two lists and changes nothing.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use firewall_common::{Family, Verdict, abi::Count};
-use firewall_userspace::control::{
-    Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Message, Problem, Push, Pushed, Refusal,
-    ReloadStatus, Reloaded, ServiceStatus, Status,
+use firewall_userspace::{
+    config,
+    control::{
+        Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Message, Problem, Push, Pushed,
+        Refusal, ReloadStatus, Reloaded, ServiceStatus, Status,
+    },
+    policy::Policy,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -48,6 +52,7 @@ impl Fake {
                 }
                 Message::Entries(list, reply) => reply.send(entries(list.as_deref())).unwrap(),
                 Message::Status(reply) => drop(reply.send(self.status.clone())),
+                Message::Policy(reply) => reply.send((7, policy())).unwrap(),
                 Message::Counters(reply) => {
                     let unreadable = || Refusal::Datapath { message: "cannot read map COUNTERS: gone".into() };
                     drop(reply.send(self.counters.clone().ok_or_else(unreadable)));
@@ -94,6 +99,13 @@ impl Fake {
             None => Ok(Reloaded { generation: 9, warnings: "warning: the list `blocked` is empty\n".into() }),
         }
     }
+}
+
+/// The configuration of its live policy.
+pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/good.toml");
+
+fn policy() -> Policy {
+    config::load(Path::new(CONFIG)).unwrap().policy
 }
 
 fn entries(list: Option<&str>) -> Result<Entries, Refusal> {

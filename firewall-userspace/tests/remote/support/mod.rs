@@ -26,7 +26,7 @@ use tokio::{
 };
 
 pub use self::{
-    fake::{Fake, counters, status},
+    fake::{CONFIG, Fake, counters, status},
     http::{Answer, exchange, get, json_request, request},
 };
 

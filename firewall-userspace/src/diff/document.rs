@@ -1,0 +1,111 @@
+//! A policy as the API tells it: every setting by its key path, every list with its entries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    config::{duration, show_ports},
+    control::{attach_label, mode_label},
+    policy::{FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service},
+};
+
+/// A policy: the schema `portcullis.policy/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct PolicyDocument {
+    /// Always `portcullis.policy/v1`.
+    pub schema: String,
+    /// Generation of the policy; 0 for one that is not live.
+    pub generation: u64,
+    /// By key path, such as `services.https.ports`; also what has its default.
+    pub settings: BTreeMap<String, Value>,
+    /// Entries of the configuration by list, sorted.
+    pub lists: BTreeMap<String, Vec<Prefix>>,
+}
+
+impl PolicyDocument {
+    /// What `policy` says.
+    pub fn of(policy: &Policy, generation: u64) -> Self {
+        let lists = policy.lists.iter().map(|list| (list.name.to_string(), list.entries.clone())).collect();
+        Self { schema: "portcullis.policy/v1".into(), generation, settings: settings(policy), lists }
+    }
+
+    /// The entries of a list; none when there is no such list.
+    pub fn entries(&self, list: &str) -> &[Prefix] {
+        self.lists.get(list).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn settings(policy: &Policy) -> BTreeMap<String, Value> {
+    // Every field is named, so that a new one cannot be forgotten here.
+    let Policy {
+        interfaces,
+        mode,
+        host_default,
+        fragments,
+        management,
+        lists,
+        limits,
+        services,
+        essentials,
+        admin_listen,
+        api_socket,
+    } = policy;
+    let host_default = match host_default {
+        HostDefault::Pass => "pass",
+    };
+    let fragments = match fragments {
+        FragmentPolicy::Drop => "drop",
+        FragmentPolicy::Source => "source",
+    };
+    let mut settings: BTreeMap<String, Value> = BTreeMap::from([
+        ("policy.mode".into(), mode_label(*mode).into()),
+        ("policy.host_default".into(), host_default.into()),
+        ("policy.fragments".into(), fragments.into()),
+        ("policy.management".into(), json!(management)),
+        ("essentials.neighbour_discovery".into(), rate(&essentials.neighbour_discovery)),
+        ("essentials.mld".into(), rate(&essentials.mld)),
+        ("essentials.icmp_error".into(), rate(&essentials.icmp_error)),
+        ("essentials.dhcp".into(), rate(&essentials.dhcp)),
+        ("admin.listen".into(), admin_listen.to_string().into()),
+        ("api.socket".into(), api_socket.to_string_lossy().into()),
+    ]);
+    for interface in interfaces {
+        settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());
+    }
+    settings.extend(lists.iter().map(|list| (format!("lists.{}", list.name), json!({}))));
+    settings.extend(limits.iter().flat_map(limit));
+    settings.extend(services.iter().flat_map(|one| service(policy, one)));
+    settings
+}
+
+fn limit(limit: &Limit) -> Vec<(String, Value)> {
+    let Limit { name, packets, bytes, connections, source_v4, source_v6 } = limit;
+    let quantities = [("packets", packets), ("bytes", bytes), ("connections", connections)];
+    let quantities = quantities.into_iter().filter_map(|(key, quantity)| Some((key, rate(quantity.as_ref()?))));
+    let source = ("source_prefix", json!({ "v4": source_v4, "v6": source_v6 }));
+    quantities.chain([source]).map(|(key, value)| (format!("limits.{name}.{key}"), value)).collect()
+}
+
+fn service(policy: &Policy, service: &Service) -> Vec<(String, Value)> {
+    let Service { name, protocol, ports, allow, deny, limit, limit_for, addresses } = service;
+    let list = |index: &usize| policy.lists.get(*index).map_or("", |list| &*list.name);
+    let limit_name = |index: &usize| policy.limits.get(*index).map_or("", |limit| &*limit.name);
+    let lists = |indices: &[usize]| json!(indices.iter().map(list).collect::<Vec<_>>());
+    let rows = limit_for.iter().map(|row| json!({ "list": list(&row.list), "limit": limit_name(&row.limit) }));
+    let values = [
+        ("protocol", Some(protocol.to_string().into())),
+        ("ports", Some(json!(ports.iter().map(show_ports).collect::<Vec<_>>()))),
+        ("allow", allow.as_deref().map(lists)),
+        ("deny", (!deny.is_empty()).then(|| lists(deny))),
+        ("limit", limit.as_ref().map(|limit| limit_name(limit).into())),
+        ("limit_for", (!limit_for.is_empty()).then(|| rows.collect())),
+        ("addresses", (!addresses.is_empty()).then(|| json!(addresses))),
+    ];
+    values.into_iter().filter_map(|(key, value)| Some((format!("services.{name}.{key}"), value?))).collect()
+}
+
+fn rate(rate: &Rate) -> Value {
+    json!({ "rate": rate.rate, "per": duration::show(rate.per), "burst": rate.burst })
+}

@@ -1,0 +1,217 @@
+//! What one policy has and another has not: setting by setting, entry by entry.
+
+mod document;
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::document::PolicyDocument;
+use crate::{config::counted, policy::Prefix};
+
+/// How a policy differs from the live one: the schema `portcullis.diff/v1`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Difference {
+    /// Always `portcullis.diff/v1`.
+    pub schema: String,
+    /// Generation of the live policy.
+    pub generation: u64,
+    /// Whether there is none.
+    pub same: bool,
+    /// Settings, services and limits that differ, by key path.
+    pub settings: Vec<SettingChange>,
+    /// Lists whose entries differ, by name.
+    pub lists: BTreeMap<String, EntryChanges>,
+}
+
+/// One key of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct SettingChange {
+    /// Key path such as `services.https.ports`.
+    pub key: String,
+    /// Its value in the live policy, `None` when it is not there.
+    pub live: Option<Value>,
+    /// Its value in the other one, `None` when it is not there.
+    pub new: Option<Value>,
+}
+
+/// The entries that the configuration has in one list; pushed ones are no part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct EntryChanges {
+    /// Entries of the live policy.
+    pub live: usize,
+    /// In order.
+    pub added: Vec<Prefix>,
+    /// In order.
+    pub removed: Vec<Prefix>,
+}
+
+impl Difference {
+    /// What makes `new` of `live`.
+    pub fn between(live: &PolicyDocument, new: &PolicyDocument) -> Self {
+        let mut lists = BTreeMap::new();
+        for name in live.lists.keys().chain(new.lists.keys()) {
+            let changes = EntryChanges::between(live.entries(name), new.entries(name));
+            if !changes.added.is_empty() || !changes.removed.is_empty() {
+                lists.insert(name.clone(), changes);
+            }
+        }
+        let mut keys: Vec<&String> = live.settings.keys().chain(new.settings.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let changed = |key: &String| {
+            let (live, new) = (live.settings.get(key), new.settings.get(key));
+            (live != new).then(|| SettingChange { key: key.clone(), live: live.cloned(), new: new.cloned() })
+        };
+        let settings: Vec<SettingChange> = keys.into_iter().filter_map(changed).collect();
+        Self {
+            schema: "portcullis.diff/v1".into(),
+            generation: live.generation,
+            same: settings.is_empty() && lists.is_empty(),
+            settings,
+            lists,
+        }
+    }
+
+    /// In one line: `2 settings changed, 1 added; 3 entries added, 1 removed`.
+    pub fn summary(&self) -> String {
+        if self.same {
+            return format!("no difference from generation {}", self.generation);
+        }
+        let settings =
+            |is_counted: fn(&SettingChange) -> bool| self.settings.iter().filter(|one| is_counted(one)).count();
+        let entries = |count: fn(&EntryChanges) -> usize| self.lists.values().map(count).sum();
+        let parts = [
+            part(
+                "setting",
+                [
+                    ("changed", settings(|one| one.live.is_some() && one.new.is_some())),
+                    ("added", settings(|one| one.live.is_none())),
+                    ("removed", settings(|one| one.new.is_none())),
+                ],
+            ),
+            part(
+                "entry",
+                [("added", entries(|list| list.added.len())), ("removed", entries(|list| list.removed.len()))],
+            ),
+        ];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("differs from generation {}: {}", self.generation, parts.join("; "))
+    }
+}
+
+/// `2 settings changed, 1 removed`; empty when all counts are zero.
+fn part<const N: usize>(thing: &str, counts: [(&str, usize); N]) -> String {
+    let mut text = String::new();
+    for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        match text.is_empty() {
+            true => text = format!("{} {what}", counted(count, thing)),
+            false => text.push_str(&format!(", {count} {what}")),
+        }
+    }
+    text
+}
+
+impl EntryChanges {
+    /// `live` and `new` are sorted, without repetitions.
+    fn between(live: &[Prefix], new: &[Prefix]) -> Self {
+        let missing_in = |other: &[Prefix], of: &[Prefix]| {
+            of.iter().filter(|prefix| other.binary_search(prefix).is_err()).copied().collect()
+        };
+        Self { live: live.len(), added: missing_in(live, new), removed: missing_in(new, live) }
+    }
+}
+
+/// A line for each setting and each entry: `~` changed, `+` only in the new policy, `-` only in the live one.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for SettingChange { key, live, new } in &self.settings {
+            match (live, new) {
+                (Some(live), Some(new)) => writeln!(f, "~ {key}: {live} -> {new}")?,
+                (None, Some(new)) => writeln!(f, "+ {key} = {new}")?,
+                (Some(live), None) => writeln!(f, "- {key} = {live}")?,
+                (None, None) => {}
+            }
+        }
+        for (name, changes) in &self.lists {
+            let signs = changes.removed.iter().map(|prefix| ('-', prefix));
+            for (sign, prefix) in signs.chain(changes.added.iter().map(|prefix| ('+', prefix))) {
+                writeln!(f, "{sign} lists.{name} {prefix}")?;
+            }
+        }
+        writeln!(f, "{}", self.summary())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    const CONFIG: &str = r#"
+[[interface]]
+name = "eth0"
+[lists.partners]
+entries = ["203.0.113.0/24", "2001:db8:7::/48"]
+[limits.standard]
+packets = { rate = 2000, per = "90s" }
+[services.https]
+protocol = "tcp"
+ports = [443, "8443-8445"]
+allow = ["partners"]
+limit = "standard"
+"#;
+
+    fn document(text: &str) -> PolicyDocument {
+        let loaded = config::load_text(Path::new("x.toml"), text, Path::new("")).unwrap();
+        PolicyDocument::of(&loaded.policy, 7)
+    }
+
+    fn changed(from: &str, to: &str) -> String {
+        assert_eq!(CONFIG.matches(from).count(), 1, "{from}");
+        Difference::between(&document(CONFIG), &document(&CONFIG.replace(from, to))).to_string()
+    }
+
+    #[test]
+    fn a_policy_does_not_differ_from_itself_however_it_is_written() {
+        assert_eq!(changed("[443, \"8443-8445\"]", "[8445, \"443\", 8444, 8443]"), "no difference from generation 7\n");
+        assert_eq!(changed("\"90s\"", "\"1m30s\""), "no difference from generation 7\n");
+        assert_eq!(
+            changed("\"203.0.113.0/24\", \"2001:db8:7::/48\"", "\"2001:DB8:7::/48\", \"203.0.113.0/24\""),
+            "no difference from generation 7\n"
+        );
+    }
+
+    #[test]
+    fn every_setting_and_every_entry_that_differs_has_its_line() {
+        assert_eq!(
+            changed("443, ", ""),
+            "~ services.https.ports: [\"443\",\"8443-8445\"] -> [\"8443-8445\"]\n\
+             differs from generation 7: 1 setting changed\n"
+        );
+        assert_eq!(
+            changed("\"203.0.113.0/24\", ", "\"192.0.2.1\", "),
+            "- lists.partners 203.0.113.0/24\n+ lists.partners 192.0.2.1/32\n\
+             differs from generation 7: 1 entry added, 1 removed\n"
+        );
+        assert_eq!(
+            changed("limit = \"standard\"", "limit = \"standard\"\n[lists.more]\nentries = [\"::/0\"]"),
+            "+ lists.more = {}\n+ lists.more ::/0\ndiffers from generation 7: 1 setting added; 1 entry added\n"
+        );
+        assert_eq!(
+            changed("rate = 2000, per = \"90s\"", "rate = 3000"),
+            "~ limits.standard.packets: {\"burst\":2000,\"per\":\"1m30s\",\"rate\":2000} -> \
+             {\"burst\":3000,\"per\":\"1s\",\"rate\":3000}\ndiffers from generation 7: 1 setting changed\n"
+        );
+    }
+
+    #[test]
+    fn a_document_survives_its_json() {
+        let document = document(CONFIG);
+        let json = serde_json::to_vec(&document).unwrap();
+        assert_eq!(serde_json::from_slice::<PolicyDocument>(&json).unwrap(), document);
+    }
+}
