@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     clock,
@@ -25,7 +25,7 @@ pub struct RuntimeEntry {
 }
 
 /// Entries that were pushed. They outlive every reload, also of a list that is not configured for a while.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
     lists: BTreeMap<Name, BTreeMap<Prefix, RuntimeEntry>>,
     expiries: BTreeSet<(Timestamp, Name, Prefix)>,
@@ -40,6 +40,36 @@ impl Runtime {
     /// Entries of `list`.
     pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
         self.lists.get(list).into_iter().flatten().map(|(prefix, entry)| (*prefix, entry))
+    }
+
+    /// Every entry, by list and prefix.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, &RuntimeEntry)> {
+        let entries = self.lists.iter();
+        entries.flat_map(|(list, entries)| entries.iter().map(move |(prefix, entry)| (list, *prefix, entry)))
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.lists.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// Everything that ends does so by `by_ns` nanoseconds earlier.
+    pub fn bring_forward(&mut self, by_ns: u64) {
+        let by = SignedDuration::from_nanos_i128(i128::from(by_ns));
+        self.expiries.clear();
+        for (list, entries) in &mut self.lists {
+            for (prefix, entry) in entries {
+                let Some(expires) = entry.expires else { continue };
+                let earlier = expires.checked_sub(by).unwrap_or(Timestamp::MIN);
+                entry.expires = Some(earlier);
+                self.expiries.insert((earlier, list.clone(), *prefix));
+            }
+        }
     }
 
     /// Lists that have entries.

@@ -1,0 +1,279 @@
+//! Keeps the runtime layer over restarts, crashes and losses of power.
+//!
+//! ```text
+//! journal-1  Journal, Changes, Changes, ...      one frame a write, each on disk before anyone is told
+//! snapshot-2 Snapshot, Changes, ..., End         all entries before the first record of journal-2
+//! journal-2  Journal, Changes, ...
+//! ```
+//!
+//! What is acknowledged is on disk. Since a write is one frame, a loss of power leaves at most one frame that is not whole,
+//! the last one, and nobody was told about it. Anything else that is not whole is damage, and refused: [`salvage`] is for
+//! an operator who accepts the loss. The snapshot before the last one stays, with the journals since, in case the last one
+//! cannot be read.
+
+mod disk;
+mod error;
+mod frame;
+mod note;
+mod record;
+mod recover;
+mod repair;
+mod snapshot;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use disk::{Disk, DiskFile, Folder};
+pub use error::{Flaw, StoreError};
+pub use note::Note;
+pub use record::{Change, VERSION};
+pub use repair::{Repaired, salvage};
+pub use snapshot::{Job, Written};
+
+use self::{
+    record::Record,
+    recover::{Care, Found, Journal, journal_name},
+};
+use crate::layers::Runtime;
+
+/// Where changes go before they happen.
+pub struct Store<D: Disk> {
+    disk: D,
+    /// The journal; `None` when it has to be opened before it is written.
+    file: Option<D::File>,
+    journal: Journal,
+    /// The journal must not be written any more: the next one has been begun, or may have been.
+    is_closed: bool,
+    /// Records that are true already and not on disk yet.
+    owed: Vec<Record>,
+    /// Journals longer than this want a snapshot.
+    snapshot_after: u64,
+    snapshot: Option<Written>,
+    is_writing: bool,
+}
+
+/// A store and what was in it.
+pub struct Opened<D: Disk> {
+    /// The store.
+    pub store: Store<D>,
+    /// The entries that live.
+    pub runtime: Runtime,
+    /// What an operator should know.
+    pub notes: Vec<Note>,
+}
+
+/// A clock that is behind by less is not worth a word.
+const NOTICEABLE: SignedDuration = SignedDuration::from_secs(1);
+
+impl<D: Disk> Store<D> {
+    /// Reads what is there, and ends what should have ended by `now`. Snapshots are due when a journal has
+    /// `snapshot_after` octets.
+    ///
+    /// A folder that has entries and cannot be written is no failure: they are enforced, and changes are refused.
+    ///
+    /// # Errors
+    /// When anything that was acknowledged is lost, a newer daemon was here, or a new folder cannot be written.
+    pub fn open(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        let found = recover::read(&disk, Care::Strict)?;
+        let Found { mut runtime, latest, snapshot, snapshot_octets, journal, mut notes } = found;
+        let is_new = journal.is_none();
+        let mut store = Self {
+            disk,
+            file: None,
+            journal: journal.unwrap_or(Journal { number: 0, length: 0 }),
+            is_closed: journal.is_none_or(|journal| journal.length == 0),
+            owed: Vec::new(),
+            snapshot_after,
+            snapshot: snapshot.map(|number| Written { number, octets: snapshot_octets }),
+            is_writing: false,
+        };
+        if journal.is_some_and(|journal| journal.length == 0) {
+            // Begun and lost before its first record: it is begun again.
+            store.journal.number -= 1;
+        }
+        if let Some(latest) = latest
+            && now < latest
+        {
+            let by = latest.duration_since(now);
+            store.set_back(&mut runtime, now, by);
+            if by >= NOTICEABLE {
+                notes.push(Note::ClockBack(by));
+            }
+        }
+        let ended = end(&mut runtime, now);
+        if !ended.is_empty() {
+            notes.push(Note::Ended(ended.len()));
+            store.owe(now, ended);
+        }
+        match store.clean().and_then(|()| store.prepare(now)).and_then(|()| store.settle()) {
+            Err(error) if is_new => return Err(error),
+            Err(error) => notes.push(Note::CannotWrite(error.to_string())),
+            Ok(()) => {}
+        }
+        Ok(Opened { store, runtime, notes })
+    }
+
+    /// Keeps `changes`: all of them are on disk when this is `Ok`, and none of them when it is not. (A disk that refuses a
+    /// write and to take it back, and a loss of power before the next write that it does not refuse, may bring them back.)
+    ///
+    /// # Errors
+    /// When the disk refuses, or is full. The next call tries again.
+    pub fn append(&mut self, at: Timestamp, changes: Vec<Change>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.prepare(at)?;
+        self.settle()?;
+        self.write(&Record::Changes { at, changes })
+    }
+
+    /// Remembers changes that have happened whether or not they can be kept now; they are kept before anything else is.
+    pub fn owe(&mut self, at: Timestamp, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.owed.push(Record::Changes { at, changes });
+        }
+    }
+
+    /// Brings the ends of all entries forward, by as much as the clock was set back; it says `now`.
+    pub fn set_back(&mut self, runtime: &mut Runtime, now: Timestamp, by: SignedDuration) {
+        let by_ns = u64::try_from(by.as_nanos()).unwrap_or(0);
+        runtime.bring_forward(by_ns);
+        self.owed.push(Record::ClockBack { at: now, by_ns });
+    }
+
+    /// Keeps what is [owed](Self::owe).
+    ///
+    /// # Errors
+    /// When the disk refuses; it is still owed then.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        while let Some(record) = self.owed.first().cloned() {
+            self.write(&record)?;
+            self.owed.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Whether anything is owed.
+    pub fn is_owing(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Whether a snapshot should be taken.
+    pub fn is_due(&self) -> bool {
+        let least = self.snapshot.map_or(0, |snapshot| snapshot.octets).max(self.snapshot_after);
+        !self.is_writing && self.journal.length >= least
+    }
+
+    /// Begins a new journal, and gives the snapshot to write of `runtime`, which is what was kept so far.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn rotate(&mut self, runtime: &Runtime, at: Timestamp) -> Result<Job<D>, StoreError> {
+        self.prepare(at)?;
+        self.settle()?;
+        self.is_closed = true;
+        self.prepare(at)?;
+        self.is_writing = true;
+        Ok(Job {
+            disk: self.disk.clone(),
+            number: self.journal.number,
+            at,
+            runtime: runtime.clone(),
+            keep: self.snapshot.map_or(0, |snapshot| snapshot.number),
+        })
+    }
+
+    /// Tells what became of the job of [`rotate`](Self::rotate).
+    pub fn rotated(&mut self, result: Option<Written>) {
+        self.is_writing = false;
+        self.snapshot = result.or(self.snapshot);
+    }
+
+    /// Removes a snapshot that was never finished.
+    fn clean(&self) -> Result<(), StoreError> {
+        let name = snapshot::UNFINISHED;
+        let fail = |source| StoreError::Write { path: self.disk.path(name), attempt: "remove", source };
+        self.disk.remove(name).map_err(fail)
+    }
+
+    /// Makes the journal one that can be written at its end: opens it, or begins the next one.
+    fn prepare(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        if self.file.is_some() && !self.is_closed {
+            return Ok(());
+        }
+        self.file = None;
+        let number = self.journal.number + u64::from(self.is_closed);
+        let path = self.disk.path(&journal_name(number));
+        let (attempt, result) =
+            if self.is_closed { ("begin", self.begin(number, at)) } else { ("open", self.reopen(number)) };
+        result.map_err(|failure| match failure {
+            Ok(source) => StoreError::Write { path, attempt, source },
+            Err(error) => error,
+        })
+    }
+
+    /// Begins journal `number`. When it fails the file may be there all the same, so the one before stays closed.
+    fn begin(&mut self, number: u64, at: Timestamp) -> Result<(), Result<std::io::Error, StoreError>> {
+        let mut head = Vec::new();
+        Record::Journal { number, before: self.journal.length, at }.push(&mut head).map_err(Err)?;
+        let begin = || {
+            let mut file = self.disk.create(&journal_name(number))?;
+            file.append(&head)?;
+            file.sync()?;
+            self.disk.sync()?;
+            Ok(file)
+        };
+        self.file = Some(begin().map_err(Ok)?);
+        self.journal = Journal { number, length: head.len() as u64 };
+        self.is_closed = false;
+        Ok(())
+    }
+
+    /// Opens the journal, without what does not count.
+    fn reopen(&mut self, number: u64) -> Result<(), Result<std::io::Error, StoreError>> {
+        let open = || {
+            let mut file = self.disk.open(&journal_name(number))?;
+            file.cut(self.journal.length)?;
+            // The daemon before may have been killed between writing and this.
+            file.sync()?;
+            self.disk.sync()?;
+            Ok(file)
+        };
+        self.file = Some(open().map_err(Ok)?);
+        Ok(())
+    }
+
+    /// Writes one record, which is on disk afterwards, or not there.
+    fn write(&mut self, record: &Record) -> Result<(), StoreError> {
+        let mut octets = Vec::new();
+        record.push(&mut octets)?;
+        self.prepare(record.at())?;
+        let path = self.disk.path(&journal_name(self.journal.number));
+        let fail = |source| StoreError::Write { path, attempt: "write to", source };
+        let Some(file) = self.file.as_mut() else { return Err(fail(std::io::ErrorKind::NotFound.into())) };
+        let Err(source) = file.append(&octets).and_then(|()| file.sync()) else {
+            self.journal.length += octets.len() as u64;
+            return Ok(());
+        };
+        // What is there of it must not be taken for a record later. If it cannot be cut off, the head of the next journal
+        // says that it does not count.
+        if file.cut(self.journal.length).and_then(|()| file.sync()).is_err() {
+            self.is_closed = true;
+        }
+        Err(fail(source))
+    }
+}
+
+/// Removes what has ended at `now`.
+fn end(runtime: &mut Runtime, now: Timestamp) -> Vec<Change> {
+    let ended = runtime.expired(now);
+    let remove = |(list, prefix)| {
+        runtime.remove(&list, prefix);
+        Change { list, prefix, entry: None }
+    };
+    ended.into_iter().map(remove).collect()
+}

@@ -1,0 +1,63 @@
+//! What a start has to say about the state folder, in words.
+
+use std::{fmt, path::PathBuf};
+
+use jiff::SignedDuration;
+
+use super::Flaw;
+
+/// Something that an operator should know, though nothing that was acknowledged is lost, unless it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The last write was not finished.
+    TornTail {
+        /// The journal.
+        path: PathBuf,
+        /// Octets that are no record.
+        octets: u64,
+    },
+    /// An older snapshot and the journals after it were read instead.
+    SkippedSnapshot {
+        /// The snapshot.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// The clock was set back while nobody looked.
+    ClockBack(SignedDuration),
+    /// Entries whose time was over.
+    Ended(usize),
+    /// Changes cannot be kept for now.
+    CannotWrite(String),
+    /// Lost: only [`salvage`](super::salvage) goes on after this.
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TornTail { path, octets } => write!(
+                f,
+                "dropped the last {octets} octets of {}: a write that was never finished, so nobody was told that it was kept",
+                path.display()
+            ),
+            Self::SkippedSnapshot { path, flaw } => {
+                write!(f, "skipped the snapshot {}: {flaw}; read the one before and all changes since", path.display())
+            }
+            Self::ClockBack(by) => write!(
+                f,
+                "the clock is {by:#} behind the last change: entries keep the time that they had left, none comes back"
+            ),
+            Self::Ended(count) => {
+                write!(f, "ended {} whose time was over", crate::config::counted(*count, "entry"))
+            }
+            Self::CannotWrite(why) => write!(f, "pushes are refused for now: {why}"),
+            Self::Lost { path, why } => write!(f, "lost what was in {}: {why}", path.display()),
+        }
+    }
+}

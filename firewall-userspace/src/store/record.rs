@@ -1,0 +1,243 @@
+//! What is in the frames of journals and snapshots.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, frame};
+use crate::{
+    layers::RuntimeEntry,
+    policy::{Name, Prefix},
+};
+
+/// Version of the payloads that this daemon writes. It reads this one only: it is the first.
+pub const VERSION: u8 = 1;
+
+/// What becomes of one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its list.
+    pub list: Name,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// What it is from now on; `None`: it is gone.
+    pub entry: Option<RuntimeEntry>,
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The first one of a journal.
+    Journal {
+        /// Its number.
+        number: u64,
+        /// Octets of the journal before it that count.
+        before: u64,
+        /// When it was begun.
+        at: Timestamp,
+    },
+    /// Changes of entries: all of them, or none.
+    Changes {
+        /// When.
+        at: Timestamp,
+        /// What.
+        changes: Vec<Change>,
+    },
+    /// The clock was set back: whatever ends, ends by so many nanoseconds earlier.
+    ClockBack {
+        /// What it says since.
+        at: Timestamp,
+        /// By how much.
+        by_ns: u64,
+    },
+    /// The first one of a snapshot.
+    Snapshot {
+        /// The journal whose records come after it.
+        number: u64,
+        /// When it was taken.
+        at: Timestamp,
+    },
+    /// The last one of a snapshot.
+    End {
+        /// Entries in it.
+        entries: u64,
+    },
+}
+
+/// Why a payload is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// It was written by a newer daemon.
+    Newer(u8),
+    /// It says nothing that a daemon of this version writes.
+    Strange,
+}
+
+/// The form of a record on disk. Variants and fields are never changed: a new form has a new [`VERSION`].
+#[derive(Deserialize, Serialize)]
+enum Stored<'a> {
+    Journal {
+        number: u64,
+        before: u64,
+        at: i128,
+    },
+    Changes {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<StoredChange<'a>>,
+    },
+    ClockBack {
+        at: i128,
+        by_ns: u64,
+    },
+    Snapshot {
+        number: u64,
+        at: i128,
+    },
+    End {
+        entries: u64,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredChange<'a> {
+    layer: StoredLayer,
+    list: &'a str,
+    address: IpAddr,
+    length: u8,
+    #[serde(borrow)]
+    entry: Option<StoredEntry<'a>>,
+}
+
+/// Layers whose entries are kept here; that of the configuration is not.
+#[derive(Deserialize, Serialize)]
+enum StoredLayer {
+    Runtime,
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredEntry<'a> {
+    owner: &'a str,
+    comment: Option<&'a str>,
+    created: i128,
+    expires: Option<i128>,
+}
+
+impl Record {
+    /// When it was written; the epoch for the end of a snapshot.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Journal { at, .. }
+            | Self::Changes { at, .. }
+            | Self::ClockBack { at, .. }
+            | Self::Snapshot { at, .. } => *at,
+            Self::End { .. } => Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Appends it to `into`, in a frame.
+    ///
+    /// # Errors
+    /// When it is too large for a frame.
+    pub fn push(&self, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::Changes { at, changes } => push_changes(*at, changes.iter().map(Change::borrowed), into),
+            Self::Journal { number, before, at } => {
+                let at = at.as_nanosecond();
+                push(&Stored::Journal { number: *number, before: *before, at }, into)
+            }
+            Self::ClockBack { at, by_ns } => push(&Stored::ClockBack { at: at.as_nanosecond(), by_ns: *by_ns }, into),
+            Self::Snapshot { number, at } => push(&Stored::Snapshot { number: *number, at: at.as_nanosecond() }, into),
+            Self::End { entries } => push(&Stored::End { entries: *entries }, into),
+        }
+    }
+
+    /// Reads the payload of a frame.
+    ///
+    /// # Errors
+    /// When it is of another version, or says nothing.
+    pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
+        let (version, rest) = payload.split_first().ok_or(RecordError::Strange)?;
+        match *version {
+            VERSION => {}
+            newer if newer > VERSION => return Err(RecordError::Newer(newer)),
+            _ => return Err(RecordError::Strange),
+        }
+        let (stored, rest) = postcard::take_from_bytes::<Stored<'_>>(rest).map_err(|_| RecordError::Strange)?;
+        if rest.is_empty() { stored.record().ok_or(RecordError::Strange) } else { Err(RecordError::Strange) }
+    }
+}
+
+impl Change {
+    fn borrowed(&self) -> (&Name, Prefix, Option<&RuntimeEntry>) {
+        (&self.list, self.prefix, self.entry.as_ref())
+    }
+}
+
+/// Appends a record of changes to `into`, in a frame.
+///
+/// # Errors
+/// When they are too many for a frame.
+pub fn push_changes<'a>(
+    at: Timestamp,
+    changes: impl Iterator<Item = (&'a Name, Prefix, Option<&'a RuntimeEntry>)>,
+    into: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let stored = |(list, prefix, entry): (&'a Name, Prefix, Option<&'a RuntimeEntry>)| StoredChange {
+        layer: StoredLayer::Runtime,
+        list,
+        address: prefix.address(),
+        length: prefix.length(),
+        entry: entry.map(|entry| StoredEntry {
+            owner: &entry.owner,
+            comment: entry.comment.as_deref(),
+            created: entry.created.as_nanosecond(),
+            expires: entry.expires.map(Timestamp::as_nanosecond),
+        }),
+    };
+    push(&Stored::Changes { at: at.as_nanosecond(), changes: changes.map(stored).collect() }, into)
+}
+
+fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
+    let payload = postcard::to_extend(stored, vec![VERSION]).map_err(|_| StoreError::TooLarge)?;
+    if frame::push(into, &payload) { Ok(()) } else { Err(StoreError::TooLarge) }
+}
+
+impl Stored<'_> {
+    fn record(self) -> Option<Record> {
+        Some(match self {
+            Self::Journal { number, before, at } => Record::Journal { number, before, at: timestamp(at)? },
+            Self::Changes { at, changes } => Record::Changes {
+                at: timestamp(at)?,
+                changes: changes.into_iter().map(StoredChange::change).collect::<Option<_>>()?,
+            },
+            Self::ClockBack { at, by_ns } => Record::ClockBack { at: timestamp(at)?, by_ns },
+            Self::Snapshot { number, at } => Record::Snapshot { number, at: timestamp(at)? },
+            Self::End { entries } => Record::End { entries },
+        })
+    }
+}
+
+impl StoredChange<'_> {
+    fn change(self) -> Option<Change> {
+        let StoredLayer::Runtime = self.layer;
+        let entry = match self.entry {
+            None => None,
+            Some(entry) => Some(RuntimeEntry {
+                owner: entry.owner.to_owned(),
+                comment: entry.comment.map(str::to_owned),
+                created: timestamp(entry.created)?,
+                expires: match entry.expires {
+                    None => None,
+                    Some(expires) => Some(timestamp(expires)?),
+                },
+            }),
+        };
+        Some(Change { list: Name::parse(self.list).ok()?, prefix: Prefix::new(self.address, self.length).ok()?, entry })
+    }
+}
+
+fn timestamp(nanoseconds: i128) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(nanoseconds).ok()
+}

@@ -1,0 +1,266 @@
+//! From the files of a folder to what was pushed. Files are only read here.
+//!
+//! Base is the newest snapshot that is whole; the journals from its number on come after it. A newer one that is damaged is
+//! skipped: the journals that it stands for are kept until the next but one is written.
+
+use std::{collections::BTreeMap, path::Path};
+
+use jiff::Timestamp;
+
+use super::{
+    Flaw, Note, StoreError,
+    disk::Disk,
+    frame,
+    record::{Record, RecordError},
+    snapshot::{SnapshotError, read_snapshot},
+};
+use crate::layers::Runtime;
+
+/// What the files say.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Entries, also those whose time is over.
+    pub runtime: Runtime,
+    /// The latest time that a record has, since the clock was last set back.
+    pub latest: Option<Timestamp>,
+    /// Number of the snapshot that it began with.
+    pub snapshot: Option<u64>,
+    /// Octets of that snapshot.
+    pub snapshot_octets: u64,
+    /// The journal to go on with; `None` in a new folder.
+    pub journal: Option<Journal>,
+    /// What an operator should know.
+    pub notes: Vec<Note>,
+}
+
+/// A journal and how much of it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Its number.
+    pub number: u64,
+    /// Octets from its beginning.
+    pub length: u64,
+}
+
+/// Whether to go on where something is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Refuse.
+    Strict,
+    /// Keep all that can be read.
+    Salvage,
+}
+
+/// Name of a journal.
+pub fn journal_name(number: u64) -> String {
+    format!("journal-{number:010}")
+}
+
+/// Name of a snapshot.
+pub fn snapshot_name(number: u64) -> String {
+    format!("snapshot-{number:010}")
+}
+
+/// Numbers of the files whose names begin with `kind`.
+pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
+    let number = |name: &String| name.strip_prefix(kind)?.strip_prefix('-')?.parse().ok();
+    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// When something is lost that was acknowledged, or a newer daemon wrote it.
+pub fn read<D: Disk>(disk: &D, care: Care) -> Result<Found, StoreError> {
+    let names = disk.names().map_err(|source| StoreError::Folder { path: disk.path(""), attempt: "read", source })?;
+    let mut reader = Reader { disk, care, found: Found::default() };
+    let journals = numbers(&names, "journal");
+    reader.snapshot(&numbers(&names, "snapshot"), journals.first().copied())?;
+    reader.journals(&journals)?;
+    Ok(reader.found)
+}
+
+struct Reader<'a, D> {
+    disk: &'a D,
+    care: Care,
+    found: Found,
+}
+
+impl<D: Disk> Reader<'_, D> {
+    /// Reads the newest snapshot that is whole.
+    fn snapshot(&mut self, numbers: &[u64], first_journal: Option<u64>) -> Result<(), StoreError> {
+        let mut newest = None;
+        for number in numbers.iter().rev() {
+            let path = self.disk.path(&snapshot_name(*number));
+            let octets = self.file(&snapshot_name(*number))?;
+            match read_snapshot(&octets, *number) {
+                Ok((runtime, at)) => {
+                    self.found.runtime = runtime;
+                    self.found.latest = Some(at);
+                    self.found.snapshot = Some(*number);
+                    self.found.snapshot_octets = octets.len() as u64;
+                    return Ok(());
+                }
+                Err(SnapshotError::Newer(version)) => return Err(StoreError::Newer { path, version }),
+                Err(SnapshotError::Flaw(flaw)) => {
+                    newest.get_or_insert((path.clone(), flaw));
+                    self.found.notes.push(Note::SkippedSnapshot { path, flaw });
+                }
+            }
+        }
+        // Without a snapshot the journals have to be there from the first one on.
+        let (path, flaw) = match (first_journal, newest) {
+            (Some(1), _) | (None, None) => return Ok(()),
+            (_, Some(newest)) => newest,
+            (Some(first), None) => (self.disk.path(&snapshot_name(first)), Flaw::Missing),
+        };
+        self.lose(StoreError::NoSnapshot { path, flaw })
+    }
+
+    /// Replays the journals that come after the snapshot.
+    fn journals(&mut self, numbers: &[u64]) -> Result<(), StoreError> {
+        let first = self.found.snapshot.unwrap_or(1);
+        let after: Vec<u64> = numbers.iter().copied().filter(|number| *number >= first).collect();
+        let Some(last) = after.last().copied() else {
+            // Also when there is nothing at all: a new folder.
+            if let Some(number) = self.found.snapshot {
+                self.lose(StoreError::Missing { path: self.disk.path(&journal_name(number)) })?;
+            }
+            return Ok(());
+        };
+        let mut files = BTreeMap::new();
+        for number in first..=last {
+            if after.contains(&number) {
+                files.insert(number, self.file(&journal_name(number))?);
+            } else {
+                self.lose(StoreError::Missing { path: self.disk.path(&journal_name(number)) })?;
+            }
+        }
+        // A journal that was never begun holds nothing that was acknowledged: the one before goes on.
+        let begun = match files.get(&last) {
+            Some(octets) if last > first && is_unbegun(octets) => last - 1,
+            _ => last,
+        };
+        for (number, octets) in files.range(..=begun) {
+            let next = files.get(&(number + 1)).filter(|_| *number < begun);
+            let end = next.and_then(|next| counted_before(next));
+            self.replay(*number, octets, end)?;
+        }
+        Ok(())
+    }
+
+    /// Replays one journal: all of its first `end` octets, or what of it is whole when it is the last one.
+    fn replay(&mut self, number: u64, octets: &[u8], end: Option<u64>) -> Result<(), StoreError> {
+        let path = self.disk.path(&journal_name(number));
+        let end = end.and_then(|end| usize::try_from(end).ok());
+        let damaged = |offset: usize| StoreError::Damaged {
+            path: path.clone(),
+            offset: offset as u64,
+            length: octets.len() as u64,
+        };
+        let counted = octets.get(..end.unwrap_or(octets.len()));
+        let octets = match counted {
+            Some(counted) => counted,
+            None => {
+                self.lose(damaged(octets.len()))?;
+                octets
+            }
+        };
+        let mut offset = 0;
+        while offset < octets.len() {
+            let record = match frame::at(octets, offset) {
+                Some((payload, next)) => Record::read(payload).map(|record| (record, next)),
+                None => Err(RecordError::Strange),
+            };
+            match record {
+                Ok((record, next)) if (offset == 0) == matches!(record, Record::Journal { .. }) => {
+                    self.apply(record, number, &path)?;
+                    offset = next;
+                }
+                Err(RecordError::Newer(version)) => return Err(StoreError::Newer { path, version }),
+                _ => {
+                    let next = frame::next(octets, offset);
+                    let is_torn = next.is_none() && end.is_none() && frame::at(octets, offset).is_none() && offset > 0;
+                    if is_torn {
+                        let octets = (octets.len() - offset) as u64;
+                        self.found.notes.push(Note::TornTail { path: path.clone(), octets });
+                        break;
+                    }
+                    if offset > 0 || next.is_some() {
+                        self.lose(damaged(offset))?;
+                    }
+                    match next {
+                        Some(next) => offset = next,
+                        None => break,
+                    }
+                }
+            }
+        }
+        // Power may have been lost while the first journal was begun: nothing was acknowledged yet. The others are begun before
+        // the snapshot that goes with them is written.
+        if offset == 0 && (number > 1 || end.is_some()) {
+            self.lose(damaged(0))?;
+        }
+        self.found.journal = Some(Journal { number, length: offset as u64 });
+        Ok(())
+    }
+
+    fn apply(&mut self, record: Record, number: u64, path: &Path) -> Result<(), StoreError> {
+        let runtime = &mut self.found.runtime;
+        match record {
+            Record::Journal { number: own, .. } if own == number => {}
+            Record::Changes { at, changes } => {
+                for change in changes {
+                    match change.entry {
+                        Some(entry) => drop(runtime.insert(&change.list, change.prefix, entry)),
+                        None => drop(runtime.remove(&change.list, change.prefix)),
+                    }
+                }
+                self.found.latest = self.found.latest.max(Some(at));
+            }
+            Record::ClockBack { at, by_ns } => {
+                runtime.bring_forward(by_ns);
+                self.found.latest = Some(at);
+            }
+            // A file of another name or kind has got here.
+            Record::Journal { .. } | Record::Snapshot { .. } | Record::End { .. } => {
+                self.lose(StoreError::Missing { path: path.to_owned() })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        self.disk.read(name).map_err(|source| StoreError::Read { path: self.disk.path(name), source })
+    }
+
+    /// Refuses, or goes on without what is lost.
+    fn lose(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if self.care == Care::Strict {
+            return Err(error);
+        }
+        let (path, why) = match error {
+            StoreError::Damaged { path, offset, .. } => (path, format!("damaged at octet {offset}")),
+            StoreError::Missing { path } => (path, "gone, or no journal".to_owned()),
+            StoreError::NoSnapshot { path, flaw } => (path, flaw.to_string()),
+            other => return Err(other),
+        };
+        self.found.notes.push(Note::Lost { path, why });
+        Ok(())
+    }
+}
+
+/// Whether a journal has no record at all, because power was lost while it was begun.
+fn is_unbegun(octets: &[u8]) -> bool {
+    frame::at(octets, 0).is_none() && frame::next(octets, 0).is_none()
+}
+
+/// How much of the journal before this one counts.
+fn counted_before(octets: &[u8]) -> Option<u64> {
+    match Record::read(frame::at(octets, 0)?.0) {
+        Ok(Record::Journal { before, .. }) => Some(before),
+        _ => None,
+    }
+}

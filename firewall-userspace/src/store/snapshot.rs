@@ -1,0 +1,149 @@
+//! Writing down all entries, so that the journals before are not needed any more.
+
+use jiff::Timestamp;
+
+use super::{
+    Flaw, StoreError,
+    disk::{Disk, DiskFile as _},
+    frame,
+    record::{Record, RecordError, push_changes},
+    recover::{journal_name, numbers, snapshot_name},
+};
+use crate::layers::Runtime;
+
+/// The one name that a snapshot has while it is written.
+pub const UNFINISHED: &str = "snapshot.tmp";
+
+/// Entries of one record.
+const PORTION: usize = 4096;
+
+/// A snapshot that is to be written, on whichever thread.
+pub struct Job<D> {
+    pub(super) disk: D,
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
+    pub(super) runtime: Runtime,
+    /// Files of a smaller number are not needed once it is written.
+    pub(super) keep: u64,
+}
+
+/// A snapshot that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its number.
+    pub number: u64,
+    /// Its size.
+    pub octets: u64,
+}
+
+impl<D: Disk> Job<D> {
+    /// Writes it: it is there under its name as a whole, or not at all. Files that are not needed any more are removed.
+    ///
+    /// # Errors
+    /// When the disk refuses. The journals are still there then.
+    pub fn run(self) -> Result<Written, StoreError> {
+        let name = snapshot_name(self.number);
+        let octets = self.write().map_err(|source| match source {
+            Failure::Io(source) => {
+                // What is left of it takes room that is short, maybe; the next one would use the same name.
+                let _ = self.disk.remove(UNFINISHED);
+                StoreError::Write { path: self.disk.path(&name), attempt: "write the snapshot", source }
+            }
+            Failure::Store(error) => error,
+        })?;
+        self.clean();
+        Ok(Written { number: self.number, octets })
+    }
+
+    fn write(&self) -> Result<u64, Failure> {
+        let mut file = self.disk.create(UNFINISHED)?;
+        let mut octets = 0;
+        let mut buffer = Vec::new();
+        Record::Snapshot { number: self.number, at: self.at }.push(&mut buffer)?;
+        let mut entries = self.runtime.iter().peekable();
+        while entries.peek().is_some() {
+            let portion = entries.by_ref().take(PORTION).map(|(list, prefix, entry)| (list, prefix, Some(entry)));
+            push_changes(self.at, portion, &mut buffer)?;
+            file.append(&buffer)?;
+            octets += buffer.len() as u64;
+            buffer.clear();
+        }
+        Record::End { entries: self.runtime.len() as u64 }.push(&mut buffer)?;
+        file.append(&buffer)?;
+        octets += buffer.len() as u64;
+        file.sync()?;
+        self.disk.rename(UNFINISHED, &snapshot_name(self.number))?;
+        self.disk.sync()?;
+        Ok(octets)
+    }
+
+    /// Removes what is older than the snapshot before this one. What cannot be removed is tried again next time.
+    fn clean(&self) {
+        let Ok(names) = self.disk.names() else { return };
+        for (kind, name) in [("snapshot", snapshot_name as fn(u64) -> String), ("journal", journal_name)] {
+            for number in numbers(&names, kind).into_iter().filter(|number| *number < self.keep) {
+                let _ = self.disk.remove(&name(number));
+            }
+        }
+    }
+}
+
+/// Why a snapshot was not read.
+pub enum SnapshotError {
+    /// A newer daemon wrote it.
+    Newer(u8),
+    /// It is not whole.
+    Flaw(Flaw),
+}
+
+/// All of a snapshot, or nothing.
+///
+/// # Errors
+/// When it is not whole, or of another version.
+pub fn read_snapshot(octets: &[u8], number: u64) -> Result<(Runtime, Timestamp), SnapshotError> {
+    let mut runtime = Runtime::default();
+    let mut began = None;
+    let mut offset = 0;
+    while offset < octets.len() {
+        let flaw = match frame::next(octets, offset) {
+            None => Flaw::Truncated,
+            Some(_) => Flaw::Damaged(offset as u64),
+        };
+        let (payload, next) = frame::at(octets, offset).ok_or(SnapshotError::Flaw(flaw))?;
+        let damaged = SnapshotError::Flaw(Flaw::Damaged(offset as u64));
+        match (Record::read(payload), began) {
+            (Ok(Record::Snapshot { number: own, at }), None) if own == number => began = Some(at),
+            (Ok(Record::Changes { changes, .. }), Some(_)) => {
+                for change in changes {
+                    if let Some(entry) = change.entry {
+                        runtime.insert(&change.list, change.prefix, entry);
+                    }
+                }
+            }
+            (Ok(Record::End { entries }), Some(at)) if entries == runtime.len() as u64 && next == octets.len() => {
+                return Ok((runtime, at));
+            }
+            (Err(RecordError::Newer(version)), _) => return Err(SnapshotError::Newer(version)),
+            _ => return Err(damaged),
+        }
+        offset = next;
+    }
+    Err(SnapshotError::Flaw(Flaw::Truncated))
+}
+
+enum Failure {
+    Io(std::io::Error),
+    Store(StoreError),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

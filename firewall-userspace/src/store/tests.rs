@@ -1,0 +1,490 @@
+//! What an operator finds after everything that can happen to a disk.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{
+    fake::{FakeDisk, Fault},
+    recover::{journal_name, snapshot_name},
+    *,
+};
+use crate::{
+    layers::{Runtime, RuntimeEntry},
+    policy::{Name, Prefix},
+};
+
+const NEVER: u64 = u64::MAX;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn list() -> Name {
+    Name::parse("foes").unwrap()
+}
+
+fn prefix(number: u8) -> Prefix {
+    format!("192.0.2.{number}").parse().unwrap()
+}
+
+fn add(number: u8, expires: Option<i64>, comment: &str) -> Change {
+    let entry =
+        RuntimeEntry { owner: "uid:0".into(), comment: Some(comment.into()), created: at(0), expires: expires.map(at) };
+    Change { list: list(), prefix: prefix(number), entry: Some(entry) }
+}
+
+fn remove(number: u8) -> Change {
+    Change { list: list(), prefix: prefix(number), entry: None }
+}
+
+fn change(runtime: &mut Runtime, changes: &[Change]) {
+    for Change { list, prefix, entry } in changes.iter().cloned() {
+        match entry {
+            Some(entry) => drop(runtime.insert(&list, prefix, entry)),
+            None => drop(runtime.remove(&list, prefix)),
+        }
+    }
+}
+
+fn open(disk: &FakeDisk) -> Opened<FakeDisk> {
+    Store::open(disk.clone(), at(0), NEVER).unwrap()
+}
+
+/// A store in which these batches were kept, and what it holds.
+fn kept(disk: &FakeDisk, batches: &[Vec<Change>]) -> Runtime {
+    let Opened { mut store, mut runtime, .. } = open(disk);
+    for batch in batches {
+        store.append(at(0), batch.clone()).unwrap();
+        change(&mut runtime, batch);
+    }
+    runtime
+}
+
+fn refused(disk: &FakeDisk) -> String {
+    Store::open(disk.clone(), at(0), NEVER).map(drop).unwrap_err().to_string()
+}
+
+fn snapshot(store: &mut Store<FakeDisk>, runtime: &Runtime) {
+    let written = store.rotate(runtime, at(0)).unwrap().run().unwrap();
+    store.rotated(Some(written));
+}
+
+#[test]
+fn what_was_kept_is_there_again() {
+    let disk = FakeDisk::default();
+    let runtime = kept(&disk, &[vec![add(1, Some(60), "a"), add(2, None, "b")], vec![add(1, None, "c"), remove(2)]]);
+    let opened = open(&disk.after_kill());
+    assert_eq!(opened.runtime, runtime);
+    assert_eq!(opened.notes, []);
+    assert_eq!(runtime.entry(&list(), prefix(1)).unwrap().comment.as_deref(), Some("c"));
+}
+
+#[test]
+fn a_torn_tail_loses_only_what_was_never_acknowledged() {
+    let disk = FakeDisk::default();
+    let runtime = kept(&disk, &[vec![add(1, None, "a")]]);
+    let whole = disk.get(&journal_name(1));
+    kept(&disk, &[vec![add(2, None, "b")]]);
+    let more = disk.get(&journal_name(1));
+    for length in whole.len() + 1..more.len() {
+        disk.put(&journal_name(1), &more[..length]);
+        let mut opened = open(&disk);
+        assert_eq!(opened.runtime, runtime, "{length}");
+        let dropped = (length - whole.len()) as u64;
+        let note = Note::TornTail { path: "/state/journal-0000000001".into(), octets: dropped };
+        assert_eq!(opened.notes, [note], "{length}");
+        assert_eq!(disk.get(&journal_name(1)), whole, "the tail is cut off before anything is written behind it");
+        opened.store.append(at(0), vec![add(3, None, "c")]).unwrap();
+        assert_eq!(open(&disk).runtime.len(), 2);
+    }
+}
+
+#[test]
+fn damage_in_the_middle_is_refused_with_its_place_and_a_way_on() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, None, "a")], vec![add(2, None, "b")]]);
+    let octets = disk.get(&journal_name(1));
+    let first = frame::next(&octets, 0).unwrap();
+    let second = frame::next(&octets, first).unwrap();
+    for index in first..second {
+        let mut damaged = octets.clone();
+        damaged[index] ^= 0x40;
+        disk.put(&journal_name(1), &damaged);
+        assert_eq!(
+            refused(&disk),
+            format!(
+                "cannot read pushed entries from /state/journal-0000000001: it is damaged at octet {first} of {}, and what \
+                 comes behind cannot be understood without it\nhint: what a daemon left attached goes on filtering; restore the \
+                 folder from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot",
+                octets.len()
+            )
+        );
+        assert_eq!(disk.get(&journal_name(1)), damaged, "nothing was changed");
+    }
+    let repaired = salvage(&disk, at(0)).unwrap();
+    assert_eq!((repaired.entries, &*repaired.set_aside), (1, &["journal-0000000001.damaged".to_owned()][..]));
+    let lost = Note::Lost { path: "/state/journal-0000000001".into(), why: format!("damaged at octet {first}") };
+    assert_eq!(repaired.notes, [lost]);
+    let opened = open(&disk);
+    assert!(opened.runtime.entry(&list(), prefix(2)).is_some(), "what comes behind the damage is kept");
+    assert_eq!(opened.notes, []);
+}
+
+#[test]
+fn nothing_is_repaired_where_nothing_is_damaged() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, None, "a")]]);
+    let before = (disk.names().unwrap(), disk.get(&journal_name(1)));
+    let repaired = salvage(&disk, at(0)).unwrap();
+    assert_eq!((repaired.entries, repaired.set_aside, repaired.notes), (1, vec![], vec![]));
+    assert_eq!((disk.names().unwrap(), disk.get(&journal_name(1))), before);
+}
+
+#[test]
+fn a_damaged_snapshot_falls_back_on_the_one_before_and_loses_nothing() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, mut runtime, .. } = open(&disk);
+    for number in 1..=3 {
+        let batch = vec![add(number, None, "a"), add(100 + number, None, "b"), remove(99 + number)];
+        store.append(at(0), batch.clone()).unwrap();
+        change(&mut runtime, &batch);
+        snapshot(&mut store, &runtime);
+    }
+    let batch = vec![add(9, None, "z")];
+    store.append(at(0), batch.clone()).unwrap();
+    change(&mut runtime, &batch);
+    assert_eq!(
+        disk.names().unwrap(),
+        ["journal-0000000003", "journal-0000000004", "snapshot-0000000003", "snapshot-0000000004"]
+    );
+    assert_eq!(open(&disk).runtime, runtime);
+
+    let whole = disk.get(&snapshot_name(4));
+    for length in 0..whole.len() {
+        disk.put(&snapshot_name(4), &whole[..length]);
+        let opened = open(&disk.after_kill());
+        assert_eq!(opened.runtime, runtime, "{length}");
+        let path = "/state/snapshot-0000000004".into();
+        assert_eq!(opened.notes, [Note::SkippedSnapshot { path, flaw: Flaw::Truncated }], "{length}");
+    }
+    for index in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[index] ^= 1;
+        disk.put(&snapshot_name(4), &damaged);
+        assert_eq!(open(&disk.after_kill()).runtime, runtime, "{index}");
+    }
+    // The one before as well: nothing is left to begin with.
+    let mut damaged = whole.clone();
+    damaged[20] ^= 1;
+    disk.put(&snapshot_name(4), &damaged);
+    disk.put(&snapshot_name(3), &whole[..10]);
+    assert!(refused(&disk).contains("snapshot-0000000004: it is damaged at octet"), "{}", refused(&disk));
+    assert!(refused(&disk).contains("there is no older snapshot"), "{}", refused(&disk));
+}
+
+#[test]
+fn a_snapshot_that_was_skipped_is_replaced_by_the_next_one() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, mut runtime, .. } = open(&disk);
+    for number in 1..=2 {
+        let batch = vec![add(number, None, "a")];
+        store.append(at(0), batch.clone()).unwrap();
+        change(&mut runtime, &batch);
+        snapshot(&mut store, &runtime);
+    }
+    disk.put(&snapshot_name(3), b"nothing");
+    let mut opened = open(&disk);
+    snapshot(&mut opened.store, &runtime);
+    disk.put(&snapshot_name(4), b"nothing");
+    assert_eq!(open(&disk).runtime, runtime, "snapshot 2 and journals 2, 3 and 4");
+}
+
+#[test]
+fn a_newer_daemon_is_named_and_its_files_are_left_alone() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, None, "a")]]);
+    let mut octets = disk.get(&journal_name(1));
+    assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
+    disk.put(&journal_name(1), &octets);
+    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 2, and this daemon knows up to 1\n\
+                 hint: start the newer portcullis that wrote it";
+    assert_eq!(refused(&disk), words);
+    assert_eq!(salvage(&disk, at(0)).unwrap_err().to_string(), words);
+    assert_eq!(disk.get(&journal_name(1)), octets);
+}
+
+#[test]
+fn a_journal_that_is_gone_is_missed() {
+    for missing in [2, 3] {
+        let disk = FakeDisk::default();
+        let Opened { mut store, mut runtime, .. } = open(&disk);
+        store.append(at(0), vec![add(1, None, "a")]).unwrap();
+        change(&mut runtime, &[add(1, None, "a")]);
+        snapshot(&mut store, &runtime);
+        drop(store.rotate(&runtime, at(0)).unwrap());
+        store.append(at(0), vec![add(2, None, "a")]).unwrap();
+        disk.remove(&journal_name(missing)).unwrap();
+        if missing == 2 {
+            assert!(refused(&disk).contains("journal-0000000002: it is gone"), "{}", refused(&disk));
+        }
+        disk.remove(&journal_name(2)).unwrap();
+        assert!(refused(&disk).contains("journal-0000000002: it is gone"), "{}", refused(&disk));
+    }
+}
+
+#[test]
+fn an_emptied_journal_is_not_taken_for_a_new_one() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, runtime, .. } = open(&disk);
+    snapshot(&mut store, &runtime);
+    store.append(at(0), vec![add(2, None, "a")]).unwrap();
+    disk.put(&journal_name(2), &[]);
+    assert!(refused(&disk).contains("journal-0000000002: it is damaged at octet 0 of 0"), "{}", refused(&disk));
+}
+
+#[test]
+fn a_full_disk_refuses_a_push_changes_nothing_and_goes_on_when_there_is_room() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, .. } = open(&disk);
+    store.append(at(0), vec![add(1, None, "a")]).unwrap();
+    let before = disk.get(&journal_name(1));
+    disk.set_fault(Some(Fault::Full(0, NEVER)));
+    let error = store.append(at(0), vec![add(2, None, "b")]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot write to /state/journal-0000000001: "), "{error}");
+    assert!(
+        error.ends_with("hint: make room on its file system; pushes work again as soon as there is some"),
+        "{error}"
+    );
+    assert_eq!(disk.get(&journal_name(1)), before, "what was written of it is taken back");
+    assert!(store.rotate(&Runtime::default(), at(0)).is_err());
+    disk.set_fault(None);
+    store.append(at(0), vec![add(3, None, "c")]).unwrap();
+    let runtime = open(&disk).runtime;
+    let there: Vec<bool> = (1..=3).map(|number| runtime.entry(&list(), prefix(number)).is_some()).collect();
+    assert_eq!(there, [true, false, true]);
+}
+
+#[test]
+fn entries_are_enforced_from_a_folder_that_cannot_be_written() {
+    let disk = FakeDisk::default();
+    let runtime = kept(&disk, &[vec![add(1, None, "a")]]);
+    disk.set_fault(Some(Fault::Broken(0, NEVER)));
+    let mut opened = open(&disk);
+    assert_eq!(opened.runtime, runtime);
+    assert!(matches!(&*opened.notes, [Note::CannotWrite(_)]), "{:?}", opened.notes);
+    assert!(opened.store.append(at(0), vec![add(2, None, "b")]).is_err());
+    disk.set_fault(None);
+    opened.store.append(at(0), vec![add(2, None, "b")]).unwrap();
+    assert_eq!(open(&disk).runtime.len(), 2);
+}
+
+#[test]
+fn a_new_folder_that_cannot_be_written_is_refused() {
+    let disk = FakeDisk::default();
+    disk.set_fault(Some(Fault::Full(0, NEVER)));
+    assert!(refused(&disk).starts_with("cannot begin /state/journal-0000000001: "), "{}", refused(&disk));
+    disk.set_fault(None);
+    assert!(open(&disk).runtime.is_empty());
+}
+
+#[test]
+fn what_ended_in_the_meantime_is_gone_and_does_not_come_back() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, Some(10), "a"), add(2, Some(11), "b"), add(3, None, "c")]]);
+    let opened = Store::open(disk.clone(), at(10), NEVER).unwrap();
+    assert_eq!(opened.notes, [Note::Ended(1)]);
+    assert_eq!(opened.runtime.len(), 2);
+    // Also when the clock is set back afterwards: its end was kept.
+    let again = Store::open(disk, at(5), NEVER).unwrap();
+    assert_eq!(again.runtime.len(), 2);
+}
+
+#[test]
+fn a_clock_that_was_set_back_gives_no_entry_more_time_than_it_had_left() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, .. } = Store::open(disk.clone(), at(0), NEVER).unwrap();
+    store.append(at(0), vec![add(1, Some(3600), "a"), add(2, None, "b")]).unwrap();
+    store.append(at(600), vec![add(3, Some(601), "c")]).unwrap();
+    let day = 86_400;
+    let opened = Store::open(disk.clone(), at(600 - day), NEVER).unwrap();
+    assert_eq!(opened.notes, [Note::ClockBack(SignedDuration::from_secs(day))]);
+    assert_eq!(
+        opened.notes[0].to_string(),
+        "the clock is 24h behind the last change: entries keep the time that they had left, none comes back"
+    );
+    let expires = |runtime: &Runtime, number| runtime.entry(&list(), prefix(number)).and_then(|entry| entry.expires);
+    assert_eq!(expires(&opened.runtime, 1), Some(at(3600 - day)), "50 minutes are left as before");
+    assert_eq!(expires(&opened.runtime, 2), None);
+    // It is said, and done, once.
+    let again = Store::open(disk.clone(), at(602 - day), NEVER).unwrap();
+    assert_eq!(again.notes, [Note::Ended(1)]);
+    assert_eq!(expires(&again.runtime, 1), Some(at(3600 - day)));
+    let later = Store::open(disk, at(3600 - day), NEVER).unwrap();
+    assert_eq!(later.notes, [Note::Ended(1)]);
+}
+
+#[test]
+fn a_snapshot_is_due_when_the_journal_is_longer_than_it_and_than_it_should_be() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, mut runtime, .. } = Store::open(disk, at(0), 500).unwrap();
+    let mut due = 0;
+    for number in 0..=255 {
+        let batch = vec![add(number, None, "a")];
+        store.append(at(0), batch.clone()).unwrap();
+        change(&mut runtime, &batch);
+        if store.is_due() {
+            due += 1;
+            let job = store.rotate(&runtime, at(0)).unwrap();
+            assert!(!store.is_due(), "one at a time");
+            store.rotated(Some(job.run().unwrap()));
+        }
+    }
+    assert!((3..20).contains(&due), "{due}: each doubles what the one before had");
+}
+
+/// What may happen to a store.
+#[derive(Clone, Debug)]
+enum Step {
+    Push(Vec<(u8, bool)>),
+    Rotate,
+    WriteSnapshot,
+    Owe(u8),
+    /// The disk works again.
+    Heal,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => prop::collection::vec((0..20u8, prop::bool::weighted(0.7)), 1..12).prop_map(Step::Push),
+        2 => Just(Step::Rotate),
+        2 => Just(Step::WriteSnapshot),
+        1 => (0..20u8).prop_map(Step::Owe),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+/// Does `steps` until power is off: the states that may be there afterwards. More than one only for what is owed, and for a
+/// push that was not answered.
+fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Runtime> {
+    let Ok(Opened { mut store, mut runtime, .. }) = Store::open(disk.clone(), at(0), NEVER) else {
+        return vec![Runtime::default()];
+    };
+    let mut possible = vec![runtime.clone()];
+    let mut job = None;
+    for (number, step) in steps.iter().enumerate() {
+        match step {
+            Step::Push(changes) => {
+                let comment = number.to_string();
+                let of =
+                    |(number, adds): &(u8, bool)| if *adds { add(*number, None, &comment) } else { remove(*number) };
+                let changes: Vec<Change> = changes.iter().map(of).collect();
+                let mut with = runtime.clone();
+                change(&mut with, &changes);
+                match store.append(at(0), changes) {
+                    Ok(()) => {
+                        possible = vec![with.clone()];
+                        runtime = with;
+                    }
+                    Err(_) if disk.is_off() => possible.push(with),
+                    Err(_) => {}
+                }
+            }
+            Step::Rotate => {
+                if let Ok(new) = store.rotate(&runtime, at(0)) {
+                    possible = vec![runtime.clone()];
+                    job = Some(new);
+                }
+            }
+            Step::WriteSnapshot => {
+                if let Some(job) = job.take() {
+                    store.rotated(job.run().ok());
+                }
+            }
+            Step::Owe(number) => {
+                change(&mut runtime, &[remove(*number)]);
+                store.owe(at(0), vec![remove(*number)]);
+                possible.push(runtime.clone());
+            }
+            Step::Heal => disk.set_fault(None),
+        }
+        if disk.is_off() {
+            break;
+        }
+    }
+    possible
+}
+
+/// Opens it: one of `possible` has to be there, and has to stay there.
+fn check(disk: &FakeDisk, possible: &[Runtime], choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+    let open = |disk: &FakeDisk| {
+        Store::open(disk.clone(), at(0), NEVER).map_err(|error| TestCaseError::fail(error.to_string()))
+    };
+    let opened = open(disk)?;
+    prop_assert!(possible.contains(&opened.runtime), "{:?} is none of {possible:?}", opened.runtime);
+    prop_assert_eq!(open(&disk.after_power_loss(choose))?.runtime, opened.runtime);
+    Ok(())
+}
+
+/// Numbers below its argument, the same for the same seed.
+fn chooser(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn after_a_loss_of_power_exactly_what_was_acknowledged_is_there(
+        steps in steps(),
+        when in any::<prop::sample::Index>(),
+        seed in any::<u64>(),
+    ) {
+        let rehearsal = FakeDisk::default();
+        play(&rehearsal, &steps);
+        let disk = FakeDisk::default();
+        disk.set_fault(Some(Fault::PowerLoss(1 + when.index(rehearsal.operations() as usize + 1) as u64)));
+        let possible = play(&disk, &steps);
+        let mut choose = chooser(seed);
+        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
+        check(&disk.after_kill(), &possible, &mut choose)?;
+    }
+
+    #[test]
+    fn a_disk_that_is_full_for_a_while_keeps_exactly_what_was_acknowledged(
+        steps in steps(),
+        from in 0..120u64,
+        length in 0..20u64,
+        seed in any::<u64>(),
+    ) {
+        let disk = FakeDisk::default();
+        drop(open(&disk));
+        disk.set_fault(Some(Fault::Full(from, from + length)));
+        let possible = play(&disk, &steps);
+        disk.set_fault(None);
+        let mut choose = chooser(seed);
+        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
+        check(&disk.after_kill(), &possible, &mut choose)?;
+    }
+
+    #[test]
+    fn a_disk_that_refuses_everything_for_a_while_loses_nothing_that_was_acknowledged(
+        steps in steps(),
+        from in 0..120u64,
+        length in 0..20u64,
+        seed in any::<u64>(),
+    ) {
+        let disk = FakeDisk::default();
+        drop(open(&disk));
+        disk.set_fault(Some(Fault::Broken(from, from + length)));
+        let steps: Vec<Step> = steps.into_iter().chain([Step::Heal, Step::Push(vec![(200, true)])]).collect();
+        let possible = play(&disk, &steps);
+        // A push that was refused while the disk also refused to take it back counts no more after the next one.
+        prop_assert_eq!(possible.len(), 1);
+        let mut choose = chooser(seed);
+        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
+        check(&disk.after_kill(), &possible, &mut choose)?;
+    }
+}
