@@ -10,7 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::policy::{AttachMode, Mode, Name, Policy, Prefix};
+use crate::{
+    diff::Difference,
+    guard::Harm,
+    policy::{AttachMode, Mode, Name, Policy, Prefix},
+};
 
 /// A handle on the controller; cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub enum Message {
     /// See [`Controller::counters`].
     Counters(oneshot::Sender<Result<Counters, Refusal>>),
     /// See [`Controller::reload`].
-    Reload(oneshot::Sender<Result<Reloaded, Refusal>>),
+    Reload(Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
     OwnAddresses(Vec<Prefix>),
     /// See [`Controller::stop`].
@@ -52,6 +56,12 @@ pub struct Push {
     /// Entries to remove from the runtime layer.
     #[serde(default)]
     pub remove: Vec<Removal>,
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
     /// Who pushes, from the credentials of the connection; never from the request.
     #[serde(skip)]
     pub owner: String,
@@ -107,6 +117,52 @@ pub struct Pushed {
     /// What the caller should know: entries that another layer still holds, lists that no service uses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Nothing was changed: this is what would be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// With `dry_run`: what would happen to each entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// What a push does to one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Change {
+    /// Its list.
+    pub list: String,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// What happens.
+    pub change: ChangeKind,
+}
+
+/// What happens to an entry of the runtime layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is there already and gets a new time to live and comment.
+    Refreshed,
+    /// It goes.
+    Removed,
+}
+
+/// How the configuration is to be loaded anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Why the controller did not do what it was asked. Nothing changed.
@@ -140,6 +196,8 @@ pub enum Refusal {
         /// What was attempted, on what, and why it failed, with its hint.
         message: String,
     },
+    /// It would hurt, and the caller does not insist.
+    Guarded(Vec<Harm>),
     /// The daemon is stopping.
     Stopping,
 }
@@ -163,6 +221,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{}\n{report}", crate::config::counted(*errors, "error"))
             }
             Self::Datapath { message } => f.write_str(message),
+            Self::Guarded(harms) => {
+                let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
+                write!(f, "{}\nhint: `portcullis reload --force` does it all the same", harms.join("; "))
+            }
             Self::Stopping => f.write_str("the daemon is stopping"),
         }
     }
@@ -347,12 +409,18 @@ impl Counters {
 }
 
 /// A reload that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reloaded {
     /// Generation after the reload.
     pub generation: u64,
     /// Warnings, rendered.
     pub warnings: String,
+    /// Nothing was changed: this is what would be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// With `dry_run`: what would change in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
 }
 
 impl Controller {
@@ -404,9 +472,9 @@ impl Controller {
     /// Loads the configuration anew: all of it, or nothing. Runtime entries stay.
     ///
     /// # Errors
-    /// [`Refusal::Config`] and [`Refusal::Datapath`]; the old policy goes on.
-    pub async fn reload(&self) -> Result<Reloaded, Refusal> {
-        self.ask(Message::Reload).await?
+    /// [`Refusal::Config`], [`Refusal::Guarded`] and [`Refusal::Datapath`]; the old policy goes on.
+    pub async fn reload(&self, reload: Reload) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Reload(reload, reply)).await?
     }
 
     /// Tells the controller the addresses of this host.

@@ -1,5 +1,6 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
+mod prepare;
 mod report;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
@@ -8,9 +9,9 @@ use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use self::prepare::Candidate;
 use crate::{
-    config::{self, Loaded},
-    control::{Controller, Message, Push, Pushed, Refusal, Reloaded},
+    control::{Controller, Message, Push, Pushed, Refusal, Reload, Reloaded},
     datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableError},
     layers::{self, Runtime, RuntimeEntry, Snapshot},
     members::{Member, Members},
@@ -18,7 +19,6 @@ use crate::{
         Name, Policy, Prefix,
         compile::{Identities, compile},
     },
-    policy_tests,
     push::{self, CheckedPush},
 };
 
@@ -142,7 +142,7 @@ impl State {
                 Some(Message::Status(reply)) => drop(reply.send(self.status())),
                 Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
                 Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
-                Some(Message::Reload(reply)) => drop(reply.send(self.reload())),
+                Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),
                 Some(Message::Stop(reply)) => {
                     self.detach();
@@ -158,7 +158,13 @@ impl State {
         let checked = push::check(push, &self.policy)?;
         let entries = checked.entries().filter_map(|(list, prefix)| Some((&self.policy.lists.get(list)?.name, prefix)));
         let before = Snapshot::of(&self.runtime, entries);
+        let changes = if push.dry_run { self.changes(&checked) } else { Vec::new() };
         let pushed = self.change_runtime(&checked, &push.owner);
+        let admitted = self.admit(&checked);
+        if push.dry_run || admitted.is_err() {
+            before.restore(&mut self.runtime);
+            return admitted.map(|()| Pushed { generation: self.number, dry_run: true, changes, ..pushed });
+        }
         if let Err(refusal) = self.write_members(&checked.entries().map(|(_, prefix)| prefix).collect()) {
             before.restore(&mut self.runtime);
             return Err(refusal);
@@ -297,16 +303,18 @@ impl State {
         }
     }
 
-    fn reload(&mut self) -> Result<Reloaded, Refusal> {
-        let result = match config::load(&self.config).and_then(policy_tests::require) {
-            Ok(loaded) => {
-                let warnings = loaded.warnings.render(false);
-                self.switch_to(loaded)
-                    .map(|()| warnings)
-                    .map_err(|error| Refusal::Datapath { message: error.to_string() })
-            }
-            Err(report) => Err(Refusal::Config { errors: report.errors().count(), report: report.render(false) }),
-        };
+    fn reload(&mut self, reload: &Reload) -> Result<Reloaded, Refusal> {
+        let candidate = self.prepare(reload);
+        if reload.dry_run {
+            let difference = candidate.as_ref().ok().map(|candidate| self.difference(candidate));
+            let warnings = candidate?.loaded.warnings.render(false);
+            return Ok(Reloaded { generation: self.number, warnings, dry_run: true, difference });
+        }
+        let result = candidate.and_then(|candidate| {
+            let warnings = candidate.loaded.warnings.render(false);
+            let switched = self.switch_to(candidate).map(|()| warnings);
+            switched.map_err(|error| Refusal::Datapath { message: error.to_string() })
+        });
         match result {
             Ok(warnings) => {
                 self.number += 1;
@@ -315,7 +323,7 @@ impl State {
                 self.reloads.error = None;
                 tracing::info!(generation = self.number, config = %self.config.display(), "applied the configuration");
                 self.log_interfaces();
-                Ok(Reloaded { generation: self.number, warnings })
+                Ok(Reloaded { generation: self.number, warnings, ..Reloaded::default() })
             }
             Err(refusal) => {
                 self.reloads.failures += 1;
@@ -328,11 +336,10 @@ impl State {
     }
 
     /// Loads a generation for another policy beside the live one and swaps it in.
-    fn switch_to(&mut self, loaded: Loaded) -> Result<(), DatapathError> {
+    fn switch_to(&mut self, Candidate { loaded, members }: Candidate) -> Result<(), DatapathError> {
         let policy = loaded.policy;
         let mut ids = self.ids.clone();
         let reused = ids.assign(&policy);
-        let members = members(&policy, &self.runtime, &self.own);
         let mut next = load(&policy, &ids, &members, &self.pins, self.trace_packets)?;
         self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins)?;
         self.live = next;

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin, api, config,
-    control::Controller,
+    control::{Controller, Reload},
     controller::{self, Setup},
     datapath::PinFolder,
     netlink::Addresses,
@@ -130,7 +130,7 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // The controller logs what came of it.
-                    let _ = controller.reload().await;
+                    let _ = controller.reload(Reload::default()).await;
                 }
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,

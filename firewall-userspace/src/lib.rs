@@ -10,6 +10,7 @@ pub mod controller;
 pub mod daemon;
 pub mod datapath;
 pub mod diff;
+pub mod guard;
 pub mod http;
 pub mod layers;
 pub mod members;

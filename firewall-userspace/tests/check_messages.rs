@@ -562,3 +562,16 @@ fn tests_that_say_nothing_that_can_be() {
     check_more(&TEST.repeat(2), &["21:8 test[1].name: `t` is the name of two tests (first in line 15)"]);
     check_more("[test]\n", &["14:1 test: expected an array of tables, found a table"]);
 }
+
+#[test]
+fn a_guard_out_of_range() {
+    check_more("[guard]\nshrink_percent = 100\nshrink_entries = 0\n", &[]);
+    check_more(
+        "[guard]\nshrink_percent = 101\n",
+        &["15:18 guard.shrink_percent: 101 is out of range; expected a percentage from 0 to 100"],
+    );
+    check_more(
+        "[guard]\nshrink_entries = \"x\"\n",
+        &["15:18 guard.shrink_entries: expected a number of entries, found a string"],
+    );
+}

@@ -2,9 +2,12 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
-use firewall_userspace::policy::{
-    AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy, Prefix,
-    Protocol, Rate, Service,
+use firewall_userspace::{
+    guard::Guard,
+    policy::{
+        AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy,
+        Prefix, Protocol, Rate, Service,
+    },
 };
 
 /// A policy in the making.
@@ -142,6 +145,7 @@ impl Draft {
             lists: self.lists.clone(),
             limits: self.limits.clone(),
             essentials: self.essentials,
+            guard: Guard::default(),
             admin_listen: ([127, 0, 0, 1], 9191).into(),
             api_socket: "/run/portcullis/api.sock".into(),
         }

@@ -32,8 +32,7 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemDetails> {
         if !is_json(request.headers()) {
-            let detail = "the body must have the content type `application/json`";
-            return Err(ProblemDetails::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::WRONG_CONTENT_TYPE, detail));
+            return Err(wrong_content_type());
         }
         let octets = read(request, MAX_BODY).await?;
         // Megabytes of it are too much for a thread that also serves others.
@@ -44,18 +43,22 @@ impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T> {
     }
 }
 
-/// No body at all.
-pub struct NoBody;
+/// A body of JSON, or none at all: the default.
+pub struct OptionalJson<T>(pub T);
 
-impl<S: Sync> FromRequest<S> for NoBody {
+impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = ProblemDetails;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemDetails> {
-        if read(request, MAX_BODY).await?.is_empty() {
-            return Ok(Self);
+        let is_json = is_json(request.headers());
+        let octets = read(request, MAX_BODY).await?;
+        if octets.is_empty() {
+            return Ok(Self(T::default()));
         }
-        let detail = "this request takes no body";
-        Err(ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail))
+        if !is_json {
+            return Err(wrong_content_type());
+        }
+        parse(&octets).map(Self).map_err(|problem| *problem)
     }
 }
 
@@ -86,6 +89,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = value.and_then(|value| value.split(';').next()).map(str::trim);
     media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+}
+
+fn wrong_content_type() -> ProblemDetails {
+    let detail = "the body must have the content type `application/json`";
+    ProblemDetails::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::WRONG_CONTENT_TYPE, detail)
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, ProblemDetails> {

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
 use super::{
-    body::{Json, NoBody, NoQuery, internal},
+    body::{Json, NoQuery, OptionalJson, internal},
     peer::Peer,
 };
 use crate::{
-    control::{Controller, Push, Pushed, Refusal, Reloaded, Status},
+    control::{Controller, Push, Refusal, Reload, Status},
     diff::PolicyDocument,
     http::problem::{ProblemDetails, codes},
 };
@@ -68,18 +68,20 @@ pub async fn push(
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
     Json(mut push): Json<Push>,
-) -> Result<axum::Json<Pushed>, ProblemDetails> {
+) -> Result<Response, ProblemDetails> {
     push.owner = peer.owner.to_string();
-    answer(controller.push(push)).await.map(axum::Json)
+    let pushed = answer(controller.push(push)).await?;
+    large_json(move || pushed).await
 }
 
 /// `POST /v1/reload`.
 pub async fn reload(
     _: NoQuery,
     State(controller): State<Controller>,
-    _: NoBody,
-) -> Result<axum::Json<Reloaded>, ProblemDetails> {
-    answer(controller.reload()).await.map(axum::Json)
+    OptionalJson(reload): OptionalJson<Reload>,
+) -> Result<Response, ProblemDetails> {
+    let reloaded = answer(controller.reload(reload)).await?;
+    large_json(move || reloaded).await
 }
 
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 
 use crate::{
-    control::{Refusal, Verb},
+    control::{Problem, Refusal, Verb},
+    guard::Harm,
     http::problem::{ProblemDetails, codes},
 };
 
@@ -38,6 +39,16 @@ impl From<Refusal> for ProblemDetails {
                 problem
             }
             Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
+            Refusal::Guarded(harms) => {
+                let detail = match harms.len() {
+                    1 => "the change would do harm; nothing was changed".to_owned(),
+                    count => format!("the change would do harm in {count} ways; nothing was changed"),
+                };
+                let mut problem = Self::new(StatusCode::CONFLICT, codes::GUARDED, detail);
+                let told = |harm: &Harm| Problem { pointer: String::new(), detail: harm.to_string() };
+                problem.errors = harms.iter().map(told).collect();
+                problem
+            }
             Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
         }
     }

@@ -22,6 +22,9 @@ pub struct DetachArgs {
         default_value = super::run::DEFAULT_PINS
     )]
     pin_directory: PathBuf,
+    /// Say what would be detached, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Removes every pinned link and map, and says which interfaces are not filtered any more.
@@ -30,12 +33,17 @@ pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
         Ok(interfaces) => {
             let written = match output {
                 Output::Table if interfaces.is_empty() => output::data(b"nothing was attached"),
-                Output::Table => output::data(format!("detached from {}", interfaces.join(", ")).as_bytes()),
-                Output::Json => output::data(
-                    serde_json::json!({ "schema": "portcullis.detach/v1", "interfaces": interfaces })
-                        .to_string()
-                        .as_bytes(),
-                ),
+                Output::Table => {
+                    let done = if args.dry_run { "dry run: would detach from" } else { "detached from" };
+                    output::data(format!("{done} {}", interfaces.join(", ")).as_bytes())
+                }
+                Output::Json => {
+                    let mut answer = serde_json::json!({ "schema": "portcullis.detach/v1", "interfaces": interfaces });
+                    if args.dry_run {
+                        answer["dry_run"] = true.into();
+                    }
+                    output::data(answer.to_string().as_bytes())
+                }
             };
             match written {
                 Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +61,9 @@ pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
 }
 
 fn detach(args: &DetachArgs) -> Result<Vec<String>, DatapathError> {
+    if args.dry_run {
+        return PinFolder::look(&args.pin_directory);
+    }
     let pins = PinFolder::open(&args.pin_directory)?;
     let interfaces = pins.interfaces();
     pins.clear()?;

@@ -92,11 +92,16 @@ impl Failure {
     pub fn refused(problem: ProblemDetails, json: Bytes) -> Self {
         let hint = match problem.code.as_str() {
             codes::NOT_PERMITTED => Some("run the command as root".to_owned()),
+            codes::GUARDED => Some("`--force` does it all the same".to_owned()),
             codes::BODY_TOO_LARGE => Some("push in parts; each part is all or nothing".to_owned()),
             codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED => Some("is the daemon older than this command?".to_owned()),
             _ => None,
         };
-        let lines = problem.errors.iter().map(|Problem { pointer, detail }| format!("{pointer}: {detail}")).collect();
+        let line = |Problem { pointer, detail }: &Problem| match &**pointer {
+            "" => detail.clone(),
+            pointer => format!("{pointer}: {detail}"),
+        };
+        let lines = problem.errors.iter().map(line).collect();
         Self::Refused { problem: Box::new(problem), json, lines, hint }
     }
 
@@ -139,7 +144,9 @@ impl Failure {
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
                 (codes::STOPPING, _) => Exit::Unreachable,
-                (codes::NOT_PERMITTED | codes::WRONG_VERB | codes::FULL | codes::DATAPATH, _) => Exit::Refused,
+                (codes::NOT_PERMITTED | codes::WRONG_VERB | codes::GUARDED | codes::FULL | codes::DATAPATH, _) => {
+                    Exit::Refused
+                }
                 (codes::UNANSWERED, _) | (_, 409) => Exit::Unconfirmed,
                 (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED, _) => Exit::Negative,
                 (_, 403) => Exit::Refused,

@@ -8,9 +8,10 @@ use super::{
     entries,
     failure::Failure,
     output::{self, Output},
+    terms::Terms,
 };
 use crate::{
-    control::{Addition, Problem, Push, Pushed, Removal, Verb},
+    control::{Addition, Change, ChangeKind, Problem, Push, Pushed, Removal, Verb},
     http::problem::codes,
 };
 
@@ -54,6 +55,8 @@ pub struct AddArgs {
     /// Why, for people.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 /// Arguments of `remove`.
@@ -61,6 +64,8 @@ pub struct AddArgs {
 pub struct RemoveArgs {
     #[command(flatten)]
     prefixes: Prefixes,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 /// Arguments of `list`.
@@ -75,7 +80,7 @@ pub struct ListArgs {
 pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) -> Result<(), Failure> {
     match command {
         ListCommand::List(ListArgs { list }) => entries::run(client, output, verb, list.as_deref()),
-        ListCommand::Add(AddArgs { prefixes: Prefixes { list, prefixes, file }, ttl, comment }) => {
+        ListCommand::Add(AddArgs { prefixes: Prefixes { list, prefixes, file }, ttl, comment, terms }) => {
             let items = batch::read(prefixes, &file)?;
             let addition = |item: &Item| Addition {
                 list: list.clone(),
@@ -83,16 +88,20 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
                 ttl: ttl.clone(),
                 comment: comment.clone(),
             };
-            let push = Push { verb: Some(verb), add: items.iter().map(addition).collect(), ..Push::default() };
+            let push = Push { add: items.iter().map(addition).collect(), ..asked(verb, terms) };
             change(client, output, &push, &items, "add")
         }
-        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file } }) => {
+        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file }, terms }) => {
             let items = batch::read(prefixes, &file)?;
             let removal = |item: &Item| Removal { list: list.clone(), prefix: item.text.clone() };
-            let push = Push { verb: Some(verb), remove: items.iter().map(removal).collect(), ..Push::default() };
+            let push = Push { remove: items.iter().map(removal).collect(), ..asked(verb, terms) };
             change(client, output, &push, &items, "remove")
         }
     }
+}
+
+fn asked(verb: Verb, Terms { dry_run, force }: Terms) -> Push {
+    Push { verb: Some(verb), dry_run, force, ..Push::default() }
 }
 
 /// Name of `verb` on the command line.
@@ -125,12 +134,29 @@ fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: 
     }
     match output {
         Output::Json => output::data(&json),
+        Output::Table if value.dry_run => output::data(preview(&value).as_bytes()),
         Output::Table => {
             let Pushed { generation, added, removed, unchanged, .. } = value;
             let line = format!("generation {generation}: {added} added, {removed} removed, {unchanged} unchanged");
             output::data(line.as_bytes())
         }
     }
+}
+
+/// What a push would do, entry by entry.
+fn preview(pushed: &Pushed) -> String {
+    let mut text = String::new();
+    for Change { list, prefix, change } in &pushed.changes {
+        let sign = match change {
+            ChangeKind::Added => '+',
+            ChangeKind::Refreshed => '~',
+            ChangeKind::Removed => '-',
+        };
+        text.push_str(&format!("{sign} {} {prefix}\n", output::printable(list)));
+    }
+    let Pushed { added, removed, unchanged, .. } = pushed;
+    text.push_str(&format!("dry run: {added} to add, {removed} to remove, {unchanged} unchanged; nothing was changed"));
+    text
 }
 
 /// A problem with the place where the caller wrote what is wrong, instead of a pointer into the request.
@@ -146,6 +172,7 @@ fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
             let why = detail.strip_prefix(&format!("`{text}` ")).unwrap_or(detail);
             format!("{text}: {why}")
         }
+        (_, None) if pointer.is_empty() => detail.clone(),
         (_, None) => format!("{pointer}: {detail}"),
     }
 }
@@ -167,7 +194,7 @@ mod tests {
             ("/add/1/list", "there is no list `y`", "there is no list `y`"),
             ("/add/1/ttl", "`1` has no unit", "--ttl: `1` has no unit"),
             ("/add/2/prefix", "strange", "/add/2/prefix: strange"),
-            ("", "strange", ": strange"),
+            ("", "strange", "strange"),
         ] {
             assert_eq!(tell(&Problem { pointer: pointer.into(), detail: detail.into() }, &items), wanted);
         }

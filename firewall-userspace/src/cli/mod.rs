@@ -16,6 +16,7 @@ mod reload;
 mod run;
 mod status;
 mod table;
+mod terms;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -95,7 +96,7 @@ enum Command {
     /// Show what the daemon does: mode, generation, interfaces, lists, services.
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
-    Reload,
+    Reload(terms::Terms),
     /// Stop filtering after a daemon that did not stop itself; a running one detaches when it is stopped.
     Detach(detach::DetachArgs),
 }
@@ -125,7 +126,7 @@ pub fn main() -> ExitCode {
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Status => status::run(&client, output),
-        Command::Reload => reload::run(&client, output),
+        Command::Reload(terms) => reload::run(&client, output, terms),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

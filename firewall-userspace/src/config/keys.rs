@@ -1,7 +1,8 @@
 //! Every key a configuration may have, table by table. The sample configuration must show each of them.
 
 /// The document itself.
-pub const ROOT: &[&str] = &["interface", "policy", "lists", "limits", "services", "essentials", "admin", "api", "test"];
+pub const ROOT: &[&str] =
+    &["interface", "policy", "lists", "limits", "services", "essentials", "guard", "admin", "api", "test"];
 /// `[[interface]]`.
 pub const INTERFACE: &[&str] = &["name", "mode"];
 /// `[policy]`.
@@ -20,6 +21,8 @@ pub const SERVICE: &[&str] = &["protocol", "ports", "allow", "deny", "limit", "l
 pub const LIMIT_FOR: &[&str] = &["list", "limit"];
 /// `[essentials]`.
 pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "dhcp"];
+/// `[guard]`.
+pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries"];
 /// `[admin]`.
 pub const ADMIN: &[&str] = &["listen"];
 /// `[api]`.

@@ -10,6 +10,7 @@ mod diagnostic;
 mod document;
 pub mod duration;
 mod entries;
+mod guard;
 mod keys;
 mod limits;
 mod named;
@@ -131,6 +132,7 @@ fn read_policy(
     overlap::refuse(reader, &drafts);
     overlap::refuse_too_many_addresses(reader, &drafts);
     let essentials = limits::essentials(reader, document.node("essentials"));
+    let guard = guard::guard(reader, document);
     let admin_listen = settings::admin_listen(reader, document);
     let api_socket = settings::api_socket(reader, document);
     let tests = policy_tests::tests(reader, document, &services);
@@ -148,6 +150,7 @@ fn read_policy(
         limits: read_limits?,
         services: drafts.into_iter().map(|draft| draft.service).collect::<Option<_>>()?,
         essentials: essentials?,
+        guard: guard?,
         admin_listen: admin_listen?,
         api_socket: api_socket?,
     };

@@ -78,6 +78,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("essentials.mld", keys::RATE),
         ("essentials.icmp_error", keys::RATE),
         ("essentials.dhcp", keys::RATE),
+        ("guard", keys::GUARD),
         ("admin", keys::ADMIN),
         ("api", keys::API),
         ("test", keys::TEST),

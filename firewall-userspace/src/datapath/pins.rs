@@ -39,19 +39,27 @@ impl PinFolder {
         if !statfs(existing).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC) {
             return Err(DatapathError::NoBpffs { folder: base.to_owned() });
         }
-        let folder = base.join(format!("v{ABI_VERSION}"));
+        let folder = folder_under(base);
         for part in ["maps", "links"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(pin_error("create the folder", &path))?;
         }
         let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
-        let lock = Flock::lock(handle, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-            nix::errno::Errno::EWOULDBLOCK => DatapathError::InUse { folder: folder.clone() },
-            other => DatapathError::Pin { what: "lock the folder", path: folder.clone(), error: other.into() },
-        })?;
+        let lock = lock(handle, &folder, FlockArg::LockExclusiveNonblock)?;
         let pins = Self { base: base.to_owned(), folder, is_cleared: AtomicBool::new(false), _lock: lock };
         pins.remove_maps()?;
         Ok(pins)
+    }
+
+    /// Interfaces that have a pinned link under `base`; nothing is made or removed.
+    ///
+    /// # Errors
+    /// When a daemon has the folder, so that nobody else may change it.
+    pub fn look(base: &Path) -> Result<Vec<String>, DatapathError> {
+        let folder = folder_under(base);
+        let Ok(handle) = File::open(&folder) else { return Ok(Vec::new()) };
+        let _lock = lock(handle, &folder, FlockArg::LockSharedNonblock)?;
+        Ok(interfaces(&folder))
     }
 
     /// Where the shared map `name` is pinned.
@@ -72,13 +80,7 @@ impl PinFolder {
 
     /// Interfaces that have a pinned link.
     pub fn interfaces(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.folder.join("links")) else {
-            return Vec::new();
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter_map(|name| Some(unescape(name.rsplit_once('@')?.0))).collect();
-        names.sort();
-        names
+        interfaces(&self.folder)
     }
 
     /// Removes a link: the interface is not filtered any more once nobody holds it.
@@ -119,6 +121,27 @@ impl Drop for PinFolder {
             self.remove_empty_folders();
         }
     }
+}
+
+fn folder_under(base: &Path) -> PathBuf {
+    base.join(format!("v{ABI_VERSION}"))
+}
+
+fn lock(handle: File, folder: &Path, how: FlockArg) -> Result<Flock<File>, DatapathError> {
+    Flock::lock(handle, how).map_err(|(_, errno)| match errno {
+        nix::errno::Errno::EWOULDBLOCK => DatapathError::InUse { folder: folder.to_owned() },
+        other => DatapathError::Pin { what: "lock the folder", path: folder.to_owned(), error: other.into() },
+    })
+}
+
+fn interfaces(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder.join("links")) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter_map(|name| Some(unescape(name.rsplit_once('@')?.0))).collect();
+    names.sort();
+    names
 }
 
 /// Names on a BPF file system have no dots, those of interfaces may.

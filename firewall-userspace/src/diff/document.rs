@@ -49,6 +49,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         limits,
         services,
         essentials,
+        guard,
         admin_listen,
         api_socket,
     } = policy;
@@ -68,6 +69,8 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("essentials.mld".into(), rate(&essentials.mld)),
         ("essentials.icmp_error".into(), rate(&essentials.icmp_error)),
         ("essentials.dhcp".into(), rate(&essentials.dhcp)),
+        ("guard.shrink_percent".into(), guard.shrink_percent.into()),
+        ("guard.shrink_entries".into(), guard.shrink_entries.into()),
         ("admin.listen".into(), admin_listen.to_string().into()),
         ("api.socket".into(), api_socket.to_string_lossy().into()),
     ]);

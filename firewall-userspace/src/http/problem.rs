@@ -57,6 +57,8 @@ pub mod codes {
     pub const WRONG_CONTENT_TYPE: &str = "wrong_content_type";
     /// The request says something that cannot be done.
     pub const INVALID: &str = "invalid";
+    /// The change would do harm, and the caller does not insist.
+    pub const GUARDED: &str = "guarded";
     /// The configuration cannot be used.
     pub const INVALID_CONFIG: &str = "invalid_config";
     /// The kernel refused.

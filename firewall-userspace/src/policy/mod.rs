@@ -11,6 +11,8 @@ mod rate;
 
 use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
+use crate::guard::Guard;
+
 pub use ids::Ids;
 pub use name::{Name, NameError};
 pub use prefix::{Prefix, PrefixError};
@@ -37,6 +39,8 @@ pub struct Policy {
     pub services: Vec<Service>,
     /// Caps of the traffic without which the host loses its network.
     pub essentials: Essentials,
+    /// When a change is refused unless the caller insists.
+    pub guard: Guard,
     /// Where `/metrics`, `/livez` and `/readyz` are served; a loopback address.
     pub admin_listen: SocketAddr,
     /// Unix socket of the API.

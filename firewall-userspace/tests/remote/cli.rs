@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use firewall_userspace::control::{Refusal, Verb};
+use firewall_userspace::{
+    control::{Refusal, Verb},
+    guard::Harm,
+};
 use nix::unistd::geteuid;
 use serde_json::Value;
 
@@ -417,4 +420,31 @@ fn a_comparison_that_cannot_be_made_is_an_exit_code_above_1() {
     assert!(stderr.ends_with("error: /nowhere.toml cannot be used: 1 error\n"), "{stderr}");
     let (code, ..) = seen(&portcullis(&["diff", CONFIG, "--socket", "/nowhere.sock"]).output().unwrap());
     assert_eq!(code, 3);
+}
+
+#[test]
+fn a_dry_run_is_asked_for_and_told() {
+    let daemon = Daemon::start(Fake::default());
+    let wanted =
+        words(&["+ partners 192.0.2.1/32", "dry run: 1 to add, 0 to remove, 0 unchanged; nothing was changed"]);
+    assert_eq!(daemon.run(&["allow", "add", "partners", "192.0.2.1", "--dry-run"]), (0, wanted, String::new()));
+    daemon.run(&["deny", "remove", "blocked", "192.0.2.1", "--dry-run", "--force"]);
+    let asked: Vec<_> = daemon.pushes.lock().unwrap().iter().map(|push| (push.dry_run, push.force)).collect();
+    assert_eq!(asked, [(true, false), (true, true)]);
+    let wanted = words(&["no difference from generation 8", "dry run: nothing was changed"]);
+    assert_eq!(daemon.run(&["reload", "--dry-run"]), (0, wanted, String::new()));
+}
+
+#[test]
+fn harm_is_refused_with_the_way_to_insist() {
+    let harm = Harm::Shrink { list: "partners".into(), removed: 60, live: 100, percent: 50 };
+    let daemon = Daemon::start(Fake::refusing(Refusal::Guarded(vec![harm])));
+    let said = words(&[
+        "error: list `partners` would lose 60 of its 100 entries, more than the 50 % of `guard.shrink_percent`",
+        "error: the change would do harm; nothing was changed",
+        "hint: `--force` does it all the same",
+    ]);
+    for command in [&["reload"][..], &["deny", "remove", "blocked", "192.0.2.1"]] {
+        assert_eq!(daemon.run(command), (4, String::new(), said.clone()));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod commands;
+mod dry_run;
 mod entries;
 mod fragments;
 mod jumbo;

@@ -9,9 +9,10 @@ use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     config,
     control::{
-        Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Message, Problem, Push, Pushed,
-        Refusal, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Change, ChangeKind, Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus,
+        Message, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
     },
+    diff::Difference,
     policy::Policy,
 };
 use jiff::Timestamp;
@@ -57,7 +58,7 @@ impl Fake {
                     let unreadable = || Refusal::Datapath { message: "cannot read map COUNTERS: gone".into() };
                     drop(reply.send(self.counters.clone().ok_or_else(unreadable)));
                 }
-                Message::Reload(reply) => reply.send(self.reload()).unwrap(),
+                Message::Reload(reload, reply) => reply.send(self.reload(&reload)).unwrap(),
                 other => panic!("nobody asks this over a socket: {other:?}"),
             }
         }
@@ -87,16 +88,29 @@ impl Fake {
             let notes =
                 push.remove.iter().map(|entry| format!("the configuration still has {}", entry.prefix)).collect();
             let (added, removed) = (push.add.len(), push.remove.len());
-            Ok(Pushed { generation: 8, added, removed, unchanged: 0, notes })
+            let addition = |entry: &Addition| Change {
+                list: entry.list.clone(),
+                prefix: entry.prefix.parse().unwrap(),
+                change: ChangeKind::Added,
+            };
+            let changes = if push.dry_run { push.add.iter().map(addition).collect() } else { Vec::new() };
+            Ok(Pushed { generation: 8, added, removed, unchanged: 0, notes, dry_run: push.dry_run, changes })
         } else {
             Err(Refusal::Invalid(problems))
         }
     }
 
-    fn reload(&self) -> Result<Reloaded, Refusal> {
+    fn reload(&self, reload: &Reload) -> Result<Reloaded, Refusal> {
         match &self.refusal {
             Some(refusal) => Err(refusal.clone()),
-            None => Ok(Reloaded { generation: 9, warnings: "warning: the list `blocked` is empty\n".into() }),
+            None if reload.dry_run => {
+                let difference = Difference { generation: 8, same: true, ..Difference::default() };
+                Ok(Reloaded { generation: 8, dry_run: true, difference: Some(difference), ..Reloaded::default() })
+            }
+            None => {
+                let warnings = "warning: the list `blocked` is empty\n".into();
+                Ok(Reloaded { generation: 9, warnings, ..Reloaded::default() })
+            }
         }
     }
 }

@@ -1,0 +1,25 @@
+//! `[guard]`.
+
+use super::{document::Table, keys, reader::Reader};
+use crate::guard::Guard;
+
+/// Reads `[guard]`; `None` after an error.
+pub fn guard(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Guard> {
+    let mut guard = Guard::default();
+    let Some(node) = document.node("guard") else { return Some(guard) };
+    let table = reader.table(&node, keys::GUARD)?;
+    if let Some(node) = table.node("shrink_percent") {
+        let wanted = "a percentage from 0 to 100";
+        let percent = reader.integer(&node, wanted)?;
+        let Some(fitting) = u8::try_from(percent).ok().filter(|percent| *percent <= 100) else {
+            reader.error(&node.at, format!("{percent} is out of range; expected {wanted}"));
+            return None;
+        };
+        guard.shrink_percent = fitting;
+    }
+    if let Some(node) = table.node("shrink_entries") {
+        let entries = reader.integer(&node, "a number of entries")?;
+        guard.shrink_entries = usize::try_from(entries).unwrap_or(usize::MAX);
+    }
+    Some(guard)
+}

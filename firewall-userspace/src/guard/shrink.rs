@@ -1,0 +1,75 @@
+//! A list that loses most of its entries in one reload: more often a file that was cut off than a decision.
+
+use super::Harm;
+use crate::policy::{Policy, Prefix};
+
+/// Lists of `live` that lose more entries in `new` than the `[guard]` of `new` has for normal.
+pub fn shrink(live: &Policy, new: &Policy) -> Vec<Harm> {
+    let (percent, always) = (new.guard.shrink_percent, new.guard.shrink_entries);
+    let mut harms = Vec::new();
+    for list in &live.lists {
+        let left = new.lists.iter().find(|other| other.name == list.name);
+        let left: &[Prefix] = left.map_or(&[], |list| &list.entries);
+        let removed = list.entries.iter().filter(|prefix| left.binary_search(prefix).is_err()).count();
+        let entries = list.entries.len();
+        if removed > always && removed as u128 * 100 > entries as u128 * u128::from(percent) {
+            harms.push(Harm::Shrink { list: list.name.to_string(), removed, live: entries, percent });
+        }
+    }
+    harms
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    /// A policy with so many entries from the `first` on in `l`, or without the list.
+    fn policy(guard: &str, entries: Option<(usize, usize)>) -> Policy {
+        let list = entries.map_or(String::new(), |(first, count)| {
+            let entries: Vec<_> = (first..first + count).map(|n| format!("\"10.0.{}.{}\"", n >> 8, n & 255)).collect();
+            format!("[lists.l]\nentries = [{}]\n", entries.join(", "))
+        });
+        let text = format!("[[interface]]\nname = \"eth0\"\n{list}[guard]\n{guard}\n");
+        config::load_text(Path::new("x.toml"), &text, Path::new("")).unwrap().policy
+    }
+
+    fn removed(guard: &str, live: usize, new: Option<(usize, usize)>) -> Option<usize> {
+        match shrink(&policy("", Some((0, live))), &policy(guard, new))[..] {
+            [] => None,
+            [Harm::Shrink { removed, .. }] => Some(removed),
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn half_of_a_list_may_go_and_one_entry_more_may_not() {
+        assert_eq!(removed("", 100, Some((50, 50))), None);
+        assert_eq!(removed("", 100, Some((51, 49))), Some(51));
+    }
+
+    #[test]
+    fn entries_that_come_do_not_make_up_for_those_that_go() {
+        assert_eq!(removed("", 100, Some((60, 200))), Some(60));
+    }
+
+    #[test]
+    fn a_list_that_is_gone_has_lost_everything() {
+        assert_eq!(removed("", 100, None), Some(100));
+    }
+
+    #[test]
+    fn a_short_list_may_lose_everything() {
+        assert_eq!(removed("", 20, None), None);
+        assert_eq!(removed("", 21, None), Some(21));
+        assert_eq!(removed("shrink_entries = 5", 6, None), Some(6));
+    }
+
+    #[test]
+    fn the_share_is_that_of_the_new_configuration() {
+        assert_eq!(removed("shrink_percent = 10", 100, Some((21, 79))), Some(21));
+        assert_eq!(removed("shrink_percent = 100", 100, None), None);
+    }
+}
