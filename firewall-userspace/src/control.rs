@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    connections::Connection,
     diff::Difference,
     guard::Harm,
     policy::{AttachMode, Mode, Name, Policy, Prefix},
@@ -62,6 +63,9 @@ pub struct Push {
     /// Do it whatever it would hurt.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
     /// Who pushes, from the credentials of the connection; never from the request.
     #[serde(skip)]
     pub owner: String,
@@ -158,6 +162,9 @@ pub struct Reload {
     /// Do it whatever it would hurt.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -223,7 +230,7 @@ impl fmt::Display for Refusal {
             Self::Datapath { message } => f.write_str(message),
             Self::Guarded(harms) => {
                 let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
-                write!(f, "{}\nhint: `portcullis reload --force` does it all the same", harms.join("; "))
+                write!(f, "{}\nhint: `--force` does it all the same", harms.join("; "))
             }
             Self::Stopping => f.write_str("the daemon is stopping"),
         }

@@ -93,6 +93,7 @@ impl State {
         let mut ids = Identities::new();
         ids.assign(&policy);
         let members = members(&policy, &runtime, &own);
+        prepare::warn_at_start(&policy, &members);
         let mut live = load(&policy, &ids, &members, &pins, trace_packets)?;
         let shared = SharedMaps::open(&pins)?;
         let mut attachments = Attachments::default();
@@ -160,7 +161,7 @@ impl State {
         let before = Snapshot::of(&self.runtime, entries);
         let changes = if push.dry_run { self.changes(&checked) } else { Vec::new() };
         let pushed = self.change_runtime(&checked, &push.owner);
-        let admitted = self.admit(&checked);
+        let admitted = self.admit(&checked, push);
         if push.dry_run || admitted.is_err() {
             before.restore(&mut self.runtime);
             return admitted.map(|()| Pushed { generation: self.number, dry_run: true, changes, ..pushed });

@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod connections;
 pub mod control;
 pub mod controller;
 pub mod daemon;

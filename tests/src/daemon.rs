@@ -146,6 +146,16 @@ impl<'a> Daemon<'a> {
         command_line(&self.site.socket, arguments)
     }
 
+    /// Runs `portcullis` against it as somebody who sits at the other end of this `SSH_CONNECTION`.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn cli_over_ssh(&self, connection: &str, arguments: &[&str]) -> Result<Said> {
+        let mut command = Command::new(binary()?);
+        command.env("SSH_CONNECTION", connection).arg("--socket").arg(&self.site.socket);
+        said(command.args(arguments).stdin(Stdio::null()))
+    }
+
     /// Runs `portcullis` against it and gives what it prints.
     ///
     /// # Errors
@@ -270,7 +280,8 @@ impl<'a> Daemon<'a> {
 pub fn command_line(socket: &Path, arguments: &[&str]) -> Result<Said> {
     let mut command = Command::new(binary()?);
     command.arg("--socket").arg(socket).args(arguments).stdin(Stdio::null());
-    said(&mut command)
+    // Who runs the tests is not at this host.
+    said(command.env_remove("SSH_CONNECTION"))
 }
 
 /// Runs a command to its end.

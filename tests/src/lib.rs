@@ -21,6 +21,7 @@ pub mod peek;
 pub mod random;
 pub mod running;
 pub mod scrape;
+pub mod session;
 pub mod show;
 pub mod spec;
 pub mod traffic;

@@ -8,7 +8,7 @@ use super::{
     entries,
     failure::Failure,
     output::{self, Output},
-    terms::Terms,
+    terms::{self, Terms},
 };
 use crate::{
     control::{Addition, Change, ChangeKind, Problem, Push, Pushed, Removal, Verb},
@@ -101,7 +101,7 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
 }
 
 fn asked(verb: Verb, Terms { dry_run, force }: Terms) -> Push {
-    Push { verb: Some(verb), dry_run, force, ..Push::default() }
+    Push { verb: Some(verb), dry_run, force, caller: terms::caller(), ..Push::default() }
 }
 
 /// Name of `verb` on the command line.

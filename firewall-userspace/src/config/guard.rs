@@ -1,6 +1,13 @@
 //! `[guard]`.
 
-use super::{document::Table, keys, reader::Reader};
+use std::ops::RangeInclusive;
+
+use super::{
+    document::{Node, Table},
+    keys, ports,
+    reader::Reader,
+    services,
+};
 use crate::guard::Guard;
 
 /// Reads `[guard]`; `None` after an error.
@@ -21,5 +28,14 @@ pub fn guard(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Guard> {
         let entries = reader.integer(&node, "a number of entries")?;
         guard.shrink_entries = usize::try_from(entries).unwrap_or(usize::MAX);
     }
+    if let Some(node) = table.node("ports") {
+        guard.ports = ports(reader, &node)?;
+    }
     Some(guard)
+}
+
+fn ports(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<RangeInclusive<u16>>> {
+    let elements = reader.array(node, "ports");
+    let ranges: Vec<_> = elements.iter().filter_map(|element| services::range(reader, element)).collect();
+    (node.value.is_array() && ranges.len() == elements.len()).then(|| ports::merge(ranges))
 }

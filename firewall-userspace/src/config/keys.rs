@@ -22,7 +22,7 @@ pub const LIMIT_FOR: &[&str] = &["list", "limit"];
 /// `[essentials]`.
 pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "dhcp"];
 /// `[guard]`.
-pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries"];
+pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries", "ports"];
 /// `[admin]`.
 pub const ADMIN: &[&str] = &["listen"];
 /// `[api]`.

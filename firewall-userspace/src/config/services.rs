@@ -93,22 +93,29 @@ fn read_ports(reader: &mut Reader<'_>, table: &Table<'_>) -> (Vec<Claim>, Option
     }
     let mut claims: Vec<Claim> = Vec::new();
     for element in &elements {
-        let range = if element.value.is_str() {
-            reader.string(element, "a port").map(ports::parse)
-        } else {
-            reader.integer(element, "a port such as 443 or \"8443-8445\"").map(ports::single)
-        };
-        match range {
-            Some(Ok(range)) => claims.push(Claim { range, at: element.at.clone() }),
-            Some(Err(error)) => reader.error(&element.at, error.to_string()),
-            None => {}
-        }
+        claims.extend(range(reader, element).map(|range| Claim { range, at: element.at.clone() }));
     }
     let is_complete = !claims.is_empty() && claims.len() == elements.len();
     claims.sort_by_key(|claim| (*claim.range.start(), claim.at.span.start));
     warn_of_repeated_ports(reader, &claims);
     let ranges = claims.iter().map(|claim| claim.range.clone()).collect();
     (claims, is_complete.then(|| ports::merge(ranges)))
+}
+
+/// One element of an array of ports.
+pub fn range(reader: &mut Reader<'_>, element: &Node<'_>) -> Option<RangeInclusive<u16>> {
+    let range = if element.value.is_str() {
+        reader.string(element, "a port").map(ports::parse)
+    } else {
+        reader.integer(element, "a port such as 443 or \"8443-8445\"").map(ports::single)
+    };
+    match range? {
+        Ok(range) => Some(range),
+        Err(error) => {
+            reader.error(&element.at, error.to_string());
+            None
+        }
+    }
 }
 
 /// `claims` are sorted by their beginning.

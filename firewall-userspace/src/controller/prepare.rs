@@ -7,11 +7,14 @@ use firewall_common::abi::MAX_PREFIXES;
 use super::{State, members};
 use crate::{
     config::{self, Loaded},
-    control::{Change, ChangeKind, Refusal, Reload},
+    connections::{self, Connection},
+    control::{Change, ChangeKind, Push, Refusal, Reload},
     datapath::{Attachments, DatapathError},
     diff::{Difference, PolicyDocument},
-    guard, layers,
-    members::Members,
+    guard::{self, Harm, Side},
+    layers,
+    members::{Member, Members},
+    model::HostModel,
     policy::{Policy, Prefix},
     policy_tests,
     push::CheckedPush,
@@ -32,7 +35,8 @@ impl State {
         self.require_interfaces(&loaded.policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
         let members = members(&loaded.policy, &self.runtime, &self.own);
         require_room(members.len())?;
-        let harms = guard::shrink(&self.policy, &loaded.policy);
+        let mut harms = self.lockouts(&loaded.policy, &members, reload.caller);
+        harms.extend(guard::shrink(&self.policy, &loaded.policy));
         if !harms.is_empty() && !reload.force {
             return Err(Refusal::Guarded(harms));
         }
@@ -59,11 +63,72 @@ impl State {
         Ok(())
     }
 
-    /// Refuses a push whose entries, which are in the runtime layer already, nothing has room for. No table is touched.
-    pub(super) fn admit(&self, checked: &CheckedPush) -> Result<(), Refusal> {
+    /// Sources that a whole policy would lock out.
+    fn lockouts(&self, policy: &Policy, members: &Members, caller: Option<Connection>) -> Vec<Harm> {
+        let (live, new) = (HostModel::new(&self.policy), HostModel::new(policy));
+        let live = Side { model: &live, members: &|source| self.members.lookup(source) };
+        let side = Side { model: &new, members: &|source| members.lookup(source) };
+        let mut harms = guard::cut_off(&policy.guard, Some(&live), &side, &inbound(), caller);
+        harms.extend(guard::management(&self.policy, policy, &new, members));
+        harms
+    }
+
+    /// Refuses a push, whose entries are in the runtime layer already, that there is no room for or that would lock
+    /// somebody out. No table is touched.
+    pub(super) fn admit(&self, checked: &CheckedPush, push: &Push) -> Result<(), Refusal> {
         let touched: BTreeSet<Prefix> = checked.entries().map(|(_, prefix)| prefix).collect();
+        self.require_room_for(&touched)?;
+        let harms = self.lockouts_by(checked, &touched, push.caller);
+        if !harms.is_empty() && !push.force {
+            return Err(Refusal::Guarded(harms));
+        }
+        for harm in harms.iter().filter(|_| !push.dry_run) {
+            tracing::warn!("forced: {harm}");
+        }
+        Ok(())
+    }
+
+    /// Sources that a push would lock out. Most pushes can lock out nobody, and ask the kernel for nothing.
+    fn lockouts_by(&self, checked: &CheckedPush, touched: &BTreeSet<Prefix>, caller: Option<Connection>) -> Vec<Harm> {
+        let services = || self.policy.services.iter();
+        let denies = |list: usize| services().any(|service| service.deny.contains(&list));
+        let allows = |list: usize| services().any(|service| service.allow.iter().flatten().any(|one| *one == list));
+        let can_harm = checked.add.iter().any(|addition| denies(addition.list))
+            || checked.remove.iter().any(|(list, _)| allows(*list));
+        if !can_harm {
+            return Vec::new();
+        }
+        let lengths: BTreeSet<(bool, u8)> =
+            touched.iter().map(|prefix| (prefix.address().is_ipv4(), prefix.length())).collect();
+        let is_touched = |connection: &Connection| {
+            let source = connection.source.ip();
+            let of_family = lengths.iter().filter(|(is_ipv4, _)| *is_ipv4 == source.is_ipv4());
+            let mut covers = of_family.filter_map(|(_, length)| Prefix::part(source, *length));
+            covers.any(|cover| touched.contains(&cover))
+        };
+        let mut established = inbound();
+        established.retain(is_touched);
+        let caller = caller.filter(is_touched);
+        if established.is_empty() && caller.is_none() {
+            return Vec::new();
+        }
+        let own_value = |prefix: Prefix| match touched.contains(&prefix) {
+            true => layers::member_of(&self.policy, &self.runtime, &self.own, prefix),
+            false => self.members.own_value(prefix),
+        };
+        let after = |source| {
+            let covers = std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent());
+            covers.fold(Member::default(), |all, cover| all.union(&own_value(cover)))
+        };
+        let model = HostModel::new(&self.policy);
+        let live = Side { model: &model, members: &|source| self.members.lookup(source) };
+        let new = Side { model: &model, members: &after };
+        guard::cut_off(&self.policy.guard, Some(&live), &new, &established, caller)
+    }
+
+    fn require_room_for(&self, touched: &BTreeSet<Prefix>) -> Result<(), Refusal> {
         let mut wanted = self.members.len();
-        for prefix in touched {
+        for prefix in touched.iter().copied() {
             let [v4, v6] = &mut wanted;
             let count = if prefix.address().is_ipv4() { v4 } else { v6 };
             let was_there = !self.members.own_value(prefix).is_empty();
@@ -90,6 +155,23 @@ impl State {
         });
         added.chain(removed).collect()
     }
+}
+
+/// Warns of connections that the first policy of a daemon cuts off: nobody is there to be asked.
+pub(super) fn warn_at_start(policy: &Policy, members: &Members) {
+    let model = HostModel::new(policy);
+    let side = Side { model: &model, members: &|source| members.lookup(source) };
+    for harm in guard::cut_off(&policy.guard, None, &side, &inbound(), None) {
+        tracing::warn!("{harm}");
+    }
+}
+
+/// Connections to this host; none, with a warning, when the kernel does not tell.
+fn inbound() -> Vec<Connection> {
+    connections::inbound().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot list the connections of this host, so they are not guarded");
+        Vec::new()
+    })
 }
 
 fn require_room(prefixes: [usize; 2]) -> Result<(), Refusal> {

@@ -71,6 +71,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("essentials.dhcp".into(), rate(&essentials.dhcp)),
         ("guard.shrink_percent".into(), guard.shrink_percent.into()),
         ("guard.shrink_entries".into(), guard.shrink_entries.into()),
+        ("guard.ports".into(), json!(guard.ports.iter().map(show_ports).collect::<Vec<_>>())),
         ("admin.listen".into(), admin_listen.to_string().into()),
         ("api.socket".into(), api_socket.to_string_lossy().into()),
     ]);

@@ -1,10 +1,21 @@
 //! What a change would hurt, asked before anything is written. What it finds is refused unless the caller insists.
+//!
+//! Both policies are judged on the host ([`crate::model`]): only what the live one lets through can be cut off.
 
+mod lockout;
+mod management;
 mod shrink;
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
-pub use self::shrink::shrink;
+use firewall_common::Verdict;
+
+pub use self::{
+    lockout::{Side, cut_off},
+    management::management,
+    shrink::shrink,
+};
+use crate::{connections::Connection, model::Judged, policy::Prefix};
 
 /// `[guard]`: when a change is refused unless the caller insists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +24,8 @@ pub struct Guard {
     pub shrink_percent: u8,
     /// It may always remove so many.
     pub shrink_entries: usize,
+    /// Local ports whose established connections must not be cut off, sorted and disjoint.
+    pub ports: Vec<RangeInclusive<u16>>,
 }
 
 /// Something that a change would hurt.
@@ -29,11 +42,39 @@ pub enum Harm {
         /// How many percent may go.
         percent: u8,
     },
+    /// A connection would be cut off.
+    CutOff {
+        /// The connection.
+        connection: Connection,
+        /// Whether it is the one that the change is asked for through.
+        is_callers: bool,
+        /// What the new policy says about its packets.
+        judged: Judged,
+    },
+    /// Connections that would be cut off too.
+    Others {
+        /// How many.
+        count: usize,
+    },
+    /// Sources from which this host is administered would be dropped.
+    Management {
+        /// A management prefix of the live policy.
+        prefix: Prefix,
+        /// Services they would be dropped by, and why.
+        services: Vec<(String, Verdict)>,
+    },
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { shrink_percent: 50, shrink_entries: 20 }
+        Self { shrink_percent: 50, shrink_entries: 20, ports: vec![0..=u16::MAX] }
+    }
+}
+
+impl Guard {
+    /// Whether an established connection to `port` must not be cut off.
+    pub fn protects(&self, port: u16) -> bool {
+        self.ports.iter().any(|range| range.contains(&port))
     }
 }
 
@@ -44,6 +85,16 @@ impl fmt::Display for Harm {
                 f,
                 "list `{list}` would lose {removed} of its {live} entries, more than the {percent} % of `guard.shrink_percent`"
             ),
+            Self::CutOff { connection, is_callers, judged } => {
+                let whose = if *is_callers { "your own connection" } else { "the established connection" };
+                write!(f, "{whose} {connection} would be cut off: {judged}")
+            }
+            Self::Others { count } => write!(f, "{count} more established connections would be cut off"),
+            Self::Management { prefix, services } => {
+                let services: Vec<String> =
+                    services.iter().map(|(service, verdict)| format!("`{service}` ({})", verdict.label())).collect();
+                write!(f, "management prefix {prefix} would be dropped by {}", services.join(", "))
+            }
         }
     }
 }

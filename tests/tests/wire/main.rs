@@ -5,6 +5,7 @@ mod commands;
 mod dry_run;
 mod entries;
 mod fragments;
+mod guard;
 mod jumbo;
 mod limits;
 mod metrics;

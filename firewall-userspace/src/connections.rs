@@ -1,0 +1,135 @@
+//! The TCP connections that others have open to this host, as `sock_diag` knows them.
+
+use std::{
+    collections::HashSet,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+};
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::{
+    SockDiagMessage,
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_LISTEN},
+    inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
+};
+use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
+use nix::sys::{
+    socket::{setsockopt, sockopt::ReceiveTimeout},
+    time::{TimeVal, TimeValLike},
+};
+use serde::{Deserialize, Serialize};
+
+/// A TCP connection to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Who opened it.
+    pub source: SocketAddr,
+    /// The end on this host.
+    pub destination: SocketAddr,
+}
+
+/// How long the kernel may take for the next part of its answer.
+const TIMEOUT_S: i64 = 5;
+
+/// Octets of one part: what the kernel makes at most (`NLMSG_GOODSIZE` and `min_dump_alloc`, net/netlink/af_netlink.c).
+const PART: usize = 1 << 16;
+
+/// Established connections to a port that listens, in the network namespace of this thread; without loopback.
+///
+/// # Errors
+/// When the kernel does not answer, for example because it has no `tcp_diag`.
+pub fn inbound() -> io::Result<Vec<Connection>> {
+    let mut listening: HashSet<u16> = HashSet::new();
+    let mut established = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        dump(family, |InetResponseHeader { state, socket_id, .. }| {
+            let end = |address: IpAddr, port| SocketAddr::new(address.to_canonical(), port);
+            if state == TCP_LISTEN {
+                listening.insert(socket_id.source_port);
+            } else {
+                established.push(Connection {
+                    source: end(socket_id.destination_address, socket_id.destination_port),
+                    destination: end(socket_id.source_address, socket_id.source_port),
+                });
+            }
+        })?;
+    }
+    let is_inbound = |connection: &Connection| {
+        listening.contains(&connection.destination.port()) && !connection.source.ip().is_loopback()
+    };
+    established.retain(is_inbound);
+    Ok(established)
+}
+
+/// The connection that `SSH_CONNECTION` tells of (ssh(1)): address and port of the client, then of the server.
+pub fn of_ssh(variable: &str) -> Option<Connection> {
+    let mut words = variable.split_whitespace();
+    let mut end = || {
+        let address = words.next()?.split('%').next()?.parse::<IpAddr>().ok()?;
+        Some(SocketAddr::new(address.to_canonical(), words.next()?.parse().ok()?))
+    };
+    Some(Connection { source: end()?, destination: end()? })
+}
+
+/// Shows every listening and every established socket of one family to `visit`.
+fn dump(family: u8, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(TIMEOUT_S))?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let request = InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::LISTEN | StateFlags::ESTABLISHED,
+        socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
+    };
+    let mut request = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+    request.finalize();
+    let mut octets = vec![0; request.buffer_len()];
+    request.serialize(&mut octets);
+    socket.send(&octets, 0)?;
+    let mut part = Vec::with_capacity(PART);
+    loop {
+        part.clear();
+        socket.recv(&mut part, 0)?;
+        let mut rest = part.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
+            match message.payload {
+                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => visit(response.header),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::Done(_) => return Ok(()),
+                _ => {}
+            }
+            // Messages are aligned to four octets (netlink(7)); one of length 0 would never end.
+            let length = (message.header.length as usize).next_multiple_of(4).max(4);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+    }
+}
+
+/// `203.0.113.7:50412 -> 192.0.2.10:22`.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.source, self.destination)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_tells_both_ends() {
+        let of = |text: &str| of_ssh(text).map(|connection| connection.to_string());
+        assert_eq!(of("203.0.113.7 50412 192.0.2.10 22"), Some("203.0.113.7:50412 -> 192.0.2.10:22".into()));
+        assert_eq!(of("::ffff:192.0.2.1 1 ::ffff:192.0.2.2 22"), Some("192.0.2.1:1 -> 192.0.2.2:22".into()));
+        assert_eq!(of("fe80::1%eth0 1 fe80::2%eth0 22"), Some("[fe80::1]:1 -> [fe80::2]:22".into()));
+        for text in ["", "203.0.113.7", "203.0.113.7 50412 192.0.2.10", "x 1 y 2", "203.0.113.7 x 192.0.2.10 22"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}

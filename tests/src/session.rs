@@ -1,0 +1,81 @@
+//! An open TCP connection between the two ends of the cable.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+
+use crate::lab::Lab;
+
+/// How long an octet may take that is let through.
+const ARRIVAL: Duration = Duration::from_millis(500);
+
+/// How long the handshake may take: a SYN that was lost is sent again after a second (RFC 6298 section 2).
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A connection, held open at both ends, and the socket that listens.
+#[derive(Debug)]
+pub struct Session {
+    client: TcpStream,
+    server: TcpStream,
+    _listener: TcpListener,
+}
+
+impl Session {
+    /// Has the host listen at an IPv4 address and port, and connects there from a source of the peer.
+    ///
+    /// # Errors
+    /// When the connection is not let through.
+    pub fn open(lab: &Lab, source: &str, host: &str, port: u16) -> Result<Self> {
+        let listener = lab.host.enter(|| TcpListener::bind((host, port)))?;
+        let listener = listener.with_context(|| format!("cannot listen at {host}:{port}"))?;
+        let (source, host): (Ipv4Addr, Ipv4Addr) = (source.parse()?, host.parse()?);
+        let client = lab.peer.enter(|| {
+            let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+            bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(source, 0)))?;
+            let stream = TcpStream::from(socket);
+            stream.set_write_timeout(Some(CONNECT))?;
+            connect(stream.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(host, port)))?;
+            stream.set_nodelay(true)?;
+            anyhow::Ok(stream)
+        })??;
+        let (server, _) = listener.accept()?;
+        server.set_read_timeout(Some(ARRIVAL))?;
+        Ok(Self { client, server, _listener: listener })
+    }
+
+    /// Both ends, as messages name them: `192.0.2.2:40000 -> 192.0.2.10:22`.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn ends(&self) -> Result<String> {
+        Ok(format!("{} -> {}", self.client.local_addr()?, self.client.peer_addr()?))
+    }
+
+    /// The same as `SSH_CONNECTION` has it.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn ssh_connection(&self) -> Result<String> {
+        let words = |end: SocketAddr| format!("{} {}", end.ip(), end.port());
+        Ok(format!("{} {}", words(self.client.local_addr()?), words(self.client.peer_addr()?)))
+    }
+
+    /// Whether an octet from the peer arrives.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub fn is_alive(&mut self) -> Result<bool> {
+        self.client.write_all(b".")?;
+        match self.server.read(&mut [0; 64]) {
+            Ok(octets) => Ok(octets > 0),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
+            Err(error) => Err(error).context("the connection ended"),
+        }
+    }
+}
