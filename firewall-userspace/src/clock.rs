@@ -1,6 +1,6 @@
 //! The clock of operators and the clock of the kernel.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
 const SECOND_NS: i128 = 1_000_000_000;
@@ -17,6 +17,45 @@ pub fn boot_second(at: Timestamp) -> u32 {
     u32::try_from(second).unwrap_or(u32::MAX).max(1)
 }
 
+/// Notices when the wall clock is set back.
+#[derive(Debug)]
+pub struct Watch {
+    /// How far the wall clock is ahead of the boot clock.
+    ahead: SignedDuration,
+}
+
+/// Less is what two clocks that are read one after the other may differ by, and what nobody notices.
+const NOTICEABLE: SignedDuration = SignedDuration::from_secs(1);
+
+impl Watch {
+    /// Begins to watch, as the clocks stand now.
+    pub fn new() -> Self {
+        Self { ahead: ahead() }
+    }
+
+    /// By how much the wall clock was set back since the last look.
+    pub fn set_back(&mut self) -> Option<SignedDuration> {
+        self.moved_to(ahead())
+    }
+
+    fn moved_to(&mut self, ahead: SignedDuration) -> Option<SignedDuration> {
+        let by = self.ahead - ahead;
+        // Small steps back add up; a step forward is forgotten, since what ended by it has ended.
+        let is_noticeable = by >= NOTICEABLE;
+        if is_noticeable || by.is_negative() {
+            self.ahead = ahead;
+        }
+        is_noticeable.then_some(by)
+    }
+}
+
+fn ahead() -> SignedDuration {
+    // As in `boot_second`.
+    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(SignedDuration::ZERO, |now| SignedDuration::new(now.tv_sec(), now.tv_nsec() as i32));
+    Timestamp::now().as_duration() - boot
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -29,6 +68,18 @@ mod tests {
         let here = boot_second(now);
         let later = boot_second(now.checked_add(Duration::from_secs(60)).unwrap());
         assert!((59..=61).contains(&(later - here)), "{here} {later}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_noticed_once_also_in_small_steps() {
+        let ahead = |milliseconds| SignedDuration::from_millis(milliseconds);
+        let mut watch = Watch { ahead: ahead(100_000) };
+        assert_eq!(watch.moved_to(ahead(99_500)), None);
+        assert_eq!(watch.moved_to(ahead(98_900)), Some(ahead(1_100)));
+        assert_eq!(watch.moved_to(ahead(98_900)), None);
+        assert_eq!(watch.moved_to(ahead(200_000)), None, "forward");
+        assert_eq!(watch.moved_to(ahead(100_000)), Some(ahead(100_000)));
+        assert_eq!(Watch::new().set_back(), None);
     }
 
     #[test]

@@ -198,6 +198,11 @@ pub enum Refusal {
         /// The report, as `portcullis check` prints it.
         report: String,
     },
+    /// The change cannot be kept over a restart, so it did not happen.
+    NotKept {
+        /// What was attempted, on what, and why it failed, with its hint.
+        message: String,
+    },
     /// The kernel refused; what had been written was undone.
     Datapath {
         /// What was attempted, on what, and why it failed, with its hint.
@@ -227,7 +232,7 @@ impl fmt::Display for Refusal {
             Self::Config { errors, report } => {
                 write!(f, "{}\n{report}", crate::config::counted(*errors, "error"))
             }
-            Self::Datapath { message } => f.write_str(message),
+            Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
             Self::Guarded(harms) => {
                 let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
                 write!(f, "{}\nhint: `--force` does it all the same", harms.join("; "))
@@ -406,6 +411,21 @@ pub struct Counters {
     pub list_entries: BTreeMap<(String, Layer, &'static str), u64>,
     /// Octets of the list tables: in use, and reserved.
     pub list_tables: [u64; 2],
+    /// How keeping what is pushed went.
+    pub store: StoreCounters,
+}
+
+/// How keeping what is pushed went, since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounters {
+    /// Changes that were not kept, because the disk refused.
+    pub failures: u64,
+    /// Snapshots that were written.
+    pub snapshots: u64,
+    /// Snapshots that were not.
+    pub snapshot_failures: u64,
+    /// Octets of the journal.
+    pub journal_octets: u64,
 }
 
 impl Counters {

@@ -1,7 +1,9 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
 mod prepare;
+mod pushes;
 mod report;
+mod snapshots;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -11,16 +13,20 @@ use tokio::sync::mpsc;
 
 use self::prepare::Candidate;
 use crate::{
-    control::{Controller, Message, Push, Pushed, Refusal, Reload, Reloaded},
+    clock::Watch,
+    control::{Controller, Message, Refusal, Reload, Reloaded},
     datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableError},
-    layers::{self, Runtime, RuntimeEntry, Snapshot},
+    layers::{self, Runtime},
     members::{Member, Members},
     policy::{
-        Name, Policy, Prefix,
+        Policy, Prefix,
         compile::{Identities, compile},
     },
-    push::{self, CheckedPush},
+    push,
+    store::{Folder, Store},
 };
+
+use self::snapshots::Snapshots;
 
 /// What the controller starts from.
 pub struct Setup {
@@ -32,6 +38,10 @@ pub struct Setup {
     pub pins: PinFolder,
     /// Addresses of this host.
     pub own: BTreeSet<Prefix>,
+    /// Where pushes are kept.
+    pub store: Store<Folder>,
+    /// What was in it.
+    pub runtime: Runtime,
     /// Log every packet.
     pub trace_packets: bool,
 }
@@ -44,6 +54,10 @@ struct State {
     pins: PinFolder,
     own: BTreeSet<Prefix>,
     runtime: Runtime,
+    store: Store<Folder>,
+    snapshots: Snapshots,
+    is_settled: bool,
+    watch: Watch,
     members: Members,
     live: Generation,
     shared: SharedMaps,
@@ -88,8 +102,7 @@ pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), 
 
 impl State {
     fn new(setup: Setup) -> Result<Self, DatapathError> {
-        let Setup { config, policy, pins, own, trace_packets } = setup;
-        let runtime = Runtime::default();
+        let Setup { config, policy, pins, own, store, runtime, trace_packets } = setup;
         let mut ids = Identities::new();
         ids.assign(&policy);
         let members = members(&policy, &runtime, &own);
@@ -106,6 +119,10 @@ impl State {
             pins,
             own,
             runtime,
+            store,
+            snapshots: Snapshots::default(),
+            is_settled: true,
+            watch: Watch::new(),
             members,
             live,
             shared,
@@ -121,24 +138,41 @@ impl State {
     }
 
     async fn run(&mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut next = None;
         loop {
-            let message = match self.runtime.next_expiry() {
-                None => messages.recv().await,
-                Some(expiry) => {
-                    let left = expiry.duration_since(Timestamp::now());
-                    let left = Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK);
-                    match tokio::time::timeout(left, messages.recv()).await {
+            self.follow_clock();
+            self.collect_snapshot();
+            let message = match next.take() {
+                Some(message) => Some(message),
+                None => match self.time_until_work() {
+                    None => messages.recv().await,
+                    Some(left) => match tokio::time::timeout(left, messages.recv()).await {
                         Ok(message) => message,
                         Err(_) => {
+                            self.follow_clock();
                             self.expire(Timestamp::now());
+                            self.settle();
                             continue;
                         }
-                    }
-                }
+                    },
+                },
             };
             match message {
                 // A caller that has hung up does not want its answer: the sends below may fail.
-                Some(Message::Push(push, reply)) => drop(reply.send(self.push(&push))),
+                Some(Message::Push(push, reply)) => {
+                    // Pushes that wait are kept by one write, and so wait for the disk only once.
+                    let mut pushes = vec![(push, reply)];
+                    while next.is_none()
+                        && let Ok(message) = messages.try_recv()
+                    {
+                        match message {
+                            Message::Push(push, reply) => pushes.push((push, reply)),
+                            other => next = Some(other),
+                        }
+                    }
+                    self.push_all(pushes);
+                    self.take_snapshot();
+                }
                 Some(Message::Entries(list, reply)) => drop(reply.send(self.entries(list.as_deref()))),
                 Some(Message::Status(reply)) => drop(reply.send(self.status())),
                 Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
@@ -146,6 +180,8 @@ impl State {
                 Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),
                 Some(Message::Stop(reply)) => {
+                    self.settle();
+                    self.snapshots.finish();
                     self.detach();
                     let _ = reply.send(());
                     return;
@@ -155,65 +191,13 @@ impl State {
         }
     }
 
-    fn push(&mut self, push: &Push) -> Result<Pushed, Refusal> {
-        let checked = push::check(push, &self.policy)?;
-        let entries = checked.entries().filter_map(|(list, prefix)| Some((&self.policy.lists.get(list)?.name, prefix)));
-        let before = Snapshot::of(&self.runtime, entries);
-        let changes = if push.dry_run { self.changes(&checked) } else { Vec::new() };
-        let pushed = self.change_runtime(&checked, &push.owner);
-        let admitted = self.admit(&checked, push);
-        if push.dry_run || admitted.is_err() {
-            before.restore(&mut self.runtime);
-            return admitted.map(|()| Pushed { generation: self.number, dry_run: true, changes, ..pushed });
-        }
-        if let Err(refusal) = self.write_members(&checked.entries().map(|(_, prefix)| prefix).collect()) {
-            before.restore(&mut self.runtime);
-            return Err(refusal);
-        }
-        if pushed.added + pushed.removed > 0 {
-            self.number += 1;
-            tracing::info!(
-                generation = self.number,
-                added = pushed.added,
-                removed = pushed.removed,
-                owner = push.owner,
-                "applied a push"
-            );
-        }
-        Ok(Pushed { generation: self.number, ..pushed })
-    }
-
-    /// Changes the runtime layer, and counts.
-    fn change_runtime(&mut self, checked: &CheckedPush, owner: &str) -> Pushed {
-        let now = Timestamp::now();
-        let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
-        for addition in &checked.add {
-            let Some(list) = self.policy.lists.get(addition.list) else { continue };
-            let created = self.runtime.entry(&list.name, addition.prefix).map_or(now, |entry| entry.created);
-            let expires = addition.ttl.map(|ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX));
-            let entry = RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
-            match self.runtime.insert(&list.name, addition.prefix, entry) {
-                None => pushed.added += 1,
-                Some(_) => pushed.unchanged += 1,
-            }
-        }
-        for (index, prefix) in &checked.remove {
-            let Some(list) = self.policy.lists.get(*index) else { continue };
-            match self.runtime.remove(&list.name, *prefix) {
-                Some(_) => pushed.removed += 1,
-                None => pushed.unchanged += 1,
-            }
-            for layer in layers::layers_of(&self.policy, &self.runtime, *index, *prefix) {
-                pushed.notes.push(format!("{prefix} stays in `{}`: layer {} holds it", list.name, layer.label()));
-            }
-        }
-        let lists: BTreeSet<usize> = checked.add.iter().map(|add| add.list).collect();
-        for index in lists {
-            if let Some(list) = self.policy.lists.get(index).filter(|_| !self.policy.uses_list(index)) {
-                pushed.notes.push(format!("no service uses the list `{}`", list.name));
-            }
-        }
-        pushed
+    /// How long nothing happens by itself; `None` when nothing will.
+    fn time_until_work(&self) -> Option<Duration> {
+        let expiry = self.runtime.next_expiry().map(|expiry| {
+            let left = expiry.duration_since(Timestamp::now());
+            Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK)
+        });
+        expiry.or_else(|| (self.store.is_owing() || self.snapshots.is_running()).then_some(EXPIRY_TICK))
     }
 
     /// Brings the kernel in line with the layers for `prefixes`: all of them, or none.
@@ -262,33 +246,6 @@ impl State {
                 Ok(())
             }
         }
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        let expired = self.runtime.expired(now);
-        if expired.is_empty() {
-            return;
-        }
-        let entries: Vec<(Name, Prefix, Option<RuntimeEntry>)> = expired
-            .into_iter()
-            .map(|(list, prefix)| {
-                let old = self.runtime.remove(&list, prefix);
-                (list, prefix, old)
-            })
-            .collect();
-        let touched = entries.iter().map(|(_, prefix, _)| *prefix).collect();
-        if let Err(refusal) = self.write_members(&touched) {
-            tracing::error!(?refusal, "cannot end entries whose time is over; trying again");
-            for (list, prefix, old) in entries {
-                if let Some(mut entry) = old {
-                    entry.expires = now.checked_add(EXPIRY_TICK).ok();
-                    self.runtime.insert(&list, prefix, entry);
-                }
-            }
-            return;
-        }
-        self.number += 1;
-        tracing::info!(generation = self.number, removed = entries.len(), "ended entries whose time is over");
     }
 
     fn set_own(&mut self, own: Vec<Prefix>) {
@@ -353,8 +310,9 @@ impl State {
         for id in reused.interfaces {
             self.shared.clear_interface(u32::from(id.saturating_sub(1)))?;
         }
-        if (policy.admin_listen, &policy.api_socket) != (self.policy.admin_listen, &self.policy.api_socket) {
-            tracing::warn!("a new `admin.listen` or `api.socket` takes effect at the next start only");
+        let places = |policy: &Policy| (policy.admin_listen, policy.api_socket.clone(), policy.state.clone());
+        if places(&policy) != places(&self.policy) {
+            tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
         }
         for (list, entries) in self.runtime.lists() {
             if push::list_index(&policy, list).is_none() {

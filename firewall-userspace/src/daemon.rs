@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
+use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -15,6 +16,7 @@ use crate::{
     datapath::PinFolder,
     netlink::Addresses,
     policy_tests,
+    store::{Folder, Opened, Store},
 };
 
 /// What `portcullis run` was asked.
@@ -74,6 +76,13 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     }
     let policy = loaded.policy;
     // Everything that can be refused without touching an interface comes first.
+    let folder = Folder::open(&policy.state.directory).map_err(refused)?;
+    let Opened { store, runtime, notes } =
+        Store::open(folder, Timestamp::now(), policy.state.snapshot_after).map_err(refused)?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(entries = runtime.len(), folder = %policy.state.directory.display(), "read what was pushed");
     let pins = PinFolder::open(&options.pin_directory).map_err(refused)?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     let addresses = Addresses::subscribe().map_err(refused)?;
@@ -81,8 +90,15 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let admin = admin::bind(policy.admin_listen).await.map_err(refused)?;
     let api = api::bind(&policy.api_socket).map_err(refused)?;
 
-    let setup =
-        Setup { config: options.config.clone(), policy, pins, own: own.clone(), trace_packets: options.trace_packets };
+    let setup = Setup {
+        config: options.config.clone(),
+        policy,
+        pins,
+        own: own.clone(),
+        store,
+        runtime,
+        trace_packets: options.trace_packets,
+    };
     let (controller, thread) = match controller::start(setup) {
         Ok(started) => started,
         Err(error) => {

@@ -115,27 +115,6 @@ impl Runtime {
     }
 }
 
-/// Entries of the runtime layer as they were before a push.
-pub struct Snapshot(Vec<(Name, Prefix, Option<RuntimeEntry>)>);
-
-impl Snapshot {
-    /// What `runtime` has for `entries`, given by list and prefix.
-    pub fn of<'a>(runtime: &Runtime, entries: impl Iterator<Item = (&'a Name, Prefix)>) -> Self {
-        let keep = |(list, prefix): (&Name, Prefix)| (list.clone(), prefix, runtime.entry(list, prefix).cloned());
-        Self(entries.map(keep).collect())
-    }
-
-    /// Puts everything back.
-    pub fn restore(self, runtime: &mut Runtime) {
-        for (list, prefix, entry) in self.0 {
-            match entry {
-                Some(entry) => drop(runtime.insert(&list, prefix, entry)),
-                None => drop(runtime.remove(&list, prefix)),
-            }
-        }
-    }
-}
-
 /// Which layers hold `prefix` in the list at `index` of `policy`.
 pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefix) -> Vec<Layer> {
     let Some(list) = policy.lists.get(index) else { return Vec::new() };

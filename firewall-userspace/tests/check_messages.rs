@@ -471,6 +471,13 @@ fn essentials_admin_and_api() {
         "[api]\nsocket = \"api.sock\"\n",
         &["15:10 api.socket: `api.sock` is not the absolute path of a socket"],
     );
+    check_more(
+        "[state]\ndirectory = \"state\"\nsnapshot_after = \"1 MB\"\n",
+        &[
+            "15:13 state.directory: `state` is not the absolute path of a folder",
+            "16:18 state.snapshot_after: `1 MB` has a blank before its unit; write \"1MB\"",
+        ],
+    );
     let long = format!("[api]\nsocket = \"/{}\"\n", "s".repeat(107));
     check_more(&long, &["15:10 api.socket: the path has 108 octets; a socket's path has at most 107"]);
 }

@@ -46,6 +46,8 @@ pub struct Site {
     pub socket: PathBuf,
     /// Its pins.
     pub pins: PathBuf,
+    /// What it keeps of pushes, unless its policy says otherwise.
+    pub state: PathBuf,
 }
 
 /// What a command printed, and how it ended.
@@ -67,17 +69,20 @@ impl Site {
             config: folder.join("portcullis.toml"),
             socket: folder.join("api.sock"),
             pins: trial.pins().join("daemon"),
+            state: folder.join("state"),
         }
     }
 
-    /// Writes the configuration: `policy`, an interface unless it names one, and where the socket is.
+    /// Writes the configuration: `policy`, an interface and a state folder unless it names them, and where the socket is.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn configure(&self, policy: &str) -> Result<()> {
         let interface = format!("[[interface]]\nname = \"{INTERFACE}\"\n");
         let interface = if policy.contains("[[interface]]") { "" } else { &interface };
-        let text = format!("{interface}{policy}\n[api]\nsocket = \"{}\"\n", self.socket.display());
+        let state = format!("[state]\ndirectory = \"{}\"\n", self.state.display());
+        let state = if policy.contains("[state]") { "" } else { &state };
+        let text = format!("{interface}{policy}\n[api]\nsocket = \"{}\"\n{state}", self.socket.display());
         fs::write(&self.config, text).with_context(|| format!("cannot write {}", self.config.display()))
     }
 
@@ -123,14 +128,22 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// As for [`start`](Self::start).
     pub fn start_at(lab: &'a Lab, site: Site) -> Result<Self> {
-        let running = Running::start(&lab.trial, "portcullis", site.command(&lab.host)?)?;
-        let mut daemon = Self { lab, running, site };
+        let mut daemon = Self::launch(lab, site)?;
         let ready = wait_until("a daemon that is ready", LIMIT, || {
             daemon.running.must_run()?;
             Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200))
         });
         ready.with_context(|| daemon.log())?;
         Ok(daemon)
+    }
+
+    /// The same, without waiting.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn launch(lab: &'a Lab, site: Site) -> Result<Self> {
+        let running = Running::start(&lab.trial, "portcullis", site.command(&lab.host)?)?;
+        Ok(Self { lab, running, site })
     }
 
     /// Where its files are.

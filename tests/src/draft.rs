@@ -6,7 +6,7 @@ use firewall_userspace::{
     guard::Guard,
     policy::{
         AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy,
-        Prefix, Protocol, Rate, Service,
+        Prefix, Protocol, Rate, Service, StateFolder,
     },
 };
 
@@ -148,6 +148,7 @@ impl Draft {
             guard: Guard::default(),
             admin_listen: ([127, 0, 0, 1], 9191).into(),
             api_socket: "/run/portcullis/api.sock".into(),
+            state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20 },
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The library itself needs no root; the tests under `tests/kernel` and `tests/wire` do.
 
+pub mod api;
 pub mod bpf;
 pub mod cases;
 pub mod corpus;
@@ -13,6 +14,7 @@ pub mod kernel;
 pub mod lab;
 pub mod live;
 pub mod model;
+pub mod mounted;
 pub mod mutate;
 pub mod netns;
 pub mod nginx;

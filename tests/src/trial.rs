@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nix::mount::{MntFlags, umount2};
 
 /// Where the BPF file system is.
 pub const BPFFS: &str = "/sys/fs/bpf";
@@ -118,6 +119,7 @@ fn sweep() {
             if folder == Path::new(NAMESPACES) {
                 let _ = Command::new("ip").args(["netns", "delete"]).arg(&name).status();
             } else {
+                let _ = umount2(&crate::mounted::Disk::place(&entry.path()), MntFlags::MNT_DETACH);
                 let _ = fs::remove_dir_all(entry.path());
             }
         }

@@ -38,6 +38,7 @@ impl From<Refusal> for ProblemDetails {
                 problem.report = Some(report);
                 problem
             }
+            Refusal::NotKept { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::NOT_KEPT, message),
             Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
             Refusal::Guarded(harms) => {
                 let detail = match harms.len() {

@@ -144,9 +144,15 @@ impl Failure {
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
                 (codes::STOPPING, _) => Exit::Unreachable,
-                (codes::NOT_PERMITTED | codes::WRONG_VERB | codes::GUARDED | codes::FULL | codes::DATAPATH, _) => {
-                    Exit::Refused
-                }
+                (
+                    codes::NOT_PERMITTED
+                    | codes::WRONG_VERB
+                    | codes::GUARDED
+                    | codes::FULL
+                    | codes::DATAPATH
+                    | codes::NOT_KEPT,
+                    _,
+                ) => Exit::Refused,
                 (codes::UNANSWERED, _) | (_, 409) => Exit::Unconfirmed,
                 (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED, _) => Exit::Negative,
                 (_, 403) => Exit::Refused,

@@ -20,7 +20,7 @@ use crate::{
 pub enum ListCommand {
     /// Add prefixes to a list: all of them, or none.
     ///
-    /// They stay over reloads of the configuration. Adding a prefix again refreshes its time to live and comment.
+    /// They stay over reloads, restarts and reboots. Adding a prefix again refreshes its time to live and comment.
     Add(AddArgs),
     /// Remove prefixes that were added: all of them, or none.
     ///

@@ -14,6 +14,7 @@ mod lists;
 mod output;
 mod reload;
 mod run;
+mod state;
 mod status;
 mod table;
 mod terms;
@@ -97,6 +98,9 @@ enum Command {
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload(terms::Terms),
+    /// Repair the folder of pushed entries, while no daemon uses it.
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Stop filtering after a daemon that did not stop itself; a running one detaches when it is stopped.
     Detach(detach::DetachArgs),
 }
@@ -119,6 +123,10 @@ pub fn main() -> ExitCode {
         Command::Detach(args) => {
             refuse_socket(&matches, "`detach` does not talk to the daemon");
             return detach::run(&args, output);
+        }
+        Command::State(command) => {
+            refuse_socket(&matches, "`state` does not talk to the daemon");
+            return state::run(&command, output);
         }
         Command::Diff(args) => {
             return diff::run(&client, output, &args).unwrap_or_else(|failure| report(&failure, output));

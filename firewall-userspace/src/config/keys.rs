@@ -2,7 +2,7 @@
 
 /// The document itself.
 pub const ROOT: &[&str] =
-    &["interface", "policy", "lists", "limits", "services", "essentials", "guard", "admin", "api", "test"];
+    &["interface", "policy", "lists", "limits", "services", "essentials", "guard", "admin", "api", "state", "test"];
 /// `[[interface]]`.
 pub const INTERFACE: &[&str] = &["name", "mode"];
 /// `[policy]`.
@@ -25,6 +25,8 @@ pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "d
 pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries", "ports"];
 /// `[admin]`.
 pub const ADMIN: &[&str] = &["listen"];
+/// `[state]`.
+pub const STATE: &[&str] = &["directory", "snapshot_after"];
 /// `[api]`.
 pub const API: &[&str] = &["socket"];
 /// `[[test]]`.

@@ -25,6 +25,7 @@ mod services;
 mod settings;
 pub mod size;
 mod source;
+mod state;
 mod suggest;
 mod text;
 
@@ -42,6 +43,7 @@ use toml::de::DeTable;
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use entries::{Entries, parse_entries_file, read_entries_file};
 pub use policy_tests::TestPlace;
+pub use state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 pub(crate) use ports::show as show_ports;
 pub(crate) use text::counted;
@@ -135,6 +137,7 @@ fn read_policy(
     let guard = guard::guard(reader, document);
     let admin_listen = settings::admin_listen(reader, document);
     let api_socket = settings::api_socket(reader, document);
+    let state = state::state(reader, document);
     let tests = policy_tests::tests(reader, document, &services);
     if !reader.is_clean() {
         return None;
@@ -153,6 +156,7 @@ fn read_policy(
         guard: guard?,
         admin_listen: admin_listen?,
         api_socket: api_socket?,
+        state: state?,
     };
     let places = advice::Places { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);

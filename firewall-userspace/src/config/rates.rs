@@ -91,7 +91,8 @@ impl Unit {
     }
 }
 
-fn read_size(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<u64> {
+/// Reads a number of bytes.
+pub fn read_size(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<u64> {
     let wanted = "a number of bytes, for example \"20MB\" or 1500";
     if !node.value.is_str() {
         return reader.integer(node, wanted);

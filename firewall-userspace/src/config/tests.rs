@@ -81,6 +81,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("guard", keys::GUARD),
         ("admin", keys::ADMIN),
         ("api", keys::API),
+        ("state", keys::STATE),
         ("test", keys::TEST),
     ]
     .iter()
@@ -131,6 +132,8 @@ fn what_is_not_written_has_its_default() {
     assert_eq!([caps.neighbour_discovery, caps.mld, caps.icmp_error, caps.dhcp], [cap; 4]);
     assert_eq!(policy.admin_listen.to_string(), "127.0.0.1:9191");
     assert_eq!(policy.api_socket, Path::new("/run/portcullis/api.sock"));
+    assert_eq!(policy.state.directory, Path::new("/var/lib/portcullis"));
+    assert_eq!(policy.state.snapshot_after, 8 << 20);
 }
 
 #[test]
@@ -163,6 +166,9 @@ fn what_is_written_is_what_it_means() {
         listen = "[::1]:0"
         [api]
         socket = "/tmp/p.sock"
+        [state]
+        directory = "/tmp/state"
+        snapshot_after = "1kB"
         "#,
     );
     let names: Vec<&str> = policy.interfaces.iter().map(|interface| &*interface.name).collect();
@@ -189,6 +195,7 @@ fn what_is_written_is_what_it_means() {
     assert_eq!(policy.essentials.mld, events(5, Duration::from_secs(3600), 9));
     assert_eq!(policy.admin_listen.to_string(), "[::1]:0");
     assert_eq!(policy.api_socket, Path::new("/tmp/p.sock"));
+    assert_eq!((&*policy.state.directory, policy.state.snapshot_after), (Path::new("/tmp/state"), 1000));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::State;
 use crate::{
     control::{
         Counters, Entries, InterfaceStatus, Layer, ListEntries, ListStatus, Problem, Refusal, ReloadStatus,
-        ServiceStatus, Status, attach_label, mode_label,
+        ServiceStatus, Status, StoreCounters, attach_label, mode_label,
     },
     layers,
     policy::{Prefix, Protocol, Service},
@@ -89,6 +89,7 @@ impl State {
             counters.newcomers.insert(event.label(), self.shared.newcomers(event).map_err(fail)?);
         }
         counters.list_tables = self.live.list_memory();
+        counters.store = StoreCounters { journal_octets: self.store.journal_octets(), ..self.snapshots.counters };
         for index in 0..self.policy.lists.len() {
             for entries in self.list_entries(index) {
                 let Some(list) = self.policy.lists.get(index) else { continue };

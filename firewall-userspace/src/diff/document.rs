@@ -52,6 +52,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         guard,
         admin_listen,
         api_socket,
+        state,
     } = policy;
     let host_default = match host_default {
         HostDefault::Pass => "pass",
@@ -74,6 +75,8 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("guard.ports".into(), json!(guard.ports.iter().map(show_ports).collect::<Vec<_>>())),
         ("admin.listen".into(), admin_listen.to_string().into()),
         ("api.socket".into(), api_socket.to_string_lossy().into()),
+        ("state.directory".into(), state.directory.to_string_lossy().into()),
+        ("state.snapshot_after".into(), state.snapshot_after.into()),
     ]);
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());

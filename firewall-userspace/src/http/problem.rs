@@ -61,6 +61,8 @@ pub mod codes {
     pub const GUARDED: &str = "guarded";
     /// The configuration cannot be used.
     pub const INVALID_CONFIG: &str = "invalid_config";
+    /// The change cannot be kept over a restart, so it did not happen.
+    pub const NOT_KEPT: &str = "not_kept";
     /// The kernel refused.
     pub const DATAPATH: &str = "datapath";
     /// A bug.

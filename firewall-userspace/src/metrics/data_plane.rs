@@ -17,6 +17,7 @@ pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Res
     families.extend(services(counters)?);
     families.extend(limits(counters)?);
     families.push(newcomers(counters)?);
+    families.extend(store(counters)?);
     families.push(list_tables(counters)?);
     families.push(list_entries(counters, status)?);
     Ok(families)
@@ -71,6 +72,19 @@ fn newcomers(counters: &Counters) -> prometheus::Result<Family> {
         family.push(&[event.label()], count as f64);
     }
     Ok(family)
+}
+
+fn store(counters: &Counters) -> prometheus::Result<[Family; 3]> {
+    let store = &counters.store;
+    let help = "Times that a change could not be kept on disk; a push is refused then.";
+    let failures = Family::counter("portcullis_state_write_failures_total", help, &[])?.with(store.failures as f64);
+    let help = "Snapshots of pushed entries.";
+    let mut snapshots = Family::counter("portcullis_state_snapshots_total", help, &["result"])?;
+    snapshots.push(&["success"], store.snapshots as f64);
+    snapshots.push(&["failure"], store.snapshot_failures as f64);
+    let help = "Size of the journal of pushed entries.";
+    let journal = Family::gauge("portcullis_state_journal_bytes", help, &[])?.with(store.journal_octets as f64);
+    Ok([failures, snapshots, journal])
 }
 
 fn list_tables(counters: &Counters) -> prometheus::Result<Family> {

@@ -45,6 +45,17 @@ pub struct Policy {
     pub admin_listen: SocketAddr,
     /// Unix socket of the API.
     pub api_socket: PathBuf,
+    /// Where pushed entries are kept.
+    pub state: StateFolder,
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateFolder {
+    /// An absolute path.
+    pub directory: PathBuf,
+    /// Octets of a journal after which a snapshot is due.
+    pub snapshot_after: u64,
 }
 
 impl Policy {

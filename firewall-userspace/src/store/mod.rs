@@ -162,6 +162,11 @@ impl<D: Disk> Store<D> {
         !self.owed.is_empty()
     }
 
+    /// Octets of the journal.
+    pub fn journal_octets(&self) -> u64 {
+        self.journal.length
+    }
+
     /// Whether a snapshot should be taken.
     pub fn is_due(&self) -> bool {
         let least = self.snapshot.map_or(0, |snapshot| snapshot.octets).max(self.snapshot_after);

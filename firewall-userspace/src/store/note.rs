@@ -51,7 +51,8 @@ impl fmt::Display for Note {
             }
             Self::ClockBack(by) => write!(
                 f,
-                "the clock is {by:#} behind the last change: entries keep the time that they had left, none comes back"
+                "the clock is {:#} behind the last change: entries keep the time that they had left, none comes back",
+                SignedDuration::from_secs(by.as_secs())
             ),
             Self::Ended(count) => {
                 write!(f, "ended {} whose time was over", crate::config::counted(*count, "entry"))

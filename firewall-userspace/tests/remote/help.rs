@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["run"],
         &["check"],
@@ -24,6 +24,8 @@ fn help_is_what_it_was() {
         &["deny", "list"],
         &["status"],
         &["reload"],
+        &["state"],
+        &["state", "repair"],
         &["detach"],
     ];
     let mut changed = Vec::new();

@@ -82,7 +82,7 @@ fn removing_what_the_configuration_also_holds_says_so() -> Result<()> {
 }
 
 /// Waits until the friend gets through: `ttl` after `asked` at the earliest, and soon after `answered` and `ttl`.
-fn wait_for_the_end(probe: &Probe, asked: Instant, answered: Instant, ttl: Duration) -> Result<()> {
+pub fn wait_for_the_end(probe: &Probe, asked: Instant, answered: Instant, ttl: Duration) -> Result<()> {
     let mut last = Instant::now();
     wait_until("the end of an entry", ttl + 5 * LATE, || {
         last = Instant::now();

@@ -3,10 +3,12 @@
 mod attach;
 mod commands;
 mod dry_run;
+mod durable;
 mod entries;
 mod fragments;
 mod guard;
 mod jumbo;
+mod kills;
 mod limits;
 mod metrics;
 mod neighbours;
@@ -17,4 +19,5 @@ mod push;
 mod refusals;
 mod reload;
 mod restart;
+mod state;
 mod tags;

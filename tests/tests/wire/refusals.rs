@@ -103,13 +103,20 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
         config: folder.join("other.toml"),
         socket: folder.join("other.sock"),
         pins: lab.trial.pins().join("other"),
+        state: folder.join("other-state"),
     };
     let elsewhere = format!("[admin]\nlisten = \"127.0.0.1:9292\"\n{POLICY}");
 
     let same_pins = Site { pins: first.pins.clone(), ..other.clone() };
+    let same_state = Site { state: first.state.clone(), ..other.clone() };
     let same_socket = Site { socket: first.socket.clone(), ..other.clone() };
-    let cases: [(&Site, &str, &[&str]); 4] = [
+    let cases: [(&Site, &str, &[&str]); 5] = [
         (&same_pins, &elsewhere, &["another process holds it", "hint: a portcullis daemon runs on this host"]),
+        (
+            &same_state,
+            &elsewhere,
+            &["cannot lock the state folder", "another process holds it", "hint: another portcullis"],
+        ),
         (&same_socket, &elsewhere, &["another daemon answers there", "hint: stop it"]),
         (&other, POLICY, &["cannot serve metrics at 127.0.0.1:9191", "hint: another daemon or program has this port"]),
         (&other, &elsewhere, &["cannot attach to eth0 in native mode", "hint: another XDP program is on eth0"]),

@@ -15,7 +15,7 @@ pub const FLOOD_RATE: u64 = 1000;
 pub const FLOOD_BURST: u64 = 200;
 
 /// Policy of the lab. Lists start empty.
-pub fn portcullis(socket: &Path) -> String {
+pub fn portcullis(socket: &Path, state: &Path) -> String {
     format!(
         r#"[[interface]]
 name = "eth0"
@@ -53,8 +53,12 @@ listen = "{ADMIN}"
 
 [api]
 socket = "{}"
+
+[state]
+directory = "{}"
 "#,
-        socket.display()
+        socket.display(),
+        state.display()
     )
 }
 

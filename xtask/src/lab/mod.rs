@@ -73,7 +73,10 @@ impl Lab {
         nginx.arg("-p").arg(folder.path()).arg("-c").arg(nginx_config).arg("-e").arg("stderr");
         let nginx = Daemon::start("nginx", nginx, folder.path())?;
 
-        let policy = folder.write("portcullis.toml", &config::portcullis(&folder.path().join(config::SOCKET)))?;
+        let policy = folder.write(
+            "portcullis.toml",
+            &config::portcullis(&folder.path().join(config::SOCKET), &folder.path().join("state")),
+        )?;
         let mut portcullis = host.command(binary)?;
         portcullis.arg("run").arg("--config").arg(policy).arg("--pin-directory").arg(pins.path());
         let portcullis = Daemon::start("portcullis", portcullis, folder.path())?;

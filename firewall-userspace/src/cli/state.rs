@@ -1,0 +1,83 @@
+//! `portcullis state`: the folder of pushed entries, while no daemon uses it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::{
+    exit::Exit,
+    output::{self, Output},
+};
+use crate::{
+    config::{self, counted},
+    store::{Folder, Repaired, StoreError, salvage},
+};
+
+/// What to do with a state folder.
+#[derive(Clone, Debug, Subcommand)]
+pub enum StateCommand {
+    /// Keep all that can be read of a damaged state folder, after a start was refused because of it.
+    ///
+    /// Says what is lost. Files that were there are kept under names that end in `.damaged`. Nothing changes when nothing is
+    /// damaged. An entry whose removal is lost is back: look at `portcullis allow list` afterwards.
+    Repair(RepairArgs),
+}
+
+/// Arguments of `repair`.
+#[derive(Args, Clone, Debug)]
+pub struct RepairArgs {
+    /// The `directory` of [state] in the configuration.
+    #[arg(value_name = "DIR", default_value = config::DEFAULT_STATE_DIRECTORY)]
+    directory: PathBuf,
+}
+
+/// Does it.
+pub fn run(command: &StateCommand, output: Output) -> ExitCode {
+    let StateCommand::Repair(RepairArgs { directory }) = command;
+    match repair(directory) {
+        Ok(repaired) => {
+            let Repaired { entries, notes, set_aside } = repaired;
+            for note in &notes {
+                output::words(&format!("note: {note}"));
+            }
+            let written = match output {
+                Output::Json => {
+                    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+                    let schema = "portcullis.repair/v1";
+                    let json = serde_json::json!({ "schema": schema, "entries": entries, "set_aside": set_aside, "notes": notes });
+                    output::data(json.to_string().as_bytes())
+                }
+                Output::Table if set_aside.is_empty() => {
+                    output::data(format!("nothing to repair: {} kept", counted(entries, "entry")).as_bytes())
+                }
+                Output::Table => {
+                    let aside = set_aside.join(", ");
+                    output::data(format!("{} kept; set aside {aside}", counted(entries, "entry")).as_bytes())
+                }
+            };
+            written.map_or_else(
+                |failure| {
+                    output::words(&failure.to_string());
+                    failure.exit().into()
+                },
+                |()| ExitCode::SUCCESS,
+            )
+        }
+        Err(error) => {
+            output::words(&format!("error: {error}"));
+            Exit::Refused.into()
+        }
+    }
+}
+
+fn repair(directory: &Path) -> Result<Repaired, StoreError> {
+    if !directory.is_dir() {
+        let source = std::io::ErrorKind::NotFound.into();
+        return Err(StoreError::Folder { path: directory.to_owned(), attempt: "open", source });
+    }
+    salvage(&Folder::open(directory)?, Timestamp::now())
+}

@@ -1,0 +1,34 @@
+//! `[state]`: where pushed entries are kept.
+
+use std::path::{Path, PathBuf};
+
+use super::{document::Table, keys, rates, reader::Reader, text::shown};
+use crate::policy::StateFolder;
+
+/// Where pushed entries are kept unless written.
+pub const DEFAULT_DIRECTORY: &str = "/var/lib/portcullis";
+
+/// Octets of a journal after which a snapshot is due unless written.
+const DEFAULT_SNAPSHOT_AFTER: u64 = 8 << 20;
+
+/// Reads `[state]`; `None` after an error.
+pub fn state(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<StateFolder> {
+    let mut state = StateFolder { directory: PathBuf::from(DEFAULT_DIRECTORY), snapshot_after: DEFAULT_SNAPSHOT_AFTER };
+    let Some(node) = document.node("state") else { return Some(state) };
+    let table = reader.table(&node, keys::STATE)?;
+    let mut is_good = true;
+    if let Some(node) = table.node("directory") {
+        let text = reader.string(&node, "the path of a folder")?;
+        if !Path::new(text).is_absolute() || text.contains('\0') {
+            let message = format!("`{}` is not the absolute path of a folder", shown(text));
+            reader.error_with_hint(&node.at, message, format!("write for example \"{DEFAULT_DIRECTORY}\""));
+            is_good = false;
+        }
+        state.directory = PathBuf::from(text);
+    }
+    if let Some(node) = table.node("snapshot_after") {
+        let size = rates::read_size(reader, &node);
+        is_good &= size.map(|size| state.snapshot_after = size).is_some();
+    }
+    is_good.then_some(state)
+}

@@ -1,0 +1,243 @@
+//! Changes of the runtime layer: checked, kept, then carried out.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::{EXPIRY_TICK, State};
+use crate::{
+    control::{Push, Pushed, Refusal},
+    layers::{self, RuntimeEntry},
+    members::Member,
+    policy::{Name, Prefix},
+    push::{self, CheckedPush},
+    store::Change,
+};
+
+type Reply = oneshot::Sender<Result<Pushed, Refusal>>;
+
+/// A push that is in the layers and not in the tables yet.
+struct Staged {
+    reply: Reply,
+    owner: String,
+    pushed: Pushed,
+    undo: Undo,
+    changes: Vec<Change>,
+}
+
+/// What checking a push came to.
+enum Checked {
+    /// Nothing is to be done.
+    Answered(Pushed),
+    /// It is in the layers.
+    Staged(Pushed, Undo, Vec<Change>),
+}
+
+/// What was there before a push.
+#[derive(Default)]
+struct Undo {
+    entries: Vec<(Name, Prefix, Option<RuntimeEntry>)>,
+    members: Vec<(Prefix, Member)>,
+}
+
+impl State {
+    /// Carries out pushes in their order. Each one is all or nothing; all are kept by one write before any is answered.
+    pub(super) fn push_all(&mut self, pushes: Vec<(Push, Reply)>) {
+        let now = Timestamp::now();
+        let mut staged: Vec<Staged> = Vec::new();
+        for (push, reply) in pushes {
+            match self.stage(&push, now) {
+                Ok(Checked::Staged(pushed, undo, changes)) => {
+                    staged.push(Staged { reply, owner: push.owner, pushed, undo, changes });
+                }
+                Ok(Checked::Answered(pushed)) => drop(reply.send(Ok(pushed))),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            }
+        }
+        let changes = staged.iter_mut().flat_map(|one| std::mem::take(&mut one.changes)).collect();
+        if let Err(error) = self.store.append(now, changes) {
+            self.snapshots.counters.failures += 1;
+            tracing::error!(%error, "refused pushes that cannot be kept");
+            return self.refuse(staged, &Refusal::NotKept { message: error.to_string() });
+        }
+        let touched: BTreeSet<Prefix> =
+            staged.iter().flat_map(|one| &one.undo.members).map(|(prefix, _)| *prefix).collect();
+        if let Err(refusal) = self.update_tables(touched.iter().copied()) {
+            return self.take_back(staged, &touched, &refusal, now);
+        }
+        for Staged { reply, owner, pushed, .. } in staged {
+            if pushed.added + pushed.removed > 0 {
+                self.number += 1;
+                let Pushed { added, removed, .. } = pushed;
+                tracing::info!(generation = self.number, added, removed, owner, "applied a push");
+            }
+            drop(reply.send(Ok(Pushed { generation: self.number, ..pushed })));
+        }
+    }
+
+    /// Checks a push and puts it into the layers; the tables come later.
+    fn stage(&mut self, push: &Push, now: Timestamp) -> Result<Checked, Refusal> {
+        let checked = push::check(push, &self.policy)?;
+        let shown = if push.dry_run { self.changes(&checked) } else { Vec::new() };
+        let mut undo = Undo::default();
+        let mut changes = Vec::new();
+        let pushed = self.change_runtime(&checked, &push.owner, now, &mut undo, &mut changes);
+        let admitted = self.admit(&checked, push);
+        if push.dry_run || admitted.is_err() {
+            self.undo(undo);
+            let answer = Pushed { generation: self.number, dry_run: true, changes: shown, ..pushed };
+            return admitted.map(|()| Checked::Answered(answer));
+        }
+        for prefix in undo.entries.iter().map(|(_, prefix, _)| *prefix).collect::<BTreeSet<_>>() {
+            let member = layers::member_of(&self.policy, &self.runtime, &self.own, prefix);
+            let before = self.members.own_value(prefix);
+            if member != before {
+                undo.members.push((prefix, before));
+                self.members.set(prefix, member);
+            }
+        }
+        Ok(Checked::Staged(pushed, undo, changes))
+    }
+
+    /// Changes the runtime layer, and counts.
+    fn change_runtime(
+        &mut self,
+        checked: &CheckedPush,
+        owner: &str,
+        now: Timestamp,
+        undo: &mut Undo,
+        changes: &mut Vec<Change>,
+    ) -> Pushed {
+        let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
+        for addition in &checked.add {
+            let Some(list) = self.policy.lists.get(addition.list) else { continue };
+            let created = self.runtime.entry(&list.name, addition.prefix).map_or(now, |entry| entry.created);
+            let expires = addition.ttl.map(|ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX));
+            let entry = RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
+            changes.push(Change { list: list.name.clone(), prefix: addition.prefix, entry: Some(entry.clone()) });
+            let old = self.runtime.insert(&list.name, addition.prefix, entry);
+            match old {
+                None => pushed.added += 1,
+                Some(_) => pushed.unchanged += 1,
+            }
+            undo.entries.push((list.name.clone(), addition.prefix, old));
+        }
+        for (index, prefix) in &checked.remove {
+            let Some(list) = self.policy.lists.get(*index) else { continue };
+            match self.runtime.remove(&list.name, *prefix) {
+                Some(old) => {
+                    pushed.removed += 1;
+                    changes.push(Change { list: list.name.clone(), prefix: *prefix, entry: None });
+                    undo.entries.push((list.name.clone(), *prefix, Some(old)));
+                }
+                None => pushed.unchanged += 1,
+            }
+            for layer in layers::layers_of(&self.policy, &self.runtime, *index, *prefix) {
+                pushed.notes.push(format!("{prefix} stays in `{}`: layer {} holds it", list.name, layer.label()));
+            }
+        }
+        let lists: BTreeSet<usize> = checked.add.iter().map(|add| add.list).collect();
+        for index in lists {
+            if let Some(list) = self.policy.lists.get(index).filter(|_| !self.policy.uses_list(index)) {
+                pushed.notes.push(format!("no service uses the list `{}`", list.name));
+            }
+        }
+        pushed
+    }
+
+    /// Puts the layers back to what they were before a push.
+    fn undo(&mut self, undo: Undo) {
+        for (prefix, member) in undo.members.into_iter().rev() {
+            self.members.set(prefix, member);
+        }
+        for (list, prefix, entry) in undo.entries.into_iter().rev() {
+            match entry {
+                Some(entry) => drop(self.runtime.insert(&list, prefix, entry)),
+                None => drop(self.runtime.remove(&list, prefix)),
+            }
+        }
+    }
+
+    /// Undoes pushes, the last one first, and says no to all of them.
+    fn refuse(&mut self, staged: Vec<Staged>, refusal: &Refusal) {
+        for Staged { reply, undo, .. } in staged.into_iter().rev() {
+            self.undo(undo);
+            drop(reply.send(Err(refusal.clone())));
+        }
+    }
+
+    /// Undoes pushes that are kept already and that the kernel refuses.
+    fn take_back(&mut self, staged: Vec<Staged>, touched: &BTreeSet<Prefix>, refusal: &Refusal, now: Timestamp) {
+        let entries: BTreeSet<(Name, Prefix)> =
+            staged.iter().flat_map(|one| &one.undo.entries).map(|(list, prefix, _)| (list.clone(), *prefix)).collect();
+        self.refuse(staged, refusal);
+        // A part of the change may be live. What cannot be taken back is said; a reload fills fresh tables.
+        if let Err(error) = self.live.update(&self.members, touched.iter().copied()) {
+            tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
+        }
+        let as_before = |(list, prefix): (Name, Prefix)| {
+            let entry = self.runtime.entry(&list, prefix).cloned();
+            Change { list, prefix, entry }
+        };
+        let changes = entries.into_iter().map(as_before).collect();
+        self.store.owe(now, changes);
+        self.settle();
+    }
+
+    /// Removes entries whose time is over; the program in the kernel does not wait for this.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        let expired = self.runtime.expired(now);
+        if expired.is_empty() {
+            return;
+        }
+        let entries: Vec<(Name, Prefix, Option<RuntimeEntry>)> = expired
+            .into_iter()
+            .map(|(list, prefix)| {
+                let old = self.runtime.remove(&list, prefix);
+                (list, prefix, old)
+            })
+            .collect();
+        let touched = entries.iter().map(|(_, prefix, _)| *prefix).collect();
+        if let Err(refusal) = self.write_members(&touched) {
+            tracing::error!(?refusal, "cannot end entries whose time is over; trying again");
+            for (list, prefix, old) in entries {
+                if let Some(mut entry) = old {
+                    entry.expires = now.checked_add(EXPIRY_TICK).ok();
+                    self.runtime.insert(&list, prefix, entry);
+                }
+            }
+            return;
+        }
+        self.number += 1;
+        tracing::info!(generation = self.number, removed = entries.len(), "ended entries whose time is over");
+        let gone = |(list, prefix, _)| Change { list, prefix, entry: None };
+        self.store.owe(now, entries.into_iter().map(gone).collect());
+        self.settle();
+    }
+
+    /// Keeps what has happened and could not be kept so far.
+    pub(super) fn settle(&mut self) {
+        if !self.store.is_owing() {
+            return;
+        }
+        match self.store.settle() {
+            Ok(()) => self.is_settled = true,
+            Err(error) => {
+                self.snapshots.counters.failures += 1;
+                // Tried again every second: one line is enough.
+                if std::mem::replace(&mut self.is_settled, false) {
+                    tracing::error!(%error, "cannot keep what has happened; trying again");
+                }
+            }
+        }
+    }
+
+    /// Gives no entry more time when the wall clock was set back.
+    pub(super) fn follow_clock(&mut self) {
+        let Some(by) = self.watch.set_back() else { return };
+        tracing::warn!("the clock was set back by {by:#}: entries keep the time that they had left");
+        self.store.set_back(&mut self.runtime, Timestamp::now(), by);
+        self.settle();
+    }
+}
