@@ -25,8 +25,12 @@ pub const MAX_LOCAL_ADDRESSES: usize = 256;
 pub const MAX_PREFIXES: u32 = 1 << 21;
 /// Sources whose rate the reference program remembers.
 pub const MAX_BUCKETS: u32 = 1 << 18;
-/// Sets of each rate table: half a million buckets, 16 MiB.
+/// Sets of the rate table of strangers: half a million buckets, 16 MiB.
 pub const RATE_SETS: u32 = 1 << 16;
+/// Fewest sets of the rate table of members.
+pub const MIN_MEMBER_SETS: u32 = 1 << 14;
+/// Most sets of the rate table of members: two million buckets, 64 MiB.
+pub const MAX_MEMBER_SETS: u32 = 1 << 18;
 
 /// Name of the XDP program.
 pub const PROGRAM: &str = "firewall";
@@ -40,8 +44,8 @@ pub mod maps {
     pub const ROOT_V4: &str = "ROOT_V4";
     /// Policy: `ARRAY`, one [`RootV6`](super::RootV6) of the prefix table.
     pub const ROOT_V6: &str = "ROOT_V6";
-    /// Policy: `ARRAY` of lines with the single IPv4 addresses of the prefix table, a power of two.
-    pub const HOSTS: &str = "HOSTS";
+    /// Policy: `ARRAY` of the lines of places of the prefix table.
+    pub const PLACES: &str = "PLACES";
     /// Policy: `ARRAY` of the lines of the prefix table.
     pub const LINES: &str = "LINES";
     /// Policy: `ARRAY` of [`ClassRecord`](super::ClassRecord) by class.
@@ -124,12 +128,14 @@ pub mod globals {
     pub const COUNTED: &str = "COUNTED";
     /// `u64`: see [`RateMemory::horizon_ns`](crate::rate_table::RateMemory::horizon_ns).
     pub const HORIZON_NS: &str = "HORIZON_NS";
+    /// `u32`: sets of the rate table of members.
+    pub const MEMBER_SETS: &str = "MEMBER_SETS";
     /// `u64`: length of a jiffy in ns when jiffies are the clock, 0 for `ktime`.
     pub const TICK_NS: &str = "TICK_NS";
-    /// `u64`: see [`HostsHash`](crate::prefix_table::HostsHash).
-    pub const HOSTS_MULTIPLIER: &str = "HOSTS_MULTIPLIER";
+    /// `u64`: see [`PlacesHash`](crate::prefix_table::PlacesHash).
+    pub const PLACES_MULTIPLIER: &str = "PLACES_MULTIPLIER";
     /// `u32`: likewise.
-    pub const HOSTS_SHIFT: &str = "HOSTS_SHIFT";
+    pub const PLACES_LINES: &str = "PLACES_LINES";
     /// `u32`: interfaces in `INTERFACES`, with the gaps between them.
     pub const INTERFACE_COUNT: &str = "INTERFACE_COUNT";
     /// `[u32; MAX_INTERFACES]`: interface indices; the position is the index in the counters.
@@ -155,8 +161,8 @@ pub struct ClassRecord {
 /// The IPv4 root of the prefix table, see [`prefix_table`](crate::prefix_table).
 #[repr(C)]
 pub struct RootV4 {
-    /// By the first 16 bits of an address.
-    pub slots: [u64; ROOT_SLOTS],
+    /// By the first 16 bits of an address: its slot, and the groups beside it.
+    pub slots: [[u64; 2]; ROOT_SLOTS],
 }
 
 /// The IPv6 root of the prefix table.
@@ -343,6 +349,9 @@ pub struct Count {
 
 /// Entries of `COUNTERS`.
 pub const COUNTERS: u32 = MAX_INTERFACES as u32 * Family::ALL.len() as u32 * MAX_VERDICTS;
+
+/// Entries of `COUNTERS` for each interface.
+pub const COUNTERS_OF_INTERFACE: u32 = Family::ALL.len() as u32 * MAX_VERDICTS;
 
 /// Where `COUNTERS` keeps a verdict; `interface` is its position in the global `INTERFACES`.
 #[inline(always)]

@@ -3,8 +3,15 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
-    address::Family, classify::classify, decide::decide, essential::pass_essential, frame::Frame, parse::parse,
-    source::refuse_impossible, tables::Tables, verdict::Verdict,
+    address::Family,
+    classify::classify,
+    decide::decide,
+    essential::pass_essential,
+    frame::Frame,
+    parse::{self, Flow},
+    source::refuse_impossible,
+    tables::Tables,
+    verdict::Verdict,
 };
 
 /// A verdict and what it is accounted to.
@@ -23,31 +30,41 @@ pub struct Judgement {
 }
 
 /// Judges one frame: the whole contract of the policy, first match settles.
+///
+/// Plain packets have a pipeline of their own for each family, from which the compiler removes what they cannot be.
 #[inline(always)]
 pub fn judge<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Judgement {
-    let mut judgement =
-        Judgement { verdict: Verdict::Internal, family: Family::Other, frame_length: None, service: 0, limit: 0 };
-    judgement.verdict = match settle(frame, tables, &mut judgement) {
-        Break(verdict) | Continue(verdict) => verdict,
-    };
-    judgement
+    if let Some(flow) = parse::plain_v4(frame) {
+        return judge_flow(&flow, tables);
+    }
+    if let Some(flow) = parse::plain_v6(frame) {
+        return judge_flow(&flow, tables);
+    }
+    let mut family = Family::Other;
+    match parse::parse(frame, &mut family) {
+        Continue(flow) => judge_flow(&flow, tables),
+        Break(verdict) => Judgement { verdict, family, frame_length: None, service: 0, limit: 0 },
+    }
 }
 
 #[inline(always)]
-fn settle<F: Frame + ?Sized>(
-    frame: &F,
-    tables: &impl Tables,
-    judgement: &mut Judgement,
-) -> ControlFlow<Verdict, Verdict> {
-    let flow = parse(frame, &mut judgement.family)?;
-    judgement.frame_length = Some(flow.frame_length);
+fn judge_flow(flow: &Flow, tables: &impl Tables) -> Judgement {
+    let (mut service, mut limit) = (0, 0);
+    let verdict = match settle(flow, tables, &mut service, &mut limit) {
+        Break(verdict) | Continue(verdict) => verdict,
+    };
+    Judgement { verdict, family: flow.source.family, frame_length: Some(flow.frame_length), service, limit }
+}
+
+#[inline(always)]
+fn settle(flow: &Flow, tables: &impl Tables, judged_by: &mut u16, charged: &mut u16) -> ControlFlow<Verdict, Verdict> {
     let membership = tables.membership(&flow.source);
-    refuse_impossible(&flow, membership)?;
-    pass_essential(&flow, membership, tables)?;
+    refuse_impossible(flow, membership)?;
+    pass_essential(flow, membership, tables)?;
     if membership.management {
         return Break(Verdict::Management);
     }
-    let service = classify(&flow, membership, tables)?;
-    judgement.service = service;
-    decide(&flow, membership, service, tables, &mut judgement.limit)
+    let service = classify(flow, membership, tables)?;
+    *judged_by = service;
+    decide(flow, membership, service, tables, charged)
 }

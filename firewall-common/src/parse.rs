@@ -8,6 +8,8 @@ mod ipv6;
 mod plain;
 mod transport;
 
+pub use self::plain::{plain_v4, plain_v6};
+
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::eth::EthHdr;
@@ -110,10 +112,6 @@ impl Flow {
 /// Reads the headers of a frame. `family` is set as soon as it is known, also for frames that are refused.
 #[inline(always)]
 pub fn parse<F: Frame + ?Sized>(frame: &F, family: &mut Family) -> ControlFlow<Verdict, Flow> {
-    if let Some(flow) = plain::parse(frame) {
-        *family = flow.source.family;
-        return Continue(flow);
-    }
     let mut flow = parse_any(frame, family)?;
     flow.meet();
     Continue(flow)

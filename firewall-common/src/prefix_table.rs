@@ -1,10 +1,13 @@
-//! The read side of the compiled prefix table: an address to its class, in three or four memory accesses.
+//! The read side of the compiled prefix table: an address to its class.
 //!
 //! The first 16 bits of an address index a *root*.
 //!
-//! **IPv4.** A slot of the root has two classes, and a *summary* where the first is not all: two bits for each /24, so that
-//! most addresses cost two loads. They say: the first class; the same but for single hosts, which a hash table knows, in
-//! lines of eight; the second class; or ask the *node*, which knows every entry of the /16.
+//! **IPv4.** Beside each slot of the root is a word of 64 *groups*, a bit for four /24s each: where it is clear, none of
+//! them is in anything, which most strangers learn from one load. Where it is set, the *places* know: a hash table of single
+//! addresses and of whole /24s, of which all in one /24 are in one line, or in the few behind it. Its line does not depend
+//! on the root, so the CPU waits for both at once, and no branch depends on what is found there. Where all bits are set, the
+//! slot is too full for that: the slot itself has two classes, and a *summary* if the first is not all: two bits for each
+//! /24, which say the first class, the second, or ask the *node*, which knows every entry of the /16.
 //!
 //! **IPv6.** A multibit trie: every level below the root takes 8 bits. A slot is an *entry*: a class, a node for 256 slots,
 //! or a *leaf*: up to three prefixes, longest first, in one line.
@@ -17,21 +20,28 @@
 //!
 //! # Concurrency
 //! A reader may run at any time, on any CPU. The writer never changes a line that a reader can reach: it writes new lines
-//! for the path from a root slot to the change, then publishes them with one aligned release store to that root slot. A reader loads the slot once; every further load is of an address computed from it, which the CPU may not reorder
+//! for the path from a root slot to the change, then publishes them with one aligned release store to that root slot. A
+//! reader loads the slot once; every further load of a line is of an address computed from it, which the CPU may not reorder
 //! (address dependency, also on arm64), so it sees the lines as they were before the store. It therefore finds the old
 //! path or the new one, never a mixture.
 //!
-//! The table of hosts is changed in place, a host by one aligned 64-bit store. It holds every /32 of the lists, at any time
-//! with a class that is or was all of its answer, and is written before the root slots that lead to it. A reader on x86
-//! loads in order, so with a new slot it sees the new host. On arm64 it may see a new slot and an old host: the writer
-//! makes that harmless by a grace period between the two, see `firewall_userspace::table`. Replaced lines are used again only after a grace period in which every program
-//! that could have loaded the old slot has ended.
+//! *Places* are changed in place, each by one aligned 64-bit store, after which the store of its tag lets readers find it.
+//! A reader compares all of the word, which it loads at an address computed from the tags, so a tag that is older or newer
+//! than its word finds nothing or the right word. A place has at any time a class that is or was all of its answer.
+//!
+//! A group is set after its places and cleared after they are gone: an address whose bit is clear before and after is in
+//! nothing, one whose bit changes was or comes to be in nothing. A slot that becomes too full is published before all its
+//! bits are set, and its places are removed a grace period later. On x86 a reader that has seen the bits sees the slot, as
+//! loads are in order; elsewhere the writer lets a grace period pass between the two, see `firewall_userspace::table`.
+//!
+//! Replaced lines are used again only after a grace period in which every program that could have loaded the old slot has
+//! ended.
 
 use crate::{
     abi::{self, ClassRecord},
     address::Address,
     tables::Membership,
-    verifier::forget,
+    verifier::{forget, negative},
 };
 
 /// Words of 64 bits of a line.
@@ -48,14 +58,17 @@ pub trait PrefixMemory {
     /// The slot of the IPv4 root at the first 16 bits of an address: one load, never torn.
     fn root_v4(&self, slot: u16) -> u64;
 
+    /// The groups beside that slot, see [`group`]: one load, never torn.
+    fn groups_v4(&self, slot: u16) -> u64;
+
     /// The entry of the IPv6 root at the first 16 bits of an address: one load, never torn.
     fn root_v6(&self, slot: u16) -> u32;
 
-    /// A line of the table of hosts, the number taken modulo the lines there are; `None` is a bug.
-    fn hosts(&self, number: u32) -> Option<Self::Line>;
+    /// A line of places; `None` out of range.
+    fn places(&self, number: u32) -> Option<Self::Line>;
 
-    /// How addresses are spread over the table of hosts.
-    fn hosts_hash(&self) -> HostsHash;
+    /// How addresses are spread over the places.
+    fn places_hash(&self) -> PlacesHash;
 
     /// A line; `None` out of range, which makes class 0.
     fn line(&self, number: u32) -> Option<Self::Line>;
@@ -81,10 +94,8 @@ pub enum Tag {
     Class = 0,
     /// The line of a node.
     Node = 1,
-    /// The class of all but the hosts in the table of hosts. IPv4 only.
-    Hosts = 2,
     /// The line of a leaf. IPv6 only.
-    Leaf = 3,
+    Leaf = 2,
 }
 
 /// What the two bits of a /24 in a summary say.
@@ -93,10 +104,8 @@ pub enum Tag {
 pub enum Code {
     /// The class of the root slot.
     First = 0,
-    /// The same, but for hosts in the table of hosts.
-    FirstWithHosts = 1,
     /// The second class of the root slot.
-    Second = 2,
+    Second = 1,
     /// The node knows.
     Node = 3,
 }
@@ -125,13 +134,20 @@ impl RootSlot {
         (self.summary as u64) << 32 | (self.second as u64) << ROOT_CLASS_BITS | self.first as u64
     }
 
+    /// The class that a code names, in a slot as it is kept: the second for [`Code::Second`], else the first.
+    #[inline(always)]
+    const fn class(bits: u64, code: u64) -> u32 {
+        (bits >> (ROOT_CLASS_BITS as u64 * (code & 1)) & Self::CLASS) as u32
+    }
+
+    const CLASS: u64 = (1 << ROOT_CLASS_BITS) - 1;
+
     /// The opposite of [`bits`](Self::bits).
     #[inline(always)]
     pub const fn of(bits: u64) -> Self {
-        const CLASS: u64 = (1 << ROOT_CLASS_BITS) - 1;
         Self {
-            first: (bits & CLASS) as u32,
-            second: (bits >> ROOT_CLASS_BITS & CLASS) as u32,
+            first: (bits & Self::CLASS) as u32,
+            second: (bits >> ROOT_CLASS_BITS & Self::CLASS) as u32,
             summary: (bits >> 32) as u32,
         }
     }
@@ -140,34 +156,76 @@ impl RootSlot {
 /// Multiply-shift hashing (Dietzfelbinger et al., "A reliable randomized algorithm for the closest-pair problem", 1997):
 /// the upper bits of the product with a random odd number are universal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostsHash {
+pub struct PlacesHash {
     /// Random and odd.
     pub multiplier: u64,
-    /// 64 less the binary logarithm of the lines.
-    pub shift: u32,
+    /// Lines there are, less those that only the run of the last one needs.
+    pub lines: u32,
 }
 
-impl HostsHash {
-    /// The line where the search for an address begins.
+/// Where the places of one /24 are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread(u64);
+
+impl PlacesHash {
+    /// Where the places of the /24 of an address are.
     #[inline(always)]
-    pub fn line(self, bits: u32) -> u32 {
-        ((bits as u64).wrapping_mul(self.multiplier) >> (self.shift & 63)) as u32
+    pub const fn of(self, bits: u32) -> Spread {
+        Spread(((bits >> 8) as u64).wrapping_mul(self.multiplier))
+    }
+
+    /// The first line of them.
+    #[inline(always)]
+    pub const fn line(self, spread: Spread) -> u32 {
+        (((spread.0 >> 32) * self.lines as u64) >> 32) as u32
     }
 }
 
-/// Lines that a host may be in, one behind the other.
-pub const HOSTS_LINES: u32 = 4;
+impl Spread {
+    /// The tag of a single address: other than those of most addresses in its /24.
+    #[inline(always)]
+    pub const fn host_tag(self, bits: u32) -> u64 {
+        (self.0 >> 20 ^ bits as u64) & 0x7f | 0x80
+    }
 
-/// A host in the table of hosts: its address in the upper half, its class in the lower with this bit. All zero: never used.
-pub const HOST: u64 = 1 << 31;
-/// Instead of [`HOST`]: was used, and others may be behind it.
-pub const HOST_GONE: u64 = 1 << 30;
+    /// The tag of the whole /24.
+    #[inline(always)]
+    pub const fn net_tag(self) -> u64 {
+        self.0 >> 12 & 0x7f | 0x80
+    }
+}
+
+/// Lines that the places of a /24 may be in, one behind the other.
+pub const PLACES_RUN: u32 = 4;
+
+/// Places of a line: word 0 has the tag of each, 0 for none, and 1 in its last octet if the search goes on in the line behind.
+pub const PLACES: usize = WORDS - 1;
+
+/// Bits of a class in a place. What the place is follows above, in three bits; the upper half is the address.
+pub const PLACE_SHIFT: u32 = 29;
+/// A single address. Word 0 never looks like a place: these bits are 0 there, or begin with 1.
+pub const PLACE_HOST: u64 = 0b010;
+/// A whole /24.
+pub const PLACE_NET: u64 = 0b011;
+
+const OCTETS: u64 = 0x0101_0101_0101_0101;
+
+/// The word of the place that has `tag`; no place if none has. The tags of a line are distinct.
+#[inline(always)]
+pub const fn index_of_tag(tags: u64, tag: u64) -> usize {
+    // The lowest octet that is zero ends up with its highest bit, those below it never (Hacker's Delight, section 6-1).
+    let differs = tags ^ (tag * OCTETS);
+    let zero = differs.wrapping_sub(OCTETS) & !differs & OCTETS << 7;
+    let lowest = (zero & zero.wrapping_neg()) >> 7;
+    // That bit shifts the number of the word to the top.
+    (lowest.wrapping_mul(0x0102_0304_0506_0700) >> 56) as usize % WORDS
+}
 
 /// Bits of an entry that are a number; the tag is above.
 pub const NUMBER_BITS: u32 = 30;
 const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
 
-/// Bits of a class in hosts and leaves; the host octet or the prefix length is above.
+/// Bits of a class in leaves; the prefix length is above.
 pub const CLASS_BITS: u32 = 24;
 const CLASS: u32 = (1 << CLASS_BITS) - 1;
 
@@ -192,7 +250,6 @@ pub const fn tag(entry: u32) -> Tag {
     match entry >> NUMBER_BITS {
         0 => Tag::Class,
         1 => Tag::Node,
-        2 => Tag::Hosts,
         _ => Tag::Leaf,
     }
 }
@@ -210,7 +267,11 @@ const MAX_ENDS: usize = abi::MAX_LISTS;
 #[inline(always)]
 pub fn membership(memory: &impl PrefixMemory, address: &Address) -> Membership {
     let nothing = Membership { lists: 0, own: false, management: false };
-    let Some(mut record) = memory.class(lookup(memory, address)) else {
+    let class = lookup(memory, address);
+    if class == 0 {
+        return nothing;
+    }
+    let Some(mut record) = memory.class(class) else {
         return nothing;
     };
     if record.ends != 0 {
@@ -239,59 +300,78 @@ pub fn lookup(memory: &impl PrefixMemory, address: &Address) -> u32 {
     if address.is_v4() { lookup_v4(memory, slot, address.first_32()) } else { lookup_v6(memory, slot, address) }
 }
 
+/// The bit of the group that the /24 at `third_octet` is in.
+#[inline(always)]
+pub const fn group(third_octet: u32) -> u64 {
+    1 << (third_octet >> 2 & 63)
+}
+
+/// All bits of the groups of a slot: it is too full for places.
+pub const CROWDED: u64 = u64::MAX;
+
 #[inline(always)]
 fn lookup_v4(memory: &impl PrefixMemory, slot: u16, bits: u32) -> u32 {
-    let RootSlot { first, second, summary } = RootSlot::of(memory.root_v4(slot));
+    let third = bits >> 8 & 0xff;
+    let groups = memory.groups_v4(slot);
+    if groups & group(third) == 0 {
+        return 0;
+    }
+    if groups != CROWDED {
+        return lookup_place(memory, bits);
+    }
+    let root = memory.root_v4(slot);
+    let RootSlot { first, summary, .. } = RootSlot::of(root);
     if summary == 0 {
         return first;
     }
     let Some(codes) = memory.line(summary) else {
         return 0;
     };
-    let third = (bits >> 8 & 0xff) as usize;
-    let code = codes.word(third >> 5) >> (2 * (third & 31)) & 3;
-    if code == Code::First as u64 {
-        return first;
-    }
-    if code == Code::FirstWithHosts as u64 {
-        return host(memory, bits, first);
-    }
-    if code == Code::Second as u64 {
-        return second;
+    let code = codes.word((third >> 5) as usize) >> (2 * (third & 31)) & 3;
+    if code != Code::Node as u64 {
+        return RootSlot::class(root, code);
     }
     let entry = step(memory, summary + 1, third as u8);
     match tag(entry) {
         Tag::Class => number(entry),
         Tag::Node => number(step(memory, number(entry), bits as u8)),
-        Tag::Hosts => host(memory, bits, number(entry)),
         Tag::Leaf => 0,
     }
 }
 
-/// The class of a host; `others` when it is not in the table of hosts.
+/// The class of an address by its own place or that of its /24, 0 if it has none.
 #[inline(always)]
-fn host(memory: &impl PrefixMemory, bits: u32, others: u32) -> u32 {
-    let first = memory.hosts_hash().line(bits);
-    let mut class = others;
-    for place in 0..HOSTS_LINES {
-        let Some(line) = memory.hosts(first + place) else {
+fn lookup_place(memory: &impl PrefixMemory, bits: u32) -> u32 {
+    let hash = memory.places_hash();
+    let spread = hash.of(bits);
+    let first = hash.line(spread);
+    let (mut class, mut net) = (0, 0);
+    for number in 0..PLACES_RUN {
+        let Some(line) = memory.places(first + number) else {
             break;
         };
-        let mut last = 0;
-        for index in 0..WORDS {
-            last = line.word(index);
-            // The lower half of a host of this address is all that is left, and has the bit.
-            let left = last ^ (bits as u64) << 32;
-            if left.wrapping_sub(HOST) < HOST {
-                class = left as u32 & (HOST - 1) as u32;
-            }
-        }
-        // A line is used from its first word on: the last one tells whether others had to go behind it.
-        if class != others || last == 0 {
+        let tags = line.word(0);
+        let host_word = line.word(index_of_tag(tags, spread.host_tag(bits)));
+        let net_word = line.word(index_of_tag(tags, spread.net_tag()));
+        let host = place(host_word, bits, PLACE_HOST);
+        net |= place(net_word, bits & !0xff, PLACE_NET);
+        // No branch: whether it is the one or the other cannot be predicted.
+        class = host | net & negative(host.wrapping_sub(1) >> 63);
+        if tags >> 56 == 0 || host != 0 {
             break;
         }
+        class = forget(class as usize, bits) as u64;
+        net = forget(net as usize, bits) as u64;
     }
-    forget(class as usize, bits) as u32
+    class as u32
+}
+
+/// The class in the word of a place, 0 if it is not that place. Without branches.
+#[inline(always)]
+fn place(word: u64, bits: u32, kind: u64) -> u64 {
+    const CLASS: u64 = (1 << PLACE_SHIFT) - 1;
+    let left = word ^ (bits as u64) << 32;
+    left & CLASS & negative((left >> PLACE_SHIFT ^ kind).wrapping_sub(1) >> 63)
 }
 
 /// Levels below the IPv6 root.
@@ -315,7 +395,7 @@ fn lookup_v6(memory: &impl PrefixMemory, slot: u16, address: &Address) -> u32 {
     match tag(entry) {
         Tag::Class => number(entry),
         Tag::Leaf => leaf(memory, number(entry), high, low),
-        Tag::Node | Tag::Hosts => 0,
+        Tag::Node => 0,
     }
 }
 

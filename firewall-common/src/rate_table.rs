@@ -123,16 +123,22 @@ pub enum Lookup<S> {
     Gated,
 }
 
+/// What keeps strangers from filling their table.
+pub trait Gate {
+    /// Whether one more newcomer may come in, which charges the gate.
+    fn is_open(&self) -> bool;
+}
+
 /// Finds the bucket of a source, or makes one.
 ///
-/// `is_open` asks, and charges, the gate; it is called at most once, for a newcomer among strangers.
+/// The gate is asked at most once, for a newcomer among strangers for whom there is room.
 #[inline(always)]
 pub fn lookup<M: RateMemory>(
     memory: &M,
     hash: &Hash,
     is_member: bool,
     now_ns: u64,
-    is_open: impl Fn() -> bool,
+    gate: &impl Gate,
 ) -> Lookup<M::Set> {
     let (own, other) =
         if is_member { (RateTable::Members, RateTable::Strangers) } else { (RateTable::Strangers, RateTable::Members) };
@@ -147,10 +153,15 @@ pub fn lookup<M: RateMemory>(
     if let Some(way) = other.and_then(|set| find(set, tag)) {
         return Lookup::Found(way);
     }
-    if !is_member && !is_open() {
+    let ages = Ages::at(memory, now_ns);
+    // Before the gate, whose exchange waits for all loads, so that those of the ages do not wait for it.
+    let Some(idlest) = ages.idlest(own) else {
+        return Lookup::Full;
+    };
+    if !is_member && !gate.is_open() {
         return Lookup::Gated;
     }
-    insert(own, other, tag, &Ages::at(memory, now_ns))
+    insert(own, other, tag, &ages, idlest)
 }
 
 /// The set of a table that may have the bucket.
@@ -164,11 +175,9 @@ fn set_of<M: RateMemory>(memory: &M, table: RateTable, hash: &Hash) -> Option<M:
 
 /// Gives a newcomer the idlest way of its set `own`, unless it turns out to be no newcomer.
 #[inline(always)]
-fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages) -> Lookup<S> {
+fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages, idlest: usize) -> Lookup<S> {
+    let mut way = idlest;
     for _ in 0..MAX_TRIES {
-        let Some(way) = ages.idlest(own) else {
-            return Lookup::Full;
-        };
         let mine = take(own, way, tag, ages);
         let found = Ways::with(own, tag);
         let twin = match found.without(mine).lowest() {
@@ -184,6 +193,10 @@ fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages) -> Look
         if found != Ways::NONE {
             return Lookup::Inserted(Way { set: own, way });
         }
+        way = match ages.idlest(own) {
+            Some(idlest) => idlest,
+            None => return Lookup::Full,
+        };
     }
     Lookup::Full
 }

@@ -86,6 +86,18 @@ verdicts! {
 }
 
 impl Verdict {
+    /// Bit n: the verdict with the number n drops.
+    pub const DROPS: u32 = {
+        let (mut drops, mut index) = (0, 0);
+        while index < Self::ALL.len() {
+            if matches!(Self::ALL[index].action(), Action::Drop) {
+                drops |= 1 << index;
+            }
+            index += 1;
+        }
+        drops
+    };
+
     /// Index of its counters.
     #[inline(always)]
     pub const fn index(self) -> u32 {

@@ -29,6 +29,26 @@ pub fn forget(value: usize, noise: u32) -> usize {
     }
 }
 
+/// `-number`; the compiler does not know it, else it would make a branch of what is done with all ones and zeroes.
+#[inline(always)]
+pub fn negative(number: u64) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut number = number;
+        // SAFETY: changes this register and nothing else.
+        unsafe {
+            core::arch::asm!(
+                "{number} = -{number}",
+                number = inout(reg) number,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        number
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    number.wrapping_neg()
+}
+
 /// Returns `index`, of which the verifier then knows that it has 16 bits.
 ///
 /// The compiler leaves out a mask that changes nothing, such as after a swap of octets. The verifier of Linux 6.1 knows

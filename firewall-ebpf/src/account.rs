@@ -2,9 +2,9 @@
 
 use aya_ebpf::btf_maps::PerCpuArray;
 use firewall_common::{
-    Action, Judgement,
-    abi::{Count, counter_index},
-    verifier::{forget, forget_choice},
+    Judgement, Verdict,
+    abi::{COUNTERS_OF_INTERFACE, Count, MAX_VERDICTS, counter_index},
+    verifier::forget,
 };
 
 use crate::{
@@ -12,40 +12,42 @@ use crate::{
     maps::{COUNTERS, INTERFACE_COUNT, INTERFACES, LIMIT_COUNTERS, SERVICE_COUNTERS},
 };
 
-/// Adds the frame to the counters of its verdict, its service and its limit.
+/// Adds the frame to the counters of its verdict, its service and its limit; the number of the verdict.
 #[inline(always)]
-pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) {
+pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) -> u32 {
     let octets = match judgement.frame_length {
         Some(length) => length,
         None => frame.length(),
     };
+    let counter = counter_index(0, judgement.family, judgement.verdict);
+    let all = u64::from(counter) | u64::from(judgement.service) << 16 | u64::from(judgement.limit) << 32;
     let interface = frame.interface();
     // From here on verified once, not once for each way to here.
     let octets = forget(octets, interface) as u64;
-    let verdict = forget_choice(judgement.verdict, interface);
-    let family = forget_choice(judgement.family, interface);
-    let service = forget(judgement.service as usize, interface) as u16;
-    let limit = forget(judgement.limit as usize, interface) as u16;
-    let dropped = u32::from(matches!(verdict.action(), Action::Drop));
-    let position = forget(position(interface), interface) as u32;
-    add(&COUNTERS, counter_index(position, family, verdict), octets);
+    let all = forget(all as usize, interface) as u64;
+    let (counter, service, limit) = (all as u32 & 0xffff, (all >> 16) as u32 & 0xffff, (all >> 32) as u32);
+    let verdict = counter % MAX_VERDICTS;
+    let dropped = Verdict::DROPS >> verdict & 1;
+    add(&COUNTERS, counter + position(interface) * COUNTERS_OF_INTERFACE, octets);
     if service != 0 {
-        add(&SERVICE_COUNTERS, u32::from(service) * 2 + dropped, octets);
+        add(&SERVICE_COUNTERS, service * 2 + dropped, octets);
     }
     if limit != 0 {
-        add(&LIMIT_COUNTERS, u32::from(limit) * 2 + dropped, octets);
+        add(&LIMIT_COUNTERS, limit * 2 + dropped, octets);
     }
+    verdict
 }
 
 /// Position of an interface in the counters.
 #[inline(always)]
-fn position(interface: u32) -> usize {
+fn position(interface: u32) -> u32 {
     // The verifier knows how many there are: of one interface nothing is left of this.
     if INTERFACE_COUNT.load() < 2 {
         return 0;
     }
     let interfaces = INTERFACES.load();
-    interfaces.into_iter().position(|known| known == interface).unwrap_or(0)
+    let position = interfaces.into_iter().position(|known| known == interface).unwrap_or(0);
+    forget(position, interface) as u32
 }
 
 #[inline(always)]

@@ -11,16 +11,16 @@ use firewall_common::{
     Quantity,
     abi::{self, BucketKey, BucketState, LimitRecord, RateBase, RateEvent},
     rate,
-    rate_table::{self, Hash, Lookup, RateMemory, RateSet, RateTable, SetMemory, WAYS, Way},
+    rate_table::{self, Gate, Hash, Lookup, RateMemory, RateSet, RateTable, SetMemory, WAYS, Way},
 };
 
-use crate::maps::{COUNTED, StatePointer, TatPointer, compare_exchange};
+use crate::maps::{COUNTED, MEMBER_LISTS, StatePointer, TatPointer, compare_exchange};
 
 /// Page-aligned, which keeps a set in four cache lines.
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
 
 #[btf_map]
-static MEMBERS: Array<RateSet, { abi::RATE_SETS as usize }, MMAPABLE> = Array::new();
+static MEMBERS: Array<RateSet, { abi::RATE_SETS as usize }, MMAPABLE> = Array::new(); // the loader decides how many
 #[btf_map]
 static STRANGERS: Array<RateSet, { abi::RATE_SETS as usize }, MMAPABLE> = Array::new();
 #[btf_map]
@@ -40,16 +40,15 @@ static CLOCKS: Array<[u64; 2], 1> = Array::new();
 static HORIZON_NS: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static TICK_NS: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static MEMBER_SETS: Global<u32> = Global::new(abi::RATE_SETS);
 
 /// The rate state of a source.
 #[inline(always)]
 pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<StatePointer> {
     let hash = Hash::new(&RATE_BASE.get(0)?.seed, key);
-    let is_open = || match GATES.get_ptr_mut(u32::from(key.limit)) {
-        Some(gate) => !limit.gate.is_limited() || rate::charge(&TatPointer(gate), &limit.gate, now_ns, 1),
-        None => false,
-    };
-    let way = match rate_table::lookup(&RateMaps, &hash, is_member, now_ns, is_open) {
+    let gate = LimitGate { limit: key.limit, record: limit, now_ns };
+    let way = match rate_table::lookup(&RateMaps, &hash, is_member, now_ns, &gate) {
         Lookup::Found(way) => Some(way),
         Lookup::Inserted(way) => {
             count(RateEvent::Inserted);
@@ -69,6 +68,26 @@ pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_
         None => {
             let state = OVERFLOW.get_ptr_mut(u32::from(key.limit))?;
             Some(StatePointer { first: state.cast(), stride: 1 })
+        }
+    }
+}
+
+/// The gate of a limit.
+struct LimitGate<'a> {
+    limit: u16,
+    record: &'a LimitRecord,
+    now_ns: u64,
+}
+
+impl Gate for LimitGate<'_> {
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        match GATES.get_ptr_mut(u32::from(self.limit)) {
+            Some(gate) => {
+                let quota = &self.record.gate;
+                !quota.is_limited() || rate::charge(&TatPointer(gate), quota, self.now_ns, 1)
+            }
+            None => false,
         }
     }
 }
@@ -117,8 +136,12 @@ impl RateMemory for RateMaps {
     type Set = SetPointer;
 
     #[inline(always)]
-    fn sets(&self, _: RateTable) -> u32 {
-        abi::RATE_SETS
+    fn sets(&self, table: RateTable) -> u32 {
+        match table {
+            RateTable::Members if MEMBER_LISTS.load() == 0 => 0,
+            RateTable::Members => MEMBER_SETS.load(),
+            RateTable::Strangers => abi::RATE_SETS,
+        }
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use firewall_common::{
     Address, Membership,
     abi::{self, ClassRecord, RootV4, RootV6},
-    prefix_table::{self, HostsHash, Line, PrefixMemory, WORDS},
+    prefix_table::{self, Line, PlacesHash, PrefixMemory, WORDS},
     verifier::index_16,
 };
 
@@ -21,19 +21,31 @@ static ROOT_V6: Array<RootV6, 1, MMAPABLE> = Array::new();
 #[btf_map]
 static LINES: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // the loader makes room for the entries of the lists
 #[btf_map]
-static HOSTS: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // likewise
+static PLACES: Array<[u64; WORDS], 64, MMAPABLE> = Array::new(); // likewise
 #[btf_map]
 static CLASSES: Array<ClassRecord, { abi::MAX_CLASSES as usize }> = Array::new();
 
 #[unsafe(no_mangle)]
-static HOSTS_MULTIPLIER: Global<u64> = Global::new(1);
+static PLACES_MULTIPLIER: Global<u64> = Global::new(1);
 #[unsafe(no_mangle)]
-static HOSTS_SHIFT: Global<u32> = Global::new(0);
+static PLACES_LINES: Global<u32> = Global::new(1);
 
 /// What the lists say about `source`.
 #[inline(always)]
 pub(crate) fn membership(source: &Address) -> Membership {
     prefix_table::membership(&Lists, source)
+}
+
+/// One of the two words of a slot of the IPv4 root.
+#[inline(always)]
+fn root_word_v4(slot: u16, word: usize) -> u64 {
+    let Some(root) = ROOT_V4.get_ptr(0) else {
+        return 0;
+    };
+    // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
+    let slot = unsafe { root.cast::<[u64; 2]>().add(index_16(slot)) };
+    // SAFETY: as above, a slot has two words; the controller changes them by aligned stores, so a volatile read is never torn.
+    unsafe { slot.cast::<u64>().add(word & 1).read_volatile() }
 }
 
 struct Lists;
@@ -43,13 +55,12 @@ impl PrefixMemory for Lists {
 
     #[inline(always)]
     fn root_v4(&self, slot: u16) -> u64 {
-        let Some(root) = ROOT_V4.get_ptr(0) else {
-            return 0;
-        };
-        // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
-        let slot = unsafe { root.cast::<u64>().add(index_16(slot)) };
-        // SAFETY: as above; the controller changes slots by aligned stores, so a volatile read is never torn.
-        unsafe { slot.read_volatile() }
+        root_word_v4(slot, 0)
+    }
+
+    #[inline(always)]
+    fn groups_v4(&self, slot: u16) -> u64 {
+        root_word_v4(slot, 1)
     }
 
     #[inline(always)]
@@ -64,14 +75,13 @@ impl PrefixMemory for Lists {
     }
 
     #[inline(always)]
-    fn hosts(&self, number: u32) -> Option<LinePointer> {
-        let lines = 1 << ((64 - HOSTS_SHIFT.load()) & 31);
-        HOSTS.get_ptr(number & (lines - 1)).map(LinePointer)
+    fn places(&self, number: u32) -> Option<LinePointer> {
+        PLACES.get_ptr(number).map(LinePointer)
     }
 
     #[inline(always)]
-    fn hosts_hash(&self) -> HostsHash {
-        HostsHash { multiplier: HOSTS_MULTIPLIER.load(), shift: HOSTS_SHIFT.load() }
+    fn places_hash(&self) -> PlacesHash {
+        PlacesHash { multiplier: PLACES_MULTIPLIER.load(), lines: PLACES_LINES.load() }
     }
 
     #[inline(always)]
@@ -92,7 +102,7 @@ impl PrefixMemory for Lists {
 }
 
 /// A line of the prefix table in its map. The controller does not change it while this program can reach it, or changes
-/// hosts of it by aligned stores.
+/// places of it by aligned stores.
 struct LinePointer(*const [u64; WORDS]);
 
 impl Line for LinePointer {

@@ -22,7 +22,7 @@ mod maps;
 mod program {
     use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
     use aya_log_ebpf::debug;
-    use firewall_common::{Action, Verdict, judge};
+    use firewall_common::{Verdict, judge};
 
     use crate::{account::account, context::XdpFrame, maps};
 
@@ -31,10 +31,10 @@ mod program {
     fn firewall(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::new(&ctx);
         let judgement = judge(&frame, &maps::Maps);
-        account(&frame, &judgement);
+        let verdict = account(&frame, &judgement);
         // Dead code unless `--trace-packets` raises the level at load.
-        debug!(&ctx, "{} family {} service {}", judgement.verdict.index(), judgement.family as u8, judgement.service);
-        action(judgement.verdict)
+        debug!(&ctx, "{} family {} service {}", verdict, judgement.family as u8, judgement.service);
+        action(verdict)
     }
 
     /// Tells the controller, before the first packet, how jiffies and nanoseconds go together.
@@ -45,17 +45,19 @@ mod program {
         xdp_action::XDP_PASS
     }
 
+    /// What is done by the verdict of that number.
     #[inline(always)]
-    fn action(verdict: Verdict) -> u32 {
+    fn action(verdict: u32) -> u32 {
         if maps::OBSERVE.load() != 0 {
             return xdp_action::XDP_PASS;
         }
-        match verdict.action() {
-            Action::Pass => xdp_action::XDP_PASS,
-            // Shows up in the kernel's own `xdp:xdp_exception` tracepoint: it cannot happen.
-            Action::Drop if matches!(verdict, Verdict::Internal) => xdp_action::XDP_ABORTED,
-            Action::Drop => xdp_action::XDP_DROP,
+        // Shows up in the kernel's own `xdp:xdp_exception` tracepoint: it cannot happen.
+        if verdict == Verdict::Internal.index() {
+            return xdp_action::XDP_ABORTED;
         }
+        // The action before it drops.
+        const { assert!(xdp_action::XDP_DROP == xdp_action::XDP_PASS - 1) };
+        xdp_action::XDP_PASS - (Verdict::DROPS >> verdict & 1)
     }
 
     #[panic_handler]

@@ -52,7 +52,7 @@ static HAS_TCP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static HAS_UDP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
-static MEMBER_LISTS: Global<u64> = Global::new(0);
+pub(crate) static MEMBER_LISTS: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static COUNTED: Global<[u32; 3]> = Global::new([0; 3]);
 #[unsafe(no_mangle)]

@@ -137,10 +137,9 @@ impl Members {
         self.lengths.0.each_ref().map(|lengths| lengths.iter().sum())
     }
 
-    /// Number of prefixes that are one IPv4 address.
-    pub fn hosts_v4(&self) -> usize {
-        let [v4, _] = &self.lengths.0;
-        v4.get(32).copied().unwrap_or(0)
+    /// All prefixes, in order.
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        self.prefixes.keys().copied()
     }
 
     /// Whether there is no prefix.

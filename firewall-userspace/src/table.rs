@@ -1,44 +1,48 @@
 //! The write side of the compiled prefix table; `firewall_common::prefix_table` has the layout and the read side.
 //!
 //! A change rewrites what a root slot leads to, in lines that no reader can reach yet, and publishes it by one store to
-//! the slot. A prefix shorter than 16 bits is published slot by slot: each address goes from its old answer to its new one
-//! in one step. The table of hosts is changed in place and first; see [`Table::update`].
+//! the slot; IPv4 places are changed in place. Each address goes from its old answer to its new one in one step, not all
+//! addresses of a prefix at once.
+//!
+//! An IPv4 slot that has become too full for places stays without until the next generation.
 
 mod arena;
 mod build;
-mod hosts;
 mod node;
+mod places;
 mod summary;
 
 use std::{
+    collections::HashSet,
     net::IpAddr,
     ops::Deref,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use firewall_common::prefix_table::{HostsHash, RootSlot, Tag, entry, number, tag};
+use firewall_common::prefix_table::{CROWDED, PlacesHash, RootSlot, Tag, entry, number, tag};
 
 use self::{
     arena::Arena,
     build::{Item, Slot},
-    hosts::Hosts,
+    places::{Content, Place, Places},
 };
 use crate::{
     members::{Member, Members},
     policy::Prefix,
 };
+pub use places::count as count_places;
 
 /// The memory that readers see.
 #[derive(Clone)]
 pub struct Memory<R, L> {
-    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots.
+    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots of two words: slot and groups.
     pub root_v4: L,
     /// Root of IPv6, as many.
     pub root_v6: R,
     /// Lines, eight words each. Line 0 is never used.
     pub lines: L,
-    /// Lines of hosts, a power of two.
-    pub hosts: L,
+    /// Lines of places.
+    pub places: L,
 }
 
 /// Where classes come from: each distinct member has one.
@@ -58,15 +62,28 @@ pub struct TableFull;
 pub struct Table<R, L> {
     memory: Memory<R, L>,
     arena: Arena,
-    hosts: Hosts,
+    places: Places,
+    /// Slots of the IPv4 root that became too full for places: theirs are removed after a grace period.
+    crowded: Vec<usize>,
+    /// Slots of the IPv4 root with places that no group may lead to, because a change did not end.
+    unsure: HashSet<usize>,
+    /// Slots in which the change that is under way has set places.
+    touched: Vec<usize>,
 }
 
 impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
     /// An empty table over zeroed memory.
-    pub fn new(memory: Memory<R, L>, hash: HostsHash) -> Self {
+    pub fn new(memory: Memory<R, L>, hash: PlacesHash) -> Self {
         let lines = memory.lines.len() / firewall_common::prefix_table::WORDS;
         let arena = Arena::new(u32::try_from(lines).unwrap_or(u32::MAX));
-        Self { memory, arena, hosts: Hosts::new(hash) }
+        Self {
+            memory,
+            arena,
+            places: Places::new(hash),
+            crowded: Vec::new(),
+            unsure: HashSet::new(),
+            touched: Vec::new(),
+        }
     }
 
     /// Fills an empty table with all of `members`.
@@ -83,14 +100,11 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     /// Brings the table in line with `members` after `prefix` has changed. Replaced lines wait for
     /// [`reclaim`](Self::reclaim).
     ///
-    /// Hosts are changed before the root slots that lead to them. A host has at any time the class that is or was all of
-    /// its answer, so a reader that finds it finds its old or its new answer, whichever slot it came from; one that is not
-    /// a member any more is gone only when its answer is that of its /24. `order` is called between the two: on CPUs that may
-    /// load the new slot and then an old host it must wait for a grace period.
+    /// `order` is called between the publication of root slots and that of the groups which lead to them: on CPUs that may
+    /// load the new groups and then the old slot it must wait for a grace period.
     ///
     /// # Errors
-    /// When there is not enough room; then no slot has changed, and another update after `members` was put back
-    /// restores the hosts.
+    /// When there is not enough room; then another update after `members` was put back restores what has changed.
     pub fn update(
         &mut self,
         members: &Members,
@@ -99,11 +113,10 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         order: impl FnOnce(),
     ) -> Result<(), TableFull> {
         let slot = Slot::covered(prefix);
-        let done = if slot.is_v4 {
-            self.update_hosts(members, prefix, classes).and_then(|()| {
-                order();
-                self.renew_v4(&slot, members, classes)
-            })
+        let done = if slot.is_v4 && slot.length <= Slot::ROOT_BITS {
+            self.renew_roots_v4(&slot, members, classes, order)
+        } else if slot.is_v4 {
+            self.renew_v4(&slot, members, classes, order)
         } else if prefix.length() <= Slot::ROOT_BITS {
             self.renew_roots_v6(&slot, members, classes)
         } else {
@@ -115,64 +128,141 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         };
         match done {
             Ok(()) => self.arena.commit(),
-            Err(TableFull) => self.arena.abandon(),
+            Err(TableFull) => {
+                self.unsure.extend(&self.touched);
+                self.arena.abandon();
+            }
         }
+        self.touched.clear();
         done
     }
 
-    /// Gives the hosts inside `prefix` their classes.
-    fn update_hosts(&mut self, members: &Members, prefix: Prefix, classes: &mut impl Classes) -> Result<(), TableFull> {
-        let mut done = Ok(());
-        let words: &[AtomicU64] = &self.memory.hosts;
-        let hosts = &mut self.hosts;
-        if prefix.length() == HOST_BITS {
-            let bits = first_32(prefix);
-            if members.own_value(prefix).is_empty() {
-                hosts.remove(words, bits);
-                return Ok(());
-            }
-            return hosts.set(words, bits, classes.class_of(&members.union_of(prefix))?);
-        }
-        members.inside(prefix.address(), prefix.length(), |host, union| {
-            if host.length() == HOST_BITS && done.is_ok() {
-                done = classes.class_of(union).and_then(|class| hosts.set(words, first_32(host), class));
-            }
-        });
-        done
-    }
-
-    /// Builds what `changed` changes in the IPv4 root, and publishes it slot by slot.
-    fn renew_v4(&mut self, changed: &Slot, members: &Members, classes: &mut impl Classes) -> Result<(), TableFull> {
+    /// Builds everything in `changed`, which is a slot of the IPv4 root or several.
+    fn renew_roots_v4(
+        &mut self,
+        changed: &Slot,
+        members: &Members,
+        classes: &mut impl Classes,
+        order: impl FnOnce(),
+    ) -> Result<(), TableFull> {
         let root = changed.first_root();
-        if changed.length <= Slot::ROOT_BITS {
-            let (base, items) = changed.read(members, classes)?;
-            let mut entries = vec![entry(Tag::Class, base); 1 << (Slot::ROOT_BITS - changed.length)];
-            let mut slots = Vec::new();
-            self.spread(changed, Slot::ROOT_BITS, &items, &mut entries, &mut |table, slot, base, items| {
-                let mut entries = [entry(Tag::Class, base); 256];
-                table.spread(slot, slot.length + 8, items, &mut entries, &mut Self::build)?;
-                slots.push((slot.first_root() - root, table.summarise(&entries)?));
-                Ok(entry(Tag::Class, base))
-            })?;
-            let whole = |entry| RootSlot { first: number(entry), ..RootSlot::default() };
-            let mut new: Vec<RootSlot> = entries.into_iter().map(whole).collect();
-            for (index, slot) in slots {
-                if let Some(place) = new.get_mut(index) {
-                    *place = slot;
+        let (base, items) = changed.read(members, classes)?;
+        let mut entries = vec![entry(Tag::Class, base); 1 << (Slot::ROOT_BITS - changed.length)];
+        let mut slots = Vec::new();
+        self.spread(changed, Slot::ROOT_BITS, &items, &mut entries, &mut |table, slot, base, items| {
+            slots.push(table.build_root(slot, base, items)?);
+            Ok(entry(Tag::Class, base))
+        })?;
+        let mut slots = slots.into_iter().peekable();
+        let mut new = Vec::with_capacity(entries.len());
+        for (root, entry) in (root..).zip(entries) {
+            let first = number(entry);
+            let whole = RootSlot { first, ..RootSlot::default() };
+            let slot = slots.next_if(|(of, _)| *of == root).map(|(_, slot)| slot);
+            new.push((root, slot.unwrap_or(if first == 0 { NewRoot::NOTHING } else { NewRoot::Slot(whole) })));
+        }
+        self.publish_roots_v4(new, order);
+        Ok(())
+    }
+
+    /// What becomes of a slot of the IPv4 root; its places are set, but the groups do not lead there yet.
+    fn build_root(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<(usize, NewRoot), TableFull> {
+        let root = slot.first_root();
+        if self.groups(root) != CROWDED
+            && let Some(content) = Content::of(base, items)
+        {
+            match self.set_places(slot, &content) {
+                Ok(()) => {
+                    let groups = content.groups();
+                    let content = self.may_have_places(root).then(|| Box::new(content));
+                    return Ok((root, NewRoot::Places { groups, content }));
+                }
+                // The slot does without; what was set is removed with the others.
+                Err(TableFull) => drop(self.unsure.insert(root)),
+            }
+        }
+        Ok((root, NewRoot::Slot(self.build_slot(slot, base, items)?)))
+    }
+
+    /// A slot of the IPv4 root without places.
+    fn build_slot(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<RootSlot, TableFull> {
+        let mut entries = [entry(Tag::Class, base); 256];
+        self.spread(slot, slot.length + 8, items, &mut entries, &mut Self::build)?;
+        self.summarise(&entries)
+    }
+
+    /// Publishes whole slots of the IPv4 root.
+    fn publish_roots_v4(&mut self, new: Vec<(usize, NewRoot)>, order: impl FnOnce()) {
+        let mut crowded = Vec::new();
+        for (root, new) in new {
+            let is_crowded = self.groups(root) == CROWDED;
+            match new {
+                NewRoot::Places { groups, content } if !is_crowded => {
+                    if self.may_have_places(root) {
+                        self.remove_places(&Slot::root(true, root), content.as_deref());
+                        self.unsure.remove(&root);
+                    }
+                    self.publish_groups(root, groups);
+                }
+                NewRoot::Places { .. } => self.replace_slot(root, RootSlot::default()),
+                NewRoot::Slot(slot) => {
+                    self.replace_slot(root, slot);
+                    if !is_crowded {
+                        crowded.push(root);
+                    }
                 }
             }
-            for (root, new) in (root..).zip(new) {
-                let old = self.published_v4(root);
-                self.publish_v4(root, new);
-                self.retire_slot(old);
+        }
+        if crowded.is_empty() {
+            return;
+        }
+        order();
+        for root in crowded {
+            if self.may_have_places(root) {
+                self.crowded.push(root);
             }
+            self.publish_groups(root, CROWDED);
+        }
+    }
+
+    /// Publishes a slot that may be in use, and gives the old one back.
+    fn replace_slot(&mut self, root: usize, new: RootSlot) {
+        let old = self.published_v4(root);
+        self.publish_v4(root, new);
+        self.retire_slot(old);
+    }
+
+    /// Brings the part `changed` of a slot of the IPv4 root in line with `members`.
+    fn renew_v4(
+        &mut self,
+        changed: &Slot,
+        members: &Members,
+        classes: &mut impl Classes,
+        order: impl FnOnce(),
+    ) -> Result<(), TableFull> {
+        let root = changed.first_root();
+        let slot = Slot::root(true, root);
+        if self.groups(root) != CROWDED {
+            let (base, items) = slot.read(members, classes)?;
+            if let Some(content) = Content::of(base, &items) {
+                match self.set_places(changed, &content) {
+                    Ok(()) => {
+                        let part = if self.unsure.remove(&root) { &slot } else { changed };
+                        self.remove_places(part, Some(&content));
+                        self.publish_groups(root, content.groups());
+                        return Ok(());
+                    }
+                    Err(TableFull) => drop(self.unsure.insert(root)),
+                }
+            }
+            let new = self.build_slot(&slot, base, &items)?;
+            self.publish_roots_v4(vec![(root, NewRoot::Slot(new))], order);
             return Ok(());
         }
         let old = self.published_v4(root);
         let before = self.entries_of(old);
         let mut entries = before;
         let count = 1usize << (Slot::ROOT_BITS + 8).saturating_sub(changed.length);
-        let slot = Slot::root(true, root);
         for (octet, place) in entries.iter_mut().enumerate().skip(changed.third_octet()).take(count) {
             let child = slot.child(octet);
             let (base, items) = child.read(members, classes)?;
@@ -185,6 +275,43 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
             self.retire_summary(old);
         }
         Ok(())
+    }
+
+    /// Sets the places of `content` that are inside `part`.
+    fn set_places(&mut self, part: &Slot, content: &Content) -> Result<(), TableFull> {
+        self.touched.push(part.first_root());
+        let words: &[AtomicU64] = &self.memory.places;
+        for (third, class) in part.third_octets().zip(part.nets_of(content)) {
+            if *class != 0 {
+                self.places.set(words, Place::Net(part.net(third)), *class)?;
+            }
+        }
+        for (bits, class) in content.hosts.iter().filter(|(bits, _)| part.has_host(*bits)) {
+            self.places.set(words, Place::Host(*bits), *class)?;
+        }
+        Ok(())
+    }
+
+    /// Whether any place is in a slot of the IPv4 root that is not crowded.
+    fn may_have_places(&self, root: usize) -> bool {
+        self.groups(root) != 0 || self.unsure.contains(&root)
+    }
+
+    /// Removes the places inside `part` that are not in `content`.
+    fn remove_places(&mut self, part: &Slot, content: Option<&Content>) {
+        let words: &[AtomicU64] = &self.memory.places;
+        let is_gone = |place| content.is_none_or(|content| !content.has(place));
+        if let Some(bits) = part.host() {
+            if is_gone(Place::Host(bits)) {
+                self.places.remove(words, Place::Host(bits));
+            }
+            return;
+        }
+        for third in part.third_octets() {
+            for place in self.places.of_net(words, part.net(third)).into_iter().filter(|place| is_gone(*place)) {
+                self.places.remove(words, place);
+            }
+        }
     }
 
     /// Builds everything in `slot`, which is a slot of the IPv6 root or several, and publishes it slot by slot.
@@ -229,6 +356,15 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     /// running at the time of the last [`update`](Self::update) has ended.
     pub fn reclaim(&mut self) {
         self.arena.reclaim();
+        for root in self.crowded.drain(..) {
+            let slot = Slot::root(true, root);
+            for third in slot.third_octets() {
+                for place in self.places.of_net(&self.memory.places, slot.net(third)) {
+                    self.places.remove(&self.memory.places, place);
+                }
+            }
+            self.unsure.remove(&root);
+        }
     }
 
     /// Lines that are in use or wait for a grace period, and lines there are.
@@ -238,7 +374,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
 
     /// Pieces that wait for a grace period.
     pub fn retired(&self) -> u32 {
-        self.arena.retired()
+        self.arena.retired() + self.crowded.len() as u32
     }
 
     /// The memory that readers see.
@@ -246,18 +382,28 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         &self.memory
     }
 
-    /// Hosts in the table of hosts.
-    pub fn hosts(&self) -> usize {
-        self.hosts.live()
+    /// Places in use.
+    pub fn places(&self) -> usize {
+        self.places.live()
+    }
+
+    fn groups(&self, root: usize) -> u64 {
+        self.memory.root_v4.get(2 * root + 1).map_or(0, |groups| groups.load(Ordering::Relaxed))
+    }
+
+    fn publish_groups(&self, root: usize, groups: u64) {
+        if let Some(place) = self.memory.root_v4.get(2 * root + 1) {
+            place.store(groups, Ordering::Release);
+        }
     }
 
     fn published_v4(&self, root: usize) -> RootSlot {
-        RootSlot::of(self.memory.root_v4.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
+        RootSlot::of(self.memory.root_v4.get(2 * root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
     }
 
     /// One store: the lines that `new` leads to are written before.
     fn publish_v4(&self, root: usize, new: RootSlot) {
-        if let Some(slot) = self.memory.root_v4.get(root) {
+        if let Some(slot) = self.memory.root_v4.get(2 * root) {
             slot.store(new.bits(), Ordering::Release);
         }
     }
@@ -279,7 +425,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     /// Retires everything that the entry `old` leads to.
     fn retire_tree(&mut self, old: u32) {
         match tag(old) {
-            Tag::Class | Tag::Hosts => {}
+            Tag::Class => {}
             Tag::Leaf => self.arena.retire_lines(number(old), 1),
             Tag::Node => {
                 // A run of equal entries is of one class, or of one slot.
@@ -302,12 +448,22 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     }
 }
 
-/// Length of a prefix that is one IPv4 address.
-const HOST_BITS: u8 = 32;
+/// What becomes of a slot of the IPv4 root.
+enum NewRoot {
+    /// The places are all.
+    Places {
+        /// The groups in which they are.
+        groups: u64,
+        /// Which they are, for those that others may have to be removed from.
+        content: Option<Box<Content>>,
+    },
+    /// Too much for places.
+    Slot(RootSlot),
+}
 
-/// The first 32 bits of a prefix.
-fn first_32(prefix: Prefix) -> u32 {
-    (bits(prefix.address()) >> 96) as u32
+impl NewRoot {
+    /// Nothing is in it.
+    const NOTHING: Self = Self::Places { groups: 0, content: None };
 }
 
 /// Address bits of `address`, first ones highest.

@@ -3,7 +3,7 @@
 //! Without branches: the kernel's verifier would follow every order that eight ways can be in.
 
 use super::{RateMemory, SetMemory, WAYS};
-use crate::rate::Quantity;
+use crate::{rate::Quantity, verifier::negative};
 
 /// The time by which ways are judged.
 #[derive(Clone, Copy)]
@@ -69,24 +69,4 @@ fn least(a: u64, b: u64) -> u64 {
 fn excess(a: u64, b: u64) -> u64 {
     let difference = a.wrapping_sub(b);
     difference & negative(difference >> 63)
-}
-
-/// `-number`; the compiler does not know it, else it would make a branch of what is done with all ones and zeroes.
-#[inline(always)]
-fn negative(number: u64) -> u64 {
-    #[cfg(target_arch = "bpf")]
-    {
-        let mut number = number;
-        // SAFETY: changes this register and nothing else.
-        unsafe {
-            core::arch::asm!(
-                "{number} = -{number}",
-                number = inout(reg) number,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        number
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    number.wrapping_neg()
 }

@@ -6,7 +6,9 @@ use firewall_common::{
     Address, Family, Quantity, Quota,
     abi::BucketKey,
     rate::{TatCell, charge},
-    rate_table::{Hash, HashSeed, Lookup, RateFacts, RateMemory, RateTable, SEED_WORDS, SetMemory, WAYS, Way, lookup},
+    rate_table::{
+        Gate, Hash, HashSeed, Lookup, RateFacts, RateMemory, RateTable, SEED_WORDS, SetMemory, WAYS, Way, lookup,
+    },
 };
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -134,6 +136,19 @@ pub struct Packet {
     pub opens_connection: bool,
 }
 
+/// The gate of a limit.
+struct LimitGate<'a> {
+    quota: &'a Quota,
+    cell: Tat<'a>,
+    now_ns: u64,
+}
+
+impl Gate for LimitGate<'_> {
+    fn is_open(&self) -> bool {
+        !self.quota.is_limited() || charge(&self.cell, self.quota, self.now_ns, 1)
+    }
+}
+
 /// Limits over the tables, as the packet stages use them.
 pub struct Limiter {
     pub memory: Memory,
@@ -168,9 +183,8 @@ impl Limiter {
     }
 
     pub fn look_up(&self, packet: &Packet, now_ns: u64) -> Lookup<&Set> {
-        let (gate, cell) = (&self.gates[packet.limit], Tat(&self.shared[packet.limit][3]));
-        let is_open = || !gate.is_limited() || charge(&cell, gate, now_ns, 1);
-        lookup(&&self.memory, &self.hash(packet), packet.is_member, now_ns, is_open)
+        let gate = LimitGate { quota: &self.gates[packet.limit], cell: Tat(&self.shared[packet.limit][3]), now_ns };
+        lookup(&&self.memory, &self.hash(packet), packet.is_member, now_ns, &gate)
     }
 
     /// Whether the packet passes: every quantity is asked before the first is charged.

@@ -7,7 +7,7 @@ use std::{
 
 use firewall_common::{
     Quantity,
-    rate_table::{Hash, Lookup, MAX_TRIES, RateMemory, RateTable, SetMemory, WAYS, Way, lookup},
+    rate_table::{Gate, Hash, Lookup, MAX_TRIES, RateMemory, RateTable, SetMemory, WAYS, Way, lookup},
 };
 
 use crate::memory::{DAY, Limiter, Memory, Outcome, Packet, SECOND, Set, YEAR, packet, packets};
@@ -92,6 +92,15 @@ fn nothing<'a>() -> Box<dyn FnMut() + 'a> {
     Box::new(|| ())
 }
 
+/// A gate that never shuts.
+struct Open;
+
+impl Gate for Open {
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
 /// Looks `packet` up while another CPU does things `before` and `after` an exchange; also the exchanges this took.
 fn look_up<'a>(
     limiter: &'a Limiter,
@@ -106,7 +115,7 @@ fn look_up<'a>(
         exchanges: Cell::new(0),
     };
     let hash = Hash::new(&limiter.seed, &Limiter::key(packet));
-    let (outcome, way) = match lookup(&&cpu, &hash, packet.is_member, YEAR, || true) {
+    let (outcome, way) = match lookup(&&cpu, &hash, packet.is_member, YEAR, &Open) {
         Lookup::Found(Way { way, .. }) => (Outcome::Found, Some(way)),
         Lookup::Inserted(Way { way, .. }) => (Outcome::Inserted, Some(way)),
         Lookup::Full => (Outcome::Full, None),

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map},
+    maps::{Array, HashMap, Map, MapInfo},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use firewall_common::Quota;
@@ -63,7 +63,7 @@ impl Generation {
                 root_v4: take(&mut ebpf, maps::ROOT_V4)?,
                 root_v6: take(&mut ebpf, maps::ROOT_V6)?,
                 lines: take(&mut ebpf, maps::LINES)?,
-                hosts: take(&mut ebpf, maps::HOSTS)?,
+                places: take(&mut ebpf, maps::PLACES)?,
                 classes: take(&mut ebpf, maps::CLASSES)?,
             };
             let mut lists = ListTable::open(maps, size)?;
@@ -202,15 +202,19 @@ fn load_object(
         .override_global(aya_log::LEVEL, &log_level, true)
         .map_max_entries(maps::PORTS, compiled.ports.len() as u32)
         .map_max_entries(maps::FRAGMENTS, compiled.fragments.len() as u32);
+    // As many as there were when the first generation made the table: state is not moved.
+    let member_sets = MapInfo::from_pin(pins.map(maps::MEMBERS)).map_or(size.member_sets, |info| info.max_entries());
     // The reference program has none of these.
     let hash = size.hash();
     loader
         .map_max_entries(maps::LINES, size.lines)
-        .map_max_entries(maps::HOSTS, size.hosts)
+        .map_max_entries(maps::PLACES, size.places)
+        .map_max_entries(maps::MEMBERS, member_sets)
+        .override_global(globals::MEMBER_SETS, &member_sets, false)
         .override_global(globals::HORIZON_NS, &compiled.rate.horizon_ns, false)
         .override_global(globals::TICK_NS, &tick_ns, false)
-        .override_global(globals::HOSTS_MULTIPLIER, &hash.multiplier, false)
-        .override_global(globals::HOSTS_SHIFT, &hash.shift, false);
+        .override_global(globals::PLACES_MULTIPLIER, &hash.multiplier, false)
+        .override_global(globals::PLACES_LINES, &hash.lines, false);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }

@@ -9,15 +9,15 @@ use std::{
 
 use aya::maps::{Array, Map, MapData};
 use firewall_common::{
-    abi::{ClassRecord, MAX_CLASSES},
-    prefix_table::{HostsHash, ROOT_SLOTS, WORDS},
+    abi::{ClassRecord, MAX_CLASSES, MAX_MEMBER_SETS, MIN_MEMBER_SETS},
+    prefix_table::{PLACES_RUN, PlacesHash, ROOT_SLOTS, WORDS},
 };
 
 use super::{DatapathError, mapped::Mapped, plain::Plain};
 use crate::{
     members::{Member, Members},
     policy::Prefix,
-    table::{Classes, Memory, Table, TableFull},
+    table::{Classes, Memory, Table, TableFull, count_places},
 };
 
 /// The prefix table of one generation.
@@ -26,15 +26,17 @@ pub(super) struct ListTable {
     classes: ClassTable,
 }
 
-/// How large the maps of a prefix table are, and how hosts are spread over them.
+/// How large the maps of a prefix table are, and how places are spread over them.
 #[derive(Clone, Copy, Debug)]
 pub struct ListSize {
     /// Lines of summaries, nodes and leaves.
     pub lines: u32,
-    /// Lines of hosts, a power of two.
-    pub hosts: u32,
+    /// Lines of places.
+    pub places: u32,
     /// Random and odd.
     pub multiplier: u64,
+    /// Sets of the rate table of members, if it is not there yet.
+    pub member_sets: u32,
 }
 
 impl ListSize {
@@ -44,22 +46,30 @@ impl ListSize {
     /// Enough for `members` and some change, unless their prefixes share very little.
     pub fn of(members: &Members) -> Self {
         let [v4, v6] = members.len();
-        let lines = 8192 + v4 / 8 + v6 * 3 / 2;
-        // Half full at most, with eight hosts a line.
-        let hosts = (members.hosts_v4() / 4 + 256).next_power_of_two();
+        let [places, crowded] = count_places(members);
+        let lines = 8192 + crowded * 3 / 2 + v6 * 3 / 2;
+        // Four places in a line of seven: few have to go on into the next one.
+        let places = places / 4 + 1024;
         let narrow = |lines: usize| u32::try_from(lines).unwrap_or(Self::MAX_LINES).min(Self::MAX_LINES);
-        Self { lines: narrow(lines), hosts: narrow(hosts), multiplier: RandomState::new().hash_one(0u8) | 1 }
+        // Half full at most when each prefix is one source, with eight of them in a set.
+        let sets = narrow((v4 + v6) / 4).next_power_of_two();
+        Self {
+            lines: narrow(lines),
+            places: narrow(places),
+            multiplier: RandomState::new().hash_one(0u8) | 1,
+            member_sets: sets.clamp(MIN_MEMBER_SETS, MAX_MEMBER_SETS),
+        }
     }
 
     /// Twice as large; `None` when that is too large.
     pub(super) fn larger(self) -> Option<Self> {
         let double = |lines: u32| (lines < Self::MAX_LINES).then_some(lines * 2);
-        Some(Self { lines: double(self.lines)?, hosts: double(self.hosts)?, ..self })
+        Some(Self { lines: double(self.lines)?, places: double(self.places)?, ..self })
     }
 
-    /// How an address finds its line of hosts.
-    pub(super) fn hash(self) -> HostsHash {
-        HostsHash { multiplier: self.multiplier, shift: 64 - self.hosts.ilog2() }
+    /// How an address finds its line of places.
+    pub(super) fn hash(self) -> PlacesHash {
+        PlacesHash { multiplier: self.multiplier, lines: self.places - (PLACES_RUN - 1) }
     }
 }
 
@@ -81,10 +91,10 @@ impl ListTable {
         Ok(Self {
             table: Table::new(
                 Memory {
-                    root_v4: Mapped::new(maps.root_v4, ROOT_SLOTS)?,
+                    root_v4: Mapped::new(maps.root_v4, 2 * ROOT_SLOTS)?,
                     root_v6: Mapped::new(maps.root_v6, ROOT_SLOTS)?,
                     lines: Mapped::new(maps.lines, size.lines as usize * WORDS)?,
-                    hosts: Mapped::new(maps.hosts, size.hosts as usize * WORDS)?,
+                    places: Mapped::new(maps.places, size.places as usize * WORDS)?,
                 },
                 size.hash(),
             ),
@@ -101,14 +111,14 @@ impl ListTable {
     /// Octets in use, and reserved.
     pub(super) fn memory(&self) -> [u64; 2] {
         let line = (WORDS * size_of::<u64>()) as u64;
-        let roots = (ROOT_SLOTS * (size_of::<u64>() + size_of::<u32>())) as u64;
+        let roots = (ROOT_SLOTS * (2 * size_of::<u64>() + size_of::<u32>())) as u64;
         let class = size_of::<ClassRecord>() as u64;
         let (lines, reserved) = self.table.usage();
-        let hosts = (self.table.hosts() * size_of::<u64>()) as u64;
-        let host_lines = (self.table.memory().hosts.len() * size_of::<u64>()) as u64;
+        let places = (self.table.places() * size_of::<u64>()) as u64;
+        let place_lines = (self.table.memory().places.len() * size_of::<u64>()) as u64;
         [
-            roots + u64::from(lines) * line + hosts + self.classes.known.len() as u64 * class,
-            roots + u64::from(reserved) * line + host_lines + u64::from(MAX_CLASSES) * class,
+            roots + u64::from(lines) * line + places + self.classes.known.len() as u64 * class,
+            roots + u64::from(reserved) * line + place_lines + u64::from(MAX_CLASSES) * class,
         ]
     }
 
@@ -204,7 +214,7 @@ pub(super) struct ListMaps {
     pub root_v4: Map,
     pub root_v6: Map,
     pub lines: Map,
-    pub hosts: Map,
+    pub places: Map,
     pub classes: Map,
 }
 
@@ -215,7 +225,7 @@ fn wait_for_grace_period() -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) == 0 }
 }
 
-/// Between hosts and the slots that lead to them, see [`Table::update`]: x86 loads in order.
+/// Between slots and the groups that lead to them, see [`Table::update`]: x86 loads in order.
 fn order() {
     if cfg!(not(any(target_arch = "x86_64", target_arch = "x86"))) {
         wait_for_grace_period();

@@ -2,13 +2,13 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::Deref,
+    ops::{Deref, Range},
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
 use firewall_common::prefix_table::{CLASS_BITS, LEAF_TAGS, Tag, WORDS, entry, number};
 
-use super::{Classes, Table, TableFull, bits, node};
+use super::{Classes, Table, TableFull, bits, node, places::Content};
 use crate::{members::Members, policy::Prefix};
 
 /// A prefix and the class of the union of everything that covers it.
@@ -64,6 +64,36 @@ impl Slot {
         (self.bits >> 104 & 0xff) as usize
     }
 
+    /// The third octets of the addresses inside a slot of the IPv4 root.
+    pub fn third_octets(&self) -> Range<usize> {
+        let first = if self.length <= Self::ROOT_BITS { 0 } else { self.third_octet() };
+        let covered = 24u8.saturating_sub(self.length).min(8);
+        // A single address is no /24, nor is what has a few of them.
+        let count = if self.length > 24 { 0 } else { 1 << covered };
+        first..first + count
+    }
+
+    /// The classes of these /24s in `content`.
+    pub fn nets_of<'a>(&self, content: &'a Content) -> &'a [u32] {
+        content.nets.get(self.third_octets()).unwrap_or_default()
+    }
+
+    /// The /24 at `third` of the slot of the IPv4 root that this is inside of.
+    pub fn net(&self, third: usize) -> u32 {
+        (self.bits >> 112 << 16) as u32 | (third as u32) << 8
+    }
+
+    /// The address, if this is a single IPv4 address.
+    pub fn host(&self) -> Option<u32> {
+        (self.length == 32).then_some((self.bits >> 96) as u32)
+    }
+
+    /// Whether a single IPv4 address is inside.
+    pub fn has_host(&self, bits: u32) -> bool {
+        let differs = bits ^ (self.bits >> 96) as u32;
+        differs.checked_shr(32 - u32::from(self.length)).unwrap_or(0) == 0
+    }
+
     /// Everything that `prefix` covers.
     pub fn covered(prefix: Prefix) -> Self {
         Self { is_v4: prefix.address().is_ipv4(), bits: bits(prefix.address()), length: prefix.length() }
@@ -107,9 +137,6 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     pub(super) fn build(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<u32, TableFull> {
         if items.is_empty() {
             return Ok(entry(Tag::Class, base));
-        }
-        if slot.is_v4 && slot.length == 24 && items.iter().all(|item| item.length == 32) {
-            return Ok(entry(Tag::Hosts, base));
         }
         if !slot.is_v4 && items.len() <= FEW {
             return self.build_leaf(base, items);
@@ -173,7 +200,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     }
 }
 
-/// A class with a host octet or a prefix length above it.
+/// A class with a prefix length above it.
 fn tagged(tag: u8, class: u32) -> u32 {
     u32::from(tag) << CLASS_BITS | class
 }

@@ -15,12 +15,11 @@ const CODES_PER_WORD: usize = 32;
 impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
     /// Writes the summary of `entries`; the slot of the root.
     pub(super) fn summarise(&mut self, entries: &[u32; 256]) -> Result<RootSlot, TableFull> {
-        let first = most_frequent(entries.iter().filter(|entry| matches!(tag(**entry), Tag::Class | Tag::Hosts)));
+        let first = most_frequent(entries.iter().filter(|entry| tag(**entry) == Tag::Class));
         let is_second = |entry: &&u32| tag(**entry) == Tag::Class && number(**entry) != first;
         let second = most_frequent(entries.iter().filter(is_second));
         let code = |entry: u32| match tag(entry) {
             Tag::Class if number(entry) == first => Code::First,
-            Tag::Hosts if number(entry) == first => Code::FirstWithHosts,
             Tag::Class if number(entry) == second => Code::Second,
             _ => Code::Node,
         };
@@ -56,8 +55,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
             for (octet, place) in entries.iter_mut().enumerate() {
                 let word = node::load(&self.memory.lines, slot.summary, octet / CODES_PER_WORD);
                 *place = match word >> (2 * (octet % CODES_PER_WORD)) & 3 {
-                    1 => entry(Tag::Hosts, slot.first),
-                    2 => entry(Tag::Class, slot.second),
+                    1 => entry(Tag::Class, slot.second),
                     _ => *place,
                 };
             }

@@ -9,7 +9,7 @@ use std::{
 use firewall_common::{
     Address,
     abi::ClassRecord,
-    prefix_table::{self, HostsHash, Line, PrefixMemory, ROOT_SLOTS, WORDS},
+    prefix_table::{self, Line, PLACES_RUN, PlacesHash, PrefixMemory, ROOT_SLOTS, WORDS},
 };
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -41,8 +41,13 @@ struct View(Memory<Arc<[AtomicU32]>, Arc<[AtomicU64]>>);
 
 impl View {
     fn of(table: &TestTable) -> Self {
-        let Memory { root_v4, root_v6, lines, hosts } = table.memory();
-        Self(Memory { root_v4: root_v4.clone(), root_v6: root_v6.clone(), lines: lines.clone(), hosts: hosts.clone() })
+        let Memory { root_v4, root_v6, lines, places } = table.memory();
+        Self(Memory {
+            root_v4: root_v4.clone(),
+            root_v6: root_v6.clone(),
+            lines: lines.clone(),
+            places: places.clone(),
+        })
     }
 }
 
@@ -52,7 +57,11 @@ impl<'a> PrefixMemory for &'a View {
     type Line = LineView<'a>;
 
     fn root_v4(&self, slot: u16) -> u64 {
-        self.0.root_v4[usize::from(slot)].load(Ordering::Acquire)
+        self.0.root_v4[2 * usize::from(slot)].load(Ordering::Acquire)
+    }
+
+    fn groups_v4(&self, slot: u16) -> u64 {
+        self.0.root_v4[2 * usize::from(slot) + 1].load(Ordering::Acquire)
     }
 
     fn root_v6(&self, slot: u16) -> u32 {
@@ -63,13 +72,12 @@ impl<'a> PrefixMemory for &'a View {
         self.0.lines.get(number as usize * WORDS..)?.get(..WORDS).map(LineView)
     }
 
-    fn hosts(&self, number: u32) -> Option<LineView<'a>> {
-        let line = number as usize & (self.0.hosts.len() / WORDS - 1);
-        self.0.hosts.get(line * WORDS..)?.get(..WORDS).map(LineView)
+    fn places(&self, number: u32) -> Option<LineView<'a>> {
+        self.0.places.get(number as usize * WORDS..)?.get(..WORDS).map(LineView)
     }
 
-    fn hosts_hash(&self) -> HostsHash {
-        hash(self.0.hosts.len() / WORDS)
+    fn places_hash(&self) -> PlacesHash {
+        hash(self.0.places.len() / WORDS)
     }
 
     fn class(&self, _: u32) -> Option<&ClassRecord> {
@@ -87,19 +95,19 @@ impl Line for LineView<'_> {
     }
 }
 
-fn hash(lines: usize) -> HostsHash {
-    HostsHash { multiplier: 0x9e37_79b9_7f4a_7c15, shift: 64 - lines.ilog2() }
+fn hash(lines: usize) -> PlacesHash {
+    PlacesHash { multiplier: 0x9e37_79b9_7f4a_7c15, lines: lines as u32 - (PLACES_RUN - 1) }
 }
 
-fn table(lines: usize, host_lines: usize) -> TestTable {
+fn table(lines: usize, place_lines: usize) -> TestTable {
     let words = |lines: usize| (0..lines * WORDS).map(|_| AtomicU64::new(0)).collect();
     let memory = Memory {
-        root_v4: (0..ROOT_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+        root_v4: (0..2 * ROOT_SLOTS).map(|_| AtomicU64::new(0)).collect(),
         root_v6: (0..ROOT_SLOTS).map(|_| AtomicU32::new(0)).collect(),
         lines: words(lines),
-        hosts: words(host_lines),
+        places: words(place_lines),
     };
-    Table::new(memory, hash(host_lines))
+    Table::new(memory, hash(place_lines))
 }
 
 fn lookup(table: &TestTable, classes: &Known, address: IpAddr) -> Member {
@@ -127,6 +135,15 @@ fn any_prefix() -> impl Strategy<Value = Prefix> {
     prop_oneof![v4, v6]
 }
 
+/// Prefixes that have places, in so few /24s that they fill the lines of the table.
+fn placed_prefix() -> impl Strategy<Value = Prefix> {
+    let length = prop_oneof![6 => Just(32u8), 3 => Just(24u8), 2 => 20u8..24, 1 => Just(8u8), 1 => Just(28u8)];
+    (0u32..4, 0u32..12, 0u32..256, length).prop_map(|(second, third, fourth, length)| {
+        let address = 10 << 24 | second << 16 | third << 8 | fourth;
+        Prefix::part(IpAddr::from(address.to_be_bytes()), length).unwrap()
+    })
+}
+
 fn probes(prefixes: &[Prefix]) -> Vec<IpAddr> {
     let mut probes = Vec::new();
     for prefix in prefixes {
@@ -148,11 +165,14 @@ fn probes(prefixes: &[Prefix]) -> Vec<IpAddr> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn each_address_goes_from_its_old_answer_to_its_new_one_in_one_step(
-        changes in prop::collection::vec((any_prefix(), 0u64..4), 1..60)
+        changes in prop_oneof![
+            prop::collection::vec((any_prefix(), 0u64..4), 1..60),
+            prop::collection::vec((placed_prefix(), 0u64..4), 1..120),
+        ]
     ) {
         let mut members = Members::default();
         let (mut live, mut classes) = (table(20_000, 16), Known::new());
@@ -170,7 +190,7 @@ proptest! {
             let before: Vec<Member> = probes.iter().map(|address| answer(&view, &classes.0, address)).collect();
             members.set(*prefix, Member { lists: *lists, ..Member::default() });
             let known: Vec<Member> = (0..4).map(|lists| Member { lists, ..Member::default() }).collect();
-            // Halfway, with the hosts changed and the slots not: the old answer or the new one.
+            // Halfway, with the slots changed and the groups not: the old answer or the new one.
             let halfway = || {
                 for (address, before) in probes.iter().zip(&before) {
                     let (now, after) = (answer(&view, &known, address), members.lookup(*address));
@@ -192,7 +212,7 @@ proptest! {
             live.update(&members, prefix, &mut classes, || {}).unwrap();
             live.reclaim();
         }
-        prop_assert_eq!((live.usage().0, live.hosts()), (0, 0), "lines or hosts leaked");
+        prop_assert_eq!((live.usage().0, live.places()), (0, 0), "lines or places leaked");
     }
 }
 
@@ -217,7 +237,9 @@ impl Random {
                 26..=30 => 17 + (choice >> 16) as u8 % 15,
                 _ => 12 + (choice >> 16) as u8 % 5,
             };
-            Prefix::part(IpAddr::from(((high >> 32) as u32).to_be_bytes()), length).unwrap()
+            // Only half of the space has lengths that no place has.
+            let half = u32::from(!matches!(length, 24 | 32)) << 31;
+            Prefix::part(IpAddr::from(((high >> 32) as u32 | half).to_be_bytes()), length).unwrap()
         } else {
             let length = match choice >> 8 & 31 {
                 0..=13 => 64,
@@ -279,7 +301,7 @@ fn a_million_prefixes_agree_with_an_oracle_before_and_after_changes_under_reader
     for lists in 1..4 {
         classes.class_of(&member(lists)).unwrap();
     }
-    let mut table = table(1 << 20, 1 << 18);
+    let mut table = table(1 << 21, 1 << 17);
     table.fill(&members, &mut classes).unwrap();
 
     let prefixes: Vec<Prefix> = all.keys().copied().collect();
@@ -296,7 +318,7 @@ fn a_million_prefixes_agree_with_an_oracle_before_and_after_changes_under_reader
 
     let fixed: Vec<(IpAddr, u64)> =
         addresses.iter().step_by(50).map(|address| (*address, oracle.lists(*address))).collect();
-    let (view, used, known) = (View::of(&table), table.usage().0, classes.0.clone());
+    let (view, known) = (View::of(&table), classes.0.clone());
     // Readers hold the lock as programs hold the RCU read lock: the writer's turn is a grace period.
     let grace = RwLock::new(());
     let stop = AtomicBool::new(false);
@@ -346,6 +368,10 @@ fn a_million_prefixes_agree_with_an_oracle_before_and_after_changes_under_reader
         table.update(&members, prefix, &mut classes, || {}).unwrap();
         table.reclaim();
     }
-    assert_eq!(table.usage().0, used, "lines leaked");
-    assert_eq!(table.hosts(), members.hosts_v4(), "hosts leaked");
+    let nothing = Members::default();
+    for all in [Prefix::ALL_V4, Prefix::ALL_V6] {
+        table.update(&nothing, all, &mut classes, || {}).unwrap();
+        table.reclaim();
+    }
+    assert_eq!((table.usage().0, table.places()), (0, 0), "lines or places leaked");
 }
