@@ -7,6 +7,7 @@ pub mod check;
 mod client;
 mod detach;
 mod diff;
+mod doctor;
 mod entries;
 pub mod exit;
 mod failure;
@@ -101,6 +102,8 @@ enum Command {
     /// Repair the folder of pushed entries, while no daemon uses it.
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Say whether this host and its interfaces can be filtered, with a fix for each obstacle: exit code 1 when one fails.
+    Doctor(doctor::DoctorArgs),
     /// Stop filtering after a daemon that did not stop itself; a running one detaches when it is stopped.
     Detach(detach::DetachArgs),
 }
@@ -119,6 +122,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => {
             refuse_socket(&matches, "`check` does not talk to the daemon");
             return check::run(&args, output);
+        }
+        Command::Doctor(args) => {
+            refuse_socket(&matches, "`doctor` does not talk to the daemon");
+            return doctor::run(&args, output);
         }
         Command::Detach(args) => {
             refuse_socket(&matches, "`detach` does not talk to the daemon");

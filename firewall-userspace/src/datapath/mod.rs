@@ -9,6 +9,7 @@ mod lists;
 mod mapped;
 mod pins;
 mod plain;
+pub mod probe;
 mod rate_base;
 mod trace;
 

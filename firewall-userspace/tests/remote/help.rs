@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["run"],
         &["check"],
@@ -26,6 +26,7 @@ fn help_is_what_it_was() {
         &["reload"],
         &["state"],
         &["state", "repair"],
+        &["doctor"],
         &["detach"],
     ];
     let mut changed = Vec::new();

@@ -2,6 +2,7 @@
 
 mod attach;
 mod commands;
+mod doctor;
 mod dry_run;
 mod durable;
 mod entries;

@@ -1,0 +1,83 @@
+//! `portcullis doctor`.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::{
+    exit::Exit,
+    failure::Failure,
+    output::{self, Output, printable},
+};
+use crate::{
+    config,
+    devices::DevicesError,
+    doctor::{self, Findings, Level},
+};
+
+/// Arguments of `portcullis doctor`.
+#[derive(Args, Clone, Debug)]
+pub struct DoctorArgs {
+    /// Interface to look at; without it, those of the configuration, and those it forgot.
+    #[arg(value_name = "INTERFACE")]
+    interface: Option<String>,
+    /// Configuration that names the interfaces.
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+/// Looks; exit code 1 when something fails.
+pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
+    let findings = match examine(args.interface.as_deref(), &args.config) {
+        Ok(findings) => findings,
+        Err(error) => {
+            output::words(&format!("error: {error}"));
+            return Exit::Refused.into();
+        }
+    };
+    let written = match output {
+        Output::Table => output::data(table(&findings).as_bytes()),
+        Output::Json => serde_json::to_vec_pretty(&findings)
+            .map_err(|error| Failure::Write(error.into()))
+            .and_then(|json| output::data(&json)),
+    };
+    match written {
+        Err(failure) => {
+            output::words(&failure.to_string());
+            failure.exit().into()
+        }
+        Ok(()) if findings.worst() == Level::Fail => Exit::Negative.into(),
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, DevicesError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DevicesError::Connect)?;
+    runtime.block_on(doctor::examine(interface, config))
+}
+
+/// A line for each check, and one for what mends it.
+fn table(findings: &Findings) -> String {
+    let widest = |width: &dyn Fn(&doctor::Check) -> usize| findings.checks.iter().map(width).max().unwrap_or(0);
+    let (subject, check) = (widest(&|one| one.subject.chars().count()), widest(&|one| one.check.chars().count()));
+    let mut text = String::new();
+    for one in &findings.checks {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<4}  {:<subject$}  {:<check$}  {}",
+            one.level.label(),
+            printable(&one.subject),
+            one.check,
+            printable(&one.found)
+        );
+        if let Some(fix) = &one.fix {
+            let _ = writeln!(text, "{:indent$}fix: {}", "", printable(fix), indent = subject + check + 10);
+        }
+    }
+    text
+}

@@ -1,0 +1,52 @@
+//! What the kernel can do, asked without attaching anything.
+
+use aya::{
+    maps::MapType,
+    programs::{ProgramType, loaded_programs},
+    sys::{is_map_supported, is_program_supported},
+};
+
+use super::{DatapathError, OBJECT, floor};
+
+/// Kinds of maps that the program has.
+const MAPS: [(MapType, &str); 3] =
+    [(MapType::Array, "array"), (MapType::Hash, "hash"), (MapType::PerCpuArray, "per-CPU array")];
+
+/// Name of our program in the kernel.
+pub const PROGRAM: &str = "firewall";
+
+/// Whether the kernel is new enough.
+///
+/// # Errors
+/// With what it lacks.
+pub fn kernel() -> Result<(), DatapathError> {
+    floor::check()
+}
+
+/// Whether this binary carries the program.
+pub fn has_program() -> bool {
+    !OBJECT.is_empty()
+}
+
+/// Tries to make an XDP program and a map of each kind; what cannot be made, and why.
+///
+/// # Errors
+/// The first that the kernel refuses.
+pub fn features() -> Result<(), String> {
+    let told = |what: &str, result: Result<bool, String>| match result {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("the kernel has no {what}")),
+        Err(error) => Err(format!("cannot try {what}: {error}")),
+    };
+    told("XDP programs", is_program_supported(ProgramType::Xdp).map_err(|error| error.to_string()))?;
+    for (kind, name) in MAPS {
+        told(&format!("{name} maps"), is_map_supported(kind).map_err(|error| error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Name of a loaded program; `None` when it is gone or this process may not look.
+pub fn program_name(id: u32) -> Option<String> {
+    let mut programs = loaded_programs().filter_map(Result::ok);
+    programs.find(|program| program.id() == id)?.name_as_str().map(str::to_owned)
+}

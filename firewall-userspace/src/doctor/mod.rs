@@ -1,0 +1,131 @@
+//! `portcullis doctor`: whether this host can be filtered, and what to do about what is in the way. Nothing is changed.
+
+mod host;
+mod interface;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{
+    config,
+    devices::{self, Device, DevicesError},
+    policy::{AttachMode, Interface},
+};
+
+/// Everything that was looked at: the schema `portcullis.doctor/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// Always `portcullis.doctor/v1`.
+    pub schema: &'static str,
+    /// In the order of the checks.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// An interface, or `host`.
+    pub subject: String,
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// The command or the line of the configuration that mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and not as well as it could.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// Looks at the host and at `interface`, or at the interfaces that the configuration at `config` names.
+///
+/// # Errors
+/// When the kernel does not tell which interfaces there are.
+pub async fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, DevicesError> {
+    let mut checks = host::checks();
+    let devices = devices::read().await?;
+    let wanted = configured(config, &mut checks);
+    match interface {
+        Some(name) => {
+            let mode = wanted.iter().flatten().find(|one| one.name == name).map(|one| one.mode);
+            checks.extend(checks_of(name, mode, &devices));
+        }
+        None => {
+            for one in wanted.iter().flatten() {
+                checks.extend(checks_of(&one.name, Some(one.mode), &devices));
+            }
+            checks.extend(interface::uncovered(&devices, wanted.as_deref().unwrap_or_default(), config));
+        }
+    }
+    Ok(Findings { schema: "portcullis.doctor/v1", checks })
+}
+
+/// The interfaces of the configuration; `None` when it cannot be used.
+fn configured(config: &Path, checks: &mut Vec<Check>) -> Option<Vec<Interface>> {
+    match config::load(config) {
+        Ok(loaded) => {
+            checks.push(Check::ok("host", "configuration", format!("{}: {loaded}", config.display())));
+            Some(loaded.policy.interfaces)
+        }
+        Err(report) => {
+            let first = report.errors().next().map(|error| error.title()).unwrap_or_default();
+            let found = format!("{} cannot be used: {first}", config.display());
+            checks.push(Check::warn("host", "configuration", found, format!("portcullis check {}", config.display())));
+            None
+        }
+    }
+}
+
+fn checks_of(name: &str, mode: Option<AttachMode>, devices: &[Device]) -> Vec<Check> {
+    match devices.iter().find(|device| device.name == name) {
+        Some(device) => interface::checks(device, mode, host::cpus()),
+        None => {
+            vec![Check::fail(name, "interface", "there is no such interface", "ip link")]
+        }
+    }
+}
+
+impl Findings {
+    /// The worst of all.
+    pub fn worst(&self) -> Level {
+        self.checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok)
+    }
+}
+
+impl Check {
+    fn ok(subject: &str, check: &'static str, found: impl Into<String>) -> Self {
+        Self { subject: subject.to_owned(), check, level: Level::Ok, found: found.into(), fix: None }
+    }
+
+    fn warn(subject: &str, check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { level: Level::Warn, fix: Some(fix.into()), ..Self::ok(subject, check, found) }
+    }
+
+    fn fail(subject: &str, check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { level: Level::Fail, fix: Some(fix.into()), ..Self::ok(subject, check, found) }
+    }
+}
+
+impl Level {
+    /// Its name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
