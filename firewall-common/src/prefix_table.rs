@@ -2,7 +2,7 @@
 //!
 //! The first 16 bits of an address index a *root*.
 //!
-//! **IPv4.** Beside each slot of the root is a word of 64 *groups*, a bit for four /24s each: where it is clear, none of
+//! **IPv4.** With each slot of the root goes a word of 64 *groups*, a bit for four /24s each: where it is clear, none of
 //! them is in anything, which most strangers learn from one load. Where it is set, the *places* know: a hash table of single
 //! addresses and of whole /24s, of which all in one /24 are in one line, or in the few behind it. Its line does not depend
 //! on the root, so the CPU waits for both at once, and no branch depends on what is found there. Where all bits are set, the
@@ -58,7 +58,7 @@ pub trait PrefixMemory {
     /// The slot of the IPv4 root at the first 16 bits of an address: one load, never torn.
     fn root_v4(&self, slot: u16) -> u64;
 
-    /// The groups beside that slot, see [`group`]: one load, never torn.
+    /// The groups of that slot, see [`group`]: one load, never torn.
     fn groups_v4(&self, slot: u16) -> u64;
 
     /// The entry of the IPv6 root at the first 16 bits of an address: one load, never torn.

@@ -6,7 +6,7 @@ use aya_ebpf::{
 use firewall_common::{
     Address, Membership,
     abi::{self, ClassRecord, RootV4, RootV6},
-    prefix_table::{self, Line, PlacesHash, PrefixMemory, WORDS},
+    prefix_table::{self, Line, PlacesHash, PrefixMemory, ROOT_SLOTS, WORDS},
     verifier::index_16,
 };
 
@@ -36,16 +36,16 @@ pub(crate) fn membership(source: &Address) -> Membership {
     prefix_table::membership(&Lists, source)
 }
 
-/// One of the two words of a slot of the IPv4 root.
+/// A word of the IPv4 root: a slot, or with `first` the number of slots the groups of one.
 #[inline(always)]
-fn root_word_v4(slot: u16, word: usize) -> u64 {
+fn root_word_v4(first: usize, slot: u16) -> u64 {
     let Some(root) = ROOT_V4.get_ptr(0) else {
         return 0;
     };
-    // SAFETY: `root` is a whole root for as long as the program runs, and every 16-bit number is an index into its slots.
-    let slot = unsafe { root.cast::<[u64; 2]>().add(index_16(slot)) };
-    // SAFETY: as above, a slot has two words; the controller changes them by aligned stores, so a volatile read is never torn.
-    unsafe { slot.cast::<u64>().add(word & 1).read_volatile() }
+    // SAFETY: `root` is a whole root for as long as the program runs: twice as many words as there are 16-bit numbers.
+    let word = unsafe { root.cast::<u64>().add(first + index_16(slot)) };
+    // SAFETY: as above; the controller changes them by aligned stores, so a volatile read is never torn.
+    unsafe { word.read_volatile() }
 }
 
 struct Lists;
@@ -55,12 +55,12 @@ impl PrefixMemory for Lists {
 
     #[inline(always)]
     fn root_v4(&self, slot: u16) -> u64 {
-        root_word_v4(slot, 0)
+        root_word_v4(0, slot)
     }
 
     #[inline(always)]
     fn groups_v4(&self, slot: u16) -> u64 {
-        root_word_v4(slot, 1)
+        root_word_v4(ROOT_SLOTS, slot)
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use firewall_common::prefix_table::{CROWDED, PlacesHash, RootSlot, Tag, entry, number, tag};
+use firewall_common::prefix_table::{CROWDED, PlacesHash, ROOT_SLOTS, RootSlot, Tag, entry, number, tag};
 
 use self::{
     arena::Arena,
@@ -35,7 +35,7 @@ pub use places::count as count_places;
 /// The memory that readers see.
 #[derive(Clone)]
 pub struct Memory<R, L> {
-    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots of two words: slot and groups.
+    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots, then the groups of each.
     pub root_v4: L,
     /// Root of IPv6, as many.
     pub root_v6: R,
@@ -388,22 +388,22 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     }
 
     fn groups(&self, root: usize) -> u64 {
-        self.memory.root_v4.get(2 * root + 1).map_or(0, |groups| groups.load(Ordering::Relaxed))
+        self.memory.root_v4.get(ROOT_SLOTS + root).map_or(0, |groups| groups.load(Ordering::Relaxed))
     }
 
     fn publish_groups(&self, root: usize, groups: u64) {
-        if let Some(place) = self.memory.root_v4.get(2 * root + 1) {
+        if let Some(place) = self.memory.root_v4.get(ROOT_SLOTS + root) {
             place.store(groups, Ordering::Release);
         }
     }
 
     fn published_v4(&self, root: usize) -> RootSlot {
-        RootSlot::of(self.memory.root_v4.get(2 * root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
+        RootSlot::of(self.memory.root_v4.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
     }
 
     /// One store: the lines that `new` leads to are written before.
     fn publish_v4(&self, root: usize, new: RootSlot) {
-        if let Some(slot) = self.memory.root_v4.get(2 * root) {
+        if let Some(slot) = self.memory.root_v4.get(root) {
             slot.store(new.bits(), Ordering::Release);
         }
     }

@@ -57,11 +57,11 @@ impl<'a> PrefixMemory for &'a View {
     type Line = LineView<'a>;
 
     fn root_v4(&self, slot: u16) -> u64 {
-        self.0.root_v4[2 * usize::from(slot)].load(Ordering::Acquire)
+        self.0.root_v4[usize::from(slot)].load(Ordering::Acquire)
     }
 
     fn groups_v4(&self, slot: u16) -> u64 {
-        self.0.root_v4[2 * usize::from(slot) + 1].load(Ordering::Acquire)
+        self.0.root_v4[ROOT_SLOTS + usize::from(slot)].load(Ordering::Acquire)
     }
 
     fn root_v6(&self, slot: u16) -> u32 {
