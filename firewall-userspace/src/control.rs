@@ -29,7 +29,7 @@ pub enum Message {
     /// See [`Controller::push`].
     Push(Push, oneshot::Sender<Result<Pushed, Refusal>>),
     /// See [`Controller::entries`].
-    Entries(Option<String>, oneshot::Sender<Result<Entries, Refusal>>),
+    Entries(EntriesQuery, oneshot::Sender<Result<Page, Refusal>>),
     /// See [`Controller::status`].
     Status(oneshot::Sender<Status>),
     /// See [`Controller::policy`].
@@ -253,6 +253,42 @@ pub struct Problem {
     pub detail: String,
 }
 
+/// Which entries are asked for. There may be millions, so nobody gets all of them at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntriesQuery {
+    /// Only those of this list.
+    pub list: Option<String>,
+    /// Only those behind this one.
+    pub after: Option<Position>,
+}
+
+/// Some entries, in their order. An entry that is there all the time is on exactly one page, whatever changes meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Generation they belong to.
+    pub generation: u64,
+    /// At most [`Page::MOST`].
+    pub entries: Vec<Entry>,
+    /// The last of them, when there may be more behind it.
+    pub next: Option<Position>,
+}
+
+impl Page {
+    /// Most entries of a page.
+    pub const MOST: usize = 1000;
+}
+
+/// Where an entry is in the order of all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Its list.
+    pub list: String,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// Its layer.
+    pub layer: Layer,
+}
+
 /// Entries of the lists: the schema `portcullis.entries/v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entries {
@@ -464,12 +500,12 @@ impl Controller {
         self.ask(|reply| Message::Push(push, reply)).await?
     }
 
-    /// The entries of one list or of all.
+    /// The next entries of one list or of all.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] for an unknown list.
-    pub async fn entries(&self, list: Option<String>) -> Result<Entries, Refusal> {
-        self.ask(|reply| Message::Entries(list, reply)).await?
+    pub async fn entries(&self, query: EntriesQuery) -> Result<Page, Refusal> {
+        self.ask(|reply| Message::Entries(query, reply)).await?
     }
 
     /// The state of the daemon.

@@ -173,7 +173,7 @@ impl State {
                     self.push_all(pushes);
                     self.take_snapshot();
                 }
-                Some(Message::Entries(list, reply)) => drop(reply.send(self.entries(list.as_deref()))),
+                Some(Message::Entries(query, reply)) => drop(reply.send(self.entries(&query))),
                 Some(Message::Status(reply)) => drop(reply.send(self.status())),
                 Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
                 Some(Message::Counters(reply)) => drop(reply.send(self.counters())),

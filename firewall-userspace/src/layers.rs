@@ -1,6 +1,9 @@
 //! The entries of all lists by the layer that owns them. A change of one layer never touches another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +11,7 @@ use crate::{
     clock,
     control::{Entry, Layer},
     members::{Member, Timed},
-    policy::{Name, Policy, Prefix, compile::bit},
+    policy::{List, Name, Policy, Prefix, compile::bit},
 };
 
 /// An entry of the runtime layer.
@@ -40,6 +43,23 @@ impl Runtime {
     /// Entries of `list`.
     pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
         self.lists.get(list).into_iter().flatten().map(|(prefix, entry)| (*prefix, entry))
+    }
+
+    /// Entries of `list` behind `after`.
+    fn entries_behind(
+        &self,
+        list: &Name,
+        after: Option<(Prefix, Layer)>,
+    ) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
+        let first = match after {
+            None => Bound::Unbounded,
+            Some((prefix, layer)) if layer < Layer::Runtime => Bound::Included(prefix),
+            Some((prefix, _)) => Bound::Excluded(prefix),
+        };
+        let entries = self.lists.get(list).into_iter();
+        entries
+            .flat_map(move |entries| entries.range((first, Bound::Unbounded)))
+            .map(|(prefix, entry)| (*prefix, entry))
     }
 
     /// Every entry, by list and prefix.
@@ -169,31 +189,36 @@ fn pushed_member(index: usize, entry: &RuntimeEntry) -> Member {
     }
 }
 
-/// The entries of one list, ordered by prefix, then layer.
-pub fn entries_of(policy: &Policy, runtime: &Runtime, index: usize, loaded: Timestamp) -> Vec<Entry> {
-    let Some(list) = policy.lists.get(index) else { return Vec::new() };
-    let entry = |prefix: Prefix, layer, owner: &str, comment: Option<&str>, created, expires| {
-        (
-            prefix,
-            layer,
-            Entry {
-                list: list.name.to_string(),
-                prefix: prefix.to_string(),
-                layer,
-                owner: owner.to_owned(),
-                comment: comment.map(str::to_owned),
-                created,
-                expires,
-            },
-        )
+/// The entries of one list behind `after`, ordered by prefix, then layer.
+pub fn entries_of<'a>(
+    list: &'a List,
+    runtime: &'a Runtime,
+    loaded: Timestamp,
+    after: Option<(Prefix, Layer)>,
+) -> impl Iterator<Item = Entry> + 'a {
+    let entry = move |prefix: Prefix, layer, owner: &str, comment: Option<&str>, created, expires| Entry {
+        list: list.name.to_string(),
+        prefix: prefix.to_string(),
+        layer,
+        owner: owner.to_owned(),
+        comment: comment.map(str::to_owned),
+        created,
+        expires,
     };
-    let configured = list.entries.iter().map(|prefix| entry(*prefix, Layer::Config, "config", None, loaded, None));
-    let pushed = runtime.entries(&list.name).map(|(prefix, pushed)| {
-        entry(prefix, Layer::Runtime, &pushed.owner, pushed.comment.as_deref(), pushed.created, pushed.expires)
-    });
-    let mut entries: Vec<_> = configured.chain(pushed).collect();
-    entries.sort_by_key(|(prefix, layer, _)| (*prefix, *layer));
-    entries.into_iter().map(|(_, _, entry)| entry).collect()
+    let first = after.map_or(0, |(after, _)| list.entries.partition_point(|prefix| *prefix <= after));
+    let mut configured = list.entries.iter().skip(first).copied().peekable();
+    let mut pushed = runtime.entries_behind(&list.name, after).peekable();
+    std::iter::from_fn(move || {
+        let is_configured_next = match (configured.peek(), pushed.peek()) {
+            (Some(configured), Some((pushed, _))) => configured <= pushed,
+            (configured, _) => configured.is_some(),
+        };
+        if is_configured_next {
+            return configured.next().map(|prefix| entry(prefix, Layer::Config, "config", None, loaded, None));
+        }
+        let (prefix, of) = pushed.next()?;
+        Some(entry(prefix, Layer::Runtime, &of.owner, of.comment.as_deref(), of.created, of.expires))
+    })
 }
 
 #[cfg(test)]
@@ -214,6 +239,32 @@ mod tests {
         assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix)]);
         runtime.insert(&list, prefix, entry(None));
         assert_eq!(runtime.next_expiry(), None);
+    }
+
+    #[test]
+    fn pages_of_any_length_have_every_entry_once_and_in_order() {
+        let prefix = |number: usize| format!("192.0.2.{number}").parse::<Prefix>().unwrap();
+        let list = List { name: Name::parse("a").unwrap(), entries: (0..20).step_by(2).map(prefix).collect() };
+        let mut runtime = Runtime::default();
+        for number in (0..20).step_by(3) {
+            runtime.insert(&list.name, prefix(number), entry(None));
+        }
+        let all: Vec<Entry> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, None).collect();
+        let key = |entry: &Entry| (entry.prefix.parse::<Prefix>().unwrap(), entry.layer);
+        assert_eq!(all.len(), 17);
+        assert!(all.is_sorted_by_key(key));
+        for length in 1..=17 {
+            let mut pages: Vec<Entry> = Vec::new();
+            loop {
+                let after = pages.last().map(key);
+                let page: Vec<_> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, after).take(length).collect();
+                if page.is_empty() {
+                    break;
+                }
+                pages.extend(page);
+            }
+            assert_eq!(pages, all, "{length}");
+        }
     }
 
     #[test]

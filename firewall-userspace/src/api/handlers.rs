@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use axum::{
     Extension,
+    body::Body,
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
@@ -16,7 +18,7 @@ use super::{
     peer::Peer,
 };
 use crate::{
-    control::{Controller, Push, Refusal, Reload, Status},
+    control::{Controller, EntriesQuery as ControllerQuery, Page, Push, Refusal, Reload, Status},
     diff::PolicyDocument,
     http::problem::{ProblemDetails, codes},
 };
@@ -43,8 +45,46 @@ pub async fn entries(
     State(controller): State<Controller>,
 ) -> Result<Response, ProblemDetails> {
     let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
-    let entries = answer(controller.entries(query.list)).await?;
-    large_json(move || entries).await
+    let query = ControllerQuery { list: query.list, after: None };
+    let first = answer(controller.entries(query.clone())).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pages(controller, query, first)))
+        .into_response())
+}
+
+/// The document [`Entries`](crate::control::Entries) page by page. It ends early, and the connection with it, when the controller
+/// does not give a page.
+fn pages(
+    controller: Controller,
+    query: ControllerQuery,
+    first: Page,
+) -> impl Stream<Item = Result<Vec<u8>, Refusal>> + Send {
+    let head = format!(r#"{{"schema":"portcullis.entries/v1","generation":{},"entries":["#, first.generation);
+    stream::unfold(Some((first, head.into_bytes())), move |state| {
+        let (controller, query) = (controller.clone(), query.clone());
+        async move {
+            let (Page { entries, next, .. }, mut piece) = state?;
+            for (index, entry) in entries.iter().enumerate() {
+                if index > 0 {
+                    piece.push(b',');
+                }
+                // Strings and numbers can always be written as JSON.
+                piece.extend(serde_json::to_vec(entry).unwrap_or_default());
+            }
+            if next.is_none() {
+                piece.extend_from_slice(b"]}");
+                return Some((Ok(piece), None));
+            }
+            match time::timeout(CONTROLLER_TIMEOUT, controller.entries(ControllerQuery { after: next, ..query })).await
+            {
+                Ok(Ok(page)) => {
+                    let comma = if page.entries.is_empty() { Vec::new() } else { vec![b','] };
+                    Some((Ok(piece), Some((page, comma))))
+                }
+                Ok(Err(refusal)) => Some((Err(refusal), None)),
+                Err(_) => Some((Err(Refusal::Stopping), None)),
+            }
+        }
+    })
 }
 
 /// `GET /v1/policy`.

@@ -7,8 +7,8 @@ use firewall_common::{Family, Verdict, abi::RateEvent};
 use super::State;
 use crate::{
     control::{
-        Counters, Entries, InterfaceStatus, Layer, ListEntries, ListStatus, Problem, Refusal, ReloadStatus,
-        ServiceStatus, Status, StoreCounters, attach_label, mode_label,
+        Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Page, Position, Problem,
+        Refusal, ReloadStatus, ServiceStatus, Status, StoreCounters, attach_label, mode_label,
     },
     layers,
     policy::{Prefix, Protocol, Service},
@@ -16,23 +16,36 @@ use crate::{
 };
 
 impl State {
-    pub(super) fn entries(&self, list: Option<&str>) -> Result<Entries, Refusal> {
-        let indices: Vec<usize> = match list {
-            None => (0..self.policy.lists.len()).collect(),
-            Some(name) => {
-                let index = push::list_index(&self.policy, name).ok_or_else(|| {
-                    let detail = push::unknown_list(&self.policy, name);
-                    Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }])
-                })?;
-                vec![index]
+    /// The next page of entries.
+    pub(super) fn entries(&self, EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+        if let Some(name) = list
+            && push::list_index(&self.policy, name).is_none()
+        {
+            let detail = push::unknown_list(&self.policy, name);
+            return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
+        }
+        let mut page = Page { generation: self.number, ..Page::default() };
+        // Lists are ordered by name.
+        for one in &self.policy.lists {
+            let is_wanted = list.as_ref().is_none_or(|name| *one.name == **name);
+            let after = match after {
+                Some(after) if *one.name < *after.list => continue,
+                Some(after) if *one.name == *after.list => Some((after.prefix, after.layer)),
+                _ => None,
+            };
+            if is_wanted {
+                let room = Page::MOST - page.entries.len();
+                page.entries.extend(layers::entries_of(one, &self.runtime, self.loaded, after).take(room));
             }
-        };
-        let of = |index| layers::entries_of(&self.policy, &self.runtime, index, self.loaded);
-        Ok(Entries {
-            schema: "portcullis.entries/v1".into(),
-            generation: self.number,
-            entries: indices.into_iter().flat_map(of).collect(),
-        })
+            if page.entries.len() == Page::MOST {
+                page.next = page.entries.last().and_then(|last| {
+                    let Entry { list, prefix, layer, .. } = last;
+                    Some(Position { list: list.clone(), prefix: prefix.parse().ok()?, layer: *layer })
+                });
+                break;
+            }
+        }
+        Ok(page)
     }
 
     pub(super) fn status(&self) -> Status {

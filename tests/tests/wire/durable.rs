@@ -83,6 +83,23 @@ fn an_entry_ends_while_the_daemon_is_dead_and_is_gone_from_the_list_of_the_next(
     Ok(())
 }
 
+#[test]
+fn every_one_of_thousands_of_entries_is_listed_once_and_in_order() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let all: Vec<String> = (0..2500).map(|number| format!("10.0.{}.{}/32", number / 250, number % 250)).collect();
+    let file = lab.trial.write("all.txt", &all.join("\n"))?;
+    daemon.ok(&["allow", "add", "friends", "--file", file.to_str().context("the path is text")?])?;
+    let prefixes = |daemon: &Daemon<'_>| -> Result<Vec<String>> {
+        Ok(pushed(daemon)?.iter().map(|entry| entry["prefix"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    assert_eq!(prefixes(&daemon)?, all);
+    daemon.kill()?;
+    let daemon = Daemon::start_at(&lab, daemon.site().clone())?;
+    assert_eq!(prefixes(&daemon)?, all);
+    Ok(())
+}
+
 /// Entries of the runtime layer.
 fn pushed(daemon: &Daemon<'_>) -> Result<Vec<Value>> {
     let mut all = Vec::new();

@@ -9,8 +9,8 @@ use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     config,
     control::{
-        Addition, Change, ChangeKind, Counters, Entries, Entry, InterfaceStatus, Layer, ListEntries, ListStatus,
-        Message, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Change, ChangeKind, Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus,
+        Message, Page, Position, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
     },
     diff::Difference,
     policy::Policy,
@@ -51,7 +51,7 @@ impl Fake {
                     pushes.lock().unwrap().push(push);
                     reply.send(result).unwrap();
                 }
-                Message::Entries(list, reply) => reply.send(entries(list.as_deref())).unwrap(),
+                Message::Entries(query, reply) => reply.send(entries(&query)).unwrap(),
                 Message::Status(reply) => drop(reply.send(self.status.clone())),
                 Message::Policy(reply) => reply.send((7, policy())).unwrap(),
                 Message::Counters(reply) => {
@@ -122,7 +122,9 @@ fn policy() -> Policy {
     config::load(Path::new(CONFIG)).unwrap().policy
 }
 
-fn entries(list: Option<&str>) -> Result<Entries, Refusal> {
+/// One entry a page.
+fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+    let list = list.as_deref();
     let entry = |list: &str, prefix: &str, layer, comment: Option<&str>, expires| Entry {
         list: list.into(),
         prefix: prefix.into(),
@@ -141,8 +143,18 @@ fn entries(list: Option<&str>) -> Result<Entries, Refusal> {
         let detail = format!("there is no list `{}`; there are `blocked`, `partners`", list.unwrap());
         return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
     }
-    let entries = all.into_iter().filter(|entry| list.is_none_or(|list| entry.list == list)).collect();
-    Ok(Entries { schema: "portcullis.entries/v1".into(), generation: 7, entries })
+    let position = |entry: &Entry| Position {
+        list: entry.list.clone(),
+        prefix: entry.prefix.parse().unwrap(),
+        layer: entry.layer,
+    };
+    let is_asked = |entry: &Entry| {
+        list.is_none_or(|list| entry.list == list) && after.as_ref().is_none_or(|after| position(entry) > *after)
+    };
+    let mut left = all.into_iter().filter(is_asked);
+    let entries: Vec<Entry> = left.next().into_iter().collect();
+    let next = entries.last().map(position);
+    Ok(Page { generation: 7, entries, next })
 }
 
 /// The state of a daemon with two lists and one service.
