@@ -10,6 +10,7 @@ use firewall_common::{
     Address, Bucket, Essential, FragmentPolicy, HostDefault, Membership, Quantity, Quota, Tables, Transport,
     abi::{self, AddressKey, BucketKey, Count, FragmentRule, LimitRecord, PortRow, ServiceRecord},
     rate::TatCell,
+    verifier::index_16,
 };
 
 use crate::{buckets, lists};
@@ -82,7 +83,7 @@ impl Tables for Maps {
         };
         // SAFETY: the kernel gave a whole row for as long as the program runs, and every port is an index into its
         // 65,536 services. The controller writes a row before the generation goes live and never after.
-        let service = unsafe { row.cast::<u16>().add(port as usize) };
+        let service = unsafe { row.cast::<u16>().add(index_16(port)) };
         // SAFETY: as above.
         unsafe { service.read() }
     }
