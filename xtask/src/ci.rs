@@ -4,14 +4,14 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
-    demo, ebpf,
+    demo, ebpf, kernels,
     needs::Scope,
     process::run_shown,
     setup, test,
     tree::Tree,
 };
 
-/// Cheap checks first; then `cargo xtask test` and the demo.
+/// Cheap checks first; then `cargo xtask test`, the demo, and other kernels.
 pub fn ci(tree: &Tree) -> Result<()> {
     setup::check(Scope::Ci)?;
     run_shown(tree.cargo().args(["fmt", "--all", "--check"]))?;
@@ -23,5 +23,6 @@ pub fn ci(tree: &Tree) -> Result<()> {
     run_shown(tree.cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     test::test(tree, &test::Selection::default())?;
     // What a newcomer runs first must not rot; with the binary the tests have just used.
-    demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))
+    demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))?;
+    kernels::kernels(tree, &kernels::Selection::default())
 }
