@@ -6,7 +6,6 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt},
     process::Stdio,
     thread,
-    time::{Duration, Instant},
 };
 
 use firewall_userspace::{
@@ -64,19 +63,18 @@ fn prefixes_come_from_arguments_files_and_standard_input_at_once() {
 }
 
 #[test]
-fn ten_thousand_prefixes_are_one_quick_push() {
+fn ten_thousand_prefixes_are_one_push() {
     let daemon = Daemon::start(Fake::default());
     let prefixes: Vec<String> = (0..10_000).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
     let file = daemon.folder.path().join("list.txt");
     fs::write(&file, prefixes.join("\n")).unwrap();
     let arguments: Vec<&str> = ["allow", "add", "partners"].into_iter().chain(prefixes.iter().map(|p| &**p)).collect();
     for command in [&arguments[..], &["allow", "add", "partners", "--file", file.to_str().unwrap()]] {
-        let start = Instant::now();
         let seen = daemon.run(command);
         assert_eq!(seen, (0, words(&["generation 8: 10000 added, 0 removed, 0 unchanged"]), String::new()));
-        // 0.1 s on an idle machine; this machine may be busy and the build is for debugging.
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
+    let pushes: Vec<usize> = daemon.pushes.lock().unwrap().iter().map(|push| push.add.len()).collect();
+    assert_eq!(pushes, [10_000, 10_000]);
 }
 
 #[test]
