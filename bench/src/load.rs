@@ -96,7 +96,9 @@ fn daemon(case: Case, first: &Prefixes, second: &Prefixes) -> Result<[f64; 2]> {
     let lab = Lab::new()?;
     let list = lab.trial.write("list.txt", &first.text())?;
     let site = Site::of(&lab.trial);
-    site.configure(&case.policy().replace("list.txt", &list.to_string_lossy()))?;
+    // The reload replaces the whole list.
+    let policy = format!("{}[guard]\nshrink_percent = 100\n", case.policy());
+    site.configure(&policy.replace("list.txt", &list.to_string_lossy()))?;
     let probe = Probe::new(&lab, case.family, stranger)?;
 
     let command = site.command(&lab.host)?;

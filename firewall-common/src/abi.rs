@@ -29,8 +29,8 @@ pub const MAX_BUCKETS: u32 = 1 << 18;
 pub const RATE_SETS: u32 = 1 << 16;
 /// Fewest sets of the rate table of members.
 pub const MIN_MEMBER_SETS: u32 = 1 << 14;
-/// Most sets of the rate table of members: two million buckets, 64 MiB.
-pub const MAX_MEMBER_SETS: u32 = 1 << 18;
+/// Most sets of the rate table of members: half a million buckets, 16 MiB.
+pub const MAX_MEMBER_SETS: u32 = 1 << 16;
 
 /// Name of the XDP program.
 pub const PROGRAM: &str = "firewall";
