@@ -11,19 +11,22 @@
 //! first: a source may have become a member a moment ago, and one bucket may have members and strangers (limits on /64s).
 //!
 //! # Two CPUs at once
-//! A way changes hands by one compare-exchange of its tag, a TAT changes by one of its own; both are full barriers on every
-//! architecture. Who has exchanged a tag looks at everything again. So, between two or more CPUs:
-//! - *Both take the same way.* One exchange fails. That CPU looks again, for its source too, as the other one may have
-//!   brought it. After [`MAX_TRIES`] the newcomer shares the overflow bucket: bounded work, and nobody over a limit.
-//! - *A way is charged after it looked idle, before its tag is exchanged*, however long that takes. Whoever took it sees the
-//!   debt then, and gives it back.
-//! - *Both bring one source, to two ways or to both tables.* Each looks for a twin after its exchange, so at least one sees
-//!   one. It leaves its own way then: the other may have debt. If both do, they start again with the next packet.
-//! - *A CPU found a way before the exchange and charges it after.* The one race that costs something: this packet is charged
+//! A way changes hands by two compare-exchanges of its tag: one *claims* it for the newcomer, and nobody finds or charges a
+//! claim; after a look at everything again, one makes the claim a bucket. A TAT changes by one exchange. All are full
+//! barriers on every architecture. So, between two or more CPUs:
+//! - *Both claim the same way.* One exchange fails, now or when the claim is to become a bucket. That CPU looks again, for
+//!   its source too, as the other one may have brought it. After [`MAX_TRIES`] the newcomer shares the overflow bucket:
+//!   bounded work, and nobody over a limit.
+//! - *A way is charged after it looked idle, before its tag is exchanged*, however long that takes. Whoever claimed it sees
+//!   the debt then, and gives it back.
+//! - *Both bring one source, to two ways or to both tables.* Each looks for a twin after its claim, so at least one sees
+//!   one. A twin that is a bucket is used; one that is a claim is taken away, so that of two claims at most one becomes a
+//!   bucket, and no packet was charged to the other. Nobody waits for a CPU that stopped in between.
+//! - *A CPU found a way before the claim and charges it after.* The one race that costs something: this packet is charged
 //!   to the newcomer. Its source, which was idle, may pass that one packet more for each such CPU; the newcomer is refused
 //!   for as long as one packet costs the other, if its limit believes such a TAT ([`SKEW_NS`](crate::rate::SKEW_NS)). A
-//!   newcomer not charged yet looks idle: when the next one takes its way at this moment, it is the same case, and so are
-//!   the last packets of who leaves a twin or meets a way that is being given back.
+//!   newcomer not charged yet looks idle: when the next one claims its way at this moment, it is the same case, and so are
+//!   the packets of who meets a way that is claimed and given back.
 //! - *The clocks differ.* A CPU may take a way that another one sees in debt, by no more than the difference: its source
 //!   gains what that time is worth.
 
@@ -47,6 +50,9 @@ pub use hash::{Hash, HashSeed, SumSeed};
 /// Buckets of a set.
 pub const WAYS: usize = 8;
 
+/// Set in the tag of a way that is claimed for a newcomer: no [hash](struct@Hash) sets it.
+const CLAIM: u64 = 1 << 63;
+
 /// Looks at a set before a newcomer shares the overflow bucket.
 pub const MAX_TRIES: usize = 3;
 
@@ -54,7 +60,7 @@ pub const MAX_TRIES: usize = 3;
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct RateSet {
-    /// Which bucket each way has; 0 for none yet.
+    /// Which bucket each way has; 0 for none yet. With the highest bit: which one it is claimed for.
     pub tags: [u64; WAYS],
     /// TATs in ns by [`Quantity`], then by way.
     pub tat_ns: [[u64; WAYS]; Quantity::ALL.len()],
@@ -178,20 +184,25 @@ fn set_of<M: RateMemory>(memory: &M, table: RateTable, hash: &Hash) -> Option<M:
 fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages, idlest: usize) -> Lookup<S> {
     let mut way = idlest;
     for _ in 0..MAX_TRIES {
-        let mine = take(own, way, tag, ages);
-        let found = Ways::with(own, tag);
-        let twin = match found.without(mine).lowest() {
+        let claimed = claim(own, way, tag, ages);
+        let twin = match Ways::with(own, tag).without(claimed).lowest() {
             Some(way) => Some(Way { set: own, way }),
             None => other.and_then(|set| Ways::with(set, tag).lowest().map(|way| Way { set, way })),
         };
-        if let Some(twin) = twin {
-            if mine != Ways::NONE {
-                own.exchange_tag(way, tag, 0);
+        match twin {
+            Some(twin) => {
+                // A rival loses its claim; a bucket stays.
+                if twin.set.exchange_tag(twin.way, tag | CLAIM, 0) == tag {
+                    if claimed != Ways::NONE {
+                        own.exchange_tag(way, tag | CLAIM, 0);
+                    }
+                    return Lookup::Found(twin);
+                }
             }
-            return Lookup::Found(twin);
-        }
-        if found != Ways::NONE {
-            return Lookup::Inserted(Way { set: own, way });
+            None if claimed != Ways::NONE && own.exchange_tag(way, tag | CLAIM, tag) == tag | CLAIM => {
+                return Lookup::Inserted(Way { set: own, way });
+            }
+            None => {}
         }
         way = match ages.idlest(own) {
             Some(idlest) => idlest,
@@ -201,17 +212,18 @@ fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages, idlest:
     Lookup::Full
 }
 
-/// Takes an idle way for a newcomer; none if it is not idle any more or changed hands.
+/// Claims an idle way for a newcomer; none if it is not idle any more or changed hands.
 #[inline(always)]
-fn take(set: impl SetMemory, way: usize, tag: u64, ages: &Ages) -> Ways {
+fn claim(set: impl SetMemory, way: usize, tag: u64, ages: &Ages) -> Ways {
+    let claim = tag | CLAIM;
     let old = set.tag(way);
-    let mut taken = Ways::NONE;
-    if set.exchange_tag(way, old, tag) == old {
+    let mut claimed = Ways::NONE;
+    if old != tag && set.exchange_tag(way, old, claim) == old {
         if ages.is_in_debt(set, way) {
-            set.exchange_tag(way, tag, old);
+            set.exchange_tag(way, claim, old);
         } else {
-            taken = Ways::one(way);
+            claimed = Ways::one(way);
         }
     }
-    taken.forget(tag as u32)
+    claimed.forget(tag as u32)
 }

@@ -1,6 +1,6 @@
 //! Which ways of a set have a tag.
 
-use super::{SetMemory, WAYS, Way};
+use super::{CLAIM, SetMemory, WAYS, Way};
 use crate::verifier::forget;
 
 /// The lowest way that has `tag`.
@@ -31,13 +31,14 @@ impl Ways {
         Self(forget(self.0 as usize, noise) as u64)
     }
 
-    /// Those that have `tag`. Without branches: the kernel's verifier would follow each of them in every round.
+    /// Those that have `tag` or are claimed for it. Without branches: the kernel's verifier would follow each of them in
+    /// every round.
     #[inline(always)]
     pub(super) fn with(set: impl SetMemory, tag: u64) -> Self {
         let mut ways = 0;
         for way in 0..WAYS {
-            // Of two tags that differ, the difference less one has no highest bit, as no tag has one.
-            let differs = set.tag(way) ^ tag;
+            // Without the bit of a claim no tag has a highest bit, so a difference less one has none.
+            let differs = (set.tag(way) ^ tag) & !CLAIM;
             ways |= (differs.wrapping_sub(1) >> 63) << (3 * way);
         }
         Self(ways)

@@ -140,7 +140,7 @@ fn two_cpus_that_bring_the_same_source_share_its_way() {
     let limiter = limiter();
     let source = packet(1, true);
     let other_cpu = once(|| assert_eq!(limiter.judge(&source, YEAR).1, Outcome::Inserted));
-    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(0), 1));
+    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(0), 2));
     assert_eq!(ways_of(&limiter, &source), 1);
 }
 
@@ -149,7 +149,7 @@ fn two_cpus_that_bring_different_sources_take_different_ways() {
     let limiter = limiter();
     let (source, other) = (packet(1, true), packet(2, true));
     let other_cpu = once(|| assert_eq!(limiter.judge(&other, YEAR).1, Outcome::Inserted));
-    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Inserted, Some(1), 2));
+    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Inserted, Some(1), 3));
     assert_eq!((ways_of(&limiter, &source), ways_of(&limiter, &other)), (1, 1));
 }
 
@@ -158,8 +158,8 @@ fn a_way_that_is_charged_before_it_is_taken_is_given_back() {
     let limiter = limiter_with_idle_sources();
     let (source, owner) = (packet(100, true), packet(0, true));
     let other_cpu = once(|| assert_eq!(limiter.judge(&owner, YEAR), (true, Outcome::Found)));
-    // Taken, given back, and the next one taken.
-    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Inserted, Some(1), 3));
+    // Claimed, given back, and the next one claimed and made a bucket.
+    assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Inserted, Some(1), 4));
     for _ in 0..9 {
         assert_eq!(limiter.judge(&owner, YEAR), (true, Outcome::Found));
     }
@@ -172,7 +172,7 @@ fn a_way_that_is_charged_right_after_it_is_taken_is_given_back() {
     let (source, owner) = (packet(100, true), packet(0, true));
     let Lookup::Found(way) = limiter.look_up(&owner, YEAR) else { panic!("the owner is known") };
     let other_cpu = once(|| assert!(limiter.charge(&owner, Some(way), YEAR)));
-    assert_eq!(look_up(&limiter, &source, nothing(), other_cpu), (Outcome::Inserted, Some(1), 3));
+    assert_eq!(look_up(&limiter, &source, nothing(), other_cpu), (Outcome::Inserted, Some(1), 4));
     let rest = (0..100).take_while(|_| limiter.judge(&owner, YEAR) == (true, Outcome::Found)).count();
     assert_eq!(rest, 9);
 }
@@ -201,9 +201,41 @@ fn of_two_ways_with_the_same_source_one_stays() {
             limiter.judge(&packet(number, true), YEAR);
         }
         let other_cpu = once(|| set_tag(&limiter, twin, &source));
-        assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(twin), 2));
+        assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(twin), 3));
         assert_eq!(ways_of(&limiter, &source), 1, "its own way is left");
         assert_eq!(look_up(&limiter, &source, nothing(), nothing()), (Outcome::Found, Some(twin), 0));
+    }
+}
+
+#[test]
+fn a_way_that_is_only_claimed_is_not_charged() {
+    let limiter = limiter_with_idle_sources();
+    let source = packet(100, true);
+    let passed = Cell::new(0);
+    // Between the claim and the look for a twin, one CPU makes a bucket above it and another one brings a packet.
+    let other_cpus = once(|| {
+        set_tag(&limiter, 5, &source);
+        passed.set(usize::from(limiter.judge(&source, YEAR).0));
+    });
+    assert_eq!(look_up(&limiter, &source, nothing(), other_cpus).0, Outcome::Found);
+    let rest = (0..100).take_while(|_| limiter.judge(&source, YEAR).0).count();
+    assert_eq!(passed.get() + rest, 10);
+}
+
+#[test]
+fn of_two_claims_for_the_same_source_the_later_look_wins() {
+    let limiter = limiter_with_idle_sources();
+    let source = packet(100, true);
+    let claim = limiter.hash(&source).tag() | 1 << 63;
+    // A CPU that stopped after its claim, in the same set and in the other table.
+    for set in [&limiter.memory.members[0], &limiter.memory.strangers[0]] {
+        set.tags[6].store(claim, SeqCst);
+        assert_eq!(look_up(&limiter, &source, nothing(), nothing()).0, Outcome::Inserted);
+        assert_eq!(set.tags[6].load(SeqCst), 0, "its claim will not become a bucket");
+        assert_eq!(ways_of(&limiter, &source), 1);
+        for way in &limiter.memory.members[0].tags {
+            way.store(0, SeqCst);
+        }
     }
 }
 
@@ -212,7 +244,7 @@ fn of_several_ways_with_the_same_source_all_cpus_use_the_lowest() {
     let limiter = limiter_with_idle_sources();
     let source = packet(100, true);
     let other_cpus = once(|| [2, 3, 6].into_iter().for_each(|way| set_tag(&limiter, way, &source)));
-    assert_eq!(look_up(&limiter, &source, other_cpus, nothing()), (Outcome::Found, Some(2), 2));
+    assert_eq!(look_up(&limiter, &source, other_cpus, nothing()), (Outcome::Found, Some(2), 3));
     assert_eq!(look_up(&limiter, &source, nothing(), nothing()), (Outcome::Found, Some(2), 0));
 }
 
@@ -222,7 +254,7 @@ fn of_two_tables_with_the_same_source_one_stays() {
         let limiter = limiter();
         let (source, same) = (packet(1, is_member), packet(1, !is_member));
         let other_cpu = once(|| assert_eq!(limiter.judge(&same, YEAR).1, Outcome::Inserted));
-        assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(0), 2));
+        assert_eq!(look_up(&limiter, &source, other_cpu, nothing()), (Outcome::Found, Some(0), 3));
         assert_eq!(ways_of(&limiter, &source), 1);
         assert_eq!(limiter.judge(&source, YEAR).1, Outcome::Found);
     }
