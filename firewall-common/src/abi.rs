@@ -89,6 +89,9 @@ pub mod maps {
     /// Shared: `PERCPU_ARRAY` of [`Count`](super::Count), two a limit: conforming and exceeding.
     pub const LIMIT_COUNTERS: &str = "LIMIT_COUNTERS";
 
+    /// Not in the program: `ARRAY` of names, which say whose the shared state is.
+    pub const NAMES: &str = "NAMES";
+
     /// `ARRAY`, one `[u64; 2]`: jiffies and nanoseconds of the monotonic clock at one moment.
     pub const CLOCKS: &str = "CLOCKS";
 

@@ -548,7 +548,7 @@ impl Controller {
         self.messages.send(Message::OwnAddresses(prefixes)).await.map_err(|_| Refusal::Stopping)
     }
 
-    /// Detaches from all interfaces and ends the controller.
+    /// Ends the controller; the last policy goes on filtering.
     pub async fn stop(&self) {
         let _ = self.ask(Message::Stop).await;
     }

@@ -15,12 +15,14 @@ use self::prepare::Candidate;
 use crate::{
     clock::Watch,
     control::{Controller, Message, Refusal, Reload, Reloaded},
-    datapath::{Attachments, DatapathError, Generation, LoadOptions, PinFolder, SharedMaps, TableError},
+    datapath::{
+        self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, SharedMaps, TableError,
+    },
     layers::{self, Runtime},
     members::{Member, Members},
     policy::{
         Policy, Prefix,
-        compile::{Identities, compile},
+        compile::{Identities, Reused, compile},
     },
     push,
     store::{Folder, Store},
@@ -61,6 +63,7 @@ struct State {
     members: Members,
     live: Generation,
     shared: SharedMaps,
+    names: Names,
     attachments: Attachments,
     trace_packets: bool,
     number: u64,
@@ -103,14 +106,21 @@ pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), 
 impl State {
     fn new(setup: Setup) -> Result<Self, DatapathError> {
         let Setup { config, policy, pins, own, store, runtime, trace_packets } = setup;
-        let mut ids = Identities::new();
-        ids.assign(&policy);
         let members = members(&policy, &runtime, &own);
         prepare::warn_at_start(&policy, &members);
+        datapath::adopt(&pins, &members)?;
+        let (mut names, mut ids) = Names::open(&pins)?;
+        let reused = ids.assign(&policy);
         let mut live = load(&policy, &ids, &members, &pins, trace_packets)?;
-        let shared = SharedMaps::open(&pins)?;
+        let mut shared = SharedMaps::open(&pins)?;
+        names.write(&ids, &reused)?;
         let mut attachments = Attachments::default();
         attachments.switch(&mut live, None, &policy.interfaces, &pins)?;
+        shared.clear(&reused)?;
+        names.write(&ids, &Reused::default())?;
+        for Pinned { version, links, maps } in pins.clear_others()? {
+            tracing::warn!(version, links = links.len(), maps = maps.len(), "removed the pins of another ABI version");
+        }
         let now = Timestamp::now();
         let state = Self {
             config,
@@ -126,6 +136,7 @@ impl State {
             members,
             live,
             shared,
+            names,
             attachments,
             trace_packets,
             number: 1,
@@ -182,7 +193,7 @@ impl State {
                 Some(Message::Stop(reply)) => {
                     self.settle();
                     self.snapshots.finish();
-                    self.detach();
+                    self.log_stop();
                     let _ = reply.send(());
                     return;
                 }
@@ -299,17 +310,18 @@ impl State {
         let mut ids = self.ids.clone();
         let reused = ids.assign(&policy);
         let mut next = load(&policy, &ids, &members, &self.pins, self.trace_packets)?;
-        self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins)?;
+        // A daemon that dies in between leaves no counter to a name whose it is not.
+        let switched = self
+            .names
+            .write(&ids, &reused)
+            .and_then(|()| self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins));
+        if let Err(error) = switched {
+            self.names.write(&self.ids, &Reused::default())?;
+            return Err(error);
+        }
         self.live = next;
-        for id in reused.services {
-            self.shared.clear_service(id)?;
-        }
-        for id in reused.limits {
-            self.shared.clear_limit(id)?;
-        }
-        for id in reused.interfaces {
-            self.shared.clear_interface(u32::from(id.saturating_sub(1)))?;
-        }
+        self.shared.clear(&reused)?;
+        self.names.write(&ids, &Reused::default())?;
         let places = |policy: &Policy| (policy.admin_listen, policy.api_socket.clone(), policy.state.clone());
         if places(&policy) != places(&self.policy) {
             tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
@@ -325,11 +337,11 @@ impl State {
         Ok(())
     }
 
-    fn detach(&mut self) {
-        match self.pins.clear() {
-            Ok(()) => tracing::info!("detached from all interfaces; nothing is filtered any more"),
-            Err(error) => tracing::error!("{error}"),
-        }
+    /// The pins stay: only `portcullis detach` ends the filter.
+    fn log_stop(&self) {
+        let interfaces: Vec<&str> = self.attachments.interfaces().keys().map(String::as_str).collect();
+        let interfaces = interfaces.join(", ");
+        tracing::info!(interfaces, "stopped; the last policy goes on filtering until `portcullis detach`");
     }
 
     fn log_interfaces(&self) {

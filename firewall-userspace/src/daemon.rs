@@ -26,6 +26,8 @@ pub struct RunOptions {
     pub config: PathBuf,
     /// Folder on a BPF file system for links and maps.
     pub pin_directory: PathBuf,
+    /// Take over what another ABI version, or another build, has pinned.
+    pub replace: bool,
     /// Log every packet.
     pub trace_packets: bool,
 }
@@ -83,7 +85,8 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
         tracing::warn!("{note}");
     }
     tracing::info!(entries = runtime.len(), folder = %policy.state.directory.display(), "read what was pushed");
-    let pins = PinFolder::open(&options.pin_directory).map_err(refused)?;
+    let open_pins = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
+    let pins = open_pins(&options.pin_directory).map_err(refused)?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     let addresses = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use firewall_common::abi::ABI_VERSION;
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -101,9 +102,32 @@ impl Site {
     /// # Errors
     /// When it goes on running.
     pub fn attempt(&self, lab: &Lab) -> Result<Said> {
-        let mut running = Running::start(&lab.trial, "attempt", self.command(&lab.host)?)?;
+        self.attempt_with(lab, &[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// When it goes on running.
+    pub fn attempt_with(&self, lab: &Lab, arguments: &[&str]) -> Result<Said> {
+        let mut command = self.command(&lab.host)?;
+        command.args(arguments);
+        let mut running = Running::start(&lab.trial, "attempt", command)?;
         let status = running.wait(LIMIT).context("this start is to be refused")?;
         Ok(Said { code: status.code().unwrap_or(-1), stdout: String::new(), stderr: running.log() })
+    }
+
+    /// Runs `portcullis detach` with these arguments on the pins.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn detach(&self, arguments: &[&str]) -> Result<Said> {
+        said(Command::new(binary()?).arg("detach").arg("--pin-directory").arg(&self.pins).args(arguments))
+    }
+
+    /// Where the maps are pinned that live on over generations and restarts.
+    pub fn shared_map(&self, name: &str) -> PathBuf {
+        self.pins.join(format!("v{ABI_VERSION}/maps")).join(name)
     }
 
     /// Whether neither pins nor a socket are there.
@@ -128,7 +152,17 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// As for [`start`](Self::start).
     pub fn start_at(lab: &'a Lab, site: Site) -> Result<Self> {
-        let mut daemon = Self::launch(lab, site)?;
+        let command = site.command(&lab.host)?;
+        Self::start_by(lab, site, command)
+    }
+
+    /// Starts it by this command, which may be another build's or have more arguments.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_by(lab: &'a Lab, site: Site, command: Command) -> Result<Self> {
+        let running = Running::start(&lab.trial, "portcullis", command)?;
+        let mut daemon = Self { lab, running, site };
         let ready = wait_until("a daemon that is ready", LIMIT, || {
             daemon.running.must_run()?;
             Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200))

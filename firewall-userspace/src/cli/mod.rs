@@ -104,7 +104,7 @@ enum Command {
     State(state::StateCommand),
     /// Say whether this host and its interfaces can be filtered, with a fix for each obstacle: exit code 1 when one fails.
     Doctor(doctor::DoctorArgs),
-    /// Stop filtering after a daemon that did not stop itself; a running one detaches when it is stopped.
+    /// Stop filtering: a daemon that was stopped or killed leaves its last policy in force.
     Detach(detach::DetachArgs),
 }
 

@@ -24,6 +24,11 @@ pub struct RunArgs {
         default_value = DEFAULT_PINS
     )]
     pin_directory: PathBuf,
+    /// Take over from a daemon with another ABI version, and replace pinned maps that do not fit; without a gap.
+    ///
+    /// Counters and rate state start again.
+    #[arg(long)]
+    replace: bool,
     /// Log every packet and its verdict; for debugging only, it costs most of the speed.
     #[arg(long)]
     trace_packets: bool,
@@ -31,6 +36,7 @@ pub struct RunArgs {
 
 impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
-        Self { config: args.config, pin_directory: args.pin_directory, trace_packets: args.trace_packets }
+        let RunArgs { config, pin_directory, replace, trace_packets } = args;
+        Self { config, pin_directory, replace, trace_packets }
     }
 }

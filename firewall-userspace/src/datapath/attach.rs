@@ -9,7 +9,7 @@ use aya::programs::{
 };
 use nix::{errno::Errno, net::if_::if_nametoindex};
 
-use super::{DatapathError, Generation, PinFolder};
+use super::{DatapathError, Generation, PinFolder, pins::remove};
 use crate::policy::{AttachMode, Interface};
 
 /// One attached interface.
@@ -53,7 +53,7 @@ impl Attachments {
         let mut attached = Vec::new();
         let mut swapped = Vec::new();
         let is_left = |interface: &&Interface| {
-            !self.interfaces.contains_key(&interface.name) && pins.find_link(&interface.name).is_some()
+            !self.interfaces.contains_key(&interface.name) && !pins.left_links(&interface.name).is_empty()
         };
         let (left, others): (Vec<_>, Vec<_>) = wanted.iter().partition(is_left);
         for interface in others.iter().chain(&left) {
@@ -100,13 +100,14 @@ impl Attachments {
 /// restart opens no gap.
 fn attach(program: &mut Xdp, interface: &Interface, pins: &PinFolder) -> Result<Attached, DatapathError> {
     let ifindex = Attachments::index_of(&interface.name)?;
-    if let Some((path, mode)) = pins.find_link(&interface.name) {
+    for (path, mode) in pins.left_links(&interface.name) {
         let fits = interface.mode == AttachMode::Auto || interface.mode == mode;
         if fits && update(program, &path).is_ok() {
+            pins.take_over(&path, &interface.name, mode)?;
             return Ok(Attached { ifindex, configured: interface.mode, mode });
         }
         // Another mode is wanted, or the interface it belonged to is gone (ENOLINK): start afresh.
-        pins.remove_link(&interface.name)?;
+        remove(&path)?;
     }
     let mode = match interface.mode {
         AttachMode::Auto => match attach_in(program, interface, ifindex, AttachMode::Native, pins) {

@@ -10,6 +10,7 @@ use firewall_common::{
 };
 
 use super::{DatapathError, PinFolder, plain::Plain};
+use crate::policy::compile::Reused;
 
 type Counts = PerCpuArray<MapData, Plain<Count>>;
 
@@ -76,27 +77,25 @@ impl SharedMaps {
         Ok(values.iter().fold(0, |all, one| all.wrapping_add(*one)))
     }
 
-    /// Sets the counters of a service to zero, for its new owner.
+    /// Sets the counters of all these to zero, for their new owners.
     ///
     /// # Errors
-    /// When the map cannot be written.
-    pub fn clear_service(&mut self, id: u16) -> Result<(), DatapathError> {
+    /// When a map cannot be written.
+    pub fn clear(&mut self, reused: &Reused) -> Result<(), DatapathError> {
+        reused.services.iter().try_for_each(|id| self.clear_service(*id))?;
+        reused.limits.iter().try_for_each(|id| self.clear_limit(*id))?;
+        reused.interfaces.iter().try_for_each(|id| self.clear_interface(u32::from(id.saturating_sub(1))))
+    }
+
+    fn clear_service(&mut self, id: u16) -> Result<(), DatapathError> {
         clear(&mut self.services, pair_of(id), self.cpus)
     }
 
-    /// Sets the counters of a limit to zero, for its new owner.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn clear_limit(&mut self, id: u16) -> Result<(), DatapathError> {
+    fn clear_limit(&mut self, id: u16) -> Result<(), DatapathError> {
         clear(&mut self.limits, pair_of(id), self.cpus)
     }
 
-    /// Sets the counters of the interface at `position` to zero, for its new owner.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn clear_interface(&mut self, position: u32) -> Result<(), DatapathError> {
+    fn clear_interface(&mut self, position: u32) -> Result<(), DatapathError> {
         let of = |family| Verdict::ALL.iter().map(move |verdict| counter_index(position, family, *verdict));
         clear(&mut self.verdicts, Family::ALL.into_iter().flat_map(of), self.cpus)
     }

@@ -4,6 +4,8 @@ use std::{fmt, io, path::PathBuf};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
+use firewall_common::abi::ABI_VERSION;
+
 use super::floor::FLOOR;
 use crate::policy::AttachMode;
 
@@ -30,6 +32,22 @@ pub enum DatapathError {
     InUse {
         /// The folder.
         folder: PathBuf,
+    },
+    /// Another ABI version has pins.
+    OtherVersion {
+        /// Where.
+        folder: PathBuf,
+        /// Which.
+        version: u32,
+        /// What it filters.
+        interfaces: Vec<String>,
+    },
+    /// What is pinned is not what this build would make.
+    PinnedMap {
+        /// Where.
+        path: PathBuf,
+        /// What differs.
+        cause: String,
     },
     /// A file operation in the pin folder failed.
     Pin {
@@ -118,6 +136,13 @@ impl DatapathError {
             Self::InUse { .. } => {
                 Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
             }
+            Self::OtherVersion { interfaces, .. } => Some(format!(
+                "`portcullis run --replace` {} and removes those pins; its counters and rate state are not taken over",
+                if interfaces.is_empty() { "starts afresh" } else { "takes over without a gap" }
+            )),
+            Self::PinnedMap { .. } => {
+                Some("`portcullis run --replace` starts with fresh maps: counters and rate state begin again".into())
+            }
             Self::Load { errno, .. } | Self::Map { errno, .. } => match (*errno)? {
                 libc::EPERM | libc::EACCES => {
                     Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into())
@@ -174,6 +199,20 @@ impl fmt::Display for DatapathError {
                 write!(f, "cannot keep maps in {}: it is not on a BPF file system", folder.display())
             }
             Self::InUse { folder } => write!(f, "cannot use {}: another process holds it", folder.display()),
+            Self::OtherVersion { folder, version, interfaces } => {
+                let filters = match interfaces.join(", ") {
+                    none if none.is_empty() => "it filters nothing".to_owned(),
+                    interfaces => format!("it filters {interfaces}"),
+                };
+                write!(
+                    f,
+                    "cannot take over from a daemon with ABI version {version}, this one has {ABI_VERSION}: {} has its pins, {filters}",
+                    folder.display()
+                )
+            }
+            Self::PinnedMap { path, cause } => {
+                write!(f, "cannot take over the pinned map {}: {cause}", path.display())
+            }
             Self::Pin { what, path, error } => write!(f, "cannot {what} {}: {error}", path.display()),
             Self::Load { cause, .. } => write!(f, "cannot load the packet program: {cause}"),
             Self::Map { what, cause, .. } => write!(f, "cannot {what}: {cause}"),

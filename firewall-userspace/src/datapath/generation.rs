@@ -16,7 +16,7 @@ use firewall_common::abi::{
 };
 
 use super::{
-    DatapathError, OBJECT, PinFolder, floor,
+    DatapathError, OBJECT, PinFolder, adopt, floor,
     lists::{ListMaps, ListSize, ListTable, TableError},
     plain::Plain,
     rate_base, trace,
@@ -184,6 +184,8 @@ fn load_object(
     let counted = compiled.rate.counts.map(u32::from);
     let tick_ns = rate_base::tick_ns(compiled);
     let log_level: u8 = if options.trace_packets { aya_log::Level::Debug as u8 } else { 0 };
+    // The loader takes what is pinned for what the object declares.
+    adopt::require_same(pins, object)?;
     let paths: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
 
     let mut loader = EbpfLoader::new();

@@ -1,5 +1,6 @@
 //! The kernel side of the controller, and the only place with aya: load, fill, attach, swap, count.
 
+mod adopt;
 mod attach;
 mod counters;
 mod error;
@@ -7,18 +8,21 @@ mod floor;
 mod generation;
 mod lists;
 mod mapped;
+mod names;
 mod pins;
 mod plain;
 pub mod probe;
 mod rate_base;
 mod trace;
 
+pub use adopt::adopt;
 pub use attach::{Attached, Attachments};
 pub use counters::SharedMaps;
 pub use error::DatapathError;
 pub use generation::{Generation, LoadOptions, load_policy};
 pub use lists::{ListSize, TableError};
-pub use pins::PinFolder;
+pub use names::Names;
+pub use pins::{PinFolder, Pinned};
 
 /// The eBPF object, empty in a build without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall.bpf.o"));

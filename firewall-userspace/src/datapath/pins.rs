@@ -1,65 +1,108 @@
 //! The folder in the BPF file system where links and shared maps are pinned.
 
+mod other;
+
 use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
-use firewall_common::abi::{ABI_VERSION, maps};
+use firewall_common::abi::ABI_VERSION;
 use nix::{
     fcntl::{Flock, FlockArg},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 
+use self::other::OtherVersion;
 use super::DatapathError;
 use crate::{control::attach_label, policy::AttachMode};
 
-/// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside.
+/// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside. So are the folders of other ABI versions, which
+/// have the same form.
 ///
-/// When it goes, maps and empty folders go with it, so that a start that was refused leaves nothing; links stay.
+/// When it goes and no link is left, maps and empty folders go with it, so that a start that was refused leaves nothing.
+/// As long as there is a link, something filters, and what it counts stays.
 #[derive(Debug)]
 pub struct PinFolder {
     base: PathBuf,
     folder: PathBuf,
-    /// What is in the folder now may belong to somebody else.
-    is_cleared: AtomicBool,
+    replaces: bool,
+    others: Vec<OtherVersion>,
     _lock: Flock<File>,
 }
 
+/// What is pinned in the folder of one ABI version, or was until now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The ABI version.
+    pub version: u32,
+    /// Interfaces and the modes in which they are attached, as the names of the links tell.
+    pub links: Vec<(String, AttachMode)>,
+    /// Names of maps.
+    pub maps: Vec<String>,
+}
+
 impl PinFolder {
-    /// Makes and locks the folder under `base`, which need not exist. Shared maps of a daemon that is gone are removed:
-    /// counters and rate state start again; its links stay until they are adopted or removed.
+    /// Makes and locks the folder under `base`, which need not exist. Links and maps that are in it stay until they are
+    /// adopted or removed.
     ///
     /// # Errors
-    /// When `base` is not on a BPF file system, or another daemon has it.
+    /// When `base` is not on a BPF file system, another process has it, or another ABI version has pins in it.
     pub fn open(base: &Path) -> Result<Self, DatapathError> {
+        let mut pins = Self::open_replacing(base)?;
+        match pins.others.iter().map(OtherVersion::pinned).find(|pinned| !pinned.is_empty()) {
+            Some(Pinned { version, links, .. }) => {
+                let interfaces = links.into_iter().map(|(interface, _)| interface).collect();
+                Err(DatapathError::OtherVersion { folder: folder_of(base, version), version, interfaces })
+            }
+            None => {
+                pins.replaces = false;
+                Ok(pins)
+            }
+        }
+    }
+
+    /// The same, and what does not fit is replaced: maps that are not as this build declares them, and links and maps of
+    /// other ABI versions.
+    ///
+    /// # Errors
+    /// When `base` is not on a BPF file system, or another process has it.
+    pub fn open_replacing(base: &Path) -> Result<Self, DatapathError> {
         let existing = base.ancestors().find(|folder| folder.exists()).unwrap_or(base);
         if !statfs(existing).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC) {
             return Err(DatapathError::NoBpffs { folder: base.to_owned() });
         }
-        let folder = folder_under(base);
+        let folder = folder_of(base, ABI_VERSION);
         for part in ["maps", "links"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(pin_error("create the folder", &path))?;
         }
         let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
         let lock = lock(handle, &folder, FlockArg::LockExclusiveNonblock)?;
-        let pins = Self { base: base.to_owned(), folder, is_cleared: AtomicBool::new(false), _lock: lock };
-        pins.remove_maps()?;
-        Ok(pins)
+        let others = other::lock_all(base)?;
+        Ok(Self { base: base.to_owned(), folder, replaces: true, others, _lock: lock })
     }
 
-    /// Interfaces that have a pinned link under `base`; nothing is made or removed.
+    /// What is pinned under `base`, by ABI version; nothing is made or removed.
     ///
     /// # Errors
     /// When a daemon has the folder, so that nobody else may change it.
-    pub fn look(base: &Path) -> Result<Vec<String>, DatapathError> {
-        let folder = folder_under(base);
-        let Ok(handle) = File::open(&folder) else { return Ok(Vec::new()) };
-        let _lock = lock(handle, &folder, FlockArg::LockSharedNonblock)?;
-        Ok(interfaces(&folder))
+    pub fn look(base: &Path) -> Result<Vec<Pinned>, DatapathError> {
+        let versions = other::versions(base);
+        let look = |version| {
+            let folder = folder_of(base, version);
+            let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
+            let _lock = lock(handle, &folder, FlockArg::LockSharedNonblock)?;
+            Ok::<_, DatapathError>(Pinned::read(version, &folder))
+        };
+        let pinned: Vec<Pinned> = versions.into_iter().map(look).collect::<Result<_, _>>()?;
+        Ok(pinned.into_iter().filter(|pinned| !pinned.is_empty()).collect())
+    }
+
+    /// Whether what does not fit is to be replaced.
+    pub(super) fn replaces(&self) -> bool {
+        self.replaces
     }
 
     /// Where the shared map `name` is pinned.
@@ -69,18 +112,33 @@ impl PinFolder {
 
     /// Where the link of an interface is pinned: its name, `@` and the mode it is attached in.
     pub(super) fn link(&self, interface: &str, mode: AttachMode) -> PathBuf {
-        self.folder.join("links").join(format!("{}@{}", escape(interface), attach_label(mode)))
+        link_in(&self.folder, interface, mode)
     }
 
     /// The pinned link of an interface, and the mode it is attached in.
     pub(super) fn find_link(&self, interface: &str) -> Option<(PathBuf, AttachMode)> {
-        let modes = [AttachMode::Native, AttachMode::Generic];
-        modes.map(|mode| (self.link(interface, mode), mode)).into_iter().find(|(path, _)| path.exists())
+        find_link_in(&self.folder, interface)
+    }
+
+    /// The links of an interface that a daemon before this one left, of this ABI version and of others.
+    pub(super) fn left_links(&self, interface: &str) -> Vec<(PathBuf, AttachMode)> {
+        let folders = std::iter::once(&self.folder).chain(self.others.iter().map(OtherVersion::folder));
+        folders.filter_map(|folder| find_link_in(folder, interface)).collect()
+    }
+
+    /// Moves an adopted link to where those of this ABI version are.
+    pub(super) fn take_over(&self, link: &Path, interface: &str, mode: AttachMode) -> Result<(), DatapathError> {
+        let own = self.link(interface, mode);
+        if link == own {
+            return Ok(());
+        }
+        fs::rename(link, &own).map_err(pin_error("move the pin", link))
     }
 
     /// Interfaces that have a pinned link.
     pub fn interfaces(&self) -> Vec<String> {
-        interfaces(&self.folder)
+        let links = Pinned::read(ABI_VERSION, &self.folder).links;
+        links.into_iter().map(|(interface, _)| interface).collect()
     }
 
     /// Removes a link: the interface is not filtered any more once nobody holds it.
@@ -88,43 +146,108 @@ impl PinFolder {
         self.find_link(interface).map_or(Ok(()), |(path, _)| remove(&path))
     }
 
-    /// Removes everything that is pinned, and the folders when they are empty.
+    /// Removes what other ABI versions have pinned; what it was.
     ///
     /// # Errors
     /// When a pin cannot be removed; the others are removed all the same.
-    pub fn clear(&self) -> Result<(), DatapathError> {
-        let links = self.interfaces().iter().map(|interface| self.remove_link(interface)).collect::<Vec<_>>();
-        let maps = self.remove_maps();
-        self.remove_empty_folders();
-        self.is_cleared.store(true, Ordering::Relaxed);
-        links.into_iter().collect::<Result<Vec<()>, _>>()?;
-        maps
+    pub fn clear_others(&self) -> Result<Vec<Pinned>, DatapathError> {
+        let removed: Vec<_> = self.others.iter().map(OtherVersion::clear).collect();
+        removed.into_iter().collect()
     }
 
-    /// Another ABI version may live beside this one: folders that are not empty stay.
-    fn remove_empty_folders(&self) {
-        for folder in [self.folder.join("maps"), self.folder.join("links"), self.folder.clone(), self.base.clone()] {
-            let _ = fs::remove_dir(folder);
-        }
+    /// Removes everything that is pinned, of all ABI versions, and the folders; what it was.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed; the others are removed all the same.
+    pub fn clear(&self) -> Result<Vec<Pinned>, DatapathError> {
+        let own = Pinned::read(ABI_VERSION, &self.folder);
+        let cleared = own.remove(&self.folder);
+        let others = self.clear_others();
+        let _ = fs::remove_dir(&self.base);
+        cleared?;
+        let mut removed = others?;
+        removed.push(own);
+        removed.retain(|pinned| !pinned.is_empty());
+        removed.sort_by_key(|pinned| pinned.version);
+        Ok(removed)
     }
 
-    fn remove_maps(&self) -> Result<(), DatapathError> {
-        maps::SHARED.iter().try_for_each(|name| remove(&self.map(name)))
+    /// Removes all maps: counters and rate state start again.
+    pub(super) fn remove_maps(&self) -> Result<(), DatapathError> {
+        let Pinned { version, maps, .. } = Pinned::read(ABI_VERSION, &self.folder);
+        Pinned { version, links: Vec::new(), maps }.remove_files(&self.folder)
     }
 }
 
 impl Drop for PinFolder {
     fn drop(&mut self) {
-        if !self.is_cleared.load(Ordering::Relaxed) {
+        let own = Pinned::read(ABI_VERSION, &self.folder);
+        if own.links.is_empty() {
             // The next one to open the folder tries again.
-            let _ = self.remove_maps();
-            self.remove_empty_folders();
+            let _ = own.remove(&self.folder);
+            let _ = fs::remove_dir(&self.base);
         }
     }
 }
 
-fn folder_under(base: &Path) -> PathBuf {
-    base.join(format!("v{ABI_VERSION}"))
+impl Pinned {
+    /// What is in a folder now.
+    fn read(version: u32, folder: &Path) -> Self {
+        let mut links: Vec<_> = names_in(&folder.join("links")).iter().filter_map(|name| parse_link(name)).collect();
+        links.sort();
+        let mut maps = names_in(&folder.join("maps"));
+        maps.sort();
+        Self { version, links, maps }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.maps.is_empty()
+    }
+
+    /// Removes it, links first, and the folders when they are empty then.
+    fn remove(&self, folder: &Path) -> Result<(), DatapathError> {
+        let removed = self.remove_files(folder);
+        for folder in [folder.join("maps"), folder.join("links"), folder.to_owned()] {
+            let _ = fs::remove_dir(folder);
+        }
+        removed
+    }
+
+    fn remove_files(&self, folder: &Path) -> Result<(), DatapathError> {
+        let links = self.links.iter().map(|(interface, mode)| link_in(folder, interface, *mode));
+        let maps = self.maps.iter().map(|name| folder.join("maps").join(name));
+        let removed: Vec<_> = links.chain(maps).map(|path| remove(&path)).collect();
+        removed.into_iter().collect()
+    }
+}
+
+fn folder_of(base: &Path, version: u32) -> PathBuf {
+    base.join(format!("v{version}"))
+}
+
+fn link_in(folder: &Path, interface: &str, mode: AttachMode) -> PathBuf {
+    folder.join("links").join(format!("{}@{}", escape(interface), attach_label(mode)))
+}
+
+fn find_link_in(folder: &Path, interface: &str) -> Option<(PathBuf, AttachMode)> {
+    let links = MODES.map(|mode| (link_in(folder, interface, mode), mode));
+    links.into_iter().find(|(path, _)| path.exists())
+}
+
+/// Modes in which something can be attached.
+const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];
+
+/// Interface and mode of a link.
+fn parse_link(name: &str) -> Option<(String, AttachMode)> {
+    let (interface, label) = name.rsplit_once('@')?;
+    let mode = MODES.into_iter().find(|mode| attach_label(*mode) == label)?;
+    Some((unescape(interface), mode))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 fn lock(handle: File, folder: &Path, how: FlockArg) -> Result<Flock<File>, DatapathError> {
@@ -132,16 +255,6 @@ fn lock(handle: File, folder: &Path, how: FlockArg) -> Result<Flock<File>, Datap
         nix::errno::Errno::EWOULDBLOCK => DatapathError::InUse { folder: folder.to_owned() },
         other => DatapathError::Pin { what: "lock the folder", path: folder.to_owned(), error: other.into() },
     })
-}
-
-fn interfaces(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder.join("links")) else {
-        return Vec::new();
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter_map(|name| Some(unescape(name.rsplit_once('@')?.0))).collect();
-    names.sort();
-    names
 }
 
 /// Names on a BPF file system have no dots, those of interfaces may.
@@ -153,13 +266,30 @@ fn unescape(name: &str) -> String {
     name.replace("%2e", ".").replace("%25", "%")
 }
 
-fn remove(path: &Path) -> Result<(), DatapathError> {
+pub(super) fn remove(path: &Path) -> Result<(), DatapathError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(pin_error("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
-fn pin_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatapathError {
+pub(super) fn pin_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatapathError {
     move |error| DatapathError::Pin { what, path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_link_tells_interface_and_mode() {
+        for (interface, mode) in [("eth0", AttachMode::Native), ("eth0.7", AttachMode::Generic), ("a@b%2e", MODES[0])] {
+            let path = link_in(Path::new("/v2"), interface, mode);
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(!name.contains('.'), "{name}");
+            assert_eq!(parse_link(&name), Some((interface.to_owned(), mode)));
+        }
+        assert_eq!(parse_link("eth0"), None);
+        assert_eq!(parse_link("eth0@offload"), None);
+    }
 }

@@ -17,6 +17,25 @@ impl<K: Ord + Clone> Ids<K> {
         Self { assigned: BTreeMap::new(), max, last: 0 }
     }
 
+    /// What was handed out before, `last` being the last identifier that was new then. What cannot have been is passed
+    /// over.
+    pub fn recovered(max: u16, assigned: impl IntoIterator<Item = (K, u16)>, last: u16) -> Self {
+        let mut ids = Self { last: last.min(max), ..Self::new(max) };
+        for (name, id) in assigned {
+            let is_taken = ids.assigned.values().any(|other| *other == id);
+            if (1..=max).contains(&id) && !is_taken && !ids.assigned.contains_key(&name) {
+                ids.last = ids.last.max(id);
+                ids.assigned.insert(name, id);
+            }
+        }
+        ids
+    }
+
+    /// The last identifier that was new.
+    pub fn last(&self) -> u16 {
+        self.last
+    }
+
     /// Forgets names that are gone and gives the new ones an identifier. Returns identifiers that change their owner:
     /// what was counted for them belongs to nobody now.
     pub fn assign<'a>(&mut self, names: impl Iterator<Item = &'a K>) -> Vec<u16>
@@ -75,6 +94,15 @@ mod tests {
         assert_eq!(ids.of(&names(&["c"])[0]), c);
         assert_eq!(ids.of(&names(&["b"])[0]), 0);
         assert_eq!(ids.of(&names(&["a"])[0]), 3, "a freed identifier is not used while there are fresh ones");
+    }
+
+    #[test]
+    fn recovered_names_have_their_identifiers_and_freed_ones_are_reported() {
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| Name::parse(name).unwrap());
+        let mut ids = Ids::recovered(4, [(b.clone(), 2), (a.clone(), 2), (b.clone(), 3), (c.clone(), 9)], 3);
+        assert_eq!((ids.of(&b), ids.of(&a), ids.of(&c), ids.last()), (2, 0, 0, 3));
+        assert_eq!(ids.assign([&a, &b, &c, &d].into_iter()), [1, 3], "only 4 is new");
+        assert_eq!([&a, &b, &c, &d].map(|name| ids.of(name)), [4, 2, 1, 3]);
     }
 
     #[test]

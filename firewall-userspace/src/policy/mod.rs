@@ -79,7 +79,7 @@ pub struct Interface {
 }
 
 /// Where in the receive path the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AttachMode {
     /// In the driver, before an skb exists.
     Native,

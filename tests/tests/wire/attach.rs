@@ -1,6 +1,7 @@
 //! Attaching, and leaving without a trace.
 
 use anyhow::{Context, Result};
+use firewall_common::abi::{ABI_VERSION, maps};
 use firewall_tests::{
     daemon::{Daemon, Site},
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
@@ -84,16 +85,32 @@ fn generic_filters_too() -> Result<()> {
 }
 
 #[test]
-fn a_stopped_daemon_leaves_no_program_no_pins_and_no_socket() -> Result<()> {
+fn a_stopped_daemon_leaves_its_filter_until_detach_ends_it() -> Result<()> {
     let lab = Lab::new()?;
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     assert!(!probe.arrives(FOE4)?);
     assert!(daemon.site().pins.exists() && daemon.site().socket.exists());
+    let program = lab.program_id()?;
     daemon.stop()?;
+    assert!(!daemon.site().socket.exists());
+    assert_eq!(lab.program_id()?, program);
+    assert!(daemon.log().contains("the last policy goes on filtering until `portcullis detach`"), "{}", daemon.log());
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+
+    let told = daemon.site().detach(&["--output", "json"])?;
+    assert_eq!(told.code, 0, "{told:?}");
+    let told: serde_json::Value = serde_json::from_str(&told.stdout)?;
+    assert_eq!((&told["schema"], &told["interfaces"]), (&"portcullis.detach/v1".into(), &serde_json::json!(["eth0"])));
+    let removed = &told["removed"][0];
+    assert_eq!(removed["abi_version"], ABI_VERSION);
+    assert_eq!(removed["links"], serde_json::json!([{ "interface": "eth0", "mode": "native" }]));
+    let maps = removed["maps"].as_array().context("no maps")?;
+    for name in [maps::COUNTERS, maps::STRANGERS, maps::RATE_BASE, maps::NAMES] {
+        assert!(maps.contains(&name.into()), "{name} is not in {maps:?}");
+    }
     lab.wait_until_detached(INTERFACE)?;
     assert!(daemon.site().is_gone());
-    assert!(daemon.log().contains("nothing is filtered any more"), "{}", daemon.log());
     assert!(probe.arrives(FOE4)?, "nothing is filtered any more");
     Ok(())
 }

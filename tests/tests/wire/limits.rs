@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use aya::maps::{Map, MapData, PerCpuArray};
 use firewall_common::{
     Family, Verdict,
-    abi::{ABI_VERSION, counter_index, maps},
+    abi::{counter_index, maps},
 };
 use firewall_tests::{
     daemon::{Daemon, Site},
@@ -167,7 +167,7 @@ fn send_paced(lab: &Lab, rate: u64) -> Result<u64> {
 
 /// Packets over the limit by the CPU that judged them.
 fn dropped_by_cpu(site: &Site) -> Result<Vec<u64>> {
-    let path = site.pins.join(format!("v{ABI_VERSION}/maps")).join(maps::COUNTERS);
+    let path = site.shared_map(maps::COUNTERS);
     let counters: PerCpuArray<_, [u64; 2]> = Map::from_map_data(MapData::from_pin(path)?)?.try_into()?;
     let counts = counters.get(&counter_index(0, Family::Ipv4, Verdict::OverPackets), 0)?;
     Ok(counts.iter().map(|[packets, _]| *packets).collect())

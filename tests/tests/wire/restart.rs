@@ -1,18 +1,17 @@
 //! A daemon that is killed, and the one that takes over.
 
 use std::{
-    process::Command,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow};
+use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
-    daemon::{Daemon, Said, said},
+    daemon::Daemon,
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
     traffic::{Probe, Receiver, bind},
-    trial::binary,
 };
 
 use crate::policy::{DATA, POLICY};
@@ -51,6 +50,7 @@ fn a_killed_daemon_leaves_its_filter_and_the_next_one_adopts_it_without_a_gap() 
         let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
         assert!(probe.arrives(FRIEND4)?, "the friend is let through all the same");
         next.stop()?;
+        assert_eq!(next.site().detach(&[])?.code, 0);
         lab.wait_until_detached(INTERFACE)?;
         assert!(next.site().is_gone());
         anyhow::Ok(())
@@ -62,17 +62,19 @@ fn detach_stops_the_filter_that_a_killed_daemon_left() -> Result<()> {
     let lab = Lab::new()?;
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
-    let pins = daemon.site().pins.to_str().context("the path is text")?.to_owned();
-    let arguments = ["detach", "--pin-directory", &pins];
-    let said = run(&arguments)?;
+    let said = daemon.site().detach(&[])?;
     assert_eq!(said.code, 4, "a daemon that lives keeps its filter: {said:?}");
     assert!(said.stderr.contains("another process holds it"), "{said:?}");
     assert!(!probe.arrives(FOE4)?);
 
     daemon.kill()?;
     assert!(!probe.arrives(FOE4)?, "the filter is still there");
-    let said = run(&arguments)?;
-    assert_eq!((said.code, said.stdout.as_str()), (0, "detached from eth0\n"), "{said:?}");
+    let said = daemon.site().detach(&[])?;
+    assert_eq!(said.code, 0, "{said:?}");
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines[0], "detached from eth0");
+    let removed = format!("removed of ABI version {ABI_VERSION} 1 link: eth0 (native); 11 maps: COUNTERS, ");
+    assert!(lines[1].starts_with(&removed) && lines.len() == 2, "{lines:?}");
     lab.wait_until_detached(INTERFACE)?;
     assert!(!daemon.site().pins.exists());
     assert!(probe.arrives(FOE4)?);
@@ -126,10 +128,6 @@ fn the_next_daemon_releases_an_interface_that_left_the_configuration() -> Result
     lab.wait_until_detached("br0")?;
     assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
     Ok(())
-}
-
-fn run(arguments: &[&str]) -> Result<Said> {
-    said(Command::new(binary()?).args(arguments))
 }
 
 /// Sends as the foe until `over`.

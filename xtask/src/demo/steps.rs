@@ -189,12 +189,23 @@ impl Tally {
 }
 
 fn stopped(lab: &mut Lab, report: &mut Report) -> Result<()> {
-    report.step("portcullis is asked to end", "it ends well and takes its program off eth0", || {
-        let ended = lab.stop_portcullis()?;
+    let is_attached = |lab: &Lab| -> Result<bool> {
         let link = lab.network().namespace(&HOST).ip(&["-details", "link", "show", "dev", "eth0"])?;
-        let detached = !link.contains("xdp");
-        let seen = format!("{ended}; {}", if detached { "no program on eth0" } else { "a program is still on eth0" });
-        Ok(Seen { as_expected: detached && ended == "exit status: 0", seen })
+        Ok(link.contains("xdp"))
+    };
+    report.step("portcullis is asked to end", "it ends well, and its program filters on", || {
+        let ended = lab.stop_portcullis()?;
+        let attached = is_attached(lab)?;
+        let seen = format!("{ended}; {}", if attached { "a program on eth0" } else { "no program on eth0" });
+        Ok(Seen { as_expected: attached && ended == "exit status: 0", seen })
+    })?;
+    report.step("portcullis detach", "it takes the program off eth0 and says so", || {
+        let said = lab.detach()?;
+        // The kernel frees a link some time after its last user is gone.
+        let gone = interrupt::wait_for(PUSH_LIMIT, || Ok((!is_attached(lab)?).then_some(())))?.is_some();
+        let said = said.lines().next().unwrap_or_default();
+        let seen = format!("{said}; {}", if gone { "no program on eth0" } else { "a program is still on eth0" });
+        Ok(Seen { as_expected: gone && said == "detached from eth0", seen })
     })
 }
 

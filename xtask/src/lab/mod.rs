@@ -145,9 +145,14 @@ impl Lab {
         &self.network
     }
 
-    /// Asks Portcullis to end, and tells how it ended.
+    /// Asks Portcullis to end, and tells how it ended. Its filter stays.
     pub fn stop_portcullis(&mut self) -> Result<String> {
         self.portcullis.stop()
+    }
+
+    /// Takes the filter of a Portcullis that has ended off its interfaces; what `portcullis detach` says.
+    pub fn detach(&self) -> Result<String> {
+        process::output(Command::new(&self.binary).arg("detach").arg("--pin-directory").arg(self.pins.path()))
     }
 
     /// What Portcullis logged last.
