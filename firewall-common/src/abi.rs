@@ -66,6 +66,8 @@ pub mod maps {
     pub const LIMITS: &str = "LIMITS";
     /// Policy: `ARRAY` of [`Quota`](super::Quota) by essential.
     pub const ESSENTIAL_CAPS: &str = "ESSENTIAL_CAPS";
+    /// Policy: `ARRAY`, one [`Explanation`](super::Explanation).
+    pub const EXPLANATION: &str = "EXPLANATION";
     /// Shared: `ARRAY` of one TAT by essential.
     pub const ESSENTIAL_STATE: &str = "ESSENTIAL_STATE";
     /// Shared: `ARRAY` of [`RateSet`](crate::rate_table::RateSet), for members.
@@ -95,6 +97,22 @@ pub mod maps {
     /// `ARRAY`, one `[u64; 2]`: jiffies and nanoseconds of the monotonic clock at one moment.
     pub const CLOCKS: &str = "CLOCKS";
 
+    /// The maps of one policy.
+    pub const POLICY: [&str; 12] = [
+        ROOT_V4,
+        ROOT_V6,
+        PLACES,
+        LINES,
+        CLASSES,
+        ADDRESSES,
+        PORTS,
+        FRAGMENTS,
+        SERVICES,
+        LIMITS,
+        ESSENTIAL_CAPS,
+        EXPLANATION,
+    ];
+
     /// The maps that live on across generations.
     pub const SHARED: [&str; 11] = [
         ESSENTIAL_STATE,
@@ -115,6 +133,10 @@ pub mod maps {
 pub mod globals {
     /// `u32`: 1 when drops are only counted.
     pub const OBSERVE: &str = "OBSERVE";
+    /// `u32`: 1 when a service has [`observe`](super::ServiceRecord::observe).
+    pub const OBSERVED_SERVICES: &str = "OBSERVED_SERVICES";
+    /// `u32`: 1 when the program says what it would do and does nothing: no counter and no rate state changes.
+    pub const EXPLAIN: &str = "EXPLAIN";
     /// `u32`: 1 when traffic of no service is dropped.
     pub const HOST_DEFAULT_DROP: &str = "HOST_DEFAULT_DROP";
     /// `u32`: 1 when fragments are judged by their source.
@@ -254,6 +276,10 @@ pub struct ServiceRecord {
     pub limit_for_count: u16,
     /// The first row whose list has the source decides.
     pub limit_for: [LimitForRecord; MAX_LISTS],
+    /// 1 when drops are only counted.
+    pub observe: u32,
+    /// Always zero.
+    pub padding: u32,
 }
 
 /// One row of [`ServiceRecord::limit_for`].
@@ -342,6 +368,44 @@ impl RateEvent {
     }
 }
 
+/// What an instance of the program that explains says about its last frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Explanation {
+    /// The lists that the source is in, see [`Membership`](crate::Membership).
+    pub lists: u64,
+    /// The time by which the limit was judged, in ns of its clock.
+    pub now_ns: u64,
+    /// The TATs that were found, by [`Quantity`](crate::Quantity).
+    pub tat_ns: [u64; 3],
+    /// [`OWN`] and [`MANAGEMENT`].
+    pub flags: u32,
+    /// See [`Verdict::index`].
+    pub verdict: u32,
+    /// See [`Family`].
+    pub family: u32,
+    /// The service it was judged by, 0 for none.
+    pub service: u32,
+    /// The limit that was asked, 0 for none.
+    pub limit: u32,
+    /// A [`BucketOutcome`], 0 when no bucket was looked for.
+    pub bucket: u32,
+}
+
+/// Where the rate state of a source was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum BucketOutcome {
+    /// It had a bucket.
+    Found = 1,
+    /// It had none and gets one.
+    Inserted = 2,
+    /// See [`RateEvent::Full`].
+    Full = 3,
+    /// See [`RateEvent::Gated`].
+    Gated = 4,
+}
+
 /// A counter of one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -369,7 +433,8 @@ const _: () = {
     assert!(size_of::<AddressKey>() == 24);
     assert!(size_of::<PortRow>() == 131_072);
     assert!(size_of::<FragmentRule>() == 24);
-    assert!(size_of::<ServiceRecord>() == 32 + 4 * MAX_LISTS);
+    assert!(size_of::<ServiceRecord>() == 40 + 4 * MAX_LISTS);
+    assert!(size_of::<Explanation>() == 64);
     assert!(size_of::<Quota>() == 24);
     assert!(size_of::<LimitRecord>() == 120);
     assert!(size_of::<RateBase>() == 176);

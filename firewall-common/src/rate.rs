@@ -137,12 +137,26 @@ impl Quota {
         self.burst_ns.wrapping_add(SKEW_NS)
     }
 
+    /// How far a source is ahead of its rate, in ns.
+    #[inline(always)]
+    pub fn ahead_ns(&self, tat_ns: u64, now_ns: u64) -> u64 {
+        // A TAT in the past wraps around to a number above every horizon.
+        let ahead_ns = tat_ns.wrapping_sub(now_ns);
+        if ahead_ns <= self.horizon_ns() { ahead_ns } else { 0 }
+    }
+
+    /// How many units a source may send at once at `now_ns`.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn left(&self, tat_ns: u64, now_ns: u64) -> u64 {
+        let room_ns = self.burst_ns.saturating_sub(self.ahead_ns(tat_ns, now_ns));
+        let units = (u128::from(room_ns) << self.shift).checked_div(self.interval.into()).unwrap_or(u128::MAX);
+        u64::try_from(units).unwrap_or(u64::MAX)
+    }
+
     /// Charges `units` at `now_ns` to a source whose TAT is `tat_ns`: the new TAT, `None` when they exceed the rate.
     #[inline(always)]
     pub fn charge(&self, tat_ns: u64, now_ns: u64, units: u64) -> Option<u64> {
-        // How far ahead the source is. A TAT in the past wraps around to a number above every horizon.
-        let ahead_ns = tat_ns.wrapping_sub(now_ns);
-        let ahead_ns = if ahead_ns <= self.horizon_ns() { ahead_ns } else { 0 };
+        let ahead_ns = self.ahead_ns(tat_ns, now_ns);
         let cost_ns = self.cost_ns(units);
         let is_conforming = ahead_ns <= self.burst_ns && cost_ns <= self.burst_ns - ahead_ns;
         is_conforming.then_some(now_ns.wrapping_add(ahead_ns).wrapping_add(cost_ns))

@@ -189,20 +189,16 @@ fn insert<S: SetMemory>(own: S, other: Option<S>, tag: u64, ages: &Ages, idlest:
             Some(way) => Some(Way { set: own, way }),
             None => other.and_then(|set| Ways::with(set, tag).lowest().map(|way| Way { set, way })),
         };
-        match twin {
-            Some(twin) => {
-                // A rival loses its claim; a bucket stays.
-                if twin.set.exchange_tag(twin.way, tag | CLAIM, 0) == tag {
-                    if claimed != Ways::NONE {
-                        own.exchange_tag(way, tag | CLAIM, 0);
-                    }
-                    return Lookup::Found(twin);
+        if let Some(twin) = twin {
+            // A rival loses its claim; a bucket stays.
+            if twin.set.exchange_tag(twin.way, tag | CLAIM, 0) == tag {
+                if claimed != Ways::NONE {
+                    own.exchange_tag(way, tag | CLAIM, 0);
                 }
+                return Lookup::Found(twin);
             }
-            None if claimed != Ways::NONE && own.exchange_tag(way, tag | CLAIM, tag) == tag | CLAIM => {
-                return Lookup::Inserted(Way { set: own, way });
-            }
-            None => {}
+        } else if claimed != Ways::NONE && own.exchange_tag(way, tag | CLAIM, tag) == tag | CLAIM {
+            return Lookup::Inserted(Way { set: own, way });
         }
         way = match ages.idlest(own) {
             Some(idlest) => idlest,

@@ -483,3 +483,19 @@ fn on_two_threads(work: impl Fn() -> u64 + Sync) -> u64 {
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
     })
 }
+
+#[test]
+fn what_is_left_is_what_passes() {
+    let quotas = [Quota::of_events(3, 1000, 7).unwrap(), Quota::of_bytes(20_000_000, SECOND, 40_000).unwrap()];
+    for quota in quotas {
+        let (mut tat_ns, now_ns) = (0, 1 << 50);
+        let mut left = quota.left(tat_ns, now_ns);
+        assert!(left > 0);
+        while let Some(next) = quota.charge(tat_ns, now_ns, 1) {
+            tat_ns = next;
+            left -= 1;
+            assert!(quota.left(tat_ns, now_ns).abs_diff(left) <= 1 + left / 1000, "{left}");
+        }
+        assert_eq!(quota.left(tat_ns, now_ns), 0);
+    }
+}

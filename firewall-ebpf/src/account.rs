@@ -9,12 +9,17 @@ use firewall_common::{
 
 use crate::{
     context::XdpFrame,
+    explain,
     maps::{COUNTERS, INTERFACE_COUNT, INTERFACES, LIMIT_COUNTERS, SERVICE_COUNTERS},
 };
 
 /// Adds the frame to the counters of its verdict, its service and its limit; the number of the verdict.
 #[inline(always)]
 pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) -> u32 {
+    if explain::is_on() {
+        explain::note_judgement(judgement);
+        return judgement.verdict.index();
+    }
     let octets = match judgement.frame_length {
         Some(length) => length,
         None => frame.length(),

@@ -9,11 +9,12 @@ use aya_ebpf::{
 };
 use firewall_common::{
     Quantity,
-    abi::{self, BucketKey, BucketState, LimitRecord, RateBase, RateEvent},
+    abi::{self, BucketKey, BucketOutcome, BucketState, LimitRecord, RateBase, RateEvent},
     rate,
     rate_table::{self, Gate, Hash, Lookup, RateMemory, RateSet, RateTable, SetMemory, WAYS, Way},
 };
 
+use crate::explain;
 use crate::maps::{COUNTED, MEMBER_LISTS, StatePointer, TatPointer, compare_exchange};
 
 /// Page-aligned, which keeps a set in four cache lines.
@@ -49,7 +50,10 @@ pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_
     let hash = Hash::new(&RATE_BASE.get(0)?.seed, key);
     let gate = LimitGate { limit: key.limit, record: limit, now_ns };
     let way = match rate_table::lookup(&RateMaps, &hash, is_member, now_ns, &gate) {
-        Lookup::Found(way) => Some(way),
+        Lookup::Found(way) => {
+            explain::note_bucket(BucketOutcome::Found);
+            Some(way)
+        }
         Lookup::Inserted(way) => {
             count(RateEvent::Inserted);
             Some(way)
@@ -63,13 +67,13 @@ pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_
             None
         }
     };
-    match way {
-        Some(Way { set, way }) => Some(StatePointer { first: set.tat(Quantity::Packets, way), stride: WAYS }),
-        None => {
-            let state = OVERFLOW.get_ptr_mut(u32::from(key.limit))?;
-            Some(StatePointer { first: state.cast(), stride: 1 })
-        }
-    }
+    let state = match way {
+        Some(Way { set, way }) => StatePointer { first: set.tat(Quantity::Packets, way), stride: WAYS },
+        None => StatePointer { first: OVERFLOW.get_ptr_mut(u32::from(key.limit))?.cast(), stride: 1 },
+    };
+    // SAFETY: both kinds of state have a TAT for each quantity at this distance.
+    unsafe { explain::note_state(state.first, state.stride, now_ns) };
+    Some(state)
 }
 
 /// The gate of a limit.
@@ -124,6 +128,14 @@ pub(crate) fn sample_clocks() {
 
 #[inline(always)]
 fn count(event: RateEvent) {
+    explain::note_bucket(match event {
+        RateEvent::Inserted => BucketOutcome::Inserted,
+        RateEvent::Full => BucketOutcome::Full,
+        RateEvent::Gated => BucketOutcome::Gated,
+    });
+    if explain::is_on() {
+        return;
+    }
     if let Some(count) = RATE_EVENTS.get_ptr_mut(event as u32) {
         // SAFETY: the slot belongs to this CPU, on which XDP runs do not interrupt each other.
         unsafe { *count += 1 };

@@ -13,6 +13,8 @@ mod buckets;
 #[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
+mod explain;
+#[cfg(target_arch = "bpf")]
 #[cfg_attr(feature = "reference", path = "reference/lists.rs")]
 mod lists;
 #[cfg(target_arch = "bpf")]
@@ -34,7 +36,7 @@ mod program {
         let verdict = account(&frame, &judgement);
         // Dead code unless `--trace-packets` raises the level at load.
         debug!(&ctx, "{} family {} service {}", verdict, judgement.family as u8, judgement.service);
-        action(verdict)
+        action(verdict, judgement.service)
     }
 
     /// Tells the controller, before the first packet, how jiffies and nanoseconds go together.
@@ -45,10 +47,10 @@ mod program {
         xdp_action::XDP_PASS
     }
 
-    /// What is done by the verdict of that number.
+    /// What is done by the verdict of that number, which `service` gave.
     #[inline(always)]
-    fn action(verdict: u32) -> u32 {
-        if maps::OBSERVE.load() != 0 {
+    fn action(verdict: u32, service: u16) -> u32 {
+        if maps::OBSERVE.load() != 0 || maps::observes(service) {
             return xdp_action::XDP_PASS;
         }
         // Shows up in the kernel's own `xdp:xdp_exception` tracepoint: it cannot happen.

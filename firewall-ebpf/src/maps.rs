@@ -13,7 +13,7 @@ use firewall_common::{
     verifier::index_16,
 };
 
-use crate::{buckets, lists};
+use crate::{buckets, explain, lists};
 
 const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -45,6 +45,8 @@ pub(crate) static LIMIT_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_LIMITS + 1)
 #[unsafe(no_mangle)]
 pub(crate) static OBSERVE: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
+static OBSERVED_SERVICES: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
 static HOST_DEFAULT_DROP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static FRAGMENTS_BY_SOURCE: Global<u32> = Global::new(0);
@@ -72,7 +74,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn membership(&self, source: &Address) -> Membership {
-        lists::membership(source)
+        let membership = lists::membership(source);
+        explain::note_membership(membership);
+        membership
     }
 
     #[inline(always)]
@@ -155,6 +159,16 @@ impl Tables for Maps {
     }
 }
 
+/// Whether drops of `service` are only counted.
+#[inline(always)]
+pub(crate) fn observes(service: u16) -> bool {
+    OBSERVED_SERVICES.load() != 0
+        && match SERVICES.get(u32::from(service)) {
+            Some(record) => record.observe != 0,
+            None => false,
+        }
+}
+
 /// The block of rows for a destination: 0 for an address that no service names.
 #[inline(always)]
 fn block_of(destination: &Address) -> u32 {
@@ -204,12 +218,16 @@ impl TatCell for TatPointer {
     }
 }
 
-/// Replaces a number by `new` if it is `current`; returns what it was. `core` has no compare-exchange for BPF.
+/// Replaces a number by `new` if it is `current`; returns what it was, and changes nothing when this instance
+/// [explains](explain). `core` has no compare-exchange for BPF.
 ///
 /// # Safety
 /// `cell` must point to an aligned number in a map value.
 #[inline(always)]
 pub(crate) unsafe fn compare_exchange(cell: *mut u64, current: u64, new: u64) -> u64 {
+    if explain::is_on() {
+        return current;
+    }
     let seen: u64;
     // SAFETY: one BPF_CMPXCHG on what the caller answers for.
     unsafe {

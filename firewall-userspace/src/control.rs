@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     connections::Connection,
     diff::Difference,
+    explain::{Explained, Question},
     guard::Harm,
     policy::{AttachMode, Mode, Name, Policy, Prefix},
 };
@@ -36,6 +37,8 @@ pub enum Message {
     Policy(oneshot::Sender<(u64, Policy)>),
     /// See [`Controller::counters`].
     Counters(oneshot::Sender<Result<Counters, Refusal>>),
+    /// See [`Controller::explain`].
+    Explain(Question, oneshot::Sender<Result<Explained, Refusal>>),
     /// See [`Controller::reload`].
     Reload(Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
@@ -430,6 +433,8 @@ pub struct ServiceStatus {
     pub protocol: String,
     /// Ports and ranges, as in the configuration.
     pub ports: Vec<String>,
+    /// `enforce` or `observe`, by itself.
+    pub mode: String,
 }
 
 /// The counters of the data plane, summed over CPUs. They live on over reloads and never go back.
@@ -530,6 +535,14 @@ impl Controller {
     /// [`Refusal::Datapath`] when a map cannot be read.
     pub async fn counters(&self) -> Result<Counters, Refusal> {
         self.ask(Message::Counters).await?
+    }
+
+    /// What would become of a packet now. Nothing changes by it.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] and [`Refusal::Datapath`].
+    pub async fn explain(&self, question: Question) -> Result<Explained, Refusal> {
+        self.ask(|reply| Message::Explain(question, reply)).await?
     }
 
     /// Loads the configuration anew: all of it, or nothing. Runtime entries stay.

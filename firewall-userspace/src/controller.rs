@@ -1,5 +1,6 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
+mod explain;
 mod prepare;
 mod pushes;
 mod report;
@@ -188,6 +189,7 @@ impl State {
                 Some(Message::Status(reply)) => drop(reply.send(self.status())),
                 Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
                 Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
+                Some(Message::Explain(question, reply)) => drop(reply.send(self.explain(&question))),
                 Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),
                 Some(Message::Stop(reply)) => {

@@ -189,6 +189,43 @@ fn pushed_member(index: usize, entry: &RuntimeEntry) -> Member {
     }
 }
 
+/// The entries of one list for exactly `prefix`.
+pub fn entries_at<'a>(
+    list: &'a List,
+    runtime: &'a Runtime,
+    loaded: Timestamp,
+    prefix: Prefix,
+) -> impl Iterator<Item = Entry> + 'a {
+    let configured = list.entries.binary_search(&prefix).is_ok();
+    let configured = configured.then(|| configured_entry(list, prefix, loaded));
+    let pushed = runtime.entry(&list.name, prefix).map(|entry| pushed_entry(list, prefix, entry));
+    configured.into_iter().chain(pushed)
+}
+
+fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
+    Entry {
+        list: list.name.to_string(),
+        prefix: prefix.to_string(),
+        layer: Layer::Config,
+        owner: "config".into(),
+        comment: None,
+        created: loaded,
+        expires: None,
+    }
+}
+
+fn pushed_entry(list: &List, prefix: Prefix, entry: &RuntimeEntry) -> Entry {
+    Entry {
+        list: list.name.to_string(),
+        prefix: prefix.to_string(),
+        layer: Layer::Runtime,
+        owner: entry.owner.clone(),
+        comment: entry.comment.clone(),
+        created: entry.created,
+        expires: entry.expires,
+    }
+}
+
 /// The entries of one list behind `after`, ordered by prefix, then layer.
 pub fn entries_of<'a>(
     list: &'a List,
@@ -196,15 +233,6 @@ pub fn entries_of<'a>(
     loaded: Timestamp,
     after: Option<(Prefix, Layer)>,
 ) -> impl Iterator<Item = Entry> + 'a {
-    let entry = move |prefix: Prefix, layer, owner: &str, comment: Option<&str>, created, expires| Entry {
-        list: list.name.to_string(),
-        prefix: prefix.to_string(),
-        layer,
-        owner: owner.to_owned(),
-        comment: comment.map(str::to_owned),
-        created,
-        expires,
-    };
     let first = after.map_or(0, |(after, _)| list.entries.partition_point(|prefix| *prefix <= after));
     let mut configured = list.entries.iter().skip(first).copied().peekable();
     let mut pushed = runtime.entries_behind(&list.name, after).peekable();
@@ -214,10 +242,9 @@ pub fn entries_of<'a>(
             (configured, _) => configured.is_some(),
         };
         if is_configured_next {
-            return configured.next().map(|prefix| entry(prefix, Layer::Config, "config", None, loaded, None));
+            return configured.next().map(|prefix| configured_entry(list, prefix, loaded));
         }
-        let (prefix, of) = pushed.next()?;
-        Some(entry(prefix, Layer::Runtime, &of.owner, of.comment.as_deref(), of.created, of.expires))
+        pushed.next().map(|(prefix, entry)| pushed_entry(list, prefix, entry))
     })
 }
 

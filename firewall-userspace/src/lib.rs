@@ -13,6 +13,7 @@ pub mod datapath;
 pub mod devices;
 pub mod diff;
 pub mod doctor;
+pub mod explain;
 pub mod guard;
 pub mod http;
 pub mod layers;

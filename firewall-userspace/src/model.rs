@@ -18,7 +18,7 @@ use crate::{
     members::{Member, Members},
     packet::Packet,
     policy::{
-        Name, Policy, Prefix,
+        Mode, Name, Policy, Prefix,
         compile::{Compiled, Identities, compile},
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 /// A compiled policy.
 pub struct HostModel {
     compiled: Compiled,
-    services: Vec<(u16, Name)>,
+    services: Vec<(u16, Name, Mode)>,
 }
 
 /// What is said about a packet.
@@ -36,6 +36,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The service it was judged by.
     pub service: Option<Name>,
+    /// Whether a drop is only counted.
+    pub observes: bool,
 }
 
 impl HostModel {
@@ -43,7 +45,9 @@ impl HostModel {
     pub fn new(policy: &Policy) -> Self {
         let mut ids = Identities::new();
         ids.assign(policy);
-        let services = ids.services.iter().map(|(name, id)| (id, name.clone())).collect();
+        let services = policy.services.iter();
+        let services =
+            services.map(|service| (ids.services.of(&service.name), service.name.clone(), service.mode)).collect();
         Self { compiled: compile(policy, &ids), services }
     }
 
@@ -57,13 +61,9 @@ impl HostModel {
     /// What enforcing the policy does with `frame`; `members` tells what its source is in.
     pub fn judge_frame(&self, frame: &[u8], members: impl Fn(IpAddr) -> Member) -> Judged {
         let judgement = judge(frame, &HostTables { compiled: &self.compiled, members });
-        let service = self.services.iter().find(|(id, _)| *id == judgement.service);
-        Judged { verdict: judgement.verdict, service: service.map(|(_, name)| name.clone()) }
-    }
-
-    /// Whether drops are carried out.
-    pub fn enforces(&self) -> bool {
-        !self.compiled.observe
+        let service = self.services.iter().find(|(id, ..)| *id == judgement.service);
+        let observes = self.compiled.observe || service.is_some_and(|(_, _, mode)| *mode == Mode::Observe);
+        Judged { verdict: judgement.verdict, service: service.map(|(_, name, _)| name.clone()), observes }
     }
 }
 

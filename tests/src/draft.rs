@@ -28,6 +28,7 @@ pub struct ServiceDraft {
     name: &'static str,
     protocol: Protocol,
     ports: Vec<RangeInclusive<u16>>,
+    mode: Mode,
     allow: Option<&'static [&'static str]>,
     deny: &'static [&'static str],
     limit: Option<&'static str>,
@@ -125,6 +126,7 @@ impl Draft {
             name: name(service.name),
             protocol: service.protocol,
             ports: service.ports.clone(),
+            mode: service.mode,
             allow: service.allow.map(lists),
             deny: lists(service.deny),
             limit: service.limit.map(limit),
@@ -175,6 +177,7 @@ impl ServiceDraft {
             name,
             protocol,
             ports: ports.iter().map(|port| *port..=*port).collect(),
+            mode: Mode::Enforce,
             allow: None,
             deny: &[],
             limit: None,
@@ -187,6 +190,12 @@ impl ServiceDraft {
     pub fn ports(mut self, range: RangeInclusive<u16>) -> Self {
         self.ports.push(range);
         self.ports.sort_by_key(|range| *range.start());
+        self
+    }
+
+    /// Its drops are only counted.
+    pub fn observe(mut self) -> Self {
+        self.mode = Mode::Observe;
         self
     }
 

@@ -67,6 +67,7 @@ fn services(random: &mut Random, lists: usize, limits: usize) -> Vec<Service> {
             name: name(&format!("service-{number:02}")),
             protocol,
             ports: slots.iter().filter_map(|slot| PORTS.get(*slot)).map(|(first, last)| *first..=*last).collect(),
+            mode: if random.once_in(8) { Mode::Observe } else { Mode::Enforce },
             allow: (lists > 0 && random.once_in(2)).then(|| some_of(random, lists, 1)),
             deny: if random.once_in(2) { some_of(random, lists, 0) } else { Vec::new() },
             limit: (limits > 0 && random.once_in(2)).then(|| random.below(limits)),

@@ -1,7 +1,7 @@
 //! The real program in the kernel, for one policy, run frame by frame without an interface.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
     process,
@@ -16,10 +16,11 @@ use aya::{
 };
 use firewall_common::{
     Action, Family, Verdict,
-    abi::{COUNTERS, MAX_LIMITS, MAX_SERVICES, counter_index, maps},
+    abi::{BucketState, COUNTERS, Explanation, MAX_LIMITS, MAX_SERVICES, RateEvent, counter_index, maps},
+    rate_table::RateSet,
 };
 use firewall_userspace::{
-    datapath::{Attachments, Generation, LoadOptions, PinFolder},
+    datapath::{Attachments, Generation, LoadOptions, PinFolder, SharedMaps},
     members::{Member, Members},
     policy::{
         AttachMode, Ids, Interface, Mode, Name, Policy, Prefix,
@@ -49,6 +50,8 @@ pub struct Kernel {
     members: Members,
     ids: Identities,
     observes: bool,
+    /// Services that only count.
+    observed: BTreeSet<String>,
     options: LoadOptions,
     attachments: Attachments,
     pins: PinFolder,
@@ -120,6 +123,7 @@ impl Kernel {
                 members,
                 ids,
                 observes: policy.mode == Mode::Observe,
+                observed: observed(policy),
                 options: options.clone(),
                 attachments: Attachments::default(),
                 pins,
@@ -160,6 +164,7 @@ impl Kernel {
         self.attachments.switch(&mut next, Some(&mut self.generation), &wanted, &self.pins)?;
         self.members = members;
         self.observes = policy.mode == Mode::Observe;
+        self.observed = observed(policy);
         self.generation = next;
         Ok(())
     }
@@ -213,6 +218,39 @@ impl Kernel {
         self.generation.test_run(frame).with_context(|| format!("a frame of {} octets", frame.len()))
     }
 
+    /// What the program would do with `frame`: the action, and why.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn explain(&mut self, frame: &[u8]) -> Result<(u32, Explanation)> {
+        self.generation.explain(&self.pins, frame).with_context(|| format!("a frame of {} octets", frame.len()))
+    }
+
+    /// The rate state that the program keeps, octet for octet, by map.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn rate_state(&self) -> Result<BTreeMap<&'static str, Vec<u8>>> {
+        const SET: usize = size_of::<RateSet>();
+        Ok(BTreeMap::from([
+            (maps::MEMBERS, octets::<SET>(&self.pins, maps::MEMBERS)?),
+            (maps::STRANGERS, octets::<SET>(&self.pins, maps::STRANGERS)?),
+            (maps::OVERFLOW, octets::<{ size_of::<BucketState>() }>(&self.pins, maps::OVERFLOW)?),
+            (maps::GATES, octets::<8>(&self.pins, maps::GATES)?),
+            (maps::ESSENTIAL_STATE, octets::<8>(&self.pins, maps::ESSENTIAL_STATE)?),
+        ]))
+    }
+
+    /// Newcomers to the rate tables, by what became of them.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn newcomers(&self) -> Result<[u64; 3]> {
+        let shared = SharedMaps::open(&self.pins)?;
+        let [one, two, three] = RateEvent::ALL.map(|event| shared.newcomers(event));
+        Ok([one?, two?, three?])
+    }
+
     /// Runs the program `repeat` times on `frame`.
     ///
     /// # Errors
@@ -257,17 +295,26 @@ impl Kernel {
     /// The counters that one frame of `octets` with this judgement moves.
     pub fn moved_by(&self, wanted: &Wanted<'_>, octets: usize) -> Snapshot {
         let dropped = wanted.verdict.action() == Action::Drop;
-        let id = |ids: &Ids<Name>, name: &str| ids.iter().find(|(known, _)| ***known == *name).map_or(0, |(_, id)| id);
         let mut moved = vec![verdict_counter(0, wanted.family, wanted.verdict)];
-        moved.extend(wanted.service.map(|name| Counter::Service(id(&self.ids.services, name), dropped)));
-        moved.extend(wanted.limit.map(|name| Counter::Limit(id(&self.ids.limits, name), dropped)));
+        moved.extend(wanted.service.map(|name| Counter::Service(self.service_id(Some(name)), dropped)));
+        moved.extend(wanted.limit.map(|name| Counter::Limit(self.limit_id(Some(name)), dropped)));
         moved.into_iter().map(|counter| (counter, [1, octets as u64])).collect()
     }
 
-    /// The action that this verdict has under the mode of the policy.
-    pub fn action_of(&self, verdict: Verdict) -> u32 {
+    /// The identifier of a service, 0 for none.
+    pub fn service_id(&self, name: Option<&str>) -> u16 {
+        id_of(&self.ids.services, name)
+    }
+
+    /// The identifier of a limit, 0 for none.
+    pub fn limit_id(&self, name: Option<&str>) -> u16 {
+        id_of(&self.ids.limits, name)
+    }
+
+    /// The action that this verdict of a service has under its mode and that of the policy.
+    pub fn action_of(&self, verdict: Verdict, service: Option<&str>) -> u32 {
         match verdict.action() {
-            _ if self.observes => action::PASS,
+            _ if self.observes || service.is_some_and(|service| self.observed.contains(service)) => action::PASS,
             Action::Pass => action::PASS,
             Action::Drop if verdict == Verdict::Internal => action::ABORTED,
             Action::Drop => action::DROP,
@@ -279,6 +326,22 @@ impl Drop for Kernel {
     fn drop(&mut self) {
         remove(&self.pins, &self.folder);
     }
+}
+
+fn octets<const N: usize>(pins: &PinFolder, name: &str) -> Result<Vec<u8>> {
+    let data = MapData::from_pin(pins.map(name))?;
+    let array: Array<_, [u8; N]> = Array::try_from(Map::from_map_data(data)?)?;
+    let values = array.iter().collect::<std::result::Result<Vec<_>, _>>();
+    Ok(values.with_context(|| format!("cannot read {name}"))?.concat())
+}
+
+fn id_of(ids: &Ids<Name>, name: Option<&str>) -> u16 {
+    ids.iter().find(|(known, _)| name == Some(&***known)).map_or(0, |(_, id)| id)
+}
+
+fn observed(policy: &Policy) -> BTreeSet<String> {
+    let observed = policy.services.iter().filter(|service| service.mode == Mode::Observe);
+    observed.map(|service| service.name.to_string()).collect()
 }
 
 /// What is in `after` and not in `before`.

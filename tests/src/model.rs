@@ -125,6 +125,10 @@ impl Tables for Model {
         let mut rule = FragmentRule::default();
         for (_, service) in self.services_for(destination, protocol) {
             rule.services += 1;
+            if service.mode == policy::Mode::Observe {
+                rule.open = 1;
+                continue;
+            }
             for list in &service.deny {
                 rule.deny |= 1 << list;
             }
@@ -255,6 +259,8 @@ fn service_record(service: &policy::Service) -> ServiceRecord {
         limit: service.limit.map_or(0, |limit| limit as u16 + 1),
         limit_for_count: service.limit_for.len() as u16,
         limit_for: [LimitForRecord::default(); MAX_LISTS],
+        observe: u32::from(service.mode == policy::Mode::Observe),
+        padding: 0,
     };
     for list in &service.deny {
         record.deny |= 1 << list;

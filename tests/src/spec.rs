@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use firewall_common::{Address, Family, Verdict};
-use firewall_userspace::policy::{FragmentPolicy, Policy, Prefix, Protocol, Service};
+use firewall_userspace::policy::{FragmentPolicy, Mode, Policy, Prefix, Protocol, Service};
 
 use crate::{
     model::covers,
@@ -323,11 +323,14 @@ fn judge_later_fragment(policy: &Policy, packet: &Packet<'_>, in_any: impl Fn(&[
         return if possible.is_empty() { Verdict::NoService } else { Verdict::Fragment };
     }
     possible.retain(|service| service.addresses.is_empty() || service.addresses.contains(&packet.destination));
+    let enforced = || possible.iter().filter(|service| service.mode == Mode::Enforce);
     if possible.is_empty() {
         Verdict::NoService
-    } else if possible.iter().any(|service| in_any(&service.deny)) {
+    } else if enforced().any(|service| in_any(&service.deny)) {
         Verdict::Denied
-    } else if possible.iter().any(|service| service.allow.as_ref().is_none_or(|allow| in_any(allow))) {
+    } else if enforced().count() < possible.len()
+        || enforced().any(|service| service.allow.as_ref().is_none_or(|allow| in_any(allow)))
+    {
         Verdict::FragmentAdmitted
     } else {
         Verdict::NotAllowed

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     control::{Controller, EntriesQuery as ControllerQuery, Page, Push, Refusal, Reload, Status},
     diff::PolicyDocument,
+    explain::{Explained, Question},
     http::problem::{ProblemDetails, codes},
 };
 
@@ -112,6 +113,15 @@ pub async fn push(
     push.owner = peer.owner.to_string();
     let pushed = answer(controller.push(push)).await?;
     large_json(move || pushed).await
+}
+
+/// `POST /v1/explain`: changes nothing.
+pub async fn explain(
+    _: NoQuery,
+    State(controller): State<Controller>,
+    Json(question): Json<Question>,
+) -> Result<axum::Json<Explained>, ProblemDetails> {
+    answer(controller.explain(question)).await.map(axum::Json)
 }
 
 /// `POST /v1/reload`.

@@ -65,6 +65,7 @@ fn router(controller: Controller) -> Router {
         .route("/v1/status", get(handlers::status))
         .route("/v1/entries", get(handlers::entries).post(handlers::push))
         .route("/v1/policy", get(handlers::policy))
+        .route("/v1/explain", axum::routing::post(handlers::explain))
         .route("/v1/reload", axum::routing::post(handlers::reload))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)

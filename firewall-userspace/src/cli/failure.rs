@@ -67,6 +67,13 @@ pub enum Failure {
         /// Why.
         source: io::Error,
     },
+    /// A capture cannot be used.
+    Capture {
+        /// The capture.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A configuration cannot be used.
     Config {
         /// The configuration.
@@ -140,7 +147,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
             Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
             Self::Unconfirmed { .. } => Exit::Unconfirmed,
-            Self::Input { .. } | Self::Config { .. } => Exit::Invalid,
+            Self::Input { .. } | Self::Capture { .. } | Self::Config { .. } => Exit::Invalid,
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
                 (codes::STOPPING, _) => Exit::Unreachable,
@@ -203,6 +210,10 @@ impl fmt::Display for Failure {
                 hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
             }
             Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", printable(file)),
+            Self::Capture { file, why } => {
+                let file = file.to_string_lossy();
+                write!(f, "error: cannot use the frames of {}: {}", printable(&file), printable(why))
+            }
             Self::Config { file, errors, report } => {
                 let errors = counted(*errors, "error");
                 write!(f, "{report}error: {} cannot be used: {errors}", printable(&file.to_string_lossy()))

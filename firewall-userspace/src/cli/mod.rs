@@ -3,6 +3,7 @@
 //! Standard output is for data, standard error for words; [`exit::Exit`] says what each exit code means.
 
 mod batch;
+mod capture;
 pub mod check;
 mod client;
 mod detach;
@@ -10,6 +11,7 @@ mod diff;
 mod doctor;
 mod entries;
 pub mod exit;
+mod explain;
 mod failure;
 mod lists;
 mod output;
@@ -99,6 +101,8 @@ enum Command {
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload(terms::Terms),
+    /// Say what would become of a packet now, and why: exit code 0 when it passes, 1 when it is dropped. Nothing changes.
+    Explain(explain::ExplainArgs),
     /// Repair the folder of pushed entries, while no daemon uses it.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -138,6 +142,11 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::run(&client, output, &args).unwrap_or_else(|failure| report(&failure, output));
         }
+        Command::Explain(args) => match explain::run(&client, output, &args) {
+            Ok(None) => Ok(()),
+            Ok(Some(exit)) => return exit.into(),
+            Err(failure) => Err(failure),
+        },
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Status => status::run(&client, output),

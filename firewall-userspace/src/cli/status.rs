@@ -38,9 +38,9 @@ fn screen(status: &Status) -> String {
             .map(|count| count.to_string());
         lists.push([list.name.clone(), v4, v6, config, runtime, allowed, denied]);
     }
-    let mut services = Table::new(["SERVICE", "PROTOCOL", "PORTS"]);
+    let mut services = Table::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
     for service in &status.services {
-        services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", ")]);
+        services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", "), service.mode.clone()]);
     }
     let _ = write!(text, "\n{interfaces}\n{lists}\n{services}");
     text

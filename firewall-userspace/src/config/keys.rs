@@ -16,7 +16,7 @@ pub const RATE: &[&str] = &["rate", "per", "burst"];
 /// `source_prefix` of a limit.
 pub const SOURCE_PREFIX: &[&str] = &["v4", "v6"];
 /// `[services.NAME]`.
-pub const SERVICE: &[&str] = &["protocol", "ports", "allow", "deny", "limit", "limit_for", "addresses"];
+pub const SERVICE: &[&str] = &["protocol", "ports", "mode", "allow", "deny", "limit", "limit_for", "addresses"];
 /// A row of `limit_for`.
 pub const LIMIT_FOR: &[&str] = &["list", "limit"];
 /// `[essentials]`.

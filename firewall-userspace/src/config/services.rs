@@ -10,7 +10,7 @@ use super::{
     reader::{At, Reader},
     text::shown,
 };
-use crate::policy::{LimitFor, Protocol, Service};
+use crate::policy::{LimitFor, Mode, Protocol, Service};
 
 /// A service as far as it could be read.
 pub struct Draft {
@@ -53,6 +53,10 @@ pub fn service(reader: &mut Reader<'_>, item: &Item<'_>, definitions: &Definitio
         .required(&table, "protocol", "protocol = \"tcp\"")
         .and_then(|node| reader.choice(&node, &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]));
     let (claims, ports) = read_ports(reader, &table);
+    let mode = match table.node("mode") {
+        Some(node) => reader.choice(&node, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]),
+        None => Some(Mode::Enforce),
+    };
     let addresses = match table.node("addresses") {
         Some(node) => read_addresses(reader, &node),
         None => Some(Vec::new()),
@@ -71,6 +75,7 @@ pub fn service(reader: &mut Reader<'_>, item: &Item<'_>, definitions: &Definitio
             name: item.name.clone()?,
             protocol: protocol?,
             ports: ports?,
+            mode: mode?,
             allow: allow.map(|allow| allow.map(positions)).map_or(Some(None), |allow| allow.map(Some))?,
             deny: positions(deny?),
             limit: limit.map_or(Some(None), |limit| limit.map(Some))?,

@@ -164,6 +164,7 @@ fn service_status(service: &Service) -> ServiceStatus {
         }
     };
     ServiceStatus {
+        mode: mode_label(service.mode).into(),
         name: service.name.to_string(),
         protocol: protocol.into(),
         ports: service.ports.iter().map(port).collect(),

@@ -6,17 +6,18 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map, MapInfo},
+    Ebpf,
+    maps::{Array, HashMap, Map},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use firewall_common::Quota;
-use firewall_common::abi::{
-    self, AddressKey, FragmentRule, LimitRecord, MAX_INTERFACES, PortRow, ServiceRecord, globals, maps,
-};
+use firewall_common::abi::{self, AddressKey, Explanation, FragmentRule, LimitRecord, PortRow, ServiceRecord, maps};
 
 use super::{
-    DatapathError, OBJECT, PinFolder, adopt, floor,
+    DatapathError, OBJECT, PinFolder, adopt,
+    explain::Explainer,
+    facts::Facts,
+    floor,
     lists::{ListMaps, ListSize, ListTable, TableError},
     plain::Plain,
     rate_base, trace,
@@ -30,6 +31,8 @@ use crate::{
 pub struct Generation {
     pub(super) ebpf: Ebpf,
     lists: ListTable,
+    facts: Facts,
+    explainer: Option<Explainer>,
 }
 
 /// What does not come from the policy.
@@ -58,7 +61,8 @@ impl Generation {
         }
         let mut size = ListSize::of(members);
         loop {
-            let mut ebpf = load_policy(OBJECT, compiled, pins, options, size)?;
+            let facts = Facts::of(compiled, pins, options, size);
+            let mut ebpf = load(OBJECT, &facts, compiled, pins)?;
             let maps = ListMaps {
                 root_v4: take(&mut ebpf, maps::ROOT_V4)?,
                 root_v6: take(&mut ebpf, maps::ROOT_V6)?,
@@ -68,7 +72,7 @@ impl Generation {
             };
             let mut lists = ListTable::open(maps, size)?;
             match (lists.fill(members), size.larger()) {
-                (Ok(()), _) => return Ok(Self { ebpf, lists }),
+                (Ok(()), _) => return Ok(Self { ebpf, lists, facts, explainer: None }),
                 // Prefixes that share little need more lines than most do.
                 (Err(TableError::Full), Some(larger)) => size = larger,
                 (Err(error), _) => return Err(error.into()),
@@ -98,6 +102,20 @@ impl Generation {
     pub fn test_run(&self, frame: &[u8]) -> Result<u32, DatapathError> {
         let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
         self.test_run_with(options).map(|result| result.return_value)
+    }
+
+    /// What the program would do with `frame` now: the XDP action, and why. Nothing changes: no counter, no rate state.
+    ///
+    /// An instance of the program that explains runs on the tables of this one; the first call loads it.
+    ///
+    /// # Errors
+    /// When the kernel refuses the instance or the frame.
+    pub fn explain(&mut self, pins: &PinFolder, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
+        let explainer = match self.explainer.take() {
+            Some(explainer) => explainer,
+            None => Explainer::load(self.program()?, &self.facts, pins)?,
+        };
+        self.explainer.insert(explainer).explain(frame)
     }
 
     /// Runs the program with any options of aya.
@@ -155,72 +173,19 @@ pub fn load_policy(
     options: &LoadOptions,
     size: ListSize,
 ) -> Result<Ebpf, DatapathError> {
-    let mut ebpf = load_object(object, compiled, pins, options, size)?;
+    load(object, &Facts::of(compiled, pins, options, size), compiled, pins)
+}
+
+fn load(object: &[u8], facts: &Facts, compiled: &Compiled, pins: &PinFolder) -> Result<Ebpf, DatapathError> {
+    // The loader takes what is pinned for what the object declares.
+    adopt::require_same(pins, object)?;
+    let shared: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
+    let mut ebpf = facts.open(object, &shared, false)?;
     // The program keeps its maps alive from here on; taking one below closes only our handle.
     program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
     fill_policy(&mut ebpf, compiled)?;
     rate_base::lay(&mut ebpf)?;
     Ok(ebpf)
-}
-
-fn load_object(
-    object: &[u8],
-    compiled: &Compiled,
-    pins: &PinFolder,
-    options: &LoadOptions,
-    size: ListSize,
-) -> Result<Ebpf, DatapathError> {
-    let flag = |set: bool| u32::from(set);
-    let observe = flag(compiled.observe);
-    let host_default_drop = flag(compiled.host_default_drop);
-    let fragments_by_source = flag(compiled.fragments_by_source);
-    let (has_tcp, has_udp) = (flag(compiled.has_tcp), flag(compiled.has_udp));
-    let has_addresses = flag(!compiled.addresses.is_empty());
-    let mut interfaces = [0u32; MAX_INTERFACES];
-    for (slot, interface) in interfaces.iter_mut().zip(&options.interfaces) {
-        *slot = *interface;
-    }
-    let interface_count = interfaces.iter().rposition(|index| *index != 0).map_or(0, |last| last as u32 + 1);
-    let counted = compiled.rate.counts.map(u32::from);
-    let tick_ns = rate_base::tick_ns(compiled);
-    let log_level: u8 = if options.trace_packets { aya_log::Level::Debug as u8 } else { 0 };
-    // The loader takes what is pinned for what the object declares.
-    adopt::require_same(pins, object)?;
-    let paths: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
-
-    let mut loader = EbpfLoader::new();
-    loader
-        .btf(None)
-        .override_global(globals::OBSERVE, &observe, true)
-        .override_global(globals::HOST_DEFAULT_DROP, &host_default_drop, true)
-        .override_global(globals::FRAGMENTS_BY_SOURCE, &fragments_by_source, true)
-        .override_global(globals::HAS_TCP, &has_tcp, true)
-        .override_global(globals::HAS_UDP, &has_udp, true)
-        .override_global(globals::HAS_ADDRESSES, &has_addresses, true)
-        .override_global(globals::MEMBER_LISTS, &compiled.member_lists, true)
-        .override_global(globals::COUNTED, &counted, true)
-        .override_global(globals::INTERFACE_COUNT, &interface_count, true)
-        .override_global(globals::INTERFACES, &interfaces, true)
-        .override_global(aya_log::LEVEL, &log_level, true)
-        .map_max_entries(maps::PORTS, compiled.ports.len() as u32)
-        .map_max_entries(maps::FRAGMENTS, compiled.fragments.len() as u32);
-    // As many as there were when the first generation made the table: state is not moved.
-    let member_sets = MapInfo::from_pin(pins.map(maps::MEMBERS)).map_or(size.member_sets, |info| info.max_entries());
-    // The reference program has none of these.
-    let hash = size.hash();
-    loader
-        .map_max_entries(maps::LINES, size.lines)
-        .map_max_entries(maps::PLACES, size.places)
-        .map_max_entries(maps::MEMBERS, member_sets)
-        .override_global(globals::MEMBER_SETS, &member_sets, false)
-        .override_global(globals::HORIZON_NS, &compiled.rate.horizon_ns, false)
-        .override_global(globals::TICK_NS, &tick_ns, false)
-        .override_global(globals::PLACES_MULTIPLIER, &hash.multiplier, false)
-        .override_global(globals::PLACES_LINES, &hash.lines, false);
-    for (name, path) in &paths {
-        loader.map_pin_path(name, path.as_path());
-    }
-    loader.load(object).map_err(DatapathError::load)
 }
 
 fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError> {
@@ -260,12 +225,12 @@ fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError
     Ok(())
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, DatapathError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, DatapathError> {
     ebpf.take_map(name)
         .ok_or_else(|| DatapathError::Load { cause: format!("the object has no map {name}"), errno: None })
 }
 
-fn program_of(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
+pub(super) fn program_of(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
     let program = ebpf.program_mut(abi::PROGRAM).ok_or_else(no_program)?;
     program.try_into().map_err(DatapathError::program)
 }

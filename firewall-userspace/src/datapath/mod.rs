@@ -4,6 +4,8 @@ mod adopt;
 mod attach;
 mod counters;
 mod error;
+mod explain;
+mod facts;
 mod floor;
 mod generation;
 mod lists;

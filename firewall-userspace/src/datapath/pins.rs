@@ -110,6 +110,11 @@ impl PinFolder {
         self.folder.join("maps").join(name)
     }
 
+    /// Where the maps of a live program are pinned for a moment.
+    pub(super) fn borrowed(&self) -> PathBuf {
+        self.folder.join(BORROWED)
+    }
+
     /// Where the link of an interface is pinned: its name, `@` and the mode it is attached in.
     pub(super) fn link(&self, interface: &str, mode: AttachMode) -> PathBuf {
         link_in(&self.folder, interface, mode)
@@ -208,7 +213,12 @@ impl Pinned {
     /// Removes it, links first, and the folders when they are empty then.
     fn remove(&self, folder: &Path) -> Result<(), DatapathError> {
         let removed = self.remove_files(folder);
-        for folder in [folder.join("maps"), folder.join("links"), folder.to_owned()] {
+        // Of a daemon that was killed at a bad moment.
+        let borrowed = folder.join(BORROWED);
+        for name in names_in(&borrowed) {
+            let _ = fs::remove_file(borrowed.join(name));
+        }
+        for folder in [folder.join("maps"), folder.join("links"), borrowed, folder.to_owned()] {
             let _ = fs::remove_dir(folder);
         }
         removed
@@ -234,6 +244,9 @@ fn find_link_in(folder: &Path, interface: &str) -> Option<(PathBuf, AttachMode)>
     let links = MODES.map(|mode| (link_in(folder, interface, mode), mode));
     links.into_iter().find(|(path, _)| path.exists())
 }
+
+/// Folder of maps that are pinned for a moment.
+const BORROWED: &str = "borrowed";
 
 /// Modes in which something can be attached.
 const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];

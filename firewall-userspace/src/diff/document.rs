@@ -96,7 +96,7 @@ fn limit(limit: &Limit) -> Vec<(String, Value)> {
 }
 
 fn service(policy: &Policy, service: &Service) -> Vec<(String, Value)> {
-    let Service { name, protocol, ports, allow, deny, limit, limit_for, addresses } = service;
+    let Service { name, protocol, ports, mode, allow, deny, limit, limit_for, addresses } = service;
     let list = |index: &usize| policy.lists.get(*index).map_or("", |list| &*list.name);
     let limit_name = |index: &usize| policy.limits.get(*index).map_or("", |limit| &*limit.name);
     let lists = |indices: &[usize]| json!(indices.iter().map(list).collect::<Vec<_>>());
@@ -104,6 +104,7 @@ fn service(policy: &Policy, service: &Service) -> Vec<(String, Value)> {
     let values = [
         ("protocol", Some(protocol.to_string().into())),
         ("ports", Some(json!(ports.iter().map(show_ports).collect::<Vec<_>>()))),
+        ("mode", Some(mode_label(*mode).into())),
         ("allow", allow.as_deref().map(lists)),
         ("deny", (!deny.is_empty()).then(|| lists(deny))),
         ("limit", limit.as_ref().map(|limit| limit_name(limit).into())),

@@ -64,9 +64,6 @@ pub fn cut_off(
 /// Why `side` drops a packet of `connection`; `None` when it passes. Addresses of this host are no peers: their packets do
 /// not cross an interface.
 fn judge(side: &Side<'_>, connection: &Connection, known: &mut HashMap<IpAddr, Member>) -> Option<Judged> {
-    if !side.model.enforces() {
-        return None;
-    }
     let source = connection.source.ip();
     let member = known.entry(source).or_insert_with(|| (side.members)(source));
     let packet = Packet {
@@ -79,7 +76,7 @@ fn judge(side: &Side<'_>, connection: &Connection, known: &mut HashMap<IpAddr, M
         },
         is_later_fragment: false,
     };
-    side.model.judge(&packet, member).filter(|judged| !judged.passes() && !member.own)
+    side.model.judge(&packet, member).filter(|judged| !judged.passes() && !judged.observes && !member.own)
 }
 
 #[cfg(test)]

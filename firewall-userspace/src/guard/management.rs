@@ -12,9 +12,6 @@ use crate::{
 
 /// Management prefixes of `live` that services of `new` would drop, in part at least; `members` are those of `new`.
 pub fn management(live: &Policy, new: &Policy, model: &HostModel, members: &Members) -> Vec<Harm> {
-    if !model.enforces() {
-        return Vec::new();
-    }
     let unprotected = live.management.iter().filter(|prefix| !is_covered(**prefix, &new.management));
     let harms = unprotected.filter_map(|prefix| {
         let classes = classes(*prefix, members);
@@ -22,7 +19,7 @@ pub fn management(live: &Policy, new: &Policy, model: &HostModel, members: &Memb
             let verdict = classes.iter().find_map(|lists| {
                 let member = Member { lists: *lists, ..Member::default() };
                 let judged = model.judge(&packet(service)?, &member)?;
-                (!judged.passes()).then_some(judged.verdict)
+                (!judged.passes() && !judged.observes).then_some(judged.verdict)
             });
             Some((service.name.to_string(), verdict?))
         };

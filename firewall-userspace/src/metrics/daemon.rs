@@ -47,10 +47,16 @@ fn interfaces(status: &Status) -> prometheus::Result<Family> {
     Ok(family)
 }
 
-fn policy(status: &Status) -> prometheus::Result<[Family; 4]> {
+fn policy(status: &Status) -> prometheus::Result<[Family; 5]> {
     let is_enforcing = status.mode == mode_label(Mode::Enforce);
     let help = "1 when drops are carried out, 0 when they are only counted.";
     let enforcing = Family::gauge("portcullis_enforcing", help, &[])?.with(f64::from(u8::from(is_enforcing)));
+    let help = "1 when drops of the service are carried out, 0 when they are only counted, by it or by the whole host.";
+    let mut services = Family::gauge("portcullis_service_enforcing", help, &["service"])?;
+    for service in &status.services {
+        let enforces = is_enforcing && service.mode == mode_label(Mode::Enforce);
+        services.push(&[&service.name], f64::from(u8::from(enforces)));
+    }
     let help = "Generation of the policy; grows with every change.";
     let generation = Family::gauge("portcullis_config_generation", help, &[])?.with(status.generation as f64);
     let help = "1 when the last attempt to load the configuration succeeded, else 0.";
@@ -59,7 +65,7 @@ fn policy(status: &Status) -> prometheus::Result<[Family; 4]> {
     let help = "When the live configuration was loaded, in seconds since 1970.";
     let last_success = Family::gauge("portcullis_config_last_reload_success_timestamp_seconds", help, &[])?
         .with(status.reload.last_success.as_millisecond() as f64 / 1e3);
-    Ok([enforcing, generation, successful, last_success])
+    Ok([enforcing, services, generation, successful, last_success])
 }
 
 fn reloads(status: &Status) -> prometheus::Result<Family> {

@@ -29,6 +29,8 @@ pub struct Identities {
 pub struct Compiled {
     /// Whether drops are only counted.
     pub observe: bool,
+    /// Whether the drops of any service are only counted.
+    pub observed_services: bool,
     /// Whether traffic of no service is dropped.
     pub host_default_drop: bool,
     /// Whether fragments are judged by their source.
@@ -118,6 +120,7 @@ pub fn compile(policy: &Policy, ids: &Identities) -> Compiled {
     debug_assert_eq!(fragments.len() as u32, (blocks.len() as u32 + 1) * FRAGMENT_RULES_PER_BLOCK);
     Compiled {
         observe: policy.mode == Mode::Observe,
+        observed_services: policy.services.iter().any(|service| service.mode == Mode::Observe),
         host_default_drop: match policy.host_default {
             HostDefault::Pass => false,
         },
@@ -187,6 +190,11 @@ fn fragment_rule(policy: &Policy, address: Option<IpAddr>, protocol: Option<Prot
             continue;
         }
         rule.services += 1;
+        if service.mode == Mode::Observe {
+            // It could belong to a service that drops nothing.
+            rule.open = 1;
+            continue;
+        }
         rule.deny |= bits(&service.deny);
         match &service.allow {
             Some(lists) => rule.allow |= bits(lists),
@@ -210,6 +218,8 @@ fn service_record(policy: &Policy, ids: &Identities, service: &Service) -> Servi
         limit: service.limit.map_or(0, limit_id),
         limit_for_count: service.limit_for.len().min(MAX_LISTS) as u16,
         limit_for,
+        observe: u32::from(service.mode == Mode::Observe),
+        padding: 0,
     }
 }
 

@@ -167,6 +167,8 @@ pub struct Service {
     pub protocol: Protocol,
     /// Destination ports, ranges sorted and disjoint; at least one.
     pub ports: Vec<RangeInclusive<u16>>,
+    /// Whether its drops are carried out, on a host that enforces.
+    pub mode: Mode,
     /// Indices into [`Policy::lists`] of the lists that admit; `None` admits everyone who is not denied.
     pub allow: Option<Vec<usize>>,
     /// Indices into [`Policy::lists`] of the lists that deny.

@@ -3,10 +3,13 @@
 use firewall_common::{Family, Verdict};
 
 use super::{Case, Scenario, case, other, v4, v6, world::*};
-use crate::packet::{
-    Packet,
-    ether_type::{ARP, VLAN},
-    number,
+use crate::{
+    draft::{DAY, Draft, LimitDraft, ServiceDraft},
+    packet::{
+        Packet,
+        ether_type::{ARP, VLAN},
+        number,
+    },
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -16,7 +19,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let by_source = draft().fragments_by_source().policy();
     let mut drop_by_source = Scenario::new("host_default drop, fragments by source", by_source, fragments_by_source());
     drop_by_source.host_default_drop = true;
-    vec![drop, drop_by_source, Scenario::new("observe", observed, observe())]
+    vec![
+        drop,
+        drop_by_source,
+        Scenario::new("observe", observed, observe()),
+        Scenario::new("services that observe", observing_draft().policy(), observing_services()),
+        Scenario::new(
+            "services that observe, fragments by source",
+            observing_draft().fragments_by_source().policy(),
+            observing_by_source(),
+        ),
+    ]
 }
 
 fn from4(source: &str) -> Packet {
@@ -81,6 +94,55 @@ fn fragments_by_source() -> Vec<Case> {
 }
 
 /// Everything that is dropped has its verdict and passes.
+/// The same service twice, once enforced; and once more under a limit.
+fn observing_draft() -> Draft {
+    Draft::new()
+        .list("partners", &["203.0.113.0/24"])
+        .list("blocked", &["203.0.113.66"])
+        .limit(LimitDraft::new("two").packets(1, DAY, 2))
+        .service(ServiceDraft::tcp("strict", &[80]).allow(&["partners"]).deny(&["blocked"]))
+        .service(ServiceDraft::tcp("watched", &[81]).allow(&["partners"]).deny(&["blocked"]).observe())
+        .service(ServiceDraft::udp("watched-udp", &[82]).limit("two").observe())
+}
+
+fn observing_services() -> Vec<Case> {
+    use Verdict::{Accepted, Denied, Fragment, ImpossibleSource, NotAllowed, OverPackets};
+    let from = |source, port| Packet::v4(source, HOST4).tcp(1, port);
+    let udp = || Packet::v4("198.18.7.1", HOST4).udp(1, 82);
+    vec![
+        v4("a service beside one that observes denies", from("203.0.113.66", 80), Denied).service("strict"),
+        v4("a service beside one that observes does not admit", from(STRANGER4, 80), NotAllowed).service("strict"),
+        v4("a service that observes only counts who is denied", from("203.0.113.66", 81), Denied).service("watched"),
+        v4("a service that observes only counts who is not allowed", from(STRANGER4, 81), NotAllowed)
+            .service("watched"),
+        v4("a service that observes accepts", from("203.0.113.7", 81), Accepted).service("watched"),
+        v4("a service that observes only counts what is over a limit", udp(), OverPackets)
+            .service("watched-udp")
+            .limit("two")
+            .after(2, &udp()),
+        v4("what no service judges is dropped", from("127.0.0.1", 81), ImpossibleSource),
+        v4(
+            "fragments are dropped though they may belong to a service that observes",
+            Packet::v4(STRANGER4, HOST4).ip_fragment(9, false).other(number::UDP, 40),
+            Fragment,
+        ),
+    ]
+}
+
+fn observing_by_source() -> Vec<Case> {
+    let fragment = |source, protocol| Packet::v4(source, HOST4).ip_fragment(9, false).other(protocol, 40);
+    let admitted = Verdict::FragmentAdmitted;
+    vec![
+        v4("a fragment that a service may only count is admitted", fragment(STRANGER4, number::TCP), admitted),
+        v4(
+            "a fragment of a source that an enforcing service denies is denied",
+            fragment("203.0.113.66", number::TCP),
+            Verdict::Denied,
+        ),
+        v4("a fragment of services that only count is admitted", fragment("203.0.113.66", number::UDP), admitted),
+    ]
+}
+
 fn observe() -> Vec<Case> {
     let from6 = |source| Packet::v6(source, HOST6);
     vec![

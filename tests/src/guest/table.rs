@@ -100,7 +100,7 @@ impl Tally {
                 add(&mut wanted, difference(&before, &kernel.snapshot()?));
             }
             let action = kernel.run(&case.frame)?;
-            let right = kernel.action_of(case.wanted.verdict);
+            let right = kernel.action_of(case.wanted.verdict, case.wanted.service);
             ensure!(
                 action == right,
                 "{}: action {action}, wanted {right}\n{}\n{}",

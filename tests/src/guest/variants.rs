@@ -109,7 +109,7 @@ impl Variant<'_> {
         for frame in frames {
             let judgement = judge(frame.as_slice(), model);
             let action = kernel.run(frame)?;
-            let wanted = kernel.action_of(judgement.verdict);
+            let wanted = kernel.action_of(judgement.verdict, model.service_name(judgement.service));
             ensure!(action == wanted, "action {action} for {judgement:?}\n{}", scapy(frame));
             let said = Wanted {
                 verdict: judgement.verdict,

@@ -91,7 +91,7 @@ fn run_batch(kernel: &Kernel, model: &Model, batch: &[Vec<u8>], seen: &mut BTree
     for frame in batch {
         let judgement = judge(frame.as_slice(), model);
         let action = kernel.run(frame)?;
-        if action != kernel.action_of(judgement.verdict) {
+        if action != kernel.action_of(judgement.verdict, model.service_name(judgement.service)) {
             bail!("the kernel's action is {action}; the model says {judgement:?}\n{}\n{}", scapy(frame), hex(frame));
         }
         *seen.entry(judgement.verdict).or_default() += 1;

@@ -44,7 +44,7 @@ fn a_short_first_buffer_changes_no_verdict() -> Result<()> {
                 let context =
                     || format!("{}, {first_buffer} octets in the first buffer\n{}", case.fact, scapy(&case.frame));
                 let action = kernel.run_in_context(&case.frame, first_buffer, LOOPBACK).with_context(context)?;
-                assert_eq!(action, kernel.action_of(case.wanted.verdict), "{}", context());
+                assert_eq!(action, kernel.action_of(case.wanted.verdict, case.wanted.service), "{}", context());
                 add(&mut wanted, kernel.moved_by(&case.wanted, case.frame.len()));
                 ran += 1;
             }

@@ -119,7 +119,7 @@ fn kernel_and_model_agree_after_any_pushes() -> Result<()> {
                 let got = kernel.run(&frame)?;
                 assert_eq!(
                     got,
-                    kernel.action_of(judgement.verdict),
+                    kernel.action_of(judgement.verdict, model.service_name(judgement.service)),
                     "PORTCULLIS_SEED={seed}, policy {part}: {judgement:?}\n{}",
                     scapy(&frame)
                 );

@@ -15,7 +15,7 @@ fn frames_of_the_corpus_have_their_actions_and_are_counted_once() -> Result<()> 
     for entry in corpus::entries()? {
         let context = format!("{}: {}\n{}", entry.name, entry.cause, scapy(&entry.frame));
         let before = kernel.snapshot()?;
-        assert_eq!(kernel.run(&entry.frame)?, kernel.action_of(entry.verdict), "{context}");
+        assert_eq!(kernel.run(&entry.frame)?, kernel.action_of(entry.verdict, None), "{context}");
         let moved = difference(&before, &kernel.snapshot()?);
         let octets = entry.frame.len() as u64;
         assert!(moved.values().all(|count| *count == [1, octets]), "{moved:?}\n{context}");

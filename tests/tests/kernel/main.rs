@@ -4,6 +4,7 @@ mod agreement;
 mod buffers;
 mod changes;
 mod corpus;
+mod explain;
 mod internal;
 mod limiter;
 mod table;

@@ -49,7 +49,7 @@ fn check(case: &Case, kernel: &Kernel) -> Result<Option<String>> {
     let before = kernel.snapshot()?;
     let action = kernel.run(&case.frame)?;
     let moved = difference(&before, &kernel.snapshot()?);
-    let wanted_action = kernel.action_of(case.wanted.verdict);
+    let wanted_action = kernel.action_of(case.wanted.verdict, case.wanted.service);
     let wanted_moved = kernel.moved_by(&case.wanted, case.frame.len());
     if action == wanted_action && moved == wanted_moved {
         return Ok(None);

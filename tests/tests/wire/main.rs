@@ -6,6 +6,7 @@ mod doctor;
 mod dry_run;
 mod durable;
 mod entries;
+mod explain;
 mod fail_static;
 mod fragments;
 mod guard;

@@ -11,6 +11,33 @@ use firewall_tests::{
 use crate::policy::{DATA, POLICY, datagram};
 
 #[test]
+fn a_service_that_observes_drops_nothing_and_its_neighbour_does() -> Result<()> {
+    let lab = Lab::new()?;
+    let observing = POLICY.replace("ports = [9000]\n", "ports = [9000]\nmode = \"observe\"\n");
+    let mut daemon = Daemon::start(&lab, &observing)?;
+    let metrics = daemon.metrics()?;
+    assert_eq!(metrics.value("portcullis_enforcing", &[]), Some(1.0));
+    assert_eq!(metrics.value("portcullis_service_enforcing", &[("service", "data")]), Some(0.0));
+    assert_eq!(metrics.value("portcullis_service_enforcing", &[("service", "web")]), Some(1.0));
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    for source in [FRIEND4, STRANGER4, FOE4] {
+        assert!(probe.arrives(source)?, "{source}");
+    }
+    let service = [("service", "data"), ("verdict", "drop")];
+    assert_eq!(daemon.metrics()?.value("portcullis_service_packets_total", &service), Some(2.0));
+    let said = daemon.cli(&["explain", FOE4, "--dport", "9000", "--proto", "udp"])?;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.starts_with("verdict     drop (denied), but it passes"), "{said:?}");
+    assert_eq!(daemon.cli(&["explain", FOE4, "--dport", "80"])?.code, 1);
+
+    daemon.site().configure(POLICY)?;
+    daemon.reload()?;
+    assert!(probe.arrives(FRIEND4)?);
+    assert!(!probe.arrives(FOE4)?);
+    Ok(())
+}
+
+#[test]
 fn observe_passes_everything_and_counts_what_enforce_would_have_dropped() -> Result<()> {
     let lab = Lab::new()?;
     let observing = POLICY.replace("[policy]\n", "[policy]\nmode = \"observe\"\n");

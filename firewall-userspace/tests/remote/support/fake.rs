@@ -188,6 +188,7 @@ pub fn status() -> Status {
             list("partners", &["api"], &[], &[(Layer::Config, "ipv4", 1), (Layer::Runtime, "ipv6", 1)]),
         ],
         services: vec![ServiceStatus {
+            mode: "enforce".into(),
             name: "api".into(),
             protocol: "tcp".into(),
             ports: vec!["443".into(), "8443-8445".into()],

@@ -1,0 +1,62 @@
+//! Entries that cover a source, and what they have to do with a verdict.
+
+use std::net::IpAddr;
+
+use firewall_common::Verdict;
+use jiff::Timestamp;
+
+use super::{Effect, Match};
+use crate::{
+    layers::{self, Runtime},
+    policy::{Policy, Prefix, Service},
+};
+
+/// All entries of all layers that cover `source`, those that decided first, then by list, the narrowest first.
+///
+/// `service` gave the verdict; `loaded` is when the configuration was.
+pub fn matching(
+    policy: &Policy,
+    runtime: &Runtime,
+    loaded: Timestamp,
+    source: IpAddr,
+    service: Option<&Service>,
+    verdict: Verdict,
+) -> Vec<Match> {
+    let mut matches = Vec::new();
+    for (index, list) in policy.lists.iter().enumerate() {
+        let effect = service.map_or(Effect::None, |service| effect_of(service, index));
+        let decides = matches!(
+            (effect, verdict),
+            (Effect::Denies, Verdict::Denied)
+                | (
+                    Effect::Admits,
+                    Verdict::Accepted | Verdict::OverPackets | Verdict::OverBytes | Verdict::OverConnections
+                )
+                | (Effect::Limits, Verdict::OverPackets | Verdict::OverBytes | Verdict::OverConnections)
+        );
+        for prefix in covering(source) {
+            let entries = layers::entries_at(list, runtime, loaded, prefix);
+            matches.extend(entries.map(|entry| Match { entry, effect, decides }));
+        }
+    }
+    matches.sort_by_key(|one| (!one.decides, one.effect));
+    matches
+}
+
+/// What the list at `index` is to `service`.
+fn effect_of(service: &Service, index: usize) -> Effect {
+    if service.deny.contains(&index) {
+        Effect::Denies
+    } else if service.allow.as_ref().is_some_and(|allow| allow.contains(&index)) {
+        Effect::Admits
+    } else if service.limit_for.iter().any(|row| row.list == index) {
+        Effect::Limits
+    } else {
+        Effect::None
+    }
+}
+
+/// Every prefix that covers `source`, the narrowest first.
+fn covering(source: IpAddr) -> impl Iterator<Item = Prefix> {
+    std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent())
+}
