@@ -117,14 +117,18 @@ fn daemon(case: Case, first: &Prefixes, second: &Prefixes) -> Result<[f64; 2]> {
 }
 
 /// Sends one frame after another from a stranger, and looks how they are judged.
-struct Probe {
+pub struct Probe {
     socket: RawSocket,
     frame: Vec<u8>,
     family: firewall_common::Family,
 }
 
 impl Probe {
-    fn new(lab: &Lab, family: Family, stranger: &str) -> Result<Self> {
+    /// A stranger at the other end of the cable.
+    ///
+    /// # Errors
+    /// When this is not root.
+    pub fn new(lab: &Lab, family: Family, stranger: &str) -> Result<Self> {
         let source = stranger.parse::<std::net::IpAddr>().context("a stranger without an address")?;
         let source = match source {
             std::net::IpAddr::V4(address) => u32::from(address).into(),
@@ -135,7 +139,10 @@ impl Probe {
     }
 
     /// Until a frame has this verdict.
-    fn wait(&self, site: &Site, verdict: Verdict, running: &mut Running) -> Result<()> {
+    ///
+    /// # Errors
+    /// When none has in time.
+    pub fn wait(&self, site: &Site, verdict: Verdict, running: &mut Running) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         let path = site.pins.join(format!("v{ABI_VERSION}")).join("maps").join(maps::COUNTERS);
         let mut counters: Option<Counters> = None;

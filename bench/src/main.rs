@@ -7,6 +7,7 @@ mod cases;
 mod counters;
 mod frame;
 mod interrupt;
+mod kept;
 mod load;
 mod machine;
 mod measure;

@@ -9,7 +9,7 @@ use firewall_tests::live;
 use crate::{
     cases::Case,
     frame::Family,
-    interrupt, load,
+    interrupt, kept, load,
     machine::Machine,
     memory, packets, push,
     results::{Effort, Results, SCHEMA},
@@ -52,6 +52,7 @@ pub fn measure(options: &Options) -> Result<Results> {
         packets: Vec::new(),
         wire: None,
         load: Vec::new(),
+        kept: None,
         memory: Vec::new(),
         pushes: None,
     };
@@ -74,6 +75,11 @@ pub fn measure(options: &Options) -> Result<Results> {
             eprintln!("{load}");
             results.load.push(load);
         }
+    }
+    if options.wants("kept") {
+        let kept = kept::measure(effort).context("cannot time pushes that are kept")?;
+        eprintln!("{kept}");
+        results.kept = Some(kept);
     }
     if options.wants("memory") {
         results.memory = memory::measure(effort, &reference).context("cannot measure memory")?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes, wire::Wire};
+use crate::{kept::Kept, load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes, wire::Wire};
 
 /// Name and version of the form of [`Results`].
 pub const SCHEMA: &str = "portcullis.bench/v1";
@@ -22,6 +22,9 @@ pub struct Results {
     pub wire: Option<Wire>,
     /// From file to enforcing.
     pub load: Vec<Load>,
+    /// Pushed entries over a restart.
+    #[serde(default)]
+    pub kept: Option<Kept>,
     /// Of maps.
     pub memory: Vec<Memory>,
     /// Changes of one prefix.

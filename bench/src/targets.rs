@@ -44,6 +44,11 @@ pub const LOAD_S: f64 = 2.0;
 /// The same relative to `nft -f`, at most.
 pub const LOAD_NFT: f64 = 0.5;
 
+/// One push of 100,000 entries: seconds, at most.
+pub const KEPT_PUSH_S: f64 = 2.0;
+/// A start with 100,000 pushed entries: seconds, at most.
+pub const KEPT_RESTART_S: f64 = 1.0;
+
 /// Memory of all maps for the long list of IPv4 prefixes: MiB, at most.
 pub const MEMORY_MIB: f64 = 64.0;
 

@@ -30,7 +30,8 @@ pub struct Options {
     /// Few rounds, and no list longer than 100,000 prefixes: for trying, not for quoting
     #[arg(long)]
     quick: bool,
-    /// Only what has this in its name: `v4/unlisted/1M`, `limited`, `wire`, `load`, `memory`, `push`
+    /// Only what has this in its name: `v4/unlisted/1M`, `limited`, `wire`, `load`, `kept`, `memory`,
+    /// `push`
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }

@@ -7,13 +7,17 @@ use super::{
 use crate::{
     cases::{SIZES, short},
     frame::Family,
+    kept::Kept,
     load::Load,
     memory::Memory,
     packets::{Contender, Measured},
     push::Pushes,
     results::Results,
     rounds::Sample,
-    targets::{self, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, WIRE_BARE, WIRE_NFTABLES, WIRE_REFERENCE},
+    targets::{
+        self, KEPT_PUSH_S, KEPT_RESTART_S, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, WIRE_BARE, WIRE_NFTABLES,
+        WIRE_REFERENCE,
+    },
     wire::{FilterKind, Wire},
 };
 
@@ -28,6 +32,7 @@ pub fn sections(results: &Results, promises: &mut Promises) -> Vec<(&'static str
         .collect();
     all.push(("wire", wire(results.wire.as_ref(), promises)));
     all.push(("load", load(&results.load, promises)));
+    all.push(("kept", kept(results.kept.as_ref(), promises)));
     all.push(("memory", memory(&results.memory, promises)));
     all.push(("push", push(results.pushes.as_ref(), promises)));
     all
@@ -135,6 +140,30 @@ fn load(loads: &[Load], promises: &mut Promises) -> Table {
             seconds(reload / nft),
             promised,
             kept,
+        ]);
+    }
+    table
+}
+
+fn kept(kept: Option<&Kept>, promises: &mut Promises) -> Table {
+    let head = ["pushed entries", "push", "most", "promised", "kept", "restart", "most", "promised", "kept"];
+    let mut table = Table::new("seconds of one push, and from a start to the first frame judged by it", &head);
+    if let Some(kept) = kept {
+        let [push, restart] = [&kept.push_s, &kept.restart_s].map(|sample| (sample.median(), sample.max()));
+        let name = format!("kept/{}", short(kept.entries));
+        let (push_promised, push_kept) = promises.note(&name, &[at_most("push s", push.0, KEPT_PUSH_S)]);
+        let (promised, is_kept) = promises.note(&name, &[at_most("restart s", restart.0, KEPT_RESTART_S)]);
+        let seconds = |value: f64| format!("{value:.2}");
+        table.row([
+            short(kept.entries),
+            seconds(push.0),
+            seconds(push.1),
+            push_promised,
+            push_kept,
+            seconds(restart.0),
+            seconds(restart.1),
+            promised,
+            is_kept,
         ]);
     }
     table
