@@ -83,6 +83,7 @@ mod tests {
             packets: Vec::new(),
             wire: None,
             load: Vec::new(),
+            kept: None,
             memory: Vec::new(),
             pushes: None,
         };
