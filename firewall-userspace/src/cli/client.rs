@@ -3,12 +3,14 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, SyncSender},
+    thread,
     time::Duration,
 };
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time};
@@ -21,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause after the daemon had no room for the connection.
 const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Pieces of an answer that wait to be read.
+const PIECES: usize = 4;
 
 /// How long the whole answer may take: longer than the daemon gives itself.
 const ANSWER_TIMEOUT: Duration = CONTROLLER_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -52,6 +57,61 @@ impl Client {
     /// Posts `json`, or nothing when it is empty, to `path`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, json: impl Into<Bytes>) -> Result<Answer<T>, Failure> {
         self.ask(&Method::POST, path, json.into())
+    }
+
+    /// Reads what is at `path` piece by piece, however much it is.
+    pub fn stream(&self, path: &str) -> Result<Stream, Failure> {
+        let (socket, path) = (self.socket.clone(), path.to_owned());
+        let (begin, begun) = mpsc::sync_channel(1);
+        let (pieces, received) = mpsc::sync_channel(PIECES);
+        // Ends with the answer, or when nobody takes its pieces any more.
+        thread::spawn(move || Self::new(socket).send_pieces(&path, &begin, &pieces));
+        let lost = || Failure::Lost { socket: self.socket.clone(), why: "the answer did not begin".into() };
+        begun.recv().unwrap_or_else(|_| Err(lost()))?;
+        Ok(Stream { pieces: received, piece: Bytes::new() })
+    }
+
+    /// An answer that broke off.
+    pub fn lost(&self, why: &impl ToString) -> Failure {
+        Failure::Lost { socket: self.socket.clone(), why: why.to_string() }
+    }
+
+    /// Says whether an answer has begun, then sends its pieces.
+    fn send_pieces(&self, path: &str, begin: &SyncSender<Result<(), Failure>>, pieces: &SyncSender<io::Result<Bytes>>) {
+        let lost = |why: String| Failure::Lost { socket: self.socket.clone(), why };
+        let strange = |why: String| Failure::Strange { socket: self.socket.clone(), why };
+        let answer = async {
+            let request = Request::get(path).header(header::HOST, "portcullis").body(Full::new(Bytes::new()));
+            let request = request.map_err(|error| strange(error.to_string()))?;
+            let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
+            let answer = time::timeout(ANSWER_TIMEOUT, begin_exchange(stream, request)).await;
+            let answer = answer.map_err(|_| lost("no answer in time".into()))?;
+            let response = answer.map_err(|error| lost(error.to_string()))?;
+            if response.status() == StatusCode::OK {
+                return Ok(response.into_body());
+            }
+            let status = response.status();
+            let json = response.into_body().collect().await.map_err(|error| lost(error.to_string()))?.to_bytes();
+            match serde_json::from_slice::<ProblemDetails>(&json) {
+                Ok(problem) => Err(Failure::refused(problem, json)),
+                Err(_) => Err(strange(format!("status {status}"))),
+            }
+        };
+        let work = async {
+            let mut body = match answer.await {
+                Ok(body) => body,
+                Err(failure) => return drop(begin.send(Err(failure))),
+            };
+            let mut is_wanted = begin.send(Ok(())).is_ok();
+            while is_wanted && let Some(frame) = body.frame().await {
+                let piece = frame.map(|frame| frame.into_data().unwrap_or_default());
+                is_wanted = pieces.send(piece.map_err(io::Error::other)).is_ok();
+            }
+        };
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(work),
+            Err(error) => drop(begin.send(Err(strange(error.to_string())))),
+        }
     }
 
     fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer<T>, Failure> {
@@ -110,11 +170,37 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
     time::timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(too_late()))
 }
 
-async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<(StatusCode, Bytes)> {
+/// An answer that comes piece by piece.
+pub struct Stream {
+    pieces: Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+}
+
+impl io::Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.pieces.recv() {
+                Ok(piece) => self.piece = piece?,
+                Err(_) => return Ok(0),
+            }
+        }
+        let piece = self.piece.split_to(self.piece.len().min(into.len()));
+        if let Some(into) = into.get_mut(..piece.len()) {
+            into.copy_from_slice(&piece);
+        }
+        Ok(piece.len())
+    }
+}
+
+async fn begin_exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its failure is also the failure of the request.
     tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
+    sender.send_request(request).await
+}
+
+async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<(StatusCode, Bytes)> {
+    let response = begin_exchange(stream, request).await?;
     let status = response.status();
     Ok((status, response.into_body().collect().await?.to_bytes()))
 }

@@ -1,17 +1,25 @@
 //! `portcullis allow|deny list`: the entries of lists.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt, io::BufReader};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 use super::{
-    client::{Answer, Client},
+    client::Client,
     failure::Failure,
     lists::{opposite_name, verb_name},
     output::{self, Output},
     table::Table,
 };
-use crate::control::{Entries, Entry, ListStatus, Status, Verb};
+use crate::control::{Entry, ListStatus, Status, Verb};
 
-/// Shows the entries of `list`, or of every list that a service uses as `verb` says.
+/// Rows that are written at once.
+const ROWS: usize = 1000;
+
+/// Shows the entries of `list`, or of every list that a service uses as `verb` says, as they come.
 pub fn run(client: &Client, output: Output, verb: Verb, list: Option<&str>) -> Result<(), Failure> {
     let lists = client.get::<Status>("/v1/status")?.value.lists;
     let path = match list {
@@ -21,21 +29,118 @@ pub fn run(client: &Client, output: Output, verb: Verb, list: Option<&str>) -> R
         }
         None => "/v1/entries".to_owned(),
     };
-    let answer = client.get::<Entries>(&path).map_err(|failure| failure.told_by(|problem| problem.detail.clone()))?;
-    let Answer { value: mut entries, json } = answer;
-    let mut json = json.to_vec();
-    if list.is_none() {
-        let shown: BTreeSet<&str> = lists.iter().filter(|list| has_role(list, verb)).map(|list| &*list.name).collect();
-        entries.entries.retain(|entry| shown.contains(&*entry.list));
-        json = serde_json::to_vec(&entries).map_err(|error| Failure::Write(error.into()))?;
+    let answer = client.stream(&path).map_err(|failure| failure.told_by(|problem| problem.detail.clone()))?;
+    let shown: BTreeSet<&str> = match list {
+        Some(list) => BTreeSet::from([list]),
+        None => lists.iter().filter(|list| has_role(list, verb)).map(|list| &*list.name).collect(),
+    };
+    let mut shower = Shower { output, shown, table: table(), json: String::new(), count: 0, ended: None };
+    let read = serde_json::Deserializer::from_reader(BufReader::new(answer)).deserialize_map(&mut shower);
+    match (shower.ended.take(), read) {
+        (Some(ended), _) => ended,
+        (None, Err(error)) => Err(client.lost(&error)),
+        (None, Ok(())) => shower.finish(),
     }
-    match output {
-        Output::Json => output::data(&json),
-        Output::Table if entries.entries.is_empty() => {
-            output::words("note: there are no entries");
-            Ok(())
+}
+
+/// Writes entries as they are read.
+struct Shower<'a> {
+    output: Output,
+    /// Lists that are asked for.
+    shown: BTreeSet<&'a str>,
+    table: Table<7>,
+    json: String,
+    count: usize,
+    /// How writing ended before reading did.
+    ended: Option<Result<(), Failure>>,
+}
+
+impl Shower<'_> {
+    fn show(&mut self, entry: Entry) -> Result<(), serde_json::Error> {
+        if !self.shown.contains(&*entry.list) {
+            return Ok(());
         }
-        Output::Table => output::data(table(entries.entries).to_string().as_bytes()),
+        self.count += 1;
+        match self.output {
+            Output::Json => {
+                self.json.push_str(if self.count == 1 { "" } else { "," });
+                self.json.push_str(&serde_json::to_string(&entry)?);
+            }
+            Output::Table => self.table.push(row(entry)),
+        }
+        if self.count.is_multiple_of(ROWS) { self.write() } else { Ok(()) }
+    }
+
+    /// Writes what has been gathered.
+    fn write(&mut self) -> Result<(), serde_json::Error> {
+        let text = match self.output {
+            Output::Json => std::mem::take(&mut self.json),
+            Output::Table if self.table.len() == 0 => return Ok(()),
+            Output::Table => self.table.take(),
+        };
+        let written = output::piece(text.as_bytes());
+        if matches!(written, Ok(true)) {
+            return Ok(());
+        }
+        self.ended = Some(written.map(drop));
+        Err(serde_json::Error::custom("nobody reads"))
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.output == Output::Table && self.count == 0 {
+            output::words("note: there are no entries");
+            return Ok(());
+        }
+        // Why it could not be written is in `ended`.
+        let _ = self.write();
+        self.ended.take().unwrap_or_else(|| if self.output == Output::Json { output::data(b"\n") } else { Ok(()) })
+    }
+}
+
+/// The document.
+impl<'de> Visitor<'de> for &mut Shower<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a document of entries")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut facts = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "entries" {
+                let facts = std::mem::take(&mut facts);
+                if self.output == Output::Json {
+                    self.json.push_str(&format!("{{{}\"entries\":[", facts.concat()));
+                }
+                map.next_value_seed(&mut *self)?;
+                if self.output == Output::Json {
+                    self.json.push_str("]}");
+                }
+            } else if self.output == Output::Json && self.json.is_empty() {
+                let value = map.next_value::<serde_json::Value>()?;
+                facts.push(format!("{}:{value},", serde_json::Value::from(key)));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(entry) = seq.next_element::<Entry>()? {
+            self.show(entry).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
+/// The entries in it.
+impl<'de> DeserializeSeed<'de> for &mut Shower<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
@@ -63,15 +168,15 @@ fn check_role(lists: &[ListStatus], name: &str, verb: Verb) -> Result<(), Failur
     })
 }
 
-fn table(entries: Vec<Entry>) -> Table<7> {
-    let mut table = Table::new(["LIST", "PREFIX", "LAYER", "OWNER", "CREATED", "EXPIRES", "COMMENT"]);
-    for entry in entries {
-        let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}"));
-        let created = format!("{:.0}", entry.created);
-        let comment = entry.comment.unwrap_or_default();
-        table.push([entry.list, entry.prefix, entry.layer.label().into(), entry.owner, created, expires, comment]);
-    }
-    table
+fn table() -> Table<7> {
+    Table::new(["LIST", "PREFIX", "LAYER", "OWNER", "CREATED", "EXPIRES", "COMMENT"])
+}
+
+fn row(entry: Entry) -> [String; 7] {
+    let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}"));
+    let created = format!("{:.0}", entry.created);
+    let comment = entry.comment.unwrap_or_default();
+    [entry.list, entry.prefix, entry.layer.label().into(), entry.owner, created, expires, comment]
 }
 
 /// `text` with everything but letters, digits, `-` and `_` percent-encoded (RFC 3986).

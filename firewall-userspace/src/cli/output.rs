@@ -32,6 +32,16 @@ pub fn data(data: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Writes a piece of `data` to standard output, as it is; `false` when nobody reads it any more.
+pub fn piece(data: &[u8]) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(data).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Write(error)),
+    }
+}
+
 /// Writes `words` to standard error, line by line.
 pub fn words(words: &str) {
     if !words.is_empty() {

@@ -8,12 +8,48 @@ use super::output::printable;
 pub struct Table<const N: usize> {
     header: [&'static str; N],
     rows: Vec<[String; N]>,
+    /// Of what was [taken](Self::take): columns of a long table do not become narrower.
+    widths: [usize; N],
 }
 
 impl<const N: usize> Table<N> {
     /// A table without rows.
     pub fn new(header: [&'static str; N]) -> Self {
-        Self { header, rows: Vec::new() }
+        Self { header, rows: Vec::new(), widths: [0; N] }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The text of the rows so far, which are gone then: below the header if they are the first ones.
+    pub fn take(&mut self) -> String {
+        let is_first = self.widths == [0; N];
+        self.widths = self.needed();
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        if is_first {
+            let _ = write_row(&mut text, &self.header, &self.widths);
+        }
+        for row in self.rows.drain(..) {
+            let _ = write_row(&mut text, &row, &self.widths);
+        }
+        text
+    }
+
+    /// The widths of all columns, in characters.
+    fn needed(&self) -> [usize; N] {
+        let mut widths = self.header.map(|cell| cell.chars().count());
+        for (width, before) in widths.iter_mut().zip(self.widths) {
+            *width = (*width).max(before);
+        }
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        widths
     }
 
     /// Adds a row.
@@ -24,19 +60,14 @@ impl<const N: usize> Table<N> {
 
 impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut widths = self.header.map(|cell| cell.chars().count());
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
+        let widths = self.needed();
         write_row(f, &self.header, &widths)?;
         self.rows.iter().try_for_each(|row| write_row(f, row, &widths))
     }
 }
 
 /// Writes the cells two blanks apart, without blanks at the end of the line.
-fn write_row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize]) -> fmt::Result {
+fn write_row(f: &mut impl fmt::Write, cells: &[impl AsRef<str>], widths: &[usize]) -> fmt::Result {
     let mut missing = 0;
     for (cell, &width) in cells.iter().zip(widths) {
         let cell = cell.as_ref();
@@ -59,6 +90,15 @@ mod tests {
         table.push(["äöü".into(), String::new(), "x".into()]);
         table.push(["1".into(), "2".into(), String::new()]);
         assert_eq!(table.to_string(), "A    BB  C\näöü      x\n1    2\n");
+    }
+
+    #[test]
+    fn a_long_table_is_taken_in_pieces_whose_columns_do_not_become_narrower() {
+        let mut table = Table::new(["A", "B"]);
+        table.push(["wide".into(), "1".into()]);
+        assert_eq!(table.take(), "A     B\nwide  1\n");
+        table.push(["x".into(), "2".into()]);
+        assert_eq!((table.take(), table.len()), ("x     2\n".into(), 0));
     }
 
     #[test]

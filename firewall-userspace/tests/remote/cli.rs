@@ -157,8 +157,8 @@ LIST      IPV4  IPV6  CONFIG  RUNTIME  ALLOWED BY  DENIED BY
 blocked   1     0     0       1                    api
 partners  1     1     1       1        api
 
-SERVICE  PROTOCOL  PORTS
-api      tcp       443, 8443-8445
+SERVICE  PROTOCOL  PORTS           MODE
+api      tcp       443, 8443-8445  enforce
 ";
     assert_eq!((code, &*stdout, &*stderr), (0, wanted, ""));
 }

@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["run"],
         &["check"],
@@ -23,6 +23,7 @@ fn help_is_what_it_was() {
         &["deny", "remove"],
         &["deny", "list"],
         &["status"],
+        &["explain"],
         &["reload"],
         &["state"],
         &["state", "repair"],
