@@ -43,6 +43,8 @@ pub enum Message {
     Reload(Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
     OwnAddresses(Vec<Prefix>),
+    /// Interfaces may have come, gone or changed.
+    Interfaces,
     /// See [`Controller::stop`].
     Stop(oneshot::Sender<()>),
 }
@@ -398,6 +400,10 @@ pub struct InterfaceStatus {
     pub mode: String,
     /// `native`, `generic` or `auto`: what was asked.
     pub configured: String,
+    /// `attached`, `missing`, `renamed` (and filtered), or `refused` (and not filtered).
+    pub state: String,
+    /// How often it was attached again since the daemon started: it was made anew, or somebody had detached it.
+    pub reattachments: u64,
 }
 
 /// One list.
@@ -559,6 +565,14 @@ impl Controller {
     /// [`Refusal::Stopping`].
     pub async fn own_addresses(&self, prefixes: Vec<Prefix>) -> Result<(), Refusal> {
         self.messages.send(Message::OwnAddresses(prefixes)).await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Tells the controller to look at its interfaces.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub async fn interfaces(&self) -> Result<(), Refusal> {
+        self.messages.send(Message::Interfaces).await.map_err(|_| Refusal::Stopping)
     }
 
     /// Ends the controller; the last policy goes on filtering.

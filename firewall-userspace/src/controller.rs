@@ -1,12 +1,17 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
 mod explain;
+mod interfaces;
 mod prepare;
 mod pushes;
 mod report;
 mod snapshots;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;
@@ -17,7 +22,8 @@ use crate::{
     clock::Watch,
     control::{Controller, Message, Refusal, Reload, Reloaded},
     datapath::{
-        self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, SharedMaps, TableError,
+        self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
+        TableError,
     },
     layers::{self, Runtime},
     members::{Member, Members},
@@ -66,6 +72,8 @@ struct State {
     shared: SharedMaps,
     names: Names,
     attachments: Attachments,
+    /// How often an interface was attached again.
+    reattachments: BTreeMap<String, u64>,
     trace_packets: bool,
     number: u64,
     started: Timestamp,
@@ -107,6 +115,7 @@ pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), 
 impl State {
     fn new(setup: Setup) -> Result<Self, DatapathError> {
         let Setup { config, policy, pins, own, store, runtime, trace_packets } = setup;
+        interfaces::require(&policy, &pins)?;
         let members = members(&policy, &runtime, &own);
         prepare::warn_at_start(&policy, &members);
         datapath::adopt(&pins, &members)?;
@@ -139,6 +148,7 @@ impl State {
             shared,
             names,
             attachments,
+            reattachments: BTreeMap::new(),
             trace_packets,
             number: 1,
             started: now,
@@ -192,6 +202,7 @@ impl State {
                 Some(Message::Explain(question, reply)) => drop(reply.send(self.explain(&question))),
                 Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),
+                Some(Message::Interfaces) => self.follow_interfaces(),
                 Some(Message::Stop(reply)) => {
                     self.settle();
                     self.snapshots.finish();
@@ -349,7 +360,10 @@ impl State {
     fn log_interfaces(&self) {
         for (interface, attached) in self.attachments.interfaces() {
             let mode = crate::control::attach_label(attached.mode);
-            tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering");
+            match &attached.presence {
+                Presence::Attached => tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering"),
+                other => tracing::warn!(interface, presence = other.label(), "not there as configured"),
+            }
         }
     }
 }
@@ -368,7 +382,8 @@ fn load(
 ) -> Result<Generation, DatapathError> {
     let mut interfaces = vec![0; firewall_common::abi::MAX_INTERFACES];
     for interface in &policy.interfaces {
-        let index = Attachments::index_of(&interface.name)?;
+        // One that is gone for now has no index.
+        let index = Attachments::index_of(&interface.name).unwrap_or(0);
         if let Some(slot) = interfaces.get_mut(ids.position(&interface.name) as usize) {
             *slot = index;
         }

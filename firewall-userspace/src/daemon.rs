@@ -88,7 +88,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let open_pins = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
     let pins = open_pins(&options.pin_directory).map_err(refused)?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
-    let addresses = Addresses::subscribe().map_err(refused)?;
+    let (addresses, links) = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
     let admin = admin::bind(policy.admin_listen).await.map_err(refused)?;
     let api = api::bind(&policy.api_socket).map_err(refused)?;
@@ -111,6 +111,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     };
     let (stop, stopping) = watch::channel(());
     tokio::spawn(addresses.follow(controller.clone(), own));
+    tokio::spawn(links.follow(controller.clone()));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
     };

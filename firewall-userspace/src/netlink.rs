@@ -8,9 +8,13 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use netlink_packet_core::NetlinkPayload;
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
-    packet_route::address::{AddressAttribute, AddressFlags, AddressMessage},
+    packet_route::{
+        RouteNetlinkMessage,
+        address::{AddressAttribute, AddressFlags, AddressMessage},
+    },
 };
 use tokio::sync::mpsc;
 
@@ -19,6 +23,11 @@ use crate::{control::Controller, policy::Prefix};
 /// Follows the addresses of the network namespace.
 pub struct Addresses {
     handle: Handle,
+    events: mpsc::Receiver<()>,
+}
+
+/// Follows its interfaces.
+pub struct Links {
     events: mpsc::Receiver<()>,
 }
 
@@ -38,24 +47,28 @@ const SETTLE: Duration = Duration::from_millis(20);
 const RESYNC: Duration = Duration::from_secs(30);
 
 impl Addresses {
-    /// Subscribes to changes.
+    /// Subscribes to changes, of interfaces too.
     ///
     /// # Errors
     /// When there is no netlink socket to have.
-    pub fn subscribe() -> Result<Self, NetlinkError> {
-        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    pub fn subscribe() -> Result<(Self, Links), NetlinkError> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
         let (connection, handle, mut messages) = new_multicast_connection(&groups).map_err(NetlinkError::Connect)?;
         let (sender, events) = mpsc::channel(1);
+        let (links, link_events) = mpsc::channel(1);
         tokio::spawn(connection);
         tokio::spawn(async move {
-            while messages.next().await.is_some() {
+            while let Some((message, _)) = messages.next().await {
+                use RouteNetlinkMessage::{DelLink, NewLink};
+                let is_link = matches!(message.payload, NetlinkPayload::InnerMessage(NewLink(_) | DelLink(_)));
+                let sender = if is_link { &links } else { &sender };
                 // A full channel already says that there is something new.
                 if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
                     break;
                 }
             }
         });
-        Ok(Self { handle, events })
+        Ok((Self { handle, events }, Links { events: link_events }))
     }
 
     /// Every address of the namespace and the broadcast addresses of its subnets, as host prefixes.
@@ -89,6 +102,21 @@ impl Addresses {
                     known = own;
                 }
                 Err(error) => tracing::warn!(%error, "cannot read the addresses of this host; trying again"),
+            }
+        }
+    }
+}
+
+impl Links {
+    /// Tells `controller` at once whenever interfaces change, until it ends: a new one is open until then.
+    pub async fn follow(mut self, controller: Controller) {
+        loop {
+            if let Ok(None) = tokio::time::timeout(RESYNC, self.events.recv()).await {
+                tracing::error!("netlink is gone; interfaces that are made anew are not followed");
+                return;
+            }
+            if controller.interfaces().await.is_err() {
+                return;
             }
         }
     }

@@ -22,7 +22,19 @@ pub struct Constant(File);
 
 /// A program attached through a link, detached when this goes.
 #[derive(Debug)]
-pub struct Link(#[expect(dead_code, reason = "held for its end")] OwnedFd);
+pub struct Link(OwnedFd);
+
+impl Link {
+    /// Its identifier.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn id(&self) -> Result<u32> {
+        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd()))?;
+        let id = facts.lines().find_map(|line| line.strip_prefix("link_id:"));
+        id.context("the kernel does not tell of this link")?.trim().parse().context("no number")
+    }
+}
 
 /// What a program does with a frame (`enum xdp_action` of linux/bpf.h).
 #[derive(Clone, Copy, Debug)]

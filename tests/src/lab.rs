@@ -62,6 +62,7 @@ pub struct Lab {
     pub peer: Netns,
     /// Names and folders.
     pub trial: Trial,
+    plan: Plan,
     _turn: Turn,
 }
 
@@ -121,23 +122,42 @@ impl Lab {
         let trial = Trial::begin()?;
         let host = Netns::create(&trial, "host")?;
         let peer = Netns::create(&trial, "peer")?;
+        let lab = Self { host, peer, trial, plan, _turn: turn };
+        lab.lay_cable()?;
+        Ok(lab)
+    }
+
+    /// Links the namespaces: once more, after the cable was cut.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn lay_cable(&self) -> Result<()> {
+        let Self { host, peer, .. } = self;
         let end = |namespace: &Netns, mac: [u8; 6]| {
-            let Plan { mtu, queues, .. } = plan;
+            let Plan { mtu, queues, .. } = self.plan;
             let (name, mac) = (namespace.name(), mac.map(|octet| format!("{octet:02x}")).join(":"));
             format!("name {INTERFACE} address {mac} mtu {mtu} numrxqueues {queues} numtxqueues {queues} netns {name}")
         };
-        let words = format!("link add {} type veth peer {}", end(&host, HOST_MAC), end(&peer, PEER_MAC));
+        let words = format!("link add {} type veth peer {}", end(host, HOST_MAC), end(peer, PEER_MAC));
         output(Command::new("ip").args(words.split_whitespace()))?;
         for address in PEERS {
-            add_address(&peer, address)?;
+            add_address(peer, address)?;
         }
         for address in [HOST4, HOST6] {
-            add_address(&host, address)?;
+            add_address(host, address)?;
         }
-        for namespace in [&host, &peer] {
+        for namespace in [host, peer] {
             namespace.ip(&format!("link set dev {INTERFACE} up"))?;
         }
-        Ok(Self { host, peer, trial, _turn: turn })
+        Ok(())
+    }
+
+    /// Removes both ends of the cable.
+    ///
+    /// # Errors
+    /// When `ip` refuses.
+    pub fn cut_cable(&self) -> Result<()> {
+        self.host.ip(&format!("link delete dev {INTERFACE}")).map(drop)
     }
 
     /// How `ip` names the program on the host's interface: `xdp`, `xdpgeneric`, or not at all.

@@ -25,9 +25,14 @@ fn screen(status: &Status) -> String {
     for (name, value) in facts(status) {
         let _ = writeln!(text, "{name:<12}{}", printable(&value));
     }
-    let mut interfaces = Table::new(["INTERFACE", "MODE", "CONFIGURED"]);
+    let mut interfaces = Table::new(["INTERFACE", "STATE", "MODE", "CONFIGURED"]);
     for interface in &status.interfaces {
-        interfaces.push([interface.name.clone(), interface.mode.clone(), interface.configured.clone()]);
+        interfaces.push([
+            interface.name.clone(),
+            interface.state.clone(),
+            interface.mode.clone(),
+            interface.configured.clone(),
+        ]);
     }
     let mut lists = Table::new(["LIST", "IPV4", "IPV6", "CONFIG", "RUNTIME", "ALLOWED BY", "DENIED BY"]);
     for list in &status.lists {

@@ -54,8 +54,10 @@ impl State {
 
     fn require_interfaces(&self, policy: &Policy) -> Result<(), DatapathError> {
         for interface in &policy.interfaces {
-            Attachments::index_of(&interface.name)?;
             let attached = self.attachments.interfaces().get(&interface.name);
+            if attached.is_none() {
+                Attachments::index_of(&interface.name)?;
+            }
             if attached.is_some_and(|attached| attached.configured != interface.mode) {
                 return Err(DatapathError::ModeChange { interface: interface.name.clone() });
             }

@@ -73,6 +73,8 @@ impl State {
                     ifindex: attached.ifindex,
                     mode: attach_label(attached.mode).into(),
                     configured: attach_label(attached.configured).into(),
+                    state: attached.presence.label().into(),
+                    reattachments: self.reattachments.get(name).copied().unwrap_or_default(),
                 })
                 .collect(),
             lists: (0..self.policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),

@@ -7,9 +7,12 @@ use aya::programs::{
     links::{FdLink, PinnedLink},
     xdp::XdpLink,
 };
-use nix::{errno::Errno, net::if_::if_nametoindex};
+use nix::{
+    errno::Errno,
+    net::if_::{if_nameindex, if_nametoindex},
+};
 
-use super::{DatapathError, Generation, PinFolder, pins::remove};
+use super::{DatapathError, Generation, PinFolder, foreign, link, pins::remove};
 use crate::policy::{AttachMode, Interface};
 
 /// One attached interface.
@@ -21,6 +24,51 @@ pub struct Attached {
     pub configured: AttachMode,
     /// What it got: native or generic.
     pub mode: AttachMode,
+    /// Whether it is filtered.
+    pub presence: Presence,
+}
+
+/// Whether an interface is filtered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    Attached,
+    /// There is no interface of that name.
+    Missing,
+    /// It is, but has another name now.
+    Renamed(String),
+    /// It is there and not filtered: why.
+    Refused(String),
+}
+
+impl Presence {
+    /// Its name in status.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::Missing => "missing",
+            Self::Renamed(_) => "renamed",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Whether packets are judged.
+    pub const fn is_filtered(&self) -> bool {
+        matches!(self, Self::Attached | Self::Renamed(_))
+    }
+}
+
+/// What became of an interface by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Only how it is told has changed.
+    Presence(Presence),
+    /// It was made anew, or came, and is filtered again.
+    Created,
+    /// Its link was taken away, and is there again.
+    Detached,
+    /// Its link had this program in the place of ours, and has ours again.
+    Replaced(u32),
 }
 
 /// The interfaces on which a program of ours is attached. Links are pinned: they outlive this value.
@@ -57,19 +105,28 @@ impl Attachments {
         };
         let (left, others): (Vec<_>, Vec<_>) = wanted.iter().partition(is_left);
         for interface in others.iter().chain(&left) {
+            let is_there = Self::index_of(&interface.name).is_ok();
             let result = match self.interfaces.get(&interface.name) {
                 Some(current) if current.configured != interface.mode => {
                     Err(DatapathError::ModeChange { interface: interface.name.clone() })
                 }
-                Some(_) => {
+                // It waits for its return.
+                Some(_) if !is_there => Ok(()),
+                Some(current) if current.presence == Presence::Attached && has_link(&interface.name, pins) => {
                     swap(generation.program_mut()?, &interface.name, pins).map(|()| swapped.push(&interface.name))
                 }
-                None => attach(generation.program_mut()?, interface, pins).map(|new| {
+                None if !is_there && pins.find_link(&interface.name).is_some() => {
+                    attached.push((interface.name.clone(), Attached::missing(interface)));
+                    Ok(())
+                }
+                _ => attach(generation.program_mut()?, interface, pins).map(|new| {
                     attached.push((interface.name.clone(), new));
                 }),
             };
             if let Err(error) = result {
-                for (name, _) in attached.iter().filter(|(name, _)| left.iter().all(|one| one.name != *name)) {
+                let is_new =
+                    |name: &String| left.iter().all(|one| one.name != *name) && !self.interfaces.contains_key(name);
+                for (name, _) in attached.iter().filter(|(name, _)| is_new(name)) {
                     let _ = pins.remove_link(name);
                 }
                 if let Some(previous) = previous.as_deref_mut() {
@@ -87,6 +144,57 @@ impl Attachments {
         pins.interfaces().iter().filter(|name| !is_wanted(name)).try_for_each(|name| pins.remove_link(name))
     }
 
+    /// Looks whether each interface has a link of ours with the program of `generation`, and attaches it again where it
+    /// has not. What changed, by interface.
+    pub fn follow(&mut self, generation: &mut Generation, pins: &PinFolder) -> Vec<(String, Change)> {
+        let mut changes = Vec::new();
+        let Ok((program, id)) = generation.program_mut().and_then(|program| {
+            let id = program.info().map_err(DatapathError::program)?.id();
+            Ok((program, id))
+        }) else {
+            return changes;
+        };
+        for (name, attached) in &mut self.interfaces {
+            let index = Self::index_of(name).ok();
+            let link = pins.find_link(name).and_then(|(path, _)| Some((link::read(&path).ok()?, path)));
+            let link = link.filter(|(link, _)| link.ifindex != 0);
+            let change = match (index, link) {
+                (Some(index), Some((link, path))) if link.ifindex == index => {
+                    attached.ifindex = index;
+                    if link.program == id {
+                        Ok(Change::Presence(Presence::Attached))
+                    } else {
+                        update(program, &path).map(|()| Change::Replaced(link.program))
+                    }
+                }
+                (Some(index), _) => {
+                    let interface = Interface { name: name.clone(), mode: attached.configured };
+                    let is_known = attached.ifindex == index && attached.presence != Presence::Missing;
+                    attach(program, &interface, pins).map_err(|error| error.to_string()).map(|new| {
+                        *attached = new;
+                        if is_known { Change::Detached } else { Change::Created }
+                    })
+                }
+                (None, Some((link, _))) => Ok(Change::Presence(match name_of(link.ifindex) {
+                    Some(name) => Presence::Renamed(name),
+                    None => Presence::Missing,
+                })),
+                (None, None) => Ok(Change::Presence(Presence::Missing)),
+            };
+            let change = change.unwrap_or_else(|cause| Change::Presence(Presence::Refused(cause)));
+            let presence = match &change {
+                Change::Presence(presence) => presence.clone(),
+                _ => Presence::Attached,
+            };
+            if change == Change::Presence(attached.presence.clone()) {
+                continue;
+            }
+            attached.presence = presence;
+            changes.push((name.clone(), change));
+        }
+        changes
+    }
+
     /// Index of an interface.
     ///
     /// # Errors
@@ -101,12 +209,13 @@ impl Attachments {
 fn attach(program: &mut Xdp, interface: &Interface, pins: &PinFolder) -> Result<Attached, DatapathError> {
     let ifindex = Attachments::index_of(&interface.name)?;
     for (path, mode) in pins.left_links(&interface.name) {
+        let is_its = link::read(&path).is_ok_and(|link| link.ifindex == ifindex);
         let fits = interface.mode == AttachMode::Auto || interface.mode == mode;
-        if fits && update(program, &path).is_ok() {
+        if is_its && fits && update(program, &path).is_ok() {
             pins.take_over(&path, &interface.name, mode)?;
-            return Ok(Attached { ifindex, configured: interface.mode, mode });
+            return Ok(Attached { ifindex, configured: interface.mode, mode, presence: Presence::Attached });
         }
-        // Another mode is wanted, or the interface it belonged to is gone (ENOLINK): start afresh.
+        // Another mode is wanted, or the interface it belonged to is gone or has another name: start afresh.
         remove(&path)?;
     }
     let mode = match interface.mode {
@@ -123,7 +232,7 @@ fn attach(program: &mut Xdp, interface: &Interface, pins: &PinFolder) -> Result<
             mode
         }
     };
-    Ok(Attached { ifindex, configured: interface.mode, mode })
+    Ok(Attached { ifindex, configured: interface.mode, mode, presence: Presence::Attached })
 }
 
 fn attach_in(
@@ -134,7 +243,19 @@ fn attach_in(
     pins: &PinFolder,
 ) -> Result<(), DatapathError> {
     let flags = if mode == AttachMode::Generic { XdpMode::Skb } else { XdpMode::Driver };
-    let fail = |error: ProgramError| DatapathError::attach(&interface.name, mode, &error);
+    let fail = |error: ProgramError| {
+        let told = DatapathError::attach(&interface.name, mode, &error);
+        match told {
+            DatapathError::Attach { errno: Some(libc::EBUSY | libc::EEXIST), .. } => {
+                let programs = foreign::programs_on(ifindex);
+                if programs.is_empty() {
+                    return told;
+                }
+                DatapathError::Foreign { interface: interface.name.clone(), mode, programs }
+            }
+            told => told,
+        }
+    };
     let id = program.attach_to_if_index(ifindex, flags).map_err(fail)?;
     let link = program.take_link(id).map_err(fail)?;
     // aya falls back to an attachment without a link when the kernel refuses one; that could not be swapped or pinned.
@@ -151,6 +272,27 @@ fn attach_in(
         cause: format!("its link cannot be pinned to {}: {error}", path.display()),
         errno: None,
     })
+}
+
+impl Attached {
+    /// An interface that was filtered before and is not there.
+    fn missing(interface: &Interface) -> Self {
+        let mode = if interface.mode == AttachMode::Generic { AttachMode::Generic } else { AttachMode::Native };
+        Self { ifindex: 0, configured: interface.mode, mode, presence: Presence::Missing }
+    }
+}
+
+/// Whether the pinned link of an interface is on this very interface.
+fn has_link(interface: &str, pins: &PinFolder) -> bool {
+    let link = pins.find_link(interface).and_then(|(path, _)| link::read(&path).ok());
+    link.is_some_and(|link| Attachments::index_of(interface).is_ok_and(|index| link.ifindex == index))
+}
+
+/// Name of an interface of this namespace.
+fn name_of(ifindex: u32) -> Option<String> {
+    let interfaces = if_nameindex().ok()?;
+    let name = interfaces.iter().find(|one| one.index() == ifindex)?.name();
+    name.to_str().ok().map(str::to_owned)
 }
 
 fn swap(program: &mut Xdp, interface: &str, pins: &PinFolder) -> Result<(), DatapathError> {

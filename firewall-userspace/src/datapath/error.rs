@@ -6,7 +6,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::floor::FLOOR;
+use super::{ForeignProgram, floor::FLOOR};
 use crate::policy::AttachMode;
 
 /// A failure of the data path. Nothing that was live before has changed.
@@ -90,6 +90,15 @@ pub enum DatapathError {
         /// Error number, when the kernel gave one.
         errno: Option<i32>,
     },
+    /// Somebody else's program is there.
+    Foreign {
+        /// The interface.
+        interface: String,
+        /// The mode in which ours would have been attached.
+        mode: AttachMode,
+        /// What is there.
+        programs: Vec<ForeignProgram>,
+    },
     /// The attached program could not be replaced.
     Swap {
         /// The interface.
@@ -155,6 +164,11 @@ impl DatapathError {
             },
             Self::NoInterface { .. } => Some("`ip link` lists the interfaces of this host".into()),
             Self::Attach { mode, errno, interface, .. } => attach_hint(interface, *mode, (*errno)?),
+            Self::Foreign { interface, programs, .. } => {
+                let removals: Vec<String> =
+                    programs.iter().map(|program| format!("`{}`", program.removal(interface))).collect();
+                Some(format!("portcullis replaces no program of others; {} takes it off", removals.join(", ")))
+            }
             Self::ModeChange { .. } => Some("restart portcullis to attach in another mode".into()),
             Self::Pin { .. } | Self::Swap { .. } => None,
         }
@@ -220,6 +234,12 @@ impl fmt::Display for DatapathError {
             Self::Attach { interface, mode, cause, .. } => {
                 let mode = crate::control::attach_label(*mode);
                 write!(f, "cannot attach to {interface} in {mode} mode: {cause}")
+            }
+            Self::Foreign { interface, mode, programs } => {
+                let mode = crate::control::attach_label(*mode);
+                let programs: Vec<String> = programs.iter().map(ForeignProgram::to_string).collect();
+                write!(f, "cannot attach to {interface} in {mode} mode: another XDP program is there: ")?;
+                f.write_str(&programs.join(", "))
             }
             Self::Swap { interface, cause } => {
                 write!(f, "cannot swap the packet program on {interface}: {cause}")

@@ -1,5 +1,6 @@
 //! What the kernel knows of the network interfaces of this namespace; nothing is changed.
 
+mod attached;
 mod generic;
 
 use std::{collections::BTreeSet, fmt, fs, io, path::Path};
@@ -10,6 +11,7 @@ use rtnetlink::{
     packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached},
 };
 
+pub use self::attached::attached_to;
 use self::generic::Generic;
 
 /// A network interface.

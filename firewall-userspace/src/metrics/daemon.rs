@@ -4,7 +4,7 @@ use firewall_common::abi::ABI_VERSION;
 
 use super::family::Family;
 use crate::{
-    control::{Status, mode_label},
+    control::{InterfaceStatus, Status, mode_label},
     http::requests,
     policy::Mode,
 };
@@ -15,7 +15,7 @@ pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Resu
     let help = "Questions of scrapes that the controller did not answer.";
     families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
     if let Some(status) = status {
-        families.push(interfaces(status)?);
+        families.extend(interfaces(status)?);
         families.extend(policy(status)?);
         families.push(reloads(status)?);
     }
@@ -38,13 +38,18 @@ fn http_requests() -> prometheus::Result<Family> {
     Ok(family)
 }
 
-fn interfaces(status: &Status) -> prometheus::Result<Family> {
-    let help = "Always 1 for an interface that is filtered; the mode is the one it got.";
-    let mut family = Family::gauge("portcullis_interface_attached", help, &["interface", "mode"])?;
-    for interface in &status.interfaces {
-        family.push(&[&interface.name, &interface.mode], 1.0);
+fn interfaces(status: &Status) -> prometheus::Result<[Family; 2]> {
+    let help = "1 for an interface that is filtered, 0 when it is gone or refuses; the mode is the one it got.";
+    let mut attached = Family::gauge("portcullis_interface_attached", help, &["interface", "mode"])?;
+    let help =
+        "How often the program was attached again, because the interface was made anew or somebody had detached it.";
+    let mut again = Family::counter("portcullis_interface_reattachments_total", help, &["interface"])?;
+    for InterfaceStatus { name, mode, state, reattachments, .. } in &status.interfaces {
+        let is_filtered = matches!(state.as_str(), "attached" | "renamed");
+        attached.push(&[name, mode], f64::from(u8::from(is_filtered)));
+        again.push(&[name], *reattachments as f64);
     }
-    Ok(family)
+    Ok([attached, again])
 }
 
 fn policy(status: &Status) -> prometheus::Result<[Family; 5]> {

@@ -150,8 +150,8 @@ config      /etc/portcullis/portcullis.toml
             loaded 2026-11-21T10:00:00Z
 metrics     http://127.0.0.1:9191/metrics
 
-INTERFACE  MODE    CONFIGURED
-eth0       native  auto
+INTERFACE  STATE     MODE    CONFIGURED
+eth0       attached  native  auto
 
 LIST      IPV4  IPV6  CONFIG  RUNTIME  ALLOWED BY  DENIED BY
 blocked   1     0     0       1                    api

@@ -10,6 +10,7 @@ mod explain;
 mod fail_static;
 mod fragments;
 mod guard;
+mod interfaces;
 mod jumbo;
 mod kills;
 mod limits;

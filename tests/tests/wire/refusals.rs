@@ -23,10 +23,12 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
 
     let link = lab.host.enter(|| foreign.attach(if_nametoindex(INTERFACE)?))??;
     let id = lab.program_id()?.context("the foreign program is not attached")?;
-    assert_refused(
-        &site.attempt(&lab)?,
-        &["cannot attach to eth0 in native mode", "hint: another XDP program is on eth0"],
-    );
+    let named = format!("another XDP program is there: program {id} (tag ");
+    let number = link.id()?;
+    let (by, off) = (format!(", native, link {number})"), format!("`bpftool link detach id {number}` takes it off"));
+    let start = "cannot attach to eth0 in native mode: ";
+    let hint = "hint: portcullis replaces no program of others; ";
+    assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, &off]);
     assert_eq!(lab.program_id()?, Some(id), "it is still the foreign one");
     assert!(site.is_gone(), "{}", left(&site));
     drop(link);
@@ -39,10 +41,9 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
     let attached = lab.host.ip(&format!("link set dev {INTERFACE} xdpdrv pinned {}", pin.display()));
     attached?;
     let id = lab.program_id()?.context("the foreign program is not attached")?;
-    assert_refused(
-        &site.attempt(&lab)?,
-        &["cannot attach to eth0 in native mode", "hint: another XDP program is on eth0"],
-    );
+    let named = format!("another XDP program is there: program {id} (tag ");
+    let by = format!(", native, attached without a link, pinned at {})", pin.display());
+    assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, "`ip link set dev eth0 xdpdrv off` takes it off"]);
     assert_eq!(lab.program_id()?, Some(id), "it is still the foreign one");
     assert!(site.is_gone(), "{}", left(&site));
     lab.host.ip(&format!("link set dev {INTERFACE} xdpdrv off"))?;
@@ -62,7 +63,7 @@ fn generic_mode_refuses_a_foreign_program_in_the_driver() -> Result<()> {
     let _link = lab.host.enter(|| foreign.attach(if_nametoindex(INTERFACE)?))??;
     assert_refused(
         &site.attempt(&lab)?,
-        &["cannot attach to eth0 in generic mode", "hint: a program is attached to eth0"],
+        &["cannot attach to eth0 in generic mode", "another XDP program is there: ", ", native, link "],
     );
     assert!(site.is_gone(), "{}", left(&site));
     Ok(())
@@ -119,7 +120,11 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
         ),
         (&same_socket, &elsewhere, &["another daemon answers there", "hint: stop it"]),
         (&other, POLICY, &["cannot serve metrics at 127.0.0.1:9191", "hint: another daemon or program has this port"]),
-        (&other, &elsewhere, &["cannot attach to eth0 in native mode", "hint: another XDP program is on eth0"]),
+        (
+            &other,
+            &elsewhere,
+            &["cannot attach to eth0 in native mode", "another XDP program is there: `firewall` (program "],
+        ),
     ];
     for (site, policy, words) in cases {
         site.configure(policy)?;

@@ -182,6 +182,8 @@ pub fn status() -> Status {
             ifindex: 2,
             mode: "native".into(),
             configured: "auto".into(),
+            state: "attached".into(),
+            reattachments: 1,
         }],
         lists: vec![
             list("blocked", &[], &["api"], &[(Layer::Runtime, "ipv4", 1)]),

@@ -1,0 +1,121 @@
+//! Pinned BPF links, and what aya does not pass on of them: the interface they belong to.
+
+use std::{
+    ffi::{CString, c_long},
+    fs, io,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+};
+
+/// An XDP link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkFacts {
+    /// Its identifier.
+    pub(super) id: u32,
+    /// The program it attaches.
+    pub(super) program: u32,
+    /// The interface it attaches to; 0 when it was severed, because the interface is gone or somebody detached it.
+    pub(super) ifindex: u32,
+}
+
+/// The link that is pinned at `path`.
+///
+/// # Errors
+/// When there is none, or it is no XDP link.
+pub(super) fn read(path: &Path) -> io::Result<LinkFacts> {
+    let link = open(path)?;
+    if kind(&link)? != "bpf-link" {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let info = info(&link)?;
+    if info.kind != uapi::LINK_TYPE_XDP {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(LinkFacts { id: info.id, program: info.program, ifindex: info.ifindex })
+}
+
+/// What is pinned at `path`, whatever it is: `bpf-link`, `bpf-prog` or `bpf-map`, with the identifier of a link or program.
+pub(super) fn identify(path: &Path) -> io::Result<(String, u32)> {
+    let object = open(path)?;
+    let kind = kind(&object)?;
+    // Both have the identifier as their second number.
+    let id = if kind == "bpf-map" { 0 } else { info(&object)?.id };
+    Ok((kind, id))
+}
+
+/// Numbers of linux/bpf.h.
+mod uapi {
+    pub(super) const OBJ_GET: i32 = 7;
+    pub(super) const OBJ_GET_INFO_BY_FD: i32 = 15;
+    pub(super) const LINK_TYPE_XDP: u32 = 6;
+}
+
+/// Head of the `bpf_attr` of `BPF_OBJ_GET`.
+#[repr(C)]
+struct OpenAttributes {
+    path: u64,
+    descriptor: u32,
+    flags: u32,
+}
+
+/// `bpf_attr` of `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct InfoAttributes {
+    descriptor: i32,
+    length: u32,
+    info: u64,
+}
+
+/// Head of `struct bpf_link_info` of an XDP link.
+#[derive(Default)]
+#[repr(C)]
+struct Info {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    ifindex: u32,
+    rest: u32,
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes = OpenAttributes { path: path.as_ptr().addr() as u64, descriptor: 0, flags: 0 };
+    // SAFETY: the path lives until the call returns, which writes nothing.
+    let descriptor = unsafe { bpf(uapi::OBJ_GET, &mut attributes) }?;
+    // SAFETY: the kernel just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
+/// What a descriptor is, as the kernel names it; links are `bpf_link` when they are made and `bpf-link` from a pin
+/// (kernel/bpf/syscall.c).
+fn kind(object: &OwnedFd) -> io::Result<String> {
+    let name = fs::read_link(format!("/proc/self/fd/{}", object.as_raw_fd()))?;
+    let name = name.to_string_lossy();
+    Ok(name.trim_start_matches("anon_inode:").trim_matches(['[', ']']).replace('_', "-"))
+}
+
+fn info(object: &OwnedFd) -> io::Result<Info> {
+    let mut info = Info::default();
+    let mut attributes = InfoAttributes {
+        descriptor: object.as_raw_fd(),
+        length: size_of::<Info>() as u32,
+        info: (&raw mut info).addr() as u64,
+    };
+    // SAFETY: the kernel writes at most `length` octets to `info`, which lives until the call returns.
+    unsafe { bpf(uapi::OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    Ok(info)
+}
+
+/// The call itself, for a `bpf_attr` that is as long as `T`: the kernel takes what lies behind for zeroes.
+///
+/// # Safety
+/// The addresses in `attributes` must be those that `command` may read and write until it returns.
+unsafe fn bpf<T>(command: i32, attributes: &mut T) -> io::Result<c_long> {
+    // SAFETY: the attributes are as long as said and live until the call returns; the rest is the promise of the caller.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

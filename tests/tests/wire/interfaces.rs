@@ -1,0 +1,99 @@
+//! Interfaces that come, go and change while the daemon runs, or does not.
+
+use anyhow::{Context, Result};
+use firewall_tests::{
+    daemon::{Daemon, LIMIT},
+    lab::{FOE4, FRIEND4, HOST4, Lab},
+    running::wait_until,
+    scrape::packets,
+    traffic::Probe,
+};
+
+use crate::policy::{DATA, POLICY};
+
+#[test]
+fn an_interface_that_is_made_anew_is_filtered_again_and_told() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.host.ip("link add name br0 type bridge")?;
+    // `br0` comes first: the program has to learn the new index of `eth0`.
+    let both = format!("[[interface]]\nname = \"br0\"\nmode = \"generic\"\n[[interface]]\nname = \"eth0\"\n{POLICY}");
+    let daemon = Daemon::start(&lab, &both)?;
+    lab.cut_cable()?;
+    wait_for(&daemon, "missing")?;
+    assert_eq!(attached(&daemon)?, Some(0.0));
+    assert!(daemon.log().contains("is gone; it is filtered again as soon as it is back"), "{}", daemon.log());
+    // What would have been a mistake at the start is none now.
+    daemon.ok(&["reload"])?;
+
+    lab.lay_cable()?;
+    wait_for(&daemon, "attached")?;
+    assert_eq!(attached(&daemon)?, Some(1.0));
+    assert!(daemon.log().contains("was made anew, and is filtered again"), "{}", daemon.log());
+    let again = daemon.metrics()?.count("portcullis_interface_reattachments_total", &[("interface", "eth0")]);
+    assert_eq!(again, 1);
+    let before = daemon.metrics()?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert_eq!((probe.arrives(FOE4)?, probe.arrives(FRIEND4)?), (false, true));
+    let expected = [("ipv4 pass no_service", 2), ("ipv4 drop denied", 1), ("ipv4 pass accepted", 1)];
+    assert_eq!(daemon.judged(&before, 4)?, packets(expected));
+    let labels = [("interface", "eth0"), ("reason", "denied")];
+    assert_eq!(daemon.metrics()?.count("portcullis_packets_total", &labels), 1, "it came in on eth0");
+    Ok(())
+}
+
+#[test]
+fn an_interface_that_goes_while_no_daemon_runs_is_waited_for() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    daemon.kill()?;
+    lab.cut_cable()?;
+    let next = Daemon::start_at(&lab, daemon.site().clone())?;
+    wait_for(&next, "missing")?;
+    lab.lay_cable()?;
+    wait_for(&next, "attached")?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert_eq!((probe.arrives(FOE4)?, probe.arrives(FRIEND4)?), (false, true));
+    Ok(())
+}
+
+#[test]
+fn an_interface_that_is_renamed_is_filtered_on_and_told() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let program = lab.program_id()?;
+    let rename = |from: &str, to: &str| {
+        lab.host.ip(&format!("link set dev {from} down"))?;
+        lab.host.ip(&format!("link set dev {from} name {to}"))?;
+        lab.host.ip(&format!("link set dev {to} up"))
+    };
+    rename("eth0", "wan0")?;
+    wait_for(&daemon, "renamed")?;
+    assert_eq!(attached(&daemon)?, Some(1.0));
+    assert!(daemon.log().contains("name=\"wan0\""), "{}", daemon.log());
+    assert_eq!(lab.attached_to("wan0")?.as_deref(), Some("xdp"));
+    rename("wan0", "eth0")?;
+    wait_for(&daemon, "attached")?;
+    assert_eq!(lab.program_id()?, program, "nothing was done to it");
+
+    // Under another name while nobody looks: it is not the interface that is meant.
+    daemon.kill()?;
+    rename("eth0", "wan0")?;
+    let next = Daemon::start_at(&lab, daemon.site().clone())?;
+    wait_for(&next, "renamed")?;
+    assert_eq!(lab.attached_to("wan0")?.as_deref(), Some("xdp"), "it is filtered on");
+    Ok(())
+}
+
+fn wait_for(daemon: &Daemon, state: &str) -> Result<()> {
+    let of = || {
+        let status = daemon.status()?;
+        let interfaces = status["interfaces"].as_array().context("the status has no interfaces")?;
+        let eth0 = interfaces.iter().find(|one| one["name"] == "eth0").context("no eth0")?;
+        anyhow::Ok(eth0["state"] == state)
+    };
+    wait_until(&format!("eth0 that is {state}"), LIMIT, || Ok(of()?.then_some(()))).with_context(|| daemon.log())
+}
+
+fn attached(daemon: &Daemon) -> Result<Option<f64>> {
+    Ok(daemon.metrics()?.value("portcullis_interface_attached", &[("interface", "eth0")]))
+}
