@@ -49,17 +49,23 @@ pub enum Message {
     Stop(oneshot::Sender<()>),
 }
 
-/// A batch of changes of the runtime layer: all of it happens, or nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+/// A batch of changes of one layer: all of it happens, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Push {
     /// `allow` or `deny`: the batch is refused when a list has the opposite meaning in every service that uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<Verb>,
+    /// Whose entries they are; any layer but that of the configuration.
+    #[serde(default = "runtime", skip_serializing_if = "is_runtime")]
+    pub layer: Layer,
+    /// Lists of which the layer is to hold what is in `add` and nothing else of the same owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replace: Vec<String>,
     /// Entries to add; adding an entry again refreshes its comment and its time to live.
     #[serde(default)]
     pub add: Vec<Addition>,
-    /// Entries to remove from the runtime layer.
+    /// Entries to remove from the layer.
     #[serde(default)]
     pub remove: Vec<Removal>,
     /// Only say what would happen.
@@ -74,6 +80,30 @@ pub struct Push {
     /// Who pushes, from the credentials of the connection; never from the request.
     #[serde(skip)]
     pub owner: String,
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            verb: None,
+            layer: Layer::Runtime,
+            replace: Vec::new(),
+            add: Vec::new(),
+            remove: Vec::new(),
+            dry_run: false,
+            force: false,
+            caller: None,
+            owner: String::new(),
+        }
+    }
+}
+
+const fn runtime() -> Layer {
+    Layer::Runtime
+}
+
+fn is_runtime(layer: &Layer) -> bool {
+    *layer == Layer::Runtime
 }
 
 /// What the caller takes the lists for.
@@ -117,9 +147,9 @@ pub struct Removal {
 pub struct Pushed {
     /// Generation of the policy after the push; unchanged when nothing changed.
     pub generation: u64,
-    /// Entries that are new in the runtime layer.
+    /// Entries that are new in the layer.
     pub added: usize,
-    /// Entries that are gone from the runtime layer.
+    /// Entries that are gone from the layer.
     pub removed: usize,
     /// Entries that were already so; a refreshed entry is among them.
     pub unchanged: usize,
@@ -145,7 +175,7 @@ pub struct Change {
     pub change: ChangeKind,
 }
 
-/// What happens to an entry of the runtime layer.
+/// What happens to an entry of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
@@ -330,19 +360,32 @@ pub struct Entry {
 pub enum Layer {
     /// The configuration and its list files.
     Config,
-    /// Pushes.
+    /// Pushes by hand.
     Runtime,
+    /// Lists that others publish.
+    Feed,
+    /// What the hosts of a fleet share.
+    Fleet,
+    /// Sources that something has found to misbehave.
+    Ban,
 }
 
 impl Layer {
     /// Every layer.
-    pub const ALL: [Self; 2] = [Self::Config, Self::Runtime];
+    pub const ALL: [Self; 5] = [Self::Config, Self::Runtime, Self::Feed, Self::Fleet, Self::Ban];
+    /// The first in order.
+    pub const FIRST: Self = Self::Config;
+    /// The last in order.
+    pub const LAST: Self = Self::Ban;
 
     /// Its name, also the metric label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Config => "config",
             Self::Runtime => "runtime",
+            Self::Feed => "feed",
+            Self::Fleet => "fleet",
+            Self::Ban => "ban",
         }
     }
 }
@@ -503,7 +546,7 @@ impl Controller {
         Self { messages }
     }
 
-    /// Changes the runtime layer: all of the batch, or nothing.
+    /// Changes one layer: all of the batch, or nothing.
     ///
     /// # Errors
     /// See [`Refusal`].

@@ -14,7 +14,7 @@ use crate::{
     policy::{List, Name, Policy, Prefix, compile::bit},
 };
 
-/// An entry of the runtime layer.
+/// An entry of a layer that is kept: of every layer but that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeEntry {
     /// Who added it.
@@ -27,22 +27,29 @@ pub struct RuntimeEntry {
     pub expires: Option<Timestamp>,
 }
 
-/// Entries that were pushed. They outlive every reload, also of a list that is not configured for a while.
+/// Entries that were pushed, each in its layer. They outlive every reload, also of a list that is not configured for a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
-    lists: BTreeMap<Name, BTreeMap<Prefix, RuntimeEntry>>,
-    expiries: BTreeSet<(Timestamp, Name, Prefix)>,
+    lists: BTreeMap<Name, BTreeMap<(Prefix, Layer), RuntimeEntry>>,
+    expiries: BTreeSet<(Timestamp, Name, Prefix, Layer)>,
 }
 
 impl Runtime {
-    /// The entry of `list` for exactly `prefix`.
-    pub fn entry(&self, list: &Name, prefix: Prefix) -> Option<&RuntimeEntry> {
-        self.lists.get(list)?.get(&prefix)
+    /// The entry of `list` for exactly `prefix` in `layer`.
+    pub fn entry(&self, list: &Name, prefix: Prefix, layer: Layer) -> Option<&RuntimeEntry> {
+        self.lists.get(list)?.get(&(prefix, layer))
+    }
+
+    /// The entries of `list` for exactly `prefix`, of all layers.
+    pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (Layer, &RuntimeEntry)> {
+        let all = (prefix, Layer::FIRST)..=(prefix, Layer::LAST);
+        let entries = self.lists.get(list).into_iter();
+        entries.flat_map(move |entries| entries.range(all.clone())).map(|((_, layer), entry)| (*layer, entry))
     }
 
     /// Entries of `list`.
-    pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
-        self.lists.get(list).into_iter().flatten().map(|(prefix, entry)| (*prefix, entry))
+    pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
+        self.lists.get(list).into_iter().flatten().map(|((prefix, layer), entry)| (*prefix, *layer, entry))
     }
 
     /// Entries of `list` behind `after`.
@@ -50,22 +57,21 @@ impl Runtime {
         &self,
         list: &Name,
         after: Option<(Prefix, Layer)>,
-    ) -> impl Iterator<Item = (Prefix, &RuntimeEntry)> {
-        let first = match after {
-            None => Bound::Unbounded,
-            Some((prefix, layer)) if layer < Layer::Runtime => Bound::Included(prefix),
-            Some((prefix, _)) => Bound::Excluded(prefix),
-        };
+    ) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = self.lists.get(list).into_iter();
         entries
             .flat_map(move |entries| entries.range((first, Bound::Unbounded)))
-            .map(|(prefix, entry)| (*prefix, entry))
+            .map(|((prefix, layer), entry)| (*prefix, *layer, entry))
     }
 
-    /// Every entry, by list and prefix.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, &RuntimeEntry)> {
-        let entries = self.lists.iter();
-        entries.flat_map(|(list, entries)| entries.iter().map(move |(prefix, entry)| (list, *prefix, entry)))
+    /// Every entry, by list, prefix and layer.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, Layer, &RuntimeEntry)> {
+        let of = |(list, entries)| {
+            let entries: std::collections::btree_map::Iter<'_, (Prefix, Layer), RuntimeEntry> = BTreeMap::iter(entries);
+            entries.map(move |((prefix, layer), entry)| (list, *prefix, *layer, entry))
+        };
+        self.lists.iter().flat_map(of)
     }
 
     /// How many entries there are.
@@ -83,11 +89,11 @@ impl Runtime {
         let by = SignedDuration::from_nanos_i128(i128::from(by_ns));
         self.expiries.clear();
         for (list, entries) in &mut self.lists {
-            for (prefix, entry) in entries {
+            for ((prefix, layer), entry) in entries {
                 let Some(expires) = entry.expires else { continue };
                 let earlier = expires.checked_sub(by).unwrap_or(Timestamp::MIN);
                 entry.expires = Some(earlier);
-                self.expiries.insert((earlier, list.clone(), *prefix));
+                self.expiries.insert((earlier, list.clone(), *prefix, *layer));
             }
         }
     }
@@ -98,40 +104,40 @@ impl Runtime {
     }
 
     /// Adds or replaces an entry; the one before.
-    pub fn insert(&mut self, list: &Name, prefix: Prefix, entry: RuntimeEntry) -> Option<RuntimeEntry> {
+    pub fn insert(&mut self, list: &Name, prefix: Prefix, layer: Layer, entry: RuntimeEntry) -> Option<RuntimeEntry> {
         if let Some(expires) = entry.expires {
-            self.expiries.insert((expires, list.clone(), prefix));
+            self.expiries.insert((expires, list.clone(), prefix, layer));
         }
         let new_expiry = entry.expires;
-        let old = self.lists.entry(list.clone()).or_default().insert(prefix, entry);
+        let old = self.lists.entry(list.clone()).or_default().insert((prefix, layer), entry);
         if let Some(expires) = old.as_ref().and_then(|entry| entry.expires).filter(|old| Some(*old) != new_expiry) {
-            self.expiries.remove(&(expires, list.clone(), prefix));
+            self.expiries.remove(&(expires, list.clone(), prefix, layer));
         }
         old
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, list: &Name, prefix: Prefix) -> Option<RuntimeEntry> {
+    pub fn remove(&mut self, list: &Name, prefix: Prefix, layer: Layer) -> Option<RuntimeEntry> {
         let entries = self.lists.get_mut(list)?;
-        let old = entries.remove(&prefix)?;
+        let old = entries.remove(&(prefix, layer))?;
         if entries.is_empty() {
             self.lists.remove(list);
         }
         if let Some(expires) = old.expires {
-            self.expiries.remove(&(expires, list.clone(), prefix));
+            self.expiries.remove(&(expires, list.clone(), prefix, layer));
         }
         Some(old)
     }
 
     /// When the next entry ends.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().map(|(expires, _, _)| *expires)
+        self.expiries.first().map(|(expires, ..)| *expires)
     }
 
     /// Entries that have ended at `now`.
-    pub fn expired(&self, now: Timestamp) -> Vec<(Name, Prefix)> {
-        let ended = self.expiries.iter().take_while(|(expires, _, _)| *expires <= now);
-        ended.map(|(_, list, prefix)| (list.clone(), *prefix)).collect()
+    pub fn expired(&self, now: Timestamp) -> Vec<(Name, Prefix, Layer)> {
+        let ended = self.expiries.iter().take_while(|(expires, ..)| *expires <= now);
+        ended.map(|(_, list, prefix, layer)| (list.clone(), *prefix, *layer)).collect()
     }
 }
 
@@ -142,9 +148,7 @@ pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefi
     if list.entries.binary_search(&prefix).is_ok() {
         layers.push(Layer::Config);
     }
-    if runtime.entry(&list.name, prefix).is_some() {
-        layers.push(Layer::Runtime);
-    }
+    layers.extend(runtime.at(&list.name, prefix).map(|(layer, _)| layer));
     layers
 }
 
@@ -156,7 +160,7 @@ pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, pre
         if list.entries.binary_search(&prefix).is_ok() {
             member.lists |= bit(index);
         }
-        if let Some(entry) = runtime.entry(&list.name, prefix) {
+        for (_, entry) in runtime.at(&list.name, prefix) {
             member = member.union(&pushed_member(index, entry));
         }
     }
@@ -171,7 +175,7 @@ pub fn all_members<'a>(
 ) -> impl Iterator<Item = (Prefix, Member)> + 'a {
     let in_lists = policy.lists.iter().enumerate().flat_map(|(index, list)| {
         let member = Member { lists: bit(index), ..Member::default() };
-        let pushed = runtime.entries(&list.name).map(move |(prefix, entry)| (prefix, pushed_member(index, entry)));
+        let pushed = runtime.entries(&list.name).map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry)));
         list.entries.iter().map(move |prefix| (*prefix, member.clone())).chain(pushed)
     });
     let management = Member { management: true, ..Member::default() };
@@ -198,7 +202,7 @@ pub fn entries_at<'a>(
 ) -> impl Iterator<Item = Entry> + 'a {
     let configured = list.entries.binary_search(&prefix).is_ok();
     let configured = configured.then(|| configured_entry(list, prefix, loaded));
-    let pushed = runtime.entry(&list.name, prefix).map(|entry| pushed_entry(list, prefix, entry));
+    let pushed = runtime.at(&list.name, prefix).map(move |(layer, entry)| pushed_entry(list, prefix, layer, entry));
     configured.into_iter().chain(pushed)
 }
 
@@ -214,11 +218,11 @@ fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
     }
 }
 
-fn pushed_entry(list: &List, prefix: Prefix, entry: &RuntimeEntry) -> Entry {
+fn pushed_entry(list: &List, prefix: Prefix, layer: Layer, entry: &RuntimeEntry) -> Entry {
     Entry {
         list: list.name.to_string(),
         prefix: prefix.to_string(),
-        layer: Layer::Runtime,
+        layer,
         owner: entry.owner.clone(),
         comment: entry.comment.clone(),
         created: entry.created,
@@ -238,13 +242,13 @@ pub fn entries_of<'a>(
     let mut pushed = runtime.entries_behind(&list.name, after).peekable();
     std::iter::from_fn(move || {
         let is_configured_next = match (configured.peek(), pushed.peek()) {
-            (Some(configured), Some((pushed, _))) => configured <= pushed,
+            (Some(configured), Some((pushed, ..))) => configured <= pushed,
             (configured, _) => configured.is_some(),
         };
         if is_configured_next {
             return configured.next().map(|prefix| configured_entry(list, prefix, loaded));
         }
-        pushed.next().map(|(prefix, entry)| pushed_entry(list, prefix, entry))
+        pushed.next().map(|(prefix, layer, entry)| pushed_entry(list, prefix, layer, entry))
     })
 }
 
@@ -260,11 +264,11 @@ mod tests {
     #[test]
     fn adding_again_replaces_the_expiry() {
         let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
-        runtime.insert(&list, prefix, entry(Some(10)));
-        runtime.insert(&list, prefix, entry(Some(20)));
+        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
+        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(20)));
         assert_eq!(runtime.expired(Timestamp::from_second(15).unwrap()), []);
-        assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix)]);
-        runtime.insert(&list, prefix, entry(None));
+        assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix, Layer::Runtime)]);
+        runtime.insert(&list, prefix, Layer::Runtime, entry(None));
         assert_eq!(runtime.next_expiry(), None);
     }
 
@@ -274,13 +278,16 @@ mod tests {
         let list = List { name: Name::parse("a").unwrap(), entries: (0..20).step_by(2).map(prefix).collect() };
         let mut runtime = Runtime::default();
         for number in (0..20).step_by(3) {
-            runtime.insert(&list.name, prefix(number), entry(None));
+            runtime.insert(&list.name, prefix(number), Layer::Runtime, entry(None));
+        }
+        for number in (0..20).step_by(6) {
+            runtime.insert(&list.name, prefix(number), Layer::Ban, entry(None));
         }
         let all: Vec<Entry> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, None).collect();
         let key = |entry: &Entry| (entry.prefix.parse::<Prefix>().unwrap(), entry.layer);
-        assert_eq!(all.len(), 17);
+        assert_eq!(all.len(), 21);
         assert!(all.is_sorted_by_key(key));
-        for length in 1..=17 {
+        for length in 1..=21 {
             let mut pages: Vec<Entry> = Vec::new();
             loop {
                 let after = pages.last().map(key);
@@ -297,10 +304,10 @@ mod tests {
     #[test]
     fn a_refresh_with_the_same_expiry_keeps_it() {
         let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
-        runtime.insert(&list, prefix, entry(Some(10)));
-        runtime.insert(&list, prefix, entry(Some(10)));
+        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
+        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
         assert_eq!(runtime.next_expiry(), Some(Timestamp::from_second(10).unwrap()));
-        assert!(runtime.remove(&list, prefix).is_some());
+        assert!(runtime.remove(&list, prefix, Layer::Runtime).is_some());
         assert_eq!(runtime.next_expiry(), None);
     }
 }

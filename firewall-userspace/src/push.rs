@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use crate::{
     config::duration,
-    control::{Addition, Problem, Push, Refusal, Removal, Verb, known_lists},
+    control::{Addition, Layer, Problem, Push, Refusal, Removal, Verb, known_lists},
     policy::{Name, Policy, Prefix},
 };
 
 /// A push without mistakes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedPush {
     /// Entries to add, each once.
     pub add: Vec<CheckedAddition>,
     /// Entries to remove, each once: index of the list, prefix.
     pub remove: Vec<(usize, Prefix)>,
+    /// Whose entries they are.
+    pub layer: Layer,
+    /// Lists of which the layer is to hold nothing else of the same owner.
+    pub replace: BTreeSet<usize>,
     /// Repetitions that were left out.
     pub repeated: usize,
 }
@@ -50,7 +54,15 @@ const MAX_COMMENT: usize = 256;
 /// [`Refusal::Invalid`] with every problem, or [`Refusal::WrongVerb`].
 pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
     let mut checker = Checker { policy, problems: Vec::new() };
-    let mut checked = CheckedPush::default();
+    let mut checked =
+        CheckedPush { add: Vec::new(), remove: Vec::new(), layer: push.layer, replace: BTreeSet::new(), repeated: 0 };
+    if push.layer == Layer::Config {
+        let detail = "the entries of the configuration are changed in its file, by a reload".to_owned();
+        checker.problem("/layer".to_owned(), detail);
+    }
+    for (index, name) in push.replace.iter().enumerate() {
+        checked.replace.extend(checker.list(&format!("/replace/{index}"), name));
+    }
     let mut added = BTreeSet::new();
     for (index, addition) in push.add.iter().enumerate() {
         let Some(addition) = checker.addition(index, addition) else { continue };
@@ -75,8 +87,8 @@ pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
         return Err(Refusal::Invalid(checker.problems));
     }
     if let Some(verb) = push.verb {
-        let lists: BTreeSet<usize> = added.iter().chain(&removed).map(|(list, _)| *list).collect();
-        for list in lists {
+        let lists = added.iter().chain(&removed).map(|(list, _)| *list);
+        for list in lists.chain(checked.replace.iter().copied()).collect::<BTreeSet<usize>>() {
             check_verb(policy, list, verb)?;
         }
     }
@@ -105,7 +117,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn addition(&mut self, index: usize, addition: &Addition) -> Option<CheckedAddition> {
         let at = format!("/add/{index}");
-        let list = self.list(&at, &addition.list);
+        let list = self.list(&format!("{at}/list"), &addition.list);
         let prefix = self.prefix(&at, &addition.prefix);
         let mut is_good = true;
         let ttl = match addition.ttl.as_deref().map(duration::parse) {
@@ -132,7 +144,7 @@ impl Checker<'_> {
 
     fn removal(&mut self, index: usize, removal: &Removal) -> Option<(usize, Prefix)> {
         let at = format!("/remove/{index}");
-        let list = self.list(&at, &removal.list);
+        let list = self.list(&format!("{at}/list"), &removal.list);
         let prefix = self.prefix(&at, &removal.prefix);
         Some((list?, prefix?))
     }
@@ -140,7 +152,7 @@ impl Checker<'_> {
     fn list(&mut self, at: &str, name: &str) -> Option<usize> {
         let index = list_index(self.policy, name);
         if index.is_none() {
-            self.problem(format!("{at}/list"), unknown_list(self.policy, name));
+            self.problem(at.to_owned(), unknown_list(self.policy, name));
         }
         index
     }

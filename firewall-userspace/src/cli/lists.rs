@@ -1,6 +1,6 @@
-//! `portcullis allow|deny add|remove|list`.
+//! `portcullis allow|deny add|remove|replace|list`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     batch::{self, Item},
@@ -11,7 +11,7 @@ use super::{
     terms::{self, Terms},
 };
 use crate::{
-    control::{Addition, Change, ChangeKind, Problem, Push, Pushed, Removal, Verb},
+    control::{Addition, Change, ChangeKind, Layer, Problem, Push, Pushed, Removal, Verb},
     http::problem::codes,
 };
 
@@ -26,8 +26,37 @@ pub enum ListCommand {
     ///
     /// What the configuration has in the list stays.
     Remove(RemoveArgs),
+    /// Make these prefixes all that a list has of this user in a layer: all of it happens, or nothing.
+    ///
+    /// What the configuration and other layers have in the list stays.
+    Replace(AddArgs),
     /// Show the entries of one list, or of all that services use this way.
     List(ListArgs),
+}
+
+/// A layer that can be pushed into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PushLayer {
+    /// By hand.
+    #[default]
+    Runtime,
+    /// A list that others publish.
+    Feed,
+    /// What the hosts of a fleet share.
+    Fleet,
+    /// Sources that something has found to misbehave.
+    Ban,
+}
+
+impl From<PushLayer> for Layer {
+    fn from(layer: PushLayer) -> Self {
+        match layer {
+            PushLayer::Runtime => Self::Runtime,
+            PushLayer::Feed => Self::Feed,
+            PushLayer::Fleet => Self::Fleet,
+            PushLayer::Ban => Self::Ban,
+        }
+    }
 }
 
 /// Which prefixes.
@@ -42,6 +71,9 @@ pub struct Prefixes {
     /// File with one prefix a line and `#` comments, `-` for standard input; may be repeated.
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
+    /// Whose entries they are: a change of one layer leaves the others alone.
+    #[arg(long, value_name = "LAYER", value_enum, default_value_t)]
+    layer: PushLayer,
 }
 
 /// Arguments of `add`.
@@ -80,24 +112,31 @@ pub struct ListArgs {
 pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) -> Result<(), Failure> {
     match command {
         ListCommand::List(ListArgs { list }) => entries::run(client, output, verb, list.as_deref()),
-        ListCommand::Add(AddArgs { prefixes: Prefixes { list, prefixes, file }, ttl, comment, terms }) => {
-            let items = batch::read(prefixes, &file)?;
-            let addition = |item: &Item| Addition {
-                list: list.clone(),
-                prefix: item.text.clone(),
-                ttl: ttl.clone(),
-                comment: comment.clone(),
-            };
-            let push = Push { add: items.iter().map(addition).collect(), ..asked(verb, terms) };
-            change(client, output, &push, &items, "add")
-        }
-        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file }, terms }) => {
+        ListCommand::Add(args) => add(client, output, verb, args, false),
+        ListCommand::Replace(args) => add(client, output, verb, args, true),
+        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, terms }) => {
             let items = batch::read(prefixes, &file)?;
             let removal = |item: &Item| Removal { list: list.clone(), prefix: item.text.clone() };
-            let push = Push { remove: items.iter().map(removal).collect(), ..asked(verb, terms) };
-            change(client, output, &push, &items, "remove")
+            let remove = items.iter().map(removal).collect();
+            change(client, output, &Push { remove, layer: layer.into(), ..asked(verb, terms) }, &items, "remove")
         }
     }
+}
+
+/// Adds prefixes; with `replaces`, so that the list has no other ones.
+fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: bool) -> Result<(), Failure> {
+    let AddArgs { prefixes: Prefixes { list, prefixes, file, layer }, ttl, comment, terms } = args;
+    let items = batch::read(prefixes, &file)?;
+    let addition = |item: &Item| Addition {
+        list: list.clone(),
+        prefix: item.text.clone(),
+        ttl: ttl.clone(),
+        comment: comment.clone(),
+    };
+    let add = items.iter().map(addition).collect();
+    let replace = if replaces { vec![list.clone()] } else { Vec::new() };
+    let push = Push { add, replace, layer: layer.into(), ..asked(verb, terms) };
+    change(client, output, &push, &items, if replaces { "replace" } else { "add" })
 }
 
 fn asked(verb: Verb, Terms { dry_run, force }: Terms) -> Push {
@@ -164,6 +203,7 @@ fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
     let mut steps = pointer.split('/').skip(2);
     let item = steps.next().and_then(|index| index.parse::<usize>().ok()).and_then(|index| items.get(index));
     match (steps.next(), item) {
+        _ if pointer.starts_with("/replace/") => detail.clone(),
         // The same for all prefixes; the detail names the list.
         (Some("list"), Some(_)) => detail.clone(),
         (Some(option @ ("ttl" | "comment")), Some(_)) => format!("--{option}: {detail}"),

@@ -34,14 +34,18 @@ fn screen(status: &Status) -> String {
             interface.configured.clone(),
         ]);
     }
-    let mut lists = Table::new(["LIST", "IPV4", "IPV6", "CONFIG", "RUNTIME", "ALLOWED BY", "DENIED BY"]);
+    let mut lists = Table::new(["LIST", "IPV4", "IPV6", "LAYERS", "ALLOWED BY", "DENIED BY"]);
     for list in &status.lists {
         let family = |family: &str| sum(list, |entries_family, _| entries_family == family);
         let layer = |layer: Layer| sum(list, |_, entries_layer| entries_layer == layer);
         let (allowed, denied) = (list.allowed_by.join(", "), list.denied_by.join(", "));
-        let [v4, v6, config, runtime] = [family("ipv4"), family("ipv6"), layer(Layer::Config), layer(Layer::Runtime)]
-            .map(|count| count.to_string());
-        lists.push([list.name.clone(), v4, v6, config, runtime, allowed, denied]);
+        let [v4, v6] = [family("ipv4"), family("ipv6")].map(|count| count.to_string());
+        let layers: Vec<String> = Layer::ALL
+            .into_iter()
+            .filter(|one| layer(*one) > 0)
+            .map(|one| format!("{} {}", layer(one), one.label()))
+            .collect();
+        lists.push([list.name.clone(), v4, v6, layers.join(", "), allowed, denied]);
     }
     let mut services = Table::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
     for service in &status.services {

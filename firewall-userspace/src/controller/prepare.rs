@@ -75,12 +75,13 @@ impl State {
         harms
     }
 
-    /// Refuses a push, whose entries are in the runtime layer already, that there is no room for or that would lock
-    /// somebody out. No table is touched.
-    pub(super) fn admit(&self, checked: &CheckedPush, push: &Push) -> Result<(), Refusal> {
+    /// Refuses a push, whose entries are in their layer already, that there is no room for or that would lock
+    /// somebody out, or by which lists have `shrunk`. No table is touched.
+    pub(super) fn admit(&self, checked: &CheckedPush, push: &Push, shrunk: Vec<Harm>) -> Result<(), Refusal> {
         let touched: BTreeSet<Prefix> = checked.entries().map(|(_, prefix)| prefix).collect();
         self.require_room_for(&touched)?;
-        let harms = self.lockouts_by(checked, &touched, push.caller);
+        let mut harms = self.lockouts_by(checked, &touched, push.caller);
+        harms.extend(shrunk);
         if !harms.is_empty() && !push.force {
             return Err(Refusal::Guarded(harms));
         }
@@ -140,11 +141,11 @@ impl State {
         require_room(wanted)
     }
 
-    /// What a push would do to each entry; the runtime layer is as before.
+    /// What a push would do to each entry; the layer is as before.
     pub(super) fn changes(&self, checked: &CheckedPush) -> Vec<Change> {
         let entry = |list: usize, prefix| {
             let name = &self.policy.lists.get(list)?.name;
-            Some((name.to_string(), self.runtime.entry(name, prefix).is_some()))
+            Some((name.to_string(), self.runtime.entry(name, prefix, checked.layer).is_some()))
         };
         let added = checked.add.iter().filter_map(|addition| {
             let (list, is_there) = entry(addition.list, addition.prefix)?;

@@ -1,4 +1,4 @@
-//! Changes of the runtime layer: checked, kept, then carried out.
+//! Changes of layers by pushes: checked, kept, then carried out.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{EXPIRY_TICK, State};
 use crate::{
-    control::{Push, Pushed, Refusal},
+    control::{Layer, Push, Pushed, Refusal},
+    guard::Harm,
     layers::{self, RuntimeEntry},
     members::Member,
     policy::{Name, Prefix},
@@ -37,7 +38,7 @@ enum Checked {
 /// What was there before a push.
 #[derive(Default)]
 struct Undo {
-    entries: Vec<(Name, Prefix, Option<RuntimeEntry>)>,
+    entries: Vec<(Name, Prefix, Layer, Option<RuntimeEntry>)>,
     members: Vec<(Prefix, Member)>,
 }
 
@@ -78,18 +79,19 @@ impl State {
 
     /// Checks a push and puts it into the layers; the tables come later.
     fn stage(&mut self, push: &Push, now: Timestamp) -> Result<Checked, Refusal> {
-        let checked = push::check(push, &self.policy)?;
+        let mut checked = push::check(push, &self.policy)?;
+        let shrunk = self.replace(&mut checked, &push.owner);
         let shown = if push.dry_run { self.changes(&checked) } else { Vec::new() };
         let mut undo = Undo::default();
         let mut changes = Vec::new();
         let pushed = self.change_runtime(&checked, &push.owner, now, &mut undo, &mut changes);
-        let admitted = self.admit(&checked, push);
+        let admitted = self.admit(&checked, push, shrunk);
         if push.dry_run || admitted.is_err() {
             self.undo(undo);
             let answer = Pushed { generation: self.number, dry_run: true, changes: shown, ..pushed };
             return admitted.map(|()| Checked::Answered(answer));
         }
-        for prefix in undo.entries.iter().map(|(_, prefix, _)| *prefix).collect::<BTreeSet<_>>() {
+        for prefix in undo.entries.iter().map(|(_, prefix, ..)| *prefix).collect::<BTreeSet<_>>() {
             let member = layers::member_of(&self.policy, &self.runtime, &self.own, prefix);
             let before = self.members.own_value(prefix);
             if member != before {
@@ -100,7 +102,29 @@ impl State {
         Ok(Checked::Staged(pushed, undo, changes))
     }
 
-    /// Changes the runtime layer, and counts.
+    /// Adds to `checked` the removals that replacing its lists means; lists that would lose most of their entries by it.
+    fn replace(&self, checked: &mut CheckedPush, owner: &str) -> Vec<Harm> {
+        let mut shrunk = Vec::new();
+        for index in checked.replace.clone() {
+            let Some(list) = self.policy.lists.get(index) else { continue };
+            let stays = checked.add.iter().filter(|one| one.list == index).map(|one| one.prefix);
+            let stays: BTreeSet<Prefix> = stays.chain(checked.remove.iter().map(|(_, prefix)| *prefix)).collect();
+            let of_owner = self.runtime.entries(&list.name);
+            let of_owner = of_owner.filter(|(_, layer, entry)| *layer == checked.layer && entry.owner == owner);
+            let (mut live, mut removed) = (0, 0);
+            for (prefix, ..) in of_owner {
+                live += 1;
+                if !stays.contains(&prefix) {
+                    removed += 1;
+                    checked.remove.push((index, prefix));
+                }
+            }
+            shrunk.extend(self.policy.guard.shrink(&list.name, removed, live));
+        }
+        shrunk
+    }
+
+    /// Changes the layer of the push, and counts.
     fn change_runtime(
         &mut self,
         checked: &CheckedPush,
@@ -112,24 +136,27 @@ impl State {
         let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
         for addition in &checked.add {
             let Some(list) = self.policy.lists.get(addition.list) else { continue };
-            let created = self.runtime.entry(&list.name, addition.prefix).map_or(now, |entry| entry.created);
+            let created =
+                self.runtime.entry(&list.name, addition.prefix, checked.layer).map_or(now, |entry| entry.created);
             let expires = addition.ttl.map(|ttl| now.checked_add(ttl).unwrap_or(Timestamp::MAX));
             let entry = RuntimeEntry { owner: owner.to_owned(), comment: addition.comment.clone(), created, expires };
-            changes.push(Change { list: list.name.clone(), prefix: addition.prefix, entry: Some(entry.clone()) });
-            let old = self.runtime.insert(&list.name, addition.prefix, entry);
+            let (list, prefix, layer) = (list.name.clone(), addition.prefix, checked.layer);
+            changes.push(Change { list: list.clone(), prefix, layer, entry: Some(entry.clone()) });
+            let old = self.runtime.insert(&list, prefix, layer, entry);
             match old {
                 None => pushed.added += 1,
                 Some(_) => pushed.unchanged += 1,
             }
-            undo.entries.push((list.name.clone(), addition.prefix, old));
+            undo.entries.push((list, prefix, layer, old));
         }
         for (index, prefix) in &checked.remove {
             let Some(list) = self.policy.lists.get(*index) else { continue };
-            match self.runtime.remove(&list.name, *prefix) {
+            let layer = checked.layer;
+            match self.runtime.remove(&list.name, *prefix, layer) {
                 Some(old) => {
                     pushed.removed += 1;
-                    changes.push(Change { list: list.name.clone(), prefix: *prefix, entry: None });
-                    undo.entries.push((list.name.clone(), *prefix, Some(old)));
+                    changes.push(Change { list: list.name.clone(), prefix: *prefix, layer, entry: None });
+                    undo.entries.push((list.name.clone(), *prefix, layer, Some(old)));
                 }
                 None => pushed.unchanged += 1,
             }
@@ -151,10 +178,10 @@ impl State {
         for (prefix, member) in undo.members.into_iter().rev() {
             self.members.set(prefix, member);
         }
-        for (list, prefix, entry) in undo.entries.into_iter().rev() {
+        for (list, prefix, layer, entry) in undo.entries.into_iter().rev() {
             match entry {
-                Some(entry) => drop(self.runtime.insert(&list, prefix, entry)),
-                None => drop(self.runtime.remove(&list, prefix)),
+                Some(entry) => drop(self.runtime.insert(&list, prefix, layer, entry)),
+                None => drop(self.runtime.remove(&list, prefix, layer)),
             }
         }
     }
@@ -169,16 +196,17 @@ impl State {
 
     /// Undoes pushes that are kept already and that the kernel refuses.
     fn take_back(&mut self, staged: Vec<Staged>, touched: &BTreeSet<Prefix>, refusal: &Refusal, now: Timestamp) {
-        let entries: BTreeSet<(Name, Prefix)> =
-            staged.iter().flat_map(|one| &one.undo.entries).map(|(list, prefix, _)| (list.clone(), *prefix)).collect();
+        let places = staged.iter().flat_map(|one| &one.undo.entries);
+        let entries: BTreeSet<(Name, Prefix, Layer)> =
+            places.map(|(list, prefix, layer, _)| (list.clone(), *prefix, *layer)).collect();
         self.refuse(staged, refusal);
         // A part of the change may be live. What cannot be taken back is said; a reload fills fresh tables.
         if let Err(error) = self.live.update(&self.members, touched.iter().copied()) {
             tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
         }
-        let as_before = |(list, prefix): (Name, Prefix)| {
-            let entry = self.runtime.entry(&list, prefix).cloned();
-            Change { list, prefix, entry }
+        let as_before = |(list, prefix, layer): (Name, Prefix, Layer)| {
+            let entry = self.runtime.entry(&list, prefix, layer).cloned();
+            Change { list, prefix, layer, entry }
         };
         let changes = entries.into_iter().map(as_before).collect();
         self.store.owe(now, changes);
@@ -191,27 +219,27 @@ impl State {
         if expired.is_empty() {
             return;
         }
-        let entries: Vec<(Name, Prefix, Option<RuntimeEntry>)> = expired
+        let entries: Vec<(Name, Prefix, Layer, Option<RuntimeEntry>)> = expired
             .into_iter()
-            .map(|(list, prefix)| {
-                let old = self.runtime.remove(&list, prefix);
-                (list, prefix, old)
+            .map(|(list, prefix, layer)| {
+                let old = self.runtime.remove(&list, prefix, layer);
+                (list, prefix, layer, old)
             })
             .collect();
-        let touched = entries.iter().map(|(_, prefix, _)| *prefix).collect();
+        let touched = entries.iter().map(|(_, prefix, ..)| *prefix).collect();
         if let Err(refusal) = self.write_members(&touched) {
             tracing::error!(?refusal, "cannot end entries whose time is over; trying again");
-            for (list, prefix, old) in entries {
+            for (list, prefix, layer, old) in entries {
                 if let Some(mut entry) = old {
                     entry.expires = now.checked_add(EXPIRY_TICK).ok();
-                    self.runtime.insert(&list, prefix, entry);
+                    self.runtime.insert(&list, prefix, layer, entry);
                 }
             }
             return;
         }
         self.number += 1;
         tracing::info!(generation = self.number, removed = entries.len(), "ended entries whose time is over");
-        let gone = |(list, prefix, _)| Change { list, prefix, entry: None };
+        let gone = |(list, prefix, layer, _)| Change { list, prefix, layer, entry: None };
         self.store.owe(now, entries.into_iter().map(gone).collect());
         self.settle();
     }

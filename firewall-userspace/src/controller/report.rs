@@ -147,7 +147,7 @@ impl State {
             *counts.entry((layer, family)).or_default() += 1;
         };
         list.entries.iter().for_each(|prefix| add(Layer::Config, *prefix));
-        self.runtime.entries(&list.name).for_each(|(prefix, _)| add(Layer::Runtime, prefix));
+        self.runtime.entries(&list.name).for_each(|(prefix, layer, _)| add(layer, prefix));
         let entries = counts.into_iter();
         entries.map(|((layer, family), count)| ListEntries { layer, family: family.into(), count }).collect()
     }

@@ -1,22 +1,28 @@
 //! A list that loses most of its entries in one reload: more often a file that was cut off than a decision.
 
-use super::Harm;
-use crate::policy::{Policy, Prefix};
+use super::{Guard, Harm};
+use crate::policy::{Name, Policy, Prefix};
 
 /// Lists of `live` that lose more entries in `new` than the `[guard]` of `new` has for normal.
 pub fn shrink(live: &Policy, new: &Policy) -> Vec<Harm> {
-    let (percent, always) = (new.guard.shrink_percent, new.guard.shrink_entries);
     let mut harms = Vec::new();
     for list in &live.lists {
         let left = new.lists.iter().find(|other| other.name == list.name);
         let left: &[Prefix] = left.map_or(&[], |list| &list.entries);
         let removed = list.entries.iter().filter(|prefix| left.binary_search(prefix).is_err()).count();
         let entries = list.entries.len();
-        if removed > always && removed as u128 * 100 > entries as u128 * u128::from(percent) {
-            harms.push(Harm::Shrink { list: list.name.to_string(), removed, live: entries, percent });
-        }
+        harms.extend(new.guard.shrink(&list.name, removed, entries));
     }
     harms
+}
+
+impl Guard {
+    /// The harm of removing so many of the `live` entries of a list; `None` when they are few enough.
+    pub fn shrink(&self, list: &Name, removed: usize, live: usize) -> Option<Harm> {
+        let percent = self.shrink_percent;
+        let is_harm = removed > self.shrink_entries && removed as u128 * 100 > live as u128 * u128::from(percent);
+        is_harm.then(|| Harm::Shrink { list: list.to_string(), removed, live, percent })
+    }
 }
 
 #[cfg(test)]

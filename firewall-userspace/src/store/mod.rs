@@ -1,4 +1,4 @@
-//! Keeps the runtime layer over restarts, crashes and losses of power.
+//! Keeps the layers that are pushed over restarts, crashes and losses of power.
 //!
 //! ```text
 //! journal-1  Journal, Changes, Changes, ...      one frame a write, each on disk before anyone is told
@@ -276,9 +276,9 @@ impl<D: Disk> Store<D> {
 /// Removes what has ended at `now`.
 fn end(runtime: &mut Runtime, now: Timestamp) -> Vec<Change> {
     let ended = runtime.expired(now);
-    let remove = |(list, prefix)| {
-        runtime.remove(&list, prefix);
-        Change { list, prefix, entry: None }
+    let remove = |(list, prefix, layer)| {
+        runtime.remove(&list, prefix, layer);
+        Change { list, prefix, layer, entry: None }
     };
     ended.into_iter().map(remove).collect()
 }

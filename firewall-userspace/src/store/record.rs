@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, frame};
 use crate::{
+    control::Layer,
     layers::RuntimeEntry,
     policy::{Name, Prefix},
 };
@@ -21,6 +22,8 @@ pub struct Change {
     pub list: Name,
     /// Its prefix.
     pub prefix: Prefix,
+    /// Its layer.
+    pub layer: Layer,
     /// What it is from now on; `None`: it is gone.
     pub entry: Option<RuntimeEntry>,
 }
@@ -114,6 +117,9 @@ struct StoredChange<'a> {
 #[derive(Deserialize, Serialize)]
 enum StoredLayer {
     Runtime,
+    Feed,
+    Fleet,
+    Ban,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -170,8 +176,8 @@ impl Record {
 }
 
 impl Change {
-    fn borrowed(&self) -> (&Name, Prefix, Option<&RuntimeEntry>) {
-        (&self.list, self.prefix, self.entry.as_ref())
+    fn borrowed(&self) -> (&Name, Prefix, Layer, Option<&RuntimeEntry>) {
+        (&self.list, self.prefix, self.layer, self.entry.as_ref())
     }
 }
 
@@ -181,11 +187,11 @@ impl Change {
 /// When they are too many for a frame.
 pub fn push_changes<'a>(
     at: Timestamp,
-    changes: impl Iterator<Item = (&'a Name, Prefix, Option<&'a RuntimeEntry>)>,
+    changes: impl Iterator<Item = (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)>,
     into: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    let stored = |(list, prefix, entry): (&'a Name, Prefix, Option<&'a RuntimeEntry>)| StoredChange {
-        layer: StoredLayer::Runtime,
+    let stored = |(list, prefix, layer, entry): (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)| StoredChange {
+        layer: layer.into(),
         list,
         address: prefix.address(),
         length: prefix.length(),
@@ -221,7 +227,7 @@ impl Stored<'_> {
 
 impl StoredChange<'_> {
     fn change(self) -> Option<Change> {
-        let StoredLayer::Runtime = self.layer;
+        let layer = self.layer.into();
         let entry = match self.entry {
             None => None,
             Some(entry) => Some(RuntimeEntry {
@@ -234,7 +240,31 @@ impl StoredChange<'_> {
                 },
             }),
         };
-        Some(Change { list: Name::parse(self.list).ok()?, prefix: Prefix::new(self.address, self.length).ok()?, entry })
+        let prefix = Prefix::new(self.address, self.length).ok()?;
+        Some(Change { list: Name::parse(self.list).ok()?, prefix, layer, entry })
+    }
+}
+
+impl From<Layer> for StoredLayer {
+    fn from(layer: Layer) -> Self {
+        match layer {
+            // The configuration's own entries are not pushed.
+            Layer::Config | Layer::Runtime => Self::Runtime,
+            Layer::Feed => Self::Feed,
+            Layer::Fleet => Self::Fleet,
+            Layer::Ban => Self::Ban,
+        }
+    }
+}
+
+impl From<StoredLayer> for Layer {
+    fn from(layer: StoredLayer) -> Self {
+        match layer {
+            StoredLayer::Runtime => Self::Runtime,
+            StoredLayer::Feed => Self::Feed,
+            StoredLayer::Fleet => Self::Fleet,
+            StoredLayer::Ban => Self::Ban,
+        }
     }
 }
 

@@ -214,8 +214,8 @@ impl<D: Disk> Reader<'_, D> {
             Record::Changes { at, changes } => {
                 for change in changes {
                     match change.entry {
-                        Some(entry) => drop(runtime.insert(&change.list, change.prefix, entry)),
-                        None => drop(runtime.remove(&change.list, change.prefix)),
+                        Some(entry) => drop(runtime.insert(&change.list, change.prefix, change.layer, entry)),
+                        None => drop(runtime.remove(&change.list, change.prefix, change.layer)),
                     }
                 }
                 self.found.latest = self.found.latest.max(Some(at));

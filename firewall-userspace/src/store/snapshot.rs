@@ -62,7 +62,8 @@ impl<D: Disk> Job<D> {
         Record::Snapshot { number: self.number, at: self.at }.push(&mut buffer)?;
         let mut entries = self.runtime.iter().peekable();
         while entries.peek().is_some() {
-            let portion = entries.by_ref().take(PORTION).map(|(list, prefix, entry)| (list, prefix, Some(entry)));
+            let portion =
+                entries.by_ref().take(PORTION).map(|(list, prefix, layer, entry)| (list, prefix, layer, Some(entry)));
             push_changes(self.at, portion, &mut buffer)?;
             file.append(&buffer)?;
             octets += buffer.len() as u64;
@@ -116,7 +117,7 @@ pub fn read_snapshot(octets: &[u8], number: u64) -> Result<(Runtime, Timestamp),
             (Ok(Record::Changes { changes, .. }), Some(_)) => {
                 for change in changes {
                     if let Some(entry) = change.entry {
-                        runtime.insert(&change.list, change.prefix, entry);
+                        runtime.insert(&change.list, change.prefix, change.layer, entry);
                     }
                 }
             }

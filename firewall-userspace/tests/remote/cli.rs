@@ -153,9 +153,9 @@ metrics     http://127.0.0.1:9191/metrics
 INTERFACE  STATE     MODE    CONFIGURED
 eth0       attached  native  auto
 
-LIST      IPV4  IPV6  CONFIG  RUNTIME  ALLOWED BY  DENIED BY
-blocked   1     0     0       1                    api
-partners  1     1     1       1        api
+LIST      IPV4  IPV6  LAYERS               ALLOWED BY  DENIED BY
+blocked   1     0     1 runtime                        api
+partners  1     1     1 config, 1 runtime  api
 
 SERVICE  PROTOCOL  PORTS           MODE
 api      tcp       443, 8443-8445  enforce

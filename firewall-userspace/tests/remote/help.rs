@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["run"],
         &["check"],
@@ -17,10 +17,12 @@ fn help_is_what_it_was() {
         &["allow"],
         &["allow", "add"],
         &["allow", "remove"],
+        &["allow", "replace"],
         &["allow", "list"],
         &["deny"],
         &["deny", "add"],
         &["deny", "remove"],
+        &["deny", "replace"],
         &["deny", "list"],
         &["status"],
         &["explain"],

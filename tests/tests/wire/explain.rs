@@ -121,7 +121,8 @@ fn explain_names_every_entry_that_covers_a_source_with_its_layer_and_owner() -> 
     let daemon = Daemon::start(&lab, POLICY)?;
     daemon.ok(&["allow", "add", "friends", "192.0.2.2", "--ttl", "1h", "--comment", "on call"])?;
     daemon.ok(&["allow", "add", "friends", "192.0.2.0/29", "--comment", "the rack"])?;
-    daemon.ok(&["deny", "add", "foes", "192.0.2.2/31", "--force", "--comment", "noisy"])?;
+    daemon.ok(&["deny", "add", "foes", "192.0.2.2/31", "--layer", "feed", "--force", "--comment", "noisy"])?;
+    daemon.ok(&["deny", "add", "foes", "192.0.2.2", "--layer", "ban", "--force", "--ttl", "1h"])?;
     let said = daemon.cli(&["explain", FRIEND4, "--dport", "80", "--syn", "-o", "json"])?;
     assert_eq!(said.code, 1, "{said:?}");
     let explained: Value = serde_json::from_str(&said.stdout)?;
@@ -138,7 +139,8 @@ fn explain_names_every_entry_that_covers_a_source_with_its_layer_and_owner() -> 
     assert_eq!(
         seen,
         [
-            r#""foes" "192.0.2.2/31" "runtime" "noisy" "denies" true"#,
+            r#""foes" "192.0.2.2/32" "ban" null "denies" true"#,
+            r#""foes" "192.0.2.2/31" "feed" "noisy" "denies" true"#,
             r#""friends" "192.0.2.2/32" "config" null "admits" false"#,
             r#""friends" "192.0.2.2/32" "runtime" "on call" "admits" false"#,
             r#""friends" "192.0.2.0/29" "runtime" "the rack" "admits" false"#,
@@ -148,7 +150,9 @@ fn explain_names_every_entry_that_covers_a_source_with_its_layer_and_owner() -> 
     let said = daemon.cli(&["explain", FRIEND4, "--dport", "80", "--syn"])?;
     assert!(said.stdout.starts_with("verdict     drop (denied)"), "{said:?}");
 
-    daemon.ok(&["deny", "remove", "foes", "192.0.2.2/31"])?;
+    daemon.ok(&["deny", "remove", "foes", "192.0.2.2/31", "--layer", "feed"])?;
+    assert_eq!(daemon.cli(&["explain", FRIEND4, "--dport", "80", "--syn"])?.code, 1, "the ban stays");
+    daemon.ok(&["deny", "remove", "foes", "192.0.2.2", "--layer", "ban"])?;
     let said = daemon.cli(&["explain", FRIEND4, "--dport", "80", "--syn"])?;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.starts_with("verdict     pass (accepted)"), "{said:?}");

@@ -13,6 +13,7 @@ mod guard;
 mod interfaces;
 mod jumbo;
 mod kills;
+mod layers;
 mod limits;
 mod metrics;
 mod neighbours;

@@ -12,6 +12,7 @@ use firewall_tests::{
     trial::binary,
 };
 use firewall_userspace::{
+    control::Layer,
     layers::RuntimeEntry,
     policy::Name,
     store::{Change, Folder, Store},
@@ -183,8 +184,10 @@ fn a_clock_that_was_set_back_by_a_day_gives_no_entry_more_time() -> Result<()> {
         expires: Some(tomorrow + SignedDuration::from_hours(hours)),
     };
     let list = Name::parse("friends")?;
-    let change =
-        |prefix: &str, entry| anyhow::Ok(Change { list: list.clone(), prefix: prefix.parse()?, entry: Some(entry) });
+    let change = |prefix: &str, entry| {
+        let (list, prefix) = (list.clone(), prefix.parse()?);
+        anyhow::Ok(Change { list, prefix, layer: Layer::Runtime, entry: Some(entry) })
+    };
     store.append(tomorrow, vec![change("10.0.0.1", entry(1))?, change("10.0.0.2", entry(48))?])?;
     drop(store);
     let daemon = Daemon::start_at(&lab, site)?;
