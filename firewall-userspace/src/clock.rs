@@ -1,5 +1,7 @@
 //! The clock of operators and the clock of the kernel.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 
@@ -15,6 +17,22 @@ pub fn boot_second(at: Timestamp) -> u32 {
     let second = (boot_ns + left_ns).max(0).unsigned_abs().div_ceil(SECOND_NS.unsigned_abs());
     // Second 0 means "never" to the kernel; the machine was booted before anything could be pushed.
     u32::try_from(second).unwrap_or(u32::MAX).max(1)
+}
+
+/// Both clocks, read one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The clock of operators, which can be set.
+    pub wall: Timestamp,
+    /// Time since boot, which only grows.
+    pub boot: Duration,
+}
+
+impl Now {
+    /// Reads them.
+    pub fn read() -> Self {
+        Self { wall: Timestamp::now(), boot: boot().unsigned_abs() }
+    }
 }
 
 /// Notices when the wall clock is set back.
@@ -50,16 +68,17 @@ impl Watch {
 }
 
 fn ahead() -> SignedDuration {
+    Timestamp::now().as_duration() - boot()
+}
+
+fn boot() -> SignedDuration {
     // As in `boot_second`.
-    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(SignedDuration::ZERO, |now| SignedDuration::new(now.tv_sec(), now.tv_nsec() as i32));
-    Timestamp::now().as_duration() - boot
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(SignedDuration::ZERO, |now| SignedDuration::new(now.tv_sec(), now.tv_nsec() as i32))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

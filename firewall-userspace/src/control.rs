@@ -3,6 +3,8 @@
 //! One thread owns the layers and the tables ([`crate::controller`]); everybody else holds a [`Controller`] and sends it
 //! messages, so changes from files, pushes and timers come one after the other.
 
+mod policies;
+
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use firewall_common::{Family, Verdict, abi::Count};
@@ -10,11 +12,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use policies::{
+    Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
+};
+
 use crate::{
     connections::Connection,
-    diff::Difference,
     explain::{Explained, Question},
     guard::Harm,
+    history::Generation,
     policy::{AttachMode, Mode, Name, Policy, Prefix},
 };
 
@@ -41,6 +47,16 @@ pub enum Message {
     Explain(Question, oneshot::Sender<Result<Explained, Refusal>>),
     /// See [`Controller::reload`].
     Reload(Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::apply`].
+    Apply(Apply, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::rollback`].
+    Rollback(Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::set_mode`].
+    SetMode(SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::confirm`].
+    Confirm(Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
+    /// See [`Controller::history`].
+    History(oneshot::Sender<Generations>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
     OwnAddresses(Vec<Prefix>),
     /// Interfaces may have come, gone or changed.
@@ -74,6 +90,9 @@ pub struct Push {
     /// Do it whatever it would hurt.
     #[serde(default, skip_serializing_if = "is_false")]
     pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
     /// The connection through which the caller sits at this host: it must not be cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Connection>,
@@ -92,6 +111,7 @@ impl Default for Push {
             remove: Vec::new(),
             dry_run: false,
             force: false,
+            confirm: None,
             caller: None,
             owner: String::new(),
         }
@@ -162,6 +182,9 @@ pub struct Pushed {
     /// With `dry_run`: what would happen to each entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// It waits for a confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
 }
 
 /// What a push does to one entry.
@@ -185,21 +208,6 @@ pub enum ChangeKind {
     Refreshed,
     /// It goes.
     Removed,
-}
-
-/// How the configuration is to be loaded anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reload {
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -245,6 +253,20 @@ pub enum Refusal {
     },
     /// It would hurt, and the caller does not insist.
     Guarded(Vec<Harm>),
+    /// Another change waits for a confirmation.
+    Pending(Box<Pending>),
+    /// Nothing waits for a confirmation.
+    NothingPending {
+        /// What became of what did, when that is known.
+        why: Option<String>,
+    },
+    /// There is no such generation to go back to.
+    NoGeneration {
+        /// The one that was asked for; `None`: one before the live one.
+        wanted: Option<u64>,
+        /// Those that are kept.
+        kept: Vec<u64>,
+    },
     /// The daemon is stopping.
     Stopping,
 }
@@ -271,6 +293,25 @@ impl fmt::Display for Refusal {
             Self::Guarded(harms) => {
                 let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
                 write!(f, "{}\nhint: `--force` does it all the same", harms.join("; "))
+            }
+            Self::Pending(pending) => write!(
+                f,
+                "{} waits for a confirmation for {} s more, and only one change can\nhint: `portcullis confirm` keeps it, \
+                 `portcullis rollback` undoes it",
+                pending.name(),
+                pending.seconds_left
+            ),
+            Self::NothingPending { why } => {
+                f.write_str("nothing waits for a confirmation")?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::NoGeneration { wanted, kept } => {
+                match wanted {
+                    Some(wanted) => write!(f, "there is no generation {wanted} to go back to")?,
+                    None => f.write_str("there is no generation before this one to go back to")?,
+                }
+                let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+                write!(f, "; kept are {}", kept.join(", "))
             }
             Self::Stopping => f.write_str("the daemon is stopping"),
         }
@@ -409,6 +450,14 @@ pub struct Status {
     pub admin_listen: SocketAddr,
     /// The last reload.
     pub reload: ReloadStatus,
+    /// The generation of the whole policy that is in force.
+    pub policy: Option<Generation>,
+    /// Whether the configuration file, as it was last read, says something else.
+    pub differs_from_file: bool,
+    /// What waits for a confirmation.
+    pub pending: Option<Pending>,
+    /// Changes that were undone because nobody confirmed them, since the daemon started.
+    pub automatic_rollbacks: u64,
     /// Attached interfaces.
     pub interfaces: Vec<InterfaceStatus>,
     /// Lists, by name.
@@ -525,21 +574,6 @@ impl Counters {
     }
 }
 
-/// A reload that happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Reloaded {
-    /// Generation after the reload.
-    pub generation: u64,
-    /// Warnings, rendered.
-    pub warnings: String,
-    /// Nothing was changed: this is what would be.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// With `dry_run`: what would change in the configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub difference: Option<Difference>,
-}
-
 impl Controller {
     /// A handle that sends into `messages`.
     pub fn new(messages: mpsc::Sender<Message>) -> Self {
@@ -600,6 +634,46 @@ impl Controller {
     /// [`Refusal::Config`], [`Refusal::Guarded`] and [`Refusal::Datapath`]; the old policy goes on.
     pub async fn reload(&self, reload: Reload) -> Result<Reloaded, Refusal> {
         self.ask(|reply| Message::Reload(reload, reply)).await?
+    }
+
+    /// Makes another configuration the policy: all of it, or nothing. Runtime entries stay.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload), [`Refusal::NotKept`] and [`Refusal::Pending`].
+    pub async fn apply(&self, apply: Apply) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Apply(apply, reply)).await?
+    }
+
+    /// Brings a generation back, as a new one.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply), and [`Refusal::NoGeneration`].
+    pub async fn rollback(&self, rollback: Rollback) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Rollback(rollback, reply)).await?
+    }
+
+    /// Gives the policy another mode, as a new generation.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    pub async fn set_mode(&self, mode: SetMode) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::SetMode(mode, reply)).await?
+    }
+
+    /// Keeps what waits for a confirmation.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingPending`] and [`Refusal::NotKept`]; it waits on then.
+    pub async fn confirm(&self, confirm: Confirm) -> Result<Confirmed, Refusal> {
+        self.ask(|reply| Message::Confirm(confirm, reply)).await?
+    }
+
+    /// The generations that are kept.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub async fn history(&self) -> Result<Generations, Refusal> {
+        self.ask(Message::History).await
     }
 
     /// Tells the controller the addresses of this host.

@@ -1,5 +1,8 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
+mod begin;
+mod changes;
+mod confirm;
 mod explain;
 mod interfaces;
 mod prepare;
@@ -17,14 +20,16 @@ use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::prepare::Candidate;
+use self::{confirm::Waiting, prepare::Candidate};
 use crate::{
-    clock::Watch,
-    control::{Controller, Message, Refusal, Reload, Reloaded},
+    clock::{Now, Watch},
+    control::{Controller, Message, Refusal},
     datapath::{
         self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
         TableError,
     },
+    deadline::Deadline,
+    history::History,
     layers::{self, Runtime},
     members::{Member, Members},
     policy::{
@@ -32,17 +37,23 @@ use crate::{
         compile::{Identities, Reused, compile},
     },
     push,
+    start::Start,
     store::{Folder, Store},
 };
 
 use self::snapshots::Snapshots;
 
+/// The generations of the policy, in the state folder.
+pub type PolicyHistory = History<Folder>;
+
 /// What the controller starts from.
 pub struct Setup {
     /// The configuration file, read again by a reload.
     pub config: PathBuf,
-    /// What it says now.
-    pub policy: Policy,
+    /// The policy to begin with.
+    pub start: Start,
+    /// Where generations of the policy are kept.
+    pub history: PolicyHistory,
     /// Where links and shared maps are pinned.
     pub pins: PinFolder,
     /// Addresses of this host.
@@ -62,6 +73,11 @@ struct State {
     ids: Identities,
     pins: PinFolder,
     own: BTreeSet<Prefix>,
+    history: PolicyHistory,
+    waiting: Option<Waiting>,
+    push_deadline: Option<Deadline>,
+    is_push_told: bool,
+    automatic_rollbacks: u64,
     runtime: Runtime,
     store: Store<Folder>,
     snapshots: Snapshots,
@@ -114,7 +130,8 @@ pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), 
 
 impl State {
     fn new(setup: Setup) -> Result<Self, DatapathError> {
-        let Setup { config, policy, pins, own, store, runtime, trace_packets } = setup;
+        let Setup { config, start, history, pins, own, store, runtime, trace_packets } = setup;
+        let Start { policy, basis } = start;
         interfaces::require(&policy, &pins)?;
         let members = members(&policy, &runtime, &own);
         prepare::warn_at_start(&policy, &members);
@@ -132,12 +149,17 @@ impl State {
             tracing::warn!(version, links = links.len(), maps = maps.len(), "removed the pins of another ABI version");
         }
         let now = Timestamp::now();
-        let state = Self {
+        let mut state = Self {
             config,
             policy,
             ids,
             pins,
             own,
+            history,
+            waiting: None,
+            push_deadline: store.provisional().map(|push| Deadline::resume(push.until, Now::read())),
+            is_push_told: false,
+            automatic_rollbacks: 0,
             runtime,
             store,
             snapshots: Snapshots::default(),
@@ -155,6 +177,7 @@ impl State {
             loaded: now,
             reloads: Reloads { successes: 1, failures: 0, error: None },
         };
+        state.begin(basis);
         state.log_interfaces();
         Ok(state)
     }
@@ -163,6 +186,7 @@ impl State {
         let mut next = None;
         loop {
             self.follow_clock();
+            self.undo_overdue();
             self.collect_snapshot();
             let message = match next.take() {
                 Some(message) => Some(message),
@@ -174,6 +198,7 @@ impl State {
                             self.follow_clock();
                             self.expire(Timestamp::now());
                             self.settle();
+                            self.settle_history();
                             continue;
                         }
                     },
@@ -201,10 +226,16 @@ impl State {
                 Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
                 Some(Message::Explain(question, reply)) => drop(reply.send(self.explain(&question))),
                 Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
+                Some(Message::Apply(apply, reply)) => drop(reply.send(self.apply(apply))),
+                Some(Message::Rollback(rollback, reply)) => drop(reply.send(self.rollback(&rollback))),
+                Some(Message::SetMode(mode, reply)) => drop(reply.send(self.set_mode(&mode))),
+                Some(Message::Confirm(confirm, reply)) => drop(reply.send(self.confirm(confirm))),
+                Some(Message::History(reply)) => drop(reply.send(self.generations())),
                 Some(Message::OwnAddresses(own)) => self.set_own(own),
                 Some(Message::Interfaces) => self.follow_interfaces(),
                 Some(Message::Stop(reply)) => {
                     self.settle();
+                    self.settle_history();
                     self.snapshots.finish();
                     self.log_stop();
                     let _ = reply.send(());
@@ -221,7 +252,10 @@ impl State {
             let left = expiry.duration_since(Timestamp::now());
             Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK)
         });
-        expiry.or_else(|| (self.store.is_owing() || self.snapshots.is_running()).then_some(EXPIRY_TICK))
+        let has_work = self.store.is_owing() || self.history.is_owing() || self.snapshots.is_running();
+        // The wall clock, which ends a wait early, may be set forward.
+        let deadline = self.time_until_deadline().map(|left| left.min(EXPIRY_TICK));
+        [expiry, deadline, has_work.then_some(EXPIRY_TICK)].into_iter().flatten().min()
     }
 
     /// Brings the kernel in line with the layers for `prefixes`: all of them, or none.
@@ -285,41 +319,8 @@ impl State {
         }
     }
 
-    fn reload(&mut self, reload: &Reload) -> Result<Reloaded, Refusal> {
-        let candidate = self.prepare(reload);
-        if reload.dry_run {
-            let difference = candidate.as_ref().ok().map(|candidate| self.difference(candidate));
-            let warnings = candidate?.loaded.warnings.render(false);
-            return Ok(Reloaded { generation: self.number, warnings, dry_run: true, difference });
-        }
-        let result = candidate.and_then(|candidate| {
-            let warnings = candidate.loaded.warnings.render(false);
-            let switched = self.switch_to(candidate).map(|()| warnings);
-            switched.map_err(|error| Refusal::Datapath { message: error.to_string() })
-        });
-        match result {
-            Ok(warnings) => {
-                self.number += 1;
-                self.loaded = Timestamp::now();
-                self.reloads.successes += 1;
-                self.reloads.error = None;
-                tracing::info!(generation = self.number, config = %self.config.display(), "applied the configuration");
-                self.log_interfaces();
-                Ok(Reloaded { generation: self.number, warnings, ..Reloaded::default() })
-            }
-            Err(refusal) => {
-                self.reloads.failures += 1;
-                let reason = refusal.to_string();
-                tracing::error!(config = %self.config.display(), "refused the configuration, the old policy goes on: {reason}");
-                self.reloads.error = Some(reason);
-                Err(refusal)
-            }
-        }
-    }
-
     /// Loads a generation for another policy beside the live one and swaps it in.
-    fn switch_to(&mut self, Candidate { loaded, members }: Candidate) -> Result<(), DatapathError> {
-        let policy = loaded.policy;
+    fn switch_to(&mut self, Candidate { policy, members }: Candidate) -> Result<(), DatapathError> {
         let mut ids = self.ids.clone();
         let reused = ids.assign(&policy);
         let mut next = load(&policy, &ids, &members, &self.pins, self.trace_packets)?;

@@ -10,12 +10,15 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    admin, api, config,
+    admin, api,
+    clock::Now,
+    config,
     control::{Controller, Reload},
     controller::{self, Setup},
     datapath::PinFolder,
+    history::History,
     netlink::Addresses,
-    policy_tests,
+    policy_tests, start,
     store::{Folder, Opened, Store},
 };
 
@@ -76,26 +79,29 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     for warning in loaded.warnings.warnings() {
         tracing::warn!("{warning}");
     }
-    let policy = loaded.policy;
+    let state = loaded.policy.state.clone();
     // Everything that can be refused without touching an interface comes first.
-    let folder = Folder::open(&policy.state.directory).map_err(refused)?;
+    let folder = Folder::open(&state.directory).map_err(refused)?;
+    let history = History::open(folder.clone(), state.generations).map_err(refused)?;
     let Opened { store, runtime, notes } =
-        Store::open(folder, Timestamp::now(), policy.state.snapshot_after).map_err(refused)?;
+        Store::open(folder, Timestamp::now(), state.snapshot_after).map_err(refused)?;
     for note in notes {
         tracing::warn!("{note}");
     }
-    tracing::info!(entries = runtime.len(), folder = %policy.state.directory.display(), "read what was pushed");
+    tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
+    let start = start::start(&options.config, loaded, &history, Now::read()).map_err(refused)?;
     let open_pins = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
     let pins = open_pins(&options.pin_directory).map_err(refused)?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     let (addresses, links) = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
-    let admin = admin::bind(policy.admin_listen).await.map_err(refused)?;
-    let api = api::bind(&policy.api_socket).map_err(refused)?;
+    let admin = admin::bind(start.policy.admin_listen).await.map_err(refused)?;
+    let api = api::bind(&start.policy.api_socket).map_err(refused)?;
 
     let setup = Setup {
         config: options.config.clone(),
-        policy,
+        start,
+        history,
         pins,
         own: own.clone(),
         store,
@@ -150,7 +156,7 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // The controller logs what came of it.
-                    let _ = controller.reload(Reload::default()).await;
+                    let _ = controller.reload(Reload { owner: "SIGHUP".into(), ..Reload::default() }).await;
                 }
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,

@@ -27,6 +27,14 @@ pub struct RuntimeEntry {
     pub expires: Option<Timestamp>,
 }
 
+impl RuntimeEntry {
+    /// It ends by `by_ns` nanoseconds earlier, if it does at all.
+    pub fn bring_forward(&mut self, by_ns: u64) {
+        let by = SignedDuration::from_nanos_i128(i128::from(by_ns));
+        self.expires = self.expires.map(|expires| expires.checked_sub(by).unwrap_or(Timestamp::MIN));
+    }
+}
+
 /// Entries that were pushed, each in its layer. They outlive every reload, also of a list that is not configured for a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
@@ -86,14 +94,11 @@ impl Runtime {
 
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        let by = SignedDuration::from_nanos_i128(i128::from(by_ns));
         self.expiries.clear();
         for (list, entries) in &mut self.lists {
             for ((prefix, layer), entry) in entries {
-                let Some(expires) = entry.expires else { continue };
-                let earlier = expires.checked_sub(by).unwrap_or(Timestamp::MIN);
-                entry.expires = Some(earlier);
-                self.expiries.insert((earlier, list.clone(), *prefix, *layer));
+                entry.bring_forward(by_ns);
+                self.expiries.extend(entry.expires.map(|earlier| (earlier, list.clone(), *prefix, *layer)));
             }
         }
     }
@@ -114,6 +119,20 @@ impl Runtime {
             self.expiries.remove(&(expires, list.clone(), prefix, layer));
         }
         old
+    }
+
+    /// Makes an entry what it is to be, or removes it; the one before.
+    pub fn set(
+        &mut self,
+        list: &Name,
+        prefix: Prefix,
+        layer: Layer,
+        entry: Option<RuntimeEntry>,
+    ) -> Option<RuntimeEntry> {
+        match entry {
+            Some(entry) => self.insert(list, prefix, layer, entry),
+            None => self.remove(list, prefix, layer),
+        }
     }
 
     /// Removes an entry.

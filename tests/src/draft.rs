@@ -150,7 +150,7 @@ impl Draft {
             guard: Guard::default(),
             admin_listen: ([127, 0, 0, 1], 9191).into(),
             api_socket: "/run/portcullis/api.sock".into(),
-            state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20 },
+            state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20, generations: 10 },
         }
     }
 }

@@ -21,20 +21,23 @@ use crate::{
 /// Largest body of a request in octets.
 pub const MAX_BODY: usize = 16 << 20;
 
+/// Largest body of a request that carries a whole configuration with its list files.
+pub const MAX_LARGE_BODY: usize = 256 << 20;
+
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body of JSON.
-pub struct Json<T>(pub T);
+/// A body of JSON of at most `LIMIT` octets.
+pub struct Json<T, const LIMIT: usize = MAX_BODY>(pub T);
 
-impl<S: Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Json<T> {
+impl<S: Sync, T: DeserializeOwned + Send + 'static, const LIMIT: usize> FromRequest<S> for Json<T, LIMIT> {
     type Rejection = ProblemDetails;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ProblemDetails> {
         if !is_json(request.headers()) {
             return Err(wrong_content_type());
         }
-        let octets = read(request, MAX_BODY).await?;
+        let octets = read(request, LIMIT).await?;
         // Megabytes of it are too much for a thread that also serves others.
         match task::spawn_blocking(move || parse(&octets)).await {
             Ok(parsed) => parsed.map(Self).map_err(|problem| *problem),

@@ -14,11 +14,14 @@ use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
 use super::{
-    body::{Json, NoQuery, OptionalJson, internal},
+    body::{Json, MAX_LARGE_BODY, NoQuery, OptionalJson, internal},
     peer::Peer,
 };
 use crate::{
-    control::{Controller, EntriesQuery as ControllerQuery, Page, Push, Refusal, Reload, Status},
+    control::{
+        Apply, Confirm, Confirmed, Controller, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal,
+        Reload, Reloaded, Rollback, SetMode, Status,
+    },
     diff::PolicyDocument,
     explain::{Explained, Question},
     http::problem::{ProblemDetails, codes},
@@ -127,11 +130,65 @@ pub async fn explain(
 /// `POST /v1/reload`.
 pub async fn reload(
     _: NoQuery,
+    Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    OptionalJson(reload): OptionalJson<Reload>,
+    OptionalJson(mut reload): OptionalJson<Reload>,
 ) -> Result<Response, ProblemDetails> {
+    reload.owner = peer.owner.to_string();
     let reloaded = answer(controller.reload(reload)).await?;
     large_json(move || reloaded).await
+}
+
+/// `POST /v1/apply`.
+pub async fn apply(
+    _: NoQuery,
+    Extension(peer): Extension<Peer>,
+    State(controller): State<Controller>,
+    Json(mut apply): Json<Apply, MAX_LARGE_BODY>,
+) -> Result<Response, ProblemDetails> {
+    apply.owner = peer.owner.to_string();
+    let applied = answer(controller.apply(apply)).await?;
+    large_json(move || applied).await
+}
+
+/// `POST /v1/rollback`.
+pub async fn rollback(
+    _: NoQuery,
+    Extension(peer): Extension<Peer>,
+    State(controller): State<Controller>,
+    OptionalJson(mut rollback): OptionalJson<Rollback>,
+) -> Result<Response, ProblemDetails> {
+    rollback.owner = peer.owner.to_string();
+    let applied = answer(controller.rollback(rollback)).await?;
+    large_json(move || applied).await
+}
+
+/// `POST /v1/mode`.
+pub async fn set_mode(
+    _: NoQuery,
+    Extension(peer): Extension<Peer>,
+    State(controller): State<Controller>,
+    Json(mut mode): Json<SetMode>,
+) -> Result<axum::Json<Reloaded>, ProblemDetails> {
+    mode.owner = peer.owner.to_string();
+    answer(controller.set_mode(mode)).await.map(axum::Json)
+}
+
+/// `POST /v1/confirm`.
+pub async fn confirm(
+    _: NoQuery,
+    State(controller): State<Controller>,
+    OptionalJson(confirm): OptionalJson<Confirm>,
+) -> Result<axum::Json<Confirmed>, ProblemDetails> {
+    answer(controller.confirm(confirm)).await.map(axum::Json)
+}
+
+/// `GET /v1/history`.
+pub async fn history(
+    _: NoQuery,
+    State(controller): State<Controller>,
+) -> Result<axum::Json<Generations>, ProblemDetails> {
+    answer(controller.history()).await.map(axum::Json)
 }
 
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {

@@ -17,11 +17,11 @@ use axum::{
     Router,
     extract::Request,
     middleware::{self, Next},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::net::UnixListener;
 
-pub use body::MAX_BODY;
+pub use body::{MAX_BODY, MAX_LARGE_BODY};
 pub use handlers::CONTROLLER_TIMEOUT;
 pub use socket::{BindError, bind};
 
@@ -65,8 +65,13 @@ fn router(controller: Controller) -> Router {
         .route("/v1/status", get(handlers::status))
         .route("/v1/entries", get(handlers::entries).post(handlers::push))
         .route("/v1/policy", get(handlers::policy))
-        .route("/v1/explain", axum::routing::post(handlers::explain))
-        .route("/v1/reload", axum::routing::post(handlers::reload))
+        .route("/v1/explain", post(handlers::explain))
+        .route("/v1/reload", post(handlers::reload))
+        .route("/v1/apply", post(handlers::apply))
+        .route("/v1/rollback", post(handlers::rollback))
+        .route("/v1/mode", post(handlers::set_mode))
+        .route("/v1/confirm", post(handlers::confirm))
+        .route("/v1/history", get(handlers::history))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_our_name, request, next)))

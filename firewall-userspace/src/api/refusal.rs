@@ -50,6 +50,16 @@ impl From<Refusal> for ProblemDetails {
                 problem.errors = harms.iter().map(told).collect();
                 problem
             }
+            refusal @ Refusal::Pending(_) => {
+                let detail = refusal.to_string();
+                Self::new(StatusCode::CONFLICT, codes::PENDING, detail.lines().next().unwrap_or_default())
+            }
+            refusal @ Refusal::NothingPending { .. } => {
+                Self::new(StatusCode::CONFLICT, codes::NOTHING_PENDING, refusal.to_string())
+            }
+            refusal @ Refusal::NoGeneration { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::NO_GENERATION, refusal.to_string())
+            }
             Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     entries,
     failure::Failure,
     output::{self, Output},
+    policies::until_confirmed,
     terms::{self, Terms},
 };
 use crate::{
@@ -139,8 +140,8 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     change(client, output, &push, &items, if replaces { "replace" } else { "add" })
 }
 
-fn asked(verb: Verb, Terms { dry_run, force }: Terms) -> Push {
-    Push { verb: Some(verb), dry_run, force, caller: terms::caller(), ..Push::default() }
+fn asked(verb: Verb, Terms { dry_run, force, confirm }: Terms) -> Push {
+    Push { verb: Some(verb), dry_run, force, confirm, caller: terms::caller(), ..Push::default() }
 }
 
 /// Name of `verb` on the command line.
@@ -175,8 +176,9 @@ fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: 
         Output::Json => output::data(&json),
         Output::Table if value.dry_run => output::data(preview(&value).as_bytes()),
         Output::Table => {
-            let Pushed { generation, added, removed, unchanged, .. } = value;
-            let line = format!("generation {generation}: {added} added, {removed} removed, {unchanged} unchanged");
+            let Pushed { generation, added, removed, unchanged, .. } = &value;
+            let mut line = format!("generation {generation}: {added} added, {removed} removed, {unchanged} unchanged");
+            value.pending.iter().for_each(|pending| line.push_str(&format!("\n{}", until_confirmed(pending))));
             output::data(line.as_bytes())
         }
     }
@@ -212,6 +214,7 @@ fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
             let why = detail.strip_prefix(&format!("`{text}` ")).unwrap_or(detail);
             format!("{text}: {why}")
         }
+        (_, None) if pointer == "/confirm" => format!("--confirm: {detail}"),
         (_, None) if pointer.is_empty() => detail.clone(),
         (_, None) => format!("{pointer}: {detail}"),
     }

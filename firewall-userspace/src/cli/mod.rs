@@ -6,6 +6,7 @@ mod batch;
 mod capture;
 pub mod check;
 mod client;
+mod confirm;
 mod detach;
 mod diff;
 mod doctor;
@@ -13,9 +14,10 @@ mod entries;
 pub mod exit;
 mod explain;
 mod failure;
+mod history;
 mod lists;
 mod output;
-mod reload;
+mod policies;
 mod run;
 mod state;
 mod status;
@@ -103,6 +105,20 @@ enum Command {
     Reload(terms::Terms),
     /// Say what would become of a packet now, and why: exit code 0 when it passes, 1 when it is dropped. Nothing changes.
     Explain(explain::ExplainArgs),
+    /// Make the configuration in FILE the policy: all of it, or nothing.
+    ///
+    /// It stays over restarts until another one comes, or until the configuration file of the daemon changes.
+    Apply(policies::ApplyArgs),
+    /// Keep the change that waits for a confirmation (`--confirm`); exit code 6 when nothing does.
+    Confirm(confirm::ConfirmArgs),
+    /// Show the generations of the policy that are kept, the newest first.
+    History,
+    /// Bring a generation of the policy back.
+    Rollback(policies::RollbackArgs),
+    /// Show the mode of the policy, or give it another one: observe only counts what would be dropped.
+    ///
+    /// It stays over restarts until another policy comes, or until the configuration file of the daemon changes.
+    Mode(policies::ModeArgs),
     /// Repair the folder of pushed entries, while no daemon uses it.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -150,7 +166,12 @@ pub fn main() -> ExitCode {
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Status => status::run(&client, output),
-        Command::Reload(terms) => reload::run(&client, output, terms),
+        Command::Reload(terms) => policies::reload(&client, output, terms),
+        Command::Apply(args) => policies::apply(&client, output, args),
+        Command::Confirm(args) => confirm::run(&client, output, args),
+        Command::History => history::run(&client, output),
+        Command::Rollback(args) => policies::rollback(&client, output, args),
+        Command::Mode(args) => policies::mode(&client, output, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

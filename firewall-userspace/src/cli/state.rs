@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::{self, counted},
+    history,
     store::{Folder, Repaired, StoreError, salvage},
 };
 
@@ -74,10 +75,14 @@ pub fn run(command: &StateCommand, output: Output) -> ExitCode {
     }
 }
 
-fn repair(directory: &Path) -> Result<Repaired, StoreError> {
+fn repair(directory: &Path) -> Result<Repaired, String> {
     if !directory.is_dir() {
         let source = std::io::ErrorKind::NotFound.into();
-        return Err(StoreError::Folder { path: directory.to_owned(), attempt: "open", source });
+        let error = StoreError::Folder { path: directory.to_owned(), attempt: "open", source };
+        return Err(error.to_string());
     }
-    salvage(&Folder::open(directory)?, Timestamp::now())
+    let folder = Folder::open(directory).map_err(|error| error.to_string())?;
+    let mut repaired = salvage(&folder, Timestamp::now()).map_err(|error| error.to_string())?;
+    repaired.set_aside.extend(history::repair(&folder).map_err(|error| error.to_string())?);
+    Ok(repaired)
 }

@@ -6,6 +6,7 @@ use super::{
     client::{Answer, Client},
     failure::Failure,
     output::{self, Output, printable},
+    policies::until_confirmed,
     table::Table,
 };
 use crate::control::{Layer, ListStatus, Status};
@@ -55,7 +56,7 @@ fn screen(status: &Status) -> String {
     text
 }
 
-fn facts(status: &Status) -> [(&'static str, String); 6] {
+fn facts(status: &Status) -> Vec<(&'static str, String)> {
     let reload = &status.reload;
     let loaded = format!("loaded {:.0}", reload.last_success);
     let config = match (&reload.error, reload.successful) {
@@ -65,14 +66,24 @@ fn facts(status: &Status) -> [(&'static str, String); 6] {
             format!("{loaded}; THE LAST RELOAD WAS REFUSED: {first_line}")
         }
     };
-    [
+    let policy = status.policy.as_ref().map(|policy| {
+        let file = if status.differs_from_file { "; the configuration file says something else" } else { "" };
+        ("policy", format!("generation {}, {} from {}{file}", policy.number, policy.how.label(), policy.source))
+    });
+    let pending = status
+        .pending
+        .as_ref()
+        .map(|pending| ("PENDING", format!("{} is not confirmed: {}", pending.name(), until_confirmed(pending))));
+    let mut facts = vec![
         ("mode", status.mode.clone()),
         ("generation", status.generation.to_string()),
         ("daemon", format!("{}, started {:.0}", status.version, status.started)),
         ("config", status.config.display().to_string()),
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
-    ]
+    ];
+    facts.extend(policy.into_iter().chain(pending));
+    facts
 }
 
 fn sum(list: &ListStatus, is_counted: impl Fn(&str, Layer) -> bool) -> u64 {

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::connections::{self, Connection};
 
 /// Options of every command that changes what the daemon does.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Terms {
     /// Say what would change, and change nothing.
     #[arg(long)]
@@ -15,6 +15,9 @@ pub struct Terms {
     /// Do it also when it would cut off connections or remove most of a list.
     #[arg(long)]
     pub force: bool,
+    /// Undo it after this time, such as `60s`, unless `portcullis confirm` comes before.
+    #[arg(long, value_name = "TIME")]
+    pub confirm: Option<String>,
 }
 
 /// The SSH connection that this command is run in.

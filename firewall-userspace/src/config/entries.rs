@@ -37,7 +37,8 @@ const MAX_ERRORS: usize = 100;
 /// # Errors
 /// A report when the file cannot be read, or of all its bad lines.
 pub fn read_entries_file(file: &Path) -> Result<Entries, Report> {
-    read_at(file, "").map_err(|problems| Report::new(problems, &[]))
+    let text = source::read(file, "", MAX_FILE_OCTETS).map_err(|problem| Report::new(vec![*problem], &[]))?;
+    parse_entries_file(file, &text)
 }
 
 /// Reads `text` with one prefix a line.
@@ -51,13 +52,8 @@ pub fn parse_entries_file(file: &Path, text: &str) -> Result<Entries, Report> {
     parse_at(file, "", text).map_err(|problems| Report::new(problems, &[]))
 }
 
-/// [`read_entries_file`] for the file that the configuration names at `key`.
-pub(super) fn read_at(file: &Path, key: &str) -> Result<Entries, Vec<Diagnostic>> {
-    let text = source::read(file, key, MAX_FILE_OCTETS).map_err(|problem| vec![*problem])?;
-    parse_at(file, key, &text)
-}
-
-fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Vec<Diagnostic>> {
+/// [`parse_entries_file`] for the file that the configuration names at `key`.
+pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Vec<Diagnostic>> {
     let mut prefixes = Vec::new();
     let mut problems = Vec::new();
     let mut others: Option<(Location, usize)> = None;

@@ -26,7 +26,7 @@ pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries", "ports"];
 /// `[admin]`.
 pub const ADMIN: &[&str] = &["listen"];
 /// `[state]`.
-pub const STATE: &[&str] = &["directory", "snapshot_after"];
+pub const STATE: &[&str] = &["directory", "snapshot_after", "generations"];
 /// `[api]`.
 pub const API: &[&str] = &["socket"];
 /// `[[test]]`.

@@ -6,6 +6,7 @@
 //! ```
 
 mod advice;
+mod bundle;
 mod diagnostic;
 mod document;
 pub mod duration;
@@ -40,6 +41,7 @@ use std::{
 use firewall_common::abi::{MAX_LIMITS, MAX_LISTS, MAX_SERVICES};
 use toml::de::DeTable;
 
+pub use bundle::{Bundle, ListFile};
 pub use diagnostic::{Diagnostic, Location, Report, Severity};
 pub use entries::{Entries, parse_entries_file, read_entries_file};
 pub use policy_tests::TestPlace;
@@ -48,7 +50,7 @@ pub use state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 pub(crate) use ports::show as show_ports;
 pub(crate) use text::counted;
 
-use self::{document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
+use self::{bundle::Files, document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
 use crate::{policy::Policy, policy_tests::PolicyTest};
 
 /// Where the configuration of a host is unless said otherwise.
@@ -65,6 +67,8 @@ pub struct Loaded {
     pub warnings: Report,
     /// The configuration, then the list files it names, as they were opened.
     pub files: Vec<PathBuf>,
+    /// The texts of all of them.
+    pub bundle: Bundle,
 }
 
 /// Largest configuration in octets; long lists belong into list files.
@@ -100,15 +104,32 @@ pub fn load_stdin(input: impl io::Read) -> Result<Loaded, Report> {
 /// # Errors
 /// A report of everything that is wrong.
 pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
+    read_text(name, text, folder, None)
+}
+
+/// Reads the configuration of `bundle`; no file is opened.
+///
+/// # Errors
+/// A report of everything that is wrong.
+pub fn load_bundle(bundle: &Bundle) -> Result<Loaded, Report> {
+    let name = Path::new(&bundle.name);
+    read_text(name, &bundle.config, name.parent().unwrap_or(Path::new("")), Some(bundle))
+}
+
+fn read_text(name: &Path, text: &str, folder: &Path, given: Option<&Bundle>) -> Result<Loaded, Report> {
     let source = Source::new(name, text);
     let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(&source, &syntax_errors);
-    let mut files = vec![name.to_owned()];
+    let mut files = Files::new(name, given);
     let policy = read_policy(&mut reader, &Table::document(document.get_ref()), folder, &mut files);
     let is_clean = reader.is_clean();
+    let (files, texts) = files.into_parts();
     let report = Report::new(reader.into_diagnostics(), &files);
     match policy {
-        Some((policy, tests)) if is_clean => Ok(Loaded { policy, tests, warnings: report, files }),
+        Some((policy, tests)) if is_clean => {
+            let bundle = Bundle { name: name.to_string_lossy().into_owned(), config: text.to_owned(), files: texts };
+            Ok(Loaded { policy, tests, warnings: report, files, bundle })
+        }
         _ => Err(report),
     }
 }
@@ -118,7 +139,7 @@ fn read_policy(
     reader: &mut Reader<'_>,
     document: &Table<'_>,
     folder: &Path,
-    files: &mut Vec<PathBuf>,
+    files: &mut Files<'_>,
 ) -> Option<(Policy, Vec<PolicyTest>)> {
     reader.check_keys(document, keys::ROOT);
     let interfaces = settings::interfaces(reader, document);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    bundle::Files,
     diagnostic::{Diagnostic, Severity},
     document::Node,
     entries::{self, Entries},
@@ -43,18 +44,15 @@ pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {
     prefixes
 }
 
-/// Reads one list with its file, which is relative to `folder` and is added to `files`; `None` after an error.
-pub fn list(reader: &mut Reader<'_>, item: &Item<'_>, folder: &Path, files: &mut Vec<PathBuf>) -> Option<List> {
+/// Reads one list with its file, which is relative to `folder` and is read through `files`; `None` after an error.
+pub fn list(reader: &mut Reader<'_>, item: &Item<'_>, folder: &Path, files: &mut Files<'_>) -> Option<List> {
     let table = reader.table(&item.node, keys::LIST)?;
     let written = table.node("entries").map(|node| array(reader, &node)).unwrap_or_default();
     let mut entries = Vec::new();
     if let Some(node) = table.node("file") {
         let path = reader.string(&node, "the path of a list file")?;
         let file = list_path(reader, &node, path, folder)?;
-        if !files.contains(&file) {
-            files.push(file.clone());
-        }
-        let read = list_file(reader, &node, &file)?;
+        let read = list_file(reader, &node, &file, files)?;
         warn_of_repetitions(reader, &node.at, &file, &read, &written);
         entries = read.prefixes;
     }
@@ -72,8 +70,10 @@ fn list_path(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, folder: &Path
     Some(folder.join(path))
 }
 
-fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path) -> Option<Entries> {
-    let problems = match entries::read_at(file, &node.at.path) {
+fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut Files<'_>) -> Option<Entries> {
+    let key = &node.at.path;
+    let text = files.text(file, key).map_err(|problem| vec![*problem]);
+    let problems = match text.and_then(|text| entries::parse_at(file, key, text)) {
         Ok(read) => return Some(read),
         Err(problems) => problems,
     };

@@ -11,9 +11,19 @@ pub const DEFAULT_DIRECTORY: &str = "/var/lib/portcullis";
 /// Octets of a journal after which a snapshot is due unless written.
 const DEFAULT_SNAPSHOT_AFTER: u64 = 8 << 20;
 
+/// Generations that are kept unless written.
+const DEFAULT_GENERATIONS: usize = 10;
+
+/// How many may be kept: at least one to go back to.
+const GENERATIONS: std::ops::RangeInclusive<u64> = 2..=1000;
+
 /// Reads `[state]`; `None` after an error.
 pub fn state(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<StateFolder> {
-    let mut state = StateFolder { directory: PathBuf::from(DEFAULT_DIRECTORY), snapshot_after: DEFAULT_SNAPSHOT_AFTER };
+    let mut state = StateFolder {
+        directory: PathBuf::from(DEFAULT_DIRECTORY),
+        snapshot_after: DEFAULT_SNAPSHOT_AFTER,
+        generations: DEFAULT_GENERATIONS,
+    };
     let Some(node) = document.node("state") else { return Some(state) };
     let table = reader.table(&node, keys::STATE)?;
     let mut is_good = true;
@@ -29,6 +39,16 @@ pub fn state(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<StateFolde
     if let Some(node) = table.node("snapshot_after") {
         let size = rates::read_size(reader, &node);
         is_good &= size.map(|size| state.snapshot_after = size).is_some();
+    }
+    if let Some(node) = table.node("generations") {
+        let (least, most) = GENERATIONS.into_inner();
+        let wanted = format!("a number from {least} to {most}");
+        let count = reader.integer(&node, &wanted)?;
+        if !GENERATIONS.contains(&count) {
+            reader.error(&node.at, format!("{count} generations cannot be kept; expected {wanted}"));
+            is_good = false;
+        }
+        state.generations = usize::try_from(count).unwrap_or(DEFAULT_GENERATIONS);
     }
     is_good.then_some(state)
 }

@@ -39,7 +39,8 @@ fn whole_sample() -> String {
 
 #[test]
 fn the_sample_is_ready_to_use() {
-    let Loaded { policy, tests, warnings, files } = load(Path::new(SAMPLE)).unwrap_or_else(|report| panic!("{report}"));
+    let Loaded { policy, tests, warnings, files, .. } =
+        load(Path::new(SAMPLE)).unwrap_or_else(|report| panic!("{report}"));
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(files, [Path::new(SAMPLE)]);
     assert_eq!(policy.services.len(), 1);

@@ -4,52 +4,40 @@ use std::collections::BTreeSet;
 
 use firewall_common::abi::MAX_PREFIXES;
 
-use super::{State, members};
+use super::{State, changes::Asked, members};
 use crate::{
-    config::{self, Loaded},
     connections::{self, Connection},
-    control::{Change, ChangeKind, Push, Refusal, Reload},
+    control::{Change, ChangeKind, Push, Refusal},
     datapath::{Attachments, DatapathError},
-    diff::{Difference, PolicyDocument},
     guard::{self, Harm, Side},
     layers,
     members::{Member, Members},
     model::HostModel,
     policy::{Policy, Prefix},
-    policy_tests,
     push::CheckedPush,
 };
 
-/// A configuration that nothing speaks against, with what every prefix would be in.
+/// A policy that nothing speaks against, with what every prefix would be in.
 pub(super) struct Candidate {
-    pub(super) loaded: Loaded,
+    pub(super) policy: Policy,
     pub(super) members: Members,
 }
 
 impl State {
-    /// Reads the configuration and refuses what can be refused without touching a table.
-    pub(super) fn prepare(&self, reload: &Reload) -> Result<Candidate, Refusal> {
-        let loaded = config::load(&self.config)
-            .and_then(policy_tests::require)
-            .map_err(|report| Refusal::Config { errors: report.errors().count(), report: report.render(false) })?;
-        self.require_interfaces(&loaded.policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
-        let members = members(&loaded.policy, &self.runtime, &self.own);
+    /// Refuses what can be refused of a policy without touching a table.
+    pub(super) fn prepare(&self, policy: Policy, asked: &Asked) -> Result<Candidate, Refusal> {
+        self.require_interfaces(&policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
+        let members = members(&policy, &self.runtime, &self.own);
         require_room(members.len())?;
-        let mut harms = self.lockouts(&loaded.policy, &members, reload.caller);
-        harms.extend(guard::shrink(&self.policy, &loaded.policy));
-        if !harms.is_empty() && !reload.force {
+        let mut harms = self.lockouts(&policy, &members, asked.caller);
+        harms.extend(guard::shrink(&self.policy, &policy));
+        if !harms.is_empty() && !asked.force {
             return Err(Refusal::Guarded(harms));
         }
-        for harm in harms.iter().filter(|_| !reload.dry_run) {
+        for harm in harms.iter().filter(|_| !asked.dry_run) {
             tracing::warn!("forced: {harm}");
         }
-        Ok(Candidate { loaded, members })
-    }
-
-    /// What `candidate` would change.
-    pub(super) fn difference(&self, candidate: &Candidate) -> Difference {
-        let live = PolicyDocument::of(&self.policy, self.number);
-        Difference::between(&live, &PolicyDocument::of(&candidate.loaded.policy, 0))
+        Ok(Candidate { policy, members })
     }
 
     fn require_interfaces(&self, policy: &Policy) -> Result<(), DatapathError> {

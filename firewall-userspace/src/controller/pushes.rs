@@ -1,19 +1,21 @@
 //! Changes of layers by pushes: checked, kept, then carried out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{EXPIRY_TICK, State};
+use super::{EXPIRY_TICK, State, changes::confirm_within};
 use crate::{
+    clock::Now,
     control::{Layer, Push, Pushed, Refusal},
+    deadline::{Deadline, Until},
     guard::Harm,
     layers::{self, RuntimeEntry},
     members::Member,
     policy::{Name, Prefix},
     push::{self, CheckedPush},
-    store::Change,
+    store::{Change, Provisional},
 };
 
 type Reply = oneshot::Sender<Result<Pushed, Refusal>>;
@@ -43,8 +45,29 @@ struct Undo {
 }
 
 impl State {
-    /// Carries out pushes in their order. Each one is all or nothing; all are kept by one write before any is answered.
+    /// Carries out pushes in their order. Each one is all or nothing; all are kept by one write before any is answered, but those
+    /// that are to be confirmed each by one of its own.
     pub(super) fn push_all(&mut self, pushes: Vec<(Push, Reply)>) {
+        let mut batch = Vec::new();
+        for (push, reply) in pushes {
+            if push.confirm.is_none() || push.dry_run {
+                batch.push((push, reply));
+                continue;
+            }
+            self.push_batch(std::mem::take(&mut batch), None);
+            match self.admit_provisional(&push) {
+                Ok(length) => self.push_batch(vec![(push, reply)], length),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            }
+        }
+        self.push_batch(batch, None);
+    }
+
+    /// Carries out pushes; with a length of time there is one, and it waits so long for a confirmation.
+    fn push_batch(&mut self, pushes: Vec<(Push, Reply)>, confirm: Option<Duration>) {
+        if pushes.is_empty() {
+            return;
+        }
         let now = Timestamp::now();
         let mut staged: Vec<Staged> = Vec::new();
         for (push, reply) in pushes {
@@ -56,8 +79,18 @@ impl State {
                 Err(refusal) => drop(reply.send(Err(refusal))),
             }
         }
-        let changes = staged.iter_mut().flat_map(|one| std::mem::take(&mut one.changes)).collect();
-        if let Err(error) = self.store.append(now, changes) {
+        let changes: Vec<Change> = staged.iter_mut().flat_map(|one| std::mem::take(&mut one.changes)).collect();
+        let waited = self.store.provisional().cloned();
+        let until = confirm.filter(|_| !changes.is_empty()).map(|length| Until::after(length, Now::read()));
+        let kept = match (until, staged.first()) {
+            (Some(until), Some(one)) => {
+                let before = one.undo.entries.iter().cloned();
+                let provisional = Provisional::new(self.number + 1, one.owner.clone(), until, before);
+                self.store.append_provisional(now, changes, provisional)
+            }
+            _ => self.store.append(now, changes),
+        };
+        if let Err(error) = kept {
             self.snapshots.counters.failures += 1;
             tracing::error!(%error, "refused pushes that cannot be kept");
             return self.refuse(staged, &Refusal::NotKept { message: error.to_string() });
@@ -65,7 +98,12 @@ impl State {
         let touched: BTreeSet<Prefix> =
             staged.iter().flat_map(|one| &one.undo.members).map(|(prefix, _)| *prefix).collect();
         if let Err(refusal) = self.update_tables(touched.iter().copied()) {
-            return self.take_back(staged, &touched, &refusal, now);
+            self.take_back(staged, &touched, &refusal, now);
+            self.store.owe_provisional(now, waited);
+            return self.settle();
+        }
+        if let Some(until) = until {
+            self.push_deadline = Some(Deadline::resume(until, Now::read()));
         }
         for Staged { reply, owner, pushed, .. } in staged {
             if pushed.added + pushed.removed > 0 {
@@ -73,12 +111,14 @@ impl State {
                 let Pushed { added, removed, .. } = pushed;
                 tracing::info!(generation = self.number, added, removed, owner, "applied a push");
             }
-            drop(reply.send(Ok(Pushed { generation: self.number, ..pushed })));
+            let pending = until.and_then(|_| self.pending_push());
+            drop(reply.send(Ok(Pushed { generation: self.number, pending, ..pushed })));
         }
     }
 
     /// Checks a push and puts it into the layers; the tables come later.
     fn stage(&mut self, push: &Push, now: Timestamp) -> Result<Checked, Refusal> {
+        confirm_within(push.confirm.as_deref())?;
         let mut checked = push::check(push, &self.policy)?;
         let shrunk = self.replace(&mut checked, &push.owner);
         let shown = if push.dry_run { self.changes(&checked) } else { Vec::new() };
@@ -210,7 +250,6 @@ impl State {
         };
         let changes = entries.into_iter().map(as_before).collect();
         self.store.owe(now, changes);
-        self.settle();
     }
 
     /// Removes entries whose time is over; the program in the kernel does not wait for this.

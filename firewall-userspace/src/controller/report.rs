@@ -64,6 +64,10 @@ impl State {
                 failures: self.reloads.failures,
                 error: self.reloads.error.clone(),
             },
+            policy: self.history.active().cloned(),
+            differs_from_file: self.history.differs_from_file(),
+            pending: self.pending(),
+            automatic_rollbacks: self.automatic_rollbacks,
             interfaces: self
                 .attachments
                 .interfaces()

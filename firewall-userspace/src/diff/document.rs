@@ -77,6 +77,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("api.socket".into(), api_socket.to_string_lossy().into()),
         ("state.directory".into(), state.directory.to_string_lossy().into()),
         ("state.snapshot_after".into(), state.snapshot_after.into()),
+        ("state.generations".into(), state.generations.into()),
     ]);
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());

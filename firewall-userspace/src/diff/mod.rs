@@ -76,8 +76,16 @@ impl Difference {
 
     /// In one line: `2 settings changed, 1 added; 3 entries added, 1 removed`.
     pub fn summary(&self) -> String {
+        match self.same {
+            true => format!("no difference from generation {}", self.generation),
+            false => format!("differs from generation {}: {}", self.generation, self.changes()),
+        }
+    }
+
+    /// The same without naming the live policy: `nothing changed` when there is no difference.
+    pub fn changes(&self) -> String {
         if self.same {
-            return format!("no difference from generation {}", self.generation);
+            return "nothing changed".to_owned();
         }
         let settings =
             |is_counted: fn(&SettingChange) -> bool| self.settings.iter().filter(|one| is_counted(one)).count();
@@ -97,7 +105,7 @@ impl Difference {
             ),
         ];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        format!("differs from generation {}: {}", self.generation, parts.join("; "))
+        parts.join("; ")
     }
 }
 

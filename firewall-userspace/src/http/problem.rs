@@ -59,6 +59,12 @@ pub mod codes {
     pub const INVALID: &str = "invalid";
     /// The change would do harm, and the caller does not insist.
     pub const GUARDED: &str = "guarded";
+    /// Another change waits for a confirmation.
+    pub const PENDING: &str = "pending";
+    /// Nothing waits for a confirmation.
+    pub const NOTHING_PENDING: &str = "nothing_pending";
+    /// There is no such generation to go back to.
+    pub const NO_GENERATION: &str = "no_generation";
     /// The configuration cannot be used.
     pub const INVALID_CONFIG: &str = "invalid_config";
     /// The change cannot be kept over a restart, so it did not happen.

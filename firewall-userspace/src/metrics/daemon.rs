@@ -4,7 +4,7 @@ use firewall_common::abi::ABI_VERSION;
 
 use super::family::Family;
 use crate::{
-    control::{InterfaceStatus, Status, mode_label},
+    control::{InterfaceStatus, PendingChange, Status, mode_label},
     http::requests,
     policy::Mode,
 };
@@ -18,6 +18,7 @@ pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Resu
         families.extend(interfaces(status)?);
         families.extend(policy(status)?);
         families.push(reloads(status)?);
+        families.extend(confirmations(status)?);
     }
     Ok(families)
 }
@@ -79,4 +80,17 @@ fn reloads(status: &Status) -> prometheus::Result<Family> {
     family.push(&["success"], status.reload.successes as f64);
     family.push(&["failure"], status.reload.failures as f64);
     Ok(family)
+}
+
+fn confirmations(status: &Status) -> prometheus::Result<[Family; 2]> {
+    let help = "1 while a change waits for a confirmation and is undone without one.";
+    let mut pending = Family::gauge("portcullis_confirmation_pending", help, &["change"])?;
+    for change in PendingChange::ALL {
+        let is_pending = status.pending.as_ref().is_some_and(|pending| pending.change == change);
+        pending.push(&[change.label()], f64::from(u8::from(is_pending)));
+    }
+    let help = "Changes that were undone because nobody confirmed them in time.";
+    let undone =
+        Family::counter("portcullis_automatic_rollbacks_total", help, &[])?.with(status.automatic_rollbacks as f64);
+    Ok([pending, undone])
 }

@@ -11,6 +11,8 @@ mod rate;
 
 use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::guard::Guard;
 
 pub use ids::Ids;
@@ -56,6 +58,8 @@ pub struct StateFolder {
     pub directory: PathBuf,
     /// Octets of a journal after which a snapshot is due.
     pub snapshot_after: u64,
+    /// Generations of the policy that are kept to go back to; at least 2.
+    pub generations: usize,
 }
 
 impl Policy {
@@ -90,7 +94,8 @@ pub enum AttachMode {
 }
 
 /// Whether drops are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Drops are dropped.
     Enforce,

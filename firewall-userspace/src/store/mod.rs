@@ -13,15 +13,16 @@
 
 mod disk;
 mod error;
-mod frame;
+pub(crate) mod frame;
 mod note;
+mod provisional;
 mod record;
 mod recover;
 mod repair;
 mod snapshot;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use disk::{Disk, DiskFile, Folder};
 pub use error::{Flaw, StoreError};
 pub use note::Note;
+pub use provisional::Provisional;
 pub use record::{Change, VERSION};
 pub use repair::{Repaired, salvage};
 pub use snapshot::{Job, Written};
@@ -38,7 +40,11 @@ use self::{
     record::Record,
     recover::{Care, Found, Journal, journal_name},
 };
-use crate::layers::Runtime;
+use crate::{
+    control::Layer,
+    layers::Runtime,
+    policy::{Name, Prefix},
+};
 
 /// Where changes go before they happen.
 pub struct Store<D: Disk> {
@@ -48,6 +54,8 @@ pub struct Store<D: Disk> {
     journal: Journal,
     /// The journal must not be written any more: the next one has been begun, or may have been.
     is_closed: bool,
+    /// The push that waits for a confirmation.
+    provisional: Option<Provisional>,
     /// Records that are true already and not on disk yet.
     owed: Vec<Record>,
     /// Journals longer than this want a snapshot.
@@ -79,13 +87,14 @@ impl<D: Disk> Store<D> {
     /// When anything that was acknowledged is lost, a newer daemon was here, or a new folder cannot be written.
     pub fn open(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
         let found = recover::read(&disk, Care::Strict)?;
-        let Found { mut runtime, latest, snapshot, snapshot_octets, journal, mut notes } = found;
+        let Found { mut runtime, provisional, latest, snapshot, snapshot_octets, journal, mut notes } = found;
         let is_new = journal.is_none();
         let mut store = Self {
             disk,
             file: None,
             journal: journal.unwrap_or(Journal { number: 0, length: 0 }),
             is_closed: journal.is_none_or(|journal| journal.length == 0),
+            provisional,
             owed: Vec::new(),
             snapshot_after,
             snapshot: snapshot.map(|number| Written { number, octets: snapshot_octets }),
@@ -103,6 +112,14 @@ impl<D: Disk> Store<D> {
             if by >= NOTICEABLE {
                 notes.push(Note::ClockBack(by));
             }
+        }
+        if let Some(overdue) = store.provisional.clone().filter(|provisional| provisional.until.left(now).is_zero()) {
+            let undo = overdue.undo(&runtime, now);
+            notes.push(Note::Undone(undo.len()));
+            for Change { list, prefix, layer, entry } in undo.iter().cloned() {
+                runtime.set(&list, prefix, layer, entry);
+            }
+            store.owe_decision(now, undo);
         }
         let ended = end(&mut runtime, now);
         if !ended.is_empty() {
@@ -128,7 +145,67 @@ impl<D: Disk> Store<D> {
         }
         self.prepare(at)?;
         self.settle()?;
-        self.write(&Record::Changes { at, changes })
+        let touched: Vec<(Name, Prefix, Layer)> = match &self.provisional {
+            Some(_) => changes.iter().map(|change| (change.list.clone(), change.prefix, change.layer)).collect(),
+            None => Vec::new(),
+        };
+        self.write(&Record::Changes { at, changes })?;
+        if let Some(provisional) = &mut self.provisional {
+            touched.iter().for_each(|(list, prefix, layer)| provisional.leave(list, *prefix, *layer));
+        }
+        Ok(())
+    }
+
+    /// Keeps `changes` until they are [decided](Self::decide) on, in place of a push that was so before.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append).
+    pub fn append_provisional(
+        &mut self,
+        at: Timestamp,
+        changes: Vec<Change>,
+        provisional: Provisional,
+    ) -> Result<(), StoreError> {
+        self.prepare(at)?;
+        self.settle()?;
+        self.write(&Record::Provisional { at, changes, provisional: provisional.clone() })?;
+        self.provisional = Some(provisional);
+        Ok(())
+    }
+
+    /// The push that waits for a confirmation.
+    pub fn provisional(&self) -> Option<&Provisional> {
+        self.provisional.as_ref()
+    }
+
+    /// The push that waits for a confirmation is confirmed.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append); it waits on then.
+    pub fn decide(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.prepare(at)?;
+        self.settle()?;
+        self.write(&Record::Decided { at, changes: Vec::new() })?;
+        self.provisional = None;
+        Ok(())
+    }
+
+    /// Remembers that the push that waits for a confirmation has been undone by `changes`.
+    pub fn owe_decision(&mut self, at: Timestamp, changes: Vec<Change>) {
+        self.provisional = None;
+        self.owed.push(Record::Decided { at, changes });
+    }
+
+    /// Remembers that what waits for a confirmation is this, whatever was kept of pushes that the kernel refused.
+    pub fn owe_provisional(&mut self, at: Timestamp, provisional: Option<Provisional>) {
+        if self.provisional == provisional {
+            return;
+        }
+        self.owed.push(match provisional.clone() {
+            Some(provisional) => Record::Provisional { at, changes: Vec::new(), provisional },
+            None => Record::Decided { at, changes: Vec::new() },
+        });
+        self.provisional = provisional;
     }
 
     /// Remembers changes that have happened whether or not they can be kept now; they are kept before anything else is.
@@ -142,6 +219,7 @@ impl<D: Disk> Store<D> {
     pub fn set_back(&mut self, runtime: &mut Runtime, now: Timestamp, by: SignedDuration) {
         let by_ns = u64::try_from(by.as_nanos()).unwrap_or(0);
         runtime.bring_forward(by_ns);
+        self.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
         self.owed.push(Record::ClockBack { at: now, by_ns });
     }
 
@@ -188,6 +266,7 @@ impl<D: Disk> Store<D> {
             number: self.journal.number,
             at,
             runtime: runtime.clone(),
+            provisional: self.provisional.clone(),
             keep: self.snapshot.map_or(0, |snapshot| snapshot.number),
         })
     }

@@ -27,6 +27,8 @@ pub enum Note {
     ClockBack(SignedDuration),
     /// Entries whose time was over.
     Ended(usize),
+    /// Entries that a push had changed that nobody confirmed in time.
+    Undone(usize),
     /// Changes cannot be kept for now.
     CannotWrite(String),
     /// Lost: only [`salvage`](super::salvage) goes on after this.
@@ -57,6 +59,11 @@ impl fmt::Display for Note {
             Self::Ended(count) => {
                 write!(f, "ended {} whose time was over", crate::config::counted(*count, "entry"))
             }
+            Self::Undone(count) => write!(
+                f,
+                "nobody confirmed the last push that waited for it: {} as before it",
+                crate::config::counted(*count, "entry")
+            ),
             Self::CannotWrite(why) => write!(f, "pushes are refused for now: {why}"),
             Self::Lost { path, why } => write!(f, "lost what was in {}: {why}", path.display()),
         }

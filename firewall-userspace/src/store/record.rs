@@ -5,15 +5,20 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, frame};
+use super::{Provisional, StoreError, frame};
 use crate::{
     control::Layer,
+    deadline::Until,
     layers::RuntimeEntry,
     policy::{Name, Prefix},
 };
 
-/// Version of the payloads that this daemon writes. It reads this one only: it is the first.
-pub const VERSION: u8 = 1;
+/// Newest version of the payloads that this daemon reads and writes.
+pub const VERSION: u8 = 2;
+
+/// Version of the records that the first daemon knew. They are written like this still, so that it can read a journal without
+/// any of the newer ones.
+const FIRST: u8 = 1;
 
 /// What becomes of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +58,22 @@ pub enum Record {
         at: Timestamp,
         /// By how much.
         by_ns: u64,
+    },
+    /// A push that is undone unless it is confirmed. In place of what was so before.
+    Provisional {
+        /// When.
+        at: Timestamp,
+        /// What it changes.
+        changes: Vec<Change>,
+        /// How it was before.
+        provisional: Provisional,
+    },
+    /// Nothing is provisional any more.
+    Decided {
+        /// When.
+        at: Timestamp,
+        /// What puts things back; nothing when it was confirmed.
+        changes: Vec<Change>,
     },
     /// The first one of a snapshot.
     Snapshot {
@@ -101,6 +122,23 @@ enum Stored<'a> {
     End {
         entries: u64,
     },
+    // Version 2.
+    Provisional {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<StoredChange<'a>>,
+        generation: u64,
+        owner: &'a str,
+        until: i128,
+        length_ms: u64,
+        #[serde(borrow)]
+        before: Vec<StoredChange<'a>>,
+    },
+    Decided {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<StoredChange<'a>>,
+    },
 }
 
 #[derive(Deserialize, Serialize)]
@@ -137,6 +175,8 @@ impl Record {
             Self::Journal { at, .. }
             | Self::Changes { at, .. }
             | Self::ClockBack { at, .. }
+            | Self::Provisional { at, .. }
+            | Self::Decided { at, .. }
             | Self::Snapshot { at, .. } => *at,
             Self::End { .. } => Timestamp::UNIX_EPOCH,
         }
@@ -154,6 +194,23 @@ impl Record {
                 push(&Stored::Journal { number: *number, before: *before, at }, into)
             }
             Self::ClockBack { at, by_ns } => push(&Stored::ClockBack { at: at.as_nanosecond(), by_ns: *by_ns }, into),
+            Self::Provisional { at, changes, provisional } => {
+                let Provisional { generation, owner, until, .. } = provisional;
+                let stored = Stored::Provisional {
+                    at: at.as_nanosecond(),
+                    changes: stored(changes.iter().map(Change::borrowed)),
+                    generation: *generation,
+                    owner,
+                    until: until.at.as_nanosecond(),
+                    length_ms: until.length_ms,
+                    before: stored(provisional.before()),
+                };
+                push(&stored, into)
+            }
+            Self::Decided { at, changes } => {
+                let changes = stored(changes.iter().map(Change::borrowed));
+                push(&Stored::Decided { at: at.as_nanosecond(), changes }, into)
+            }
             Self::Snapshot { number, at } => push(&Stored::Snapshot { number: *number, at: at.as_nanosecond() }, into),
             Self::End { entries } => push(&Stored::End { entries: *entries }, into),
         }
@@ -166,7 +223,7 @@ impl Record {
     pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
         let (version, rest) = payload.split_first().ok_or(RecordError::Strange)?;
         match *version {
-            VERSION => {}
+            FIRST | VERSION => {}
             newer if newer > VERSION => return Err(RecordError::Newer(newer)),
             _ => return Err(RecordError::Strange),
         }
@@ -190,6 +247,12 @@ pub fn push_changes<'a>(
     changes: impl Iterator<Item = (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)>,
     into: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
+    push(&Stored::Changes { at: at.as_nanosecond(), changes: stored(changes) }, into)
+}
+
+fn stored<'a>(
+    changes: impl Iterator<Item = (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)>,
+) -> Vec<StoredChange<'a>> {
     let stored = |(list, prefix, layer, entry): (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)| StoredChange {
         layer: layer.into(),
         list,
@@ -202,27 +265,43 @@ pub fn push_changes<'a>(
             expires: entry.expires.map(Timestamp::as_nanosecond),
         }),
     };
-    push(&Stored::Changes { at: at.as_nanosecond(), changes: changes.map(stored).collect() }, into)
+    changes.map(stored).collect()
 }
 
 fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
-    let payload = postcard::to_extend(stored, vec![VERSION]).map_err(|_| StoreError::TooLarge)?;
+    let payload = postcard::to_extend(stored, vec![stored.version()]).map_err(|_| StoreError::TooLarge)?;
     if frame::push(into, &payload) { Ok(()) } else { Err(StoreError::TooLarge) }
 }
 
 impl Stored<'_> {
+    fn version(&self) -> u8 {
+        match self {
+            Self::Provisional { .. } | Self::Decided { .. } => VERSION,
+            _ => FIRST,
+        }
+    }
+
     fn record(self) -> Option<Record> {
         Some(match self {
             Self::Journal { number, before, at } => Record::Journal { number, before, at: timestamp(at)? },
-            Self::Changes { at, changes } => Record::Changes {
-                at: timestamp(at)?,
-                changes: changes.into_iter().map(StoredChange::change).collect::<Option<_>>()?,
-            },
+            Self::Changes { at, changes } => Record::Changes { at: timestamp(at)?, changes: read(changes)? },
+            Self::Provisional { at, changes, generation, owner, until, length_ms, before } => {
+                let until = Until { at: timestamp(until)?, length_ms };
+                let before = read(before)?.into_iter();
+                let before = before.map(|change| (change.list, change.prefix, change.layer, change.entry));
+                let provisional = Provisional::new(generation, owner.to_owned(), until, before);
+                Record::Provisional { at: timestamp(at)?, changes: read(changes)?, provisional }
+            }
+            Self::Decided { at, changes } => Record::Decided { at: timestamp(at)?, changes: read(changes)? },
             Self::ClockBack { at, by_ns } => Record::ClockBack { at: timestamp(at)?, by_ns },
             Self::Snapshot { number, at } => Record::Snapshot { number, at: timestamp(at)? },
             Self::End { entries } => Record::End { entries },
         })
     }
+}
+
+fn read(changes: Vec<StoredChange<'_>>) -> Option<Vec<Change>> {
+    changes.into_iter().map(StoredChange::change).collect()
 }
 
 impl StoredChange<'_> {

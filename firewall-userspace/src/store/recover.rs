@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 
 use super::{
-    Flaw, Note, StoreError,
+    Change, Flaw, Note, Provisional, StoreError,
     disk::Disk,
     frame,
     record::{Record, RecordError},
-    snapshot::{SnapshotError, read_snapshot},
+    snapshot::{Contents, SnapshotError, read_snapshot},
 };
 use crate::layers::Runtime;
 
@@ -21,6 +21,8 @@ use crate::layers::Runtime;
 pub struct Found {
     /// Entries, also those whose time is over.
     pub runtime: Runtime,
+    /// A push that waits for a confirmation.
+    pub provisional: Option<Provisional>,
     /// The latest time that a record has, since the clock was last set back.
     pub latest: Option<Timestamp>,
     /// Number of the snapshot that it began with.
@@ -96,8 +98,9 @@ impl<D: Disk> Reader<'_, D> {
             let path = self.disk.path(&snapshot_name(*number));
             let octets = self.file(&snapshot_name(*number))?;
             match read_snapshot(&octets, *number) {
-                Ok((runtime, at)) => {
+                Ok(Contents { runtime, provisional, at }) => {
                     self.found.runtime = runtime;
+                    self.found.provisional = provisional;
                     self.found.latest = Some(at);
                     self.found.snapshot = Some(*number);
                     self.found.snapshot_octets = octets.len() as u64;
@@ -208,20 +211,23 @@ impl<D: Disk> Reader<'_, D> {
     }
 
     fn apply(&mut self, record: Record, number: u64, path: &Path) -> Result<(), StoreError> {
-        let runtime = &mut self.found.runtime;
         match record {
             Record::Journal { number: own, .. } if own == number => {}
             Record::Changes { at, changes } => {
-                for change in changes {
-                    match change.entry {
-                        Some(entry) => drop(runtime.insert(&change.list, change.prefix, change.layer, entry)),
-                        None => drop(runtime.remove(&change.list, change.prefix, change.layer)),
-                    }
-                }
-                self.found.latest = self.found.latest.max(Some(at));
+                self.leave(&changes, at);
+                self.change(at, changes);
+            }
+            Record::Provisional { at, changes, provisional } => {
+                self.change(at, changes);
+                self.found.provisional = Some(provisional);
+            }
+            Record::Decided { at, changes } => {
+                self.change(at, changes);
+                self.found.provisional = None;
             }
             Record::ClockBack { at, by_ns } => {
-                runtime.bring_forward(by_ns);
+                self.found.runtime.bring_forward(by_ns);
+                self.found.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
                 self.found.latest = Some(at);
             }
             // A file of another name or kind has got here.
@@ -230,6 +236,25 @@ impl<D: Disk> Reader<'_, D> {
             }
         }
         Ok(())
+    }
+
+    fn change(&mut self, at: Timestamp, changes: Vec<Change>) {
+        for Change { list, prefix, layer, entry } in changes {
+            self.found.runtime.set(&list, prefix, layer, entry);
+        }
+        self.found.latest = self.found.latest.max(Some(at));
+    }
+
+    /// What a push has changed since is not put back; what has ended by itself is.
+    fn leave(&mut self, changes: &[Change], at: Timestamp) {
+        let Some(provisional) = &mut self.found.provisional else { return };
+        for Change { list, prefix, layer, entry } in changes {
+            let before = self.found.runtime.entry(list, *prefix, *layer);
+            let has_ended = before.and_then(|before| before.expires).is_some_and(|expires| expires <= at);
+            if entry.is_some() || !has_ended {
+                provisional.leave(list, *prefix, *layer);
+            }
+        }
     }
 
     fn file(&self, name: &str) -> Result<Vec<u8>, StoreError> {

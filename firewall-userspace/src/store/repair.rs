@@ -6,7 +6,7 @@ use super::{
     Note, StoreError,
     disk::{Disk, DiskFile as _},
     record::Record,
-    recover::{self, Care, journal_name, numbers, snapshot_name},
+    recover::{self, Care, Found, journal_name, numbers, snapshot_name},
     snapshot::Job,
 };
 
@@ -45,7 +45,8 @@ pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError
     let number = last + 1;
     begin(disk, number, now)?;
     let at = found.latest.unwrap_or(now).max(now);
-    Job { disk: disk.clone(), number, at, runtime: found.runtime, keep: 0 }.run()?;
+    let Found { runtime, provisional, notes, .. } = found;
+    Job { disk: disk.clone(), number, at, runtime, provisional, keep: 0 }.run()?;
     let mut set_aside = Vec::new();
     for name in snapshots.into_iter().chain(journals) {
         let aside = format!("{name}{SET_ASIDE}");
@@ -54,7 +55,7 @@ pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError
         set_aside.push(aside);
     }
     disk.sync().map_err(folder)?;
-    Ok(Repaired { entries, notes: found.notes, set_aside })
+    Ok(Repaired { entries, notes, set_aside })
 }
 
 fn begin<D: Disk>(disk: &D, number: u64, at: Timestamp) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Flaw, StoreError,
+    Flaw, Provisional, StoreError,
     disk::{Disk, DiskFile as _},
     frame,
     record::{Record, RecordError, push_changes},
@@ -23,6 +23,7 @@ pub struct Job<D> {
     pub(super) number: u64,
     pub(super) at: Timestamp,
     pub(super) runtime: Runtime,
+    pub(super) provisional: Option<Provisional>,
     /// Files of a smaller number are not needed once it is written.
     pub(super) keep: u64,
 }
@@ -69,6 +70,9 @@ impl<D: Disk> Job<D> {
             octets += buffer.len() as u64;
             buffer.clear();
         }
+        if let Some(provisional) = self.provisional.clone() {
+            Record::Provisional { at: self.at, changes: Vec::new(), provisional }.push(&mut buffer)?;
+        }
         Record::End { entries: self.runtime.len() as u64 }.push(&mut buffer)?;
         file.append(&buffer)?;
         octets += buffer.len() as u64;
@@ -97,12 +101,23 @@ pub enum SnapshotError {
     Flaw(Flaw),
 }
 
+/// What is in a snapshot.
+pub struct Contents {
+    /// All entries.
+    pub runtime: Runtime,
+    /// A push that waits for a confirmation.
+    pub provisional: Option<Provisional>,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
 /// All of a snapshot, or nothing.
 ///
 /// # Errors
 /// When it is not whole, or of another version.
-pub fn read_snapshot(octets: &[u8], number: u64) -> Result<(Runtime, Timestamp), SnapshotError> {
+pub fn read_snapshot(octets: &[u8], number: u64) -> Result<Contents, SnapshotError> {
     let mut runtime = Runtime::default();
+    let mut waits = None;
     let mut began = None;
     let mut offset = 0;
     while offset < octets.len() {
@@ -121,8 +136,9 @@ pub fn read_snapshot(octets: &[u8], number: u64) -> Result<(Runtime, Timestamp),
                     }
                 }
             }
+            (Ok(Record::Provisional { provisional, .. }), Some(_)) => waits = Some(provisional),
             (Ok(Record::End { entries }), Some(at)) if entries == runtime.len() as u64 && next == octets.len() => {
-                return Ok((runtime, at));
+                return Ok(Contents { runtime, provisional: waits, at });
             }
             (Err(RecordError::Newer(version)), _) => return Err(SnapshotError::Newer(version)),
             _ => return Err(damaged),

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     control::Layer,
+    deadline::Until,
     layers::{Runtime, RuntimeEntry},
     policy::{Name, Prefix},
 };
@@ -211,7 +212,7 @@ fn a_newer_daemon_is_named_and_its_files_are_left_alone() {
     let mut octets = disk.get(&journal_name(1));
     assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
     disk.put(&journal_name(1), &octets);
-    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 2, and this daemon knows up to 1\n\
+    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 3, and this daemon knows up to 2\n\
                  hint: start the newer portcullis that wrote it";
     assert_eq!(refused(&disk), words);
     assert_eq!(salvage(&disk, at(0)).unwrap_err().to_string(), words);
@@ -331,6 +332,90 @@ fn a_clock_that_was_set_back_gives_no_entry_more_time_than_it_had_left() {
     assert_eq!(later.notes, [Note::Ended(1)]);
 }
 
+/// Pushes `changes`, which are undone 60 s after `at(second)`.
+fn push_provisionally(store: &mut Store<FakeDisk>, runtime: &mut Runtime, second: i64, changes: &[Change]) {
+    let before = changes.iter().map(|Change { list, prefix, layer, .. }| {
+        (list.clone(), *prefix, *layer, runtime.entry(list, *prefix, *layer).cloned())
+    });
+    let until = Until { at: at(second + 60), length_ms: 60_000 };
+    let provisional = Provisional::new(7, "root".into(), until, before);
+    store.append_provisional(at(second), changes.to_vec(), provisional).unwrap();
+    change(runtime, changes);
+}
+
+#[test]
+fn a_push_that_nobody_confirms_is_undone_by_the_next_start_also_after_a_snapshot() {
+    for with_snapshot in [false, true] {
+        let disk = FakeDisk::default();
+        let Opened { mut store, mut runtime, .. } = open(&disk);
+        let batch = [add(1, None, "a"), add(2, Some(3600), "b"), add(5, Some(30), "e")];
+        store.append(at(0), batch.to_vec()).unwrap();
+        change(&mut runtime, &batch);
+        let before = runtime.clone();
+        let changes = [add(1, Some(10), "new"), remove(2), add(3, None, "c"), remove(5)];
+        push_provisionally(&mut store, &mut runtime, 0, &changes);
+        if with_snapshot {
+            snapshot(&mut store, &runtime);
+        }
+        let waiting = Store::open(disk.after_kill(), at(9), NEVER).unwrap();
+        assert_eq!(waiting.runtime, runtime);
+        assert_eq!(waiting.store.provisional().map(Provisional::len), Some(4));
+        // What ends meanwhile by itself is put back too, unless it had ended before anyway.
+        drop(Store::open(disk.clone(), at(20), NEVER).unwrap());
+        let late = Store::open(disk.clone(), at(60), NEVER).unwrap();
+        let mut wanted = before;
+        change(&mut wanted, &[remove(5)]);
+        assert_eq!(late.runtime, wanted);
+        assert!(late.notes.contains(&Note::Undone(3)), "{:?}", late.notes);
+        assert_eq!(late.store.provisional(), None);
+        assert_eq!(Store::open(disk, at(60), NEVER).unwrap().notes, [], "once");
+    }
+}
+
+#[test]
+fn a_confirmed_push_stays_and_what_a_later_push_touched_is_not_put_back() {
+    for is_confirmed in [true, false] {
+        let disk = FakeDisk::default();
+        let Opened { mut store, mut runtime, .. } = open(&disk);
+        push_provisionally(&mut store, &mut runtime, 0, &[add(1, None, "a"), add(2, None, "b"), add(3, None, "c")]);
+        let later = [add(2, None, "kept"), remove(3), add(4, None, "d")];
+        store.append(at(1), later.to_vec()).unwrap();
+        change(&mut runtime, &later);
+        assert_eq!(store.provisional().map(Provisional::len), Some(1));
+        if is_confirmed {
+            store.decide(at(2)).unwrap();
+        } else {
+            change(&mut runtime, &[remove(1)]);
+        }
+        assert_eq!(Store::open(disk, at(99), NEVER).unwrap().runtime, runtime, "{is_confirmed}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_ends_the_wait_and_gives_nothing_more_time() {
+    let disk = FakeDisk::default();
+    let Opened { mut store, mut runtime, .. } = open(&disk);
+    store.append(at(0), vec![add(1, Some(3600), "a")]).unwrap();
+    change(&mut runtime, &[add(1, Some(3600), "a")]);
+    push_provisionally(&mut store, &mut runtime, 0, &[remove(1)]);
+    let opened = Store::open(disk, at(-600), NEVER).unwrap();
+    assert_eq!(opened.runtime.entry(&list(), prefix(1), layer(1)).and_then(|entry| entry.expires), Some(at(3000)));
+    assert_eq!(opened.store.provisional(), None);
+}
+
+#[test]
+fn a_journal_without_provisional_pushes_can_be_read_by_the_first_daemon() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, None, "a")], vec![remove(1)]]);
+    let octets = disk.get(&journal_name(1));
+    let mut offset = 0;
+    while let Some((payload, next)) = frame::at(&octets, offset) {
+        assert_eq!(payload[0], 1);
+        offset = next;
+    }
+    assert_eq!(offset, octets.len());
+}
+
 #[test]
 fn a_snapshot_is_due_when_the_journal_is_longer_than_it_and_than_it_should_be() {
     let disk = FakeDisk::default();
@@ -354,6 +439,10 @@ fn a_snapshot_is_due_when_the_journal_is_longer_than_it_and_than_it_should_be() 
 #[derive(Clone, Debug)]
 enum Step {
     Push(Vec<(u8, bool)>),
+    /// To be confirmed.
+    Provisional(Vec<(u8, bool)>),
+    Confirm,
+    Undo,
     Rotate,
     WriteSnapshot,
     Owe(u8),
@@ -362,8 +451,12 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let some = || prop::collection::vec((0..20u8, prop::bool::weighted(0.7)), 1..12);
     let step = prop_oneof![
-        6 => prop::collection::vec((0..20u8, prop::bool::weighted(0.7)), 1..12).prop_map(Step::Push),
+        6 => some().prop_map(Step::Push),
+        2 => some().prop_map(Step::Provisional),
+        1 => Just(Step::Confirm),
+        1 => Just(Step::Undo),
         2 => Just(Step::Rotate),
         2 => Just(Step::WriteSnapshot),
         1 => (0..20u8).prop_map(Step::Owe),
@@ -373,33 +466,69 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Does `steps` until power is off: the states that may be there afterwards. More than one only for what is owed, and for a
 /// push that was not answered.
-fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Runtime> {
+fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Known> {
     let Ok(Opened { mut store, mut runtime, .. }) = Store::open(disk.clone(), at(0), NEVER) else {
-        return vec![Runtime::default()];
+        return vec![Known::default()];
     };
-    let mut possible = vec![runtime.clone()];
+    // What waits for a confirmation, as it should be.
+    let mut waits: Option<Provisional> = None;
+    let mut possible = vec![(runtime.clone(), None)];
     let mut job = None;
     for (number, step) in steps.iter().enumerate() {
         match step {
             Step::Push(changes) => {
-                let comment = number.to_string();
-                let of =
-                    |(number, adds): &(u8, bool)| if *adds { add(*number, None, &comment) } else { remove(*number) };
-                let changes: Vec<Change> = changes.iter().map(of).collect();
-                let mut with = runtime.clone();
-                change(&mut with, &changes);
+                let changes = changes_of(changes, number);
+                let mut with = (runtime.clone(), waits.clone());
+                change(&mut with.0, &changes);
+                for Change { list, prefix, layer, .. } in &changes {
+                    with.1.iter_mut().for_each(|waits| waits.leave(list, *prefix, *layer));
+                }
                 match store.append(at(0), changes) {
                     Ok(()) => {
                         possible = vec![with.clone()];
-                        runtime = with;
+                        (runtime, waits) = with;
                     }
                     Err(_) if disk.is_off() => possible.push(with),
                     Err(_) => {}
                 }
             }
+            Step::Provisional(changes) => {
+                let changes = changes_of(changes, number);
+                let before = changes.iter().map(|Change { list, prefix, layer, .. }| {
+                    (list.clone(), *prefix, *layer, runtime.entry(list, *prefix, *layer).cloned())
+                });
+                let until = Until { at: at(60), length_ms: 60_000 };
+                let provisional = Provisional::new(number as u64, "root".into(), until, before);
+                let mut with = (runtime.clone(), Some(provisional.clone()));
+                change(&mut with.0, &changes);
+                match store.append_provisional(at(0), changes, provisional) {
+                    Ok(()) => {
+                        possible = vec![with.clone()];
+                        (runtime, waits) = with;
+                    }
+                    Err(_) if disk.is_off() => possible.push(with),
+                    Err(_) => {}
+                }
+            }
+            Step::Confirm => match store.decide(at(0)) {
+                Ok(()) => {
+                    waits = None;
+                    possible = vec![(runtime.clone(), None)];
+                }
+                Err(_) if disk.is_off() => possible.push((runtime.clone(), None)),
+                Err(_) => {}
+            },
+            Step::Undo => {
+                if let Some(undone) = waits.take() {
+                    let changes = undone.undo(&runtime, at(0));
+                    change(&mut runtime, &changes);
+                    store.owe_decision(at(0), changes);
+                    possible.push((runtime.clone(), None));
+                }
+            }
             Step::Rotate => {
                 if let Ok(new) = store.rotate(&runtime, at(0)) {
-                    possible = vec![runtime.clone()];
+                    possible = vec![(runtime.clone(), waits.clone())];
                     job = Some(new);
                 }
             }
@@ -411,7 +540,10 @@ fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Runtime> {
             Step::Owe(number) => {
                 change(&mut runtime, &[remove(*number)]);
                 store.owe(at(0), vec![remove(*number)]);
-                possible.push(runtime.clone());
+                // Nobody removes an entry like this that has not ended, so it is left to the push that removes it.
+                waits.iter_mut().for_each(|waits| waits.leave(&list(), prefix(*number), layer(*number)));
+                store.owe_provisional(at(0), waits.clone());
+                possible.push((runtime.clone(), waits.clone()));
             }
             Step::Heal => disk.set_fault(None),
         }
@@ -422,14 +554,26 @@ fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Runtime> {
     possible
 }
 
+/// What is there, and what waits for a confirmation.
+type Known = (Runtime, Option<Provisional>);
+
+/// Additions and removals of step `number`, each of another entry.
+fn changes_of(changes: &[(u8, bool)], number: usize) -> Vec<Change> {
+    let comment = number.to_string();
+    let of = |(number, adds): &(u8, bool)| if *adds { add(*number, None, &comment) } else { remove(*number) };
+    let each: std::collections::BTreeMap<u8, bool> = changes.iter().copied().collect();
+    each.iter().map(|(number, adds)| of(&(*number, *adds))).collect()
+}
+
 /// Opens it: one of `possible` has to be there, and has to stay there.
-fn check(disk: &FakeDisk, possible: &[Runtime], choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
+fn check(disk: &FakeDisk, possible: &[Known], choose: &mut dyn FnMut(usize) -> usize) -> Result<(), TestCaseError> {
     let open = |disk: &FakeDisk| {
         Store::open(disk.clone(), at(0), NEVER).map_err(|error| TestCaseError::fail(error.to_string()))
     };
-    let opened = open(disk)?;
-    prop_assert!(possible.contains(&opened.runtime), "{:?} is none of {possible:?}", opened.runtime);
-    prop_assert_eq!(open(&disk.after_power_loss(choose))?.runtime, opened.runtime);
+    let known = |opened: Opened<FakeDisk>| (opened.runtime, opened.store.provisional);
+    let opened = known(open(disk)?);
+    prop_assert!(possible.contains(&opened), "{opened:?} is none of {possible:?}");
+    prop_assert_eq!(known(open(&disk.after_power_loss(choose))?), opened);
     Ok(())
 }
 

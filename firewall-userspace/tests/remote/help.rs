@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 26] = [
         &[],
         &["run"],
         &["check"],
@@ -27,6 +27,11 @@ fn help_is_what_it_was() {
         &["status"],
         &["explain"],
         &["reload"],
+        &["apply"],
+        &["confirm"],
+        &["history"],
+        &["rollback"],
+        &["mode"],
         &["state"],
         &["state", "repair"],
         &["doctor"],

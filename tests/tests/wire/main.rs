@@ -2,6 +2,7 @@
 
 mod attach;
 mod commands;
+mod confirm;
 mod doctor;
 mod dry_run;
 mod durable;

@@ -159,12 +159,12 @@ fn a_journal_of_a_newer_daemon_is_refused_with_words() -> Result<()> {
     daemon.kill()?;
     let site = daemon.site().clone();
     let mut octets = fs::read(site.state.join("journal-0000000001"))?;
-    // A whole frame with a payload of format 2; its checksum is that of "length 1" and this octet.
+    // A whole frame with a payload of format 3; its checksum is that of "length 1" and this octet.
     octets.extend_from_slice(b"pcj1\x01\0\0\0");
-    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 2]).to_le_bytes());
-    octets.push(2);
+    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 3]).to_le_bytes());
+    octets.push(3);
     fs::write(site.state.join("journal-0000000001"), octets)?;
-    let words = ["it has format 2, and this daemon knows up to 1", "hint: start the newer portcullis that wrote it"];
+    let words = ["it has format 3, and this daemon knows up to 2", "hint: start the newer portcullis that wrote it"];
     assert_refused(&site.attempt(&lab)?, &words);
     Ok(())
 }

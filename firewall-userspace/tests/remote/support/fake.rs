@@ -9,8 +9,9 @@ use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     config,
     control::{
-        Addition, Change, ChangeKind, Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus,
-        Message, Page, Position, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries,
+        ListStatus, Message, Page, Position, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded,
+        ServiceStatus, Status,
     },
     diff::Difference,
     policy::Policy,
@@ -59,6 +60,10 @@ impl Fake {
                     drop(reply.send(self.counters.clone().ok_or_else(unreadable)));
                 }
                 Message::Reload(reload, reply) => reply.send(self.reload(&reload)).unwrap(),
+                Message::Apply(Apply { dry_run, force, .. }, reply) => {
+                    reply.send(self.reload(&Reload { dry_run, force, ..Reload::default() })).unwrap();
+                }
+                Message::Confirm(_, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
                 other => panic!("nobody asks this over a socket: {other:?}"),
             }
         }
@@ -94,7 +99,7 @@ impl Fake {
                 change: ChangeKind::Added,
             };
             let changes = if push.dry_run { push.add.iter().map(addition).collect() } else { Vec::new() };
-            Ok(Pushed { generation: 8, added, removed, unchanged: 0, notes, dry_run: push.dry_run, changes })
+            Ok(Pushed { generation: 8, added, removed, notes, dry_run: push.dry_run, changes, ..Pushed::default() })
         } else {
             Err(Refusal::Invalid(problems))
         }
@@ -177,6 +182,10 @@ pub fn status() -> Status {
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),
         reload: ReloadStatus { successful: true, last_success: time(), successes: 2, failures: 1, error: None },
+        policy: None,
+        differs_from_file: false,
+        pending: None,
+        automatic_rollbacks: 0,
         interfaces: vec![InterfaceStatus {
             name: "eth0".into(),
             ifindex: 2,

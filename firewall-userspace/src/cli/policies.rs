@@ -1,0 +1,170 @@
+//! `portcullis apply`, `reload`, `rollback` and `mode`: changes of the whole policy.
+
+use std::{io, path::Path, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{
+    client::{Answer, Client},
+    diff,
+    failure::Failure,
+    output::{self, Output},
+    terms::{self, Terms},
+};
+use crate::{
+    config,
+    control::{Apply, Pending, Problem, Reload, Reloaded, Rollback, SetMode, Status},
+    http::problem::codes,
+    policy::Mode,
+};
+
+/// Arguments of `portcullis apply`.
+#[derive(Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// Configuration, `-` for standard input; list files are relative to its folder.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// Arguments of `portcullis rollback`.
+#[derive(Args, Clone, Debug)]
+pub struct RollbackArgs {
+    /// Number of a generation in `portcullis history`; without it, what waits for a confirmation is undone, or else the
+    /// generation before the live one comes back.
+    #[arg(value_name = "GENERATION")]
+    generation: Option<u64>,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// Arguments of `portcullis mode`.
+#[derive(Args, Clone, Debug)]
+pub struct ModeArgs {
+    /// The mode to have; without it, the mode is shown.
+    #[arg(value_name = "MODE", value_enum)]
+    mode: Option<ModeName>,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// Modes of a policy.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeName {
+    /// Drops are dropped.
+    Enforce,
+    /// Everything passes, and is counted as it would have been judged.
+    Observe,
+}
+
+/// Makes the configuration in a file the policy.
+pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
+    let bundle = load(&file)?;
+    let Terms { dry_run, force, confirm } = terms;
+    let (caller, owner) = (terms::caller(), String::new());
+    let config::Bundle { name, config, files } = bundle;
+    let apply = Apply { name, config, files, dry_run, force, confirm, caller, owner };
+    change(client, output, "/v1/apply", &apply, "applied")
+}
+
+/// Has the daemon load its configuration anew.
+pub fn reload(client: &Client, output: Output, Terms { dry_run, force, confirm }: Terms) -> Result<(), Failure> {
+    let (caller, owner) = (terms::caller(), String::new());
+    let reload = Reload { dry_run, force, confirm, caller, owner };
+    change(client, output, "/v1/reload", &reload, "configuration loaded")
+}
+
+/// Brings a generation back.
+pub fn rollback(
+    client: &Client,
+    output: Output,
+    RollbackArgs { generation, terms }: RollbackArgs,
+) -> Result<(), Failure> {
+    let Terms { dry_run, force, confirm } = terms;
+    let (caller, owner) = (terms::caller(), String::new());
+    let rollback = Rollback { generation, dry_run, force, confirm, caller, owner };
+    change(client, output, "/v1/rollback", &rollback, "rolled back")
+}
+
+/// Gives the policy another mode, or shows which it has.
+pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs) -> Result<(), Failure> {
+    let Some(mode) = mode else {
+        let mode = client.get::<Status>("/v1/status")?.value.mode;
+        return match output {
+            Output::Json => output::data(serde_json::json!({ "mode": mode }).to_string().as_bytes()),
+            Output::Table => output::data(output::printable(&mode).as_bytes()),
+        };
+    };
+    let (mode, done) = match mode {
+        ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
+        ModeName::Observe => (Mode::Observe, "drops are only counted"),
+    };
+    let Terms { dry_run, force, confirm } = terms;
+    let (caller, owner) = (terms::caller(), String::new());
+    change(client, output, "/v1/mode", &SetMode { mode, dry_run, force, confirm, caller, owner }, done)
+}
+
+fn change(client: &Client, output: Output, path: &str, request: &impl Serialize, done: &str) -> Result<(), Failure> {
+    let body = serde_json::to_vec(request).map_err(|error| Failure::Write(error.into()))?;
+    let answer = client.post::<Reloaded>(path, body);
+    let Answer { value, json } = answer.map_err(|failure| {
+        failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
+    })?;
+    let warnings: Vec<_> = value.warnings.lines().map(output::printable).collect();
+    output::words(&warnings.join("\n"));
+    match output {
+        Output::Json => output::data(&json),
+        Output::Table if value.dry_run && value.push_undone => {
+            output::data(b"the push that waits for a confirmation would be undone\ndry run: nothing was changed")
+        }
+        Output::Table if value.dry_run => {
+            value.difference.iter().try_for_each(diff::show)?;
+            output::data(b"dry run: nothing was changed")
+        }
+        Output::Table => output::data(said(&value, done).as_bytes()),
+    }
+}
+
+fn tell(Problem { pointer, detail }: &Problem) -> String {
+    match pointer.as_str() {
+        "" => detail.clone(),
+        "/confirm" => format!("--confirm: {detail}"),
+        pointer => format!("{pointer}: {detail}"),
+    }
+}
+
+fn said(reloaded: &Reloaded, done: &str) -> String {
+    let Reloaded { generation, of, pending, push_undone, .. } = reloaded;
+    let mut text = match of {
+        _ if *push_undone => format!("generation {generation}: undid the push that waited for a confirmation"),
+        Some(of) => format!("generation {generation}: {done} to generation {of}"),
+        None => format!("generation {generation}: {done}"),
+    };
+    if let Some(pending) = pending {
+        text.push_str(&format!("\n{}", until_confirmed(pending)));
+    }
+    text
+}
+
+/// What happens without a confirmation.
+pub fn until_confirmed(pending: &Pending) -> String {
+    let Pending { previous, entries, seconds_left, .. } = pending;
+    let comes_back = match (previous, entries) {
+        (Some(previous), _) => format!("generation {previous} comes back"),
+        (None, Some(1)) => "1 entry becomes what it was".to_owned(),
+        (None, entries) => format!("{} entries become what they were", entries.unwrap_or(0)),
+    };
+    format!("{comes_back} in {seconds_left} s; `portcullis confirm` keeps it")
+}
+
+fn load(file: &Path) -> Result<config::Bundle, Failure> {
+    let is_stdin = file == Path::new("-");
+    let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
+    result.map(|loaded| loaded.bundle).map_err(|report| Failure::Config {
+        file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
+        errors: report.errors().count(),
+        report: report.render(false),
+    })
+}

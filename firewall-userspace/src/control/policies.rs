@@ -1,0 +1,213 @@
+//! Changes of the whole policy, and what waits for a confirmation.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::is_false;
+use crate::{config::ListFile, connections::Connection, diff::Difference, history::Generation, policy::Mode};
+
+/// How the configuration is to be loaded anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
+    /// Who asks, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+/// A configuration that is to become the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// How messages call the configuration; its list files are relative to its folder.
+    pub name: String,
+    /// Its text.
+    pub config: String,
+    /// The list files that it names, with the folder of the configuration; no other file is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ListFile>,
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
+    /// Who asks, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+/// A generation that is to come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// Which; absent: what waits for a confirmation is undone, or else the one before the live one comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
+    /// Who asks, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+/// A mode that the policy is to have, whatever its configuration says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetMode {
+    /// The mode.
+    pub mode: Mode,
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
+    /// Who asks, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+/// A policy that came into force: by a reload, or in another way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Reloaded {
+    /// Generation after the change.
+    pub generation: u64,
+    /// Warnings, rendered.
+    pub warnings: String,
+    /// Nothing was changed: this is what would be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// With `dry_run`: what would change in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// The generation whose configuration came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// What waits for a confirmation now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// A push that waited for a confirmation was undone, and the policy is what it was.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub push_undone: bool,
+}
+
+/// What is to be confirmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    /// Only say what would be confirmed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+}
+
+/// What was confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Confirmed {
+    /// It.
+    pub confirmed: Pending,
+    /// Nothing was changed: this is what would be confirmed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+}
+
+/// A change that is undone unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Pending {
+    /// What it is.
+    pub change: PendingChange,
+    /// Generation that it made.
+    pub generation: u64,
+    /// With a policy: the generation that comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+    /// With a push: how many entries are put back to what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<usize>,
+    /// Who made it.
+    pub owner: String,
+    /// When it is undone.
+    pub deadline: Timestamp,
+    /// Seconds until then.
+    pub seconds_left: u64,
+}
+
+impl Pending {
+    /// In words: `generation 7` or `the push of generation 7`.
+    pub fn name(&self) -> String {
+        match self.change {
+            PendingChange::Policy => format!("generation {}", self.generation),
+            PendingChange::Push => format!("the push of generation {}", self.generation),
+        }
+    }
+}
+
+/// What waits for a confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PendingChange {
+    /// A policy.
+    Policy,
+    /// A push.
+    Push,
+}
+
+impl PendingChange {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Policy, Self::Push];
+
+    /// Its name, also the metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Push => "push",
+        }
+    }
+}
+
+/// The generations that are kept: the schema `portcullis.history/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Generations {
+    /// Always `portcullis.history/v1`.
+    pub schema: String,
+    /// The one in force.
+    pub active: Option<u64>,
+    /// What waits for a confirmation.
+    pub pending: Option<Pending>,
+    /// The oldest first.
+    pub generations: Vec<Generation>,
+}

@@ -1,0 +1,79 @@
+//! Which policy a start uses: the configuration file, or a generation that is kept.
+
+use std::fmt;
+
+use super::{Disk, Generation, History, HistoryError, Pending};
+use crate::{clock::Now, config::Bundle, deadline::Deadline, policy::Mode};
+
+/// What a start uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The configuration file; with this mode, when one was set that it does not have itself.
+    File(Option<Mode>, Why),
+    /// A generation that is kept.
+    Kept(Generation, Why),
+    /// A generation that waits for a confirmation, until the deadline.
+    Waiting(Generation, Pending, Deadline),
+    /// The generation before one that nobody has confirmed in time.
+    Back(Generation, Pending),
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing is kept.
+    First,
+    /// The configuration file has changed since it was read.
+    Changed,
+    /// The configuration file is the same, its list files have changed.
+    ListsChanged,
+    /// The configuration file says what is in force.
+    Same,
+    /// The configuration file has not changed since it was read, and something else has come into force after that.
+    Unchanged,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "no generation is kept",
+            Self::Changed => "the configuration file has changed since it was last read",
+            Self::ListsChanged => "list files have changed since they were last read",
+            Self::Same => "the configuration file has not changed",
+            Self::Unchanged => "the configuration file has not changed since it was last read",
+        })
+    }
+}
+
+/// Chooses, when the configuration file says what is in `file`.
+///
+/// What waits for a confirmation comes first: whoever was cut off by it does not depend on what else has happened to files. Then
+/// a configuration file that was changed since a daemon last read it is what its operator wants. Otherwise the last generation
+/// goes on. Where only list files have changed, they are read anew, unless the generation comes from another configuration.
+///
+/// # Errors
+/// When what is needed for that cannot be read.
+pub fn choose<D: Disk>(history: &History<D>, file: &Bundle, now: Now) -> Result<Choice, HistoryError> {
+    let Some(active) = history.active() else { return Ok(Choice::File(None, Why::First)) };
+    if let Some(pending) = history.pending() {
+        let deadline = Deadline::resume(pending.until, now);
+        let previous = history.generation(pending.previous).filter(|_| deadline.left(now).is_zero());
+        return Ok(match previous {
+            Some(previous) => Choice::Back(previous.clone(), pending.clone()),
+            None => Choice::Waiting(active.clone(), pending.clone(), deadline),
+        });
+    }
+    let Some(read) = history.read_as()? else { return Ok(Choice::File(None, Why::Changed)) };
+    if read.config != file.config {
+        return Ok(Choice::File(None, Why::Changed));
+    }
+    let live = history.bundle_of(active)?;
+    if read.says_the_same_as(file) {
+        let why = if live.says_the_same_as(file) { Why::Same } else { Why::Unchanged };
+        return Ok(Choice::Kept(active.clone(), why));
+    }
+    Ok(match live.config == file.config {
+        true => Choice::File(active.mode, Why::ListsChanged),
+        false => Choice::Kept(active.clone(), Why::Unchanged),
+    })
+}

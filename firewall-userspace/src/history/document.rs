@@ -1,0 +1,143 @@
+//! What is in the file of the generations.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{deadline::Until, policy::Mode};
+
+/// Version of the file that this daemon writes. It is the first.
+pub const VERSION: u32 = 1;
+
+/// All of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Document {
+    version: u32,
+    /// The oldest first.
+    pub generations: Vec<Generation>,
+    /// Number of the live one.
+    pub active: Option<u64>,
+    /// Number of the configuration that the configuration file was last read as.
+    pub read: Option<u64>,
+    /// What waits for a confirmation.
+    pub pending: Option<Pending>,
+}
+
+/// One generation of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Generation {
+    /// Its number; grows.
+    pub number: u64,
+    /// When it came into force.
+    pub at: Timestamp,
+    /// Who wanted it: a user, `SIGHUP` or `daemon`.
+    pub owner: String,
+    /// What brought it.
+    pub how: How,
+    /// The generation that it went back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The configuration it came from.
+    pub source: String,
+    /// How it differs from the one before.
+    pub summary: String,
+    /// What became of it.
+    pub standing: Standing,
+    /// The mode that it has instead of the one in its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Number of its configuration.
+    pub bundle: u64,
+}
+
+/// What brought a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// A daemon started with a configuration file that was new to it.
+    Start,
+    /// `reload`, or SIGHUP.
+    Reload,
+    /// `apply`.
+    Apply,
+    /// `rollback`.
+    Rollback,
+    /// Nobody confirmed the one before.
+    AutomaticRollback,
+    /// `mode`.
+    Mode,
+}
+
+impl How {
+    /// In words.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Reload => "reload",
+            Self::Apply => "apply",
+            Self::Rollback => "rollback",
+            Self::AutomaticRollback => "automatic rollback",
+            Self::Mode => "mode",
+        }
+    }
+}
+
+/// What became of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It was confirmed, or needed no confirmation.
+    Confirmed,
+    /// It waits for a confirmation.
+    Pending,
+    /// It was rolled back before it was confirmed.
+    RolledBack,
+}
+
+/// A generation that waits for a confirmation.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Pending {
+    /// The generation.
+    pub generation: u64,
+    /// The one that comes back.
+    pub previous: u64,
+    /// When.
+    pub until: Until,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self { version: VERSION, generations: Vec::new(), active: None, read: None, pending: None }
+    }
+}
+
+impl Document {
+    /// Refuses what a newer daemon wrote, with its version.
+    pub fn require_version(&self) -> Result<(), u32> {
+        if self.version > VERSION { Err(self.version) } else { Ok(()) }
+    }
+
+    /// Notes what became of a generation.
+    pub fn set_standing(&mut self, number: u64, standing: Standing) {
+        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
+        generation.into_iter().for_each(|generation| generation.standing = standing);
+    }
+
+    /// Strikes the oldest generations until `keep` are left; the live one and what may come back stay.
+    pub fn prune(&mut self, keep: usize) {
+        let previous = self.pending.as_ref().map(|pending| pending.previous);
+        let mut surplus = self.generations.len().saturating_sub(keep);
+        let active = self.active;
+        self.generations.retain(|generation| {
+            let goes = surplus > 0 && Some(generation.number) != active && Some(generation.number) != previous;
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+
+    /// Numbers of the configurations that are needed.
+    pub fn bundles(&self) -> BTreeSet<u64> {
+        self.generations.iter().map(|generation| generation.bundle).chain(self.read).collect()
+    }
+}

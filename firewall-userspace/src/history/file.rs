@@ -1,0 +1,71 @@
+//! Files that are there as a whole or not at all: one frame of JSON each.
+
+use std::{collections::BTreeSet, io};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::HistoryError;
+use crate::store::{Disk, DiskFile as _, StoreError, frame};
+
+/// The one name that a file has while it is written.
+const UNFINISHED: &str = "history.tmp";
+
+/// Begins the names of configurations.
+const BUNDLE: &str = "policy-";
+
+/// Name of the file of a configuration.
+pub fn bundle_name(number: u64) -> String {
+    format!("{BUNDLE}{number:010}")
+}
+
+/// What is in the file `name`; `None` when it is not there.
+///
+/// # Errors
+/// When it cannot be read, or is not what was written.
+pub fn read<D: Disk, T: DeserializeOwned>(disk: &D, name: &str) -> Result<Option<T>, HistoryError> {
+    let octets = match disk.read(name) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(HistoryError::Read { path: disk.path(name), source }),
+    };
+    let damaged = || HistoryError::Damaged { path: disk.path(name) };
+    let (payload, _) = frame::at(&octets, 0).filter(|(_, end)| *end == octets.len()).ok_or_else(damaged)?;
+    serde_json::from_slice(payload).map(Some).map_err(|_| damaged())
+}
+
+/// Writes `value` to the file `name`, in place of what is there.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write<D: Disk>(disk: &D, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    let fail = |source| StoreError::Write { path: disk.path(name), attempt: "write", source };
+    let payload = serde_json::to_vec(value).map_err(|error| fail(error.into()))?;
+    let mut octets = Vec::new();
+    if !frame::push(&mut octets, &payload) {
+        return Err(StoreError::TooLarge);
+    }
+    let write = || {
+        let mut file = disk.create(UNFINISHED)?;
+        file.append(&octets)?;
+        file.sync()?;
+        disk.rename(UNFINISHED, name)?;
+        disk.sync()
+    };
+    write().map_err(|source| {
+        // What is left of it takes room that is short, maybe; the next one would use the same name.
+        let _ = disk.remove(UNFINISHED);
+        fail(source)
+    })
+}
+
+/// Removes configurations that are not among `needed`. What cannot be removed is tried again next time.
+pub fn remove_others<D: Disk>(disk: &D, needed: &BTreeSet<u64>) {
+    let needed: BTreeSet<String> = needed.iter().map(|number| bundle_name(*number)).collect();
+    for name in disk.names().unwrap_or_default() {
+        let is_bundle =
+            name.strip_prefix(BUNDLE).is_some_and(|number| number.bytes().all(|octet| octet.is_ascii_digit()));
+        if is_bundle && !needed.contains(&name) {
+            let _ = disk.remove(&name);
+        }
+    }
+}

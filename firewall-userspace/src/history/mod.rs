@@ -1,0 +1,275 @@
+//! The generations of the policy that were in force, so that one can be gone back to, also after a crash.
+//!
+//! ```text
+//! policy-0000000003   a configuration with its list files, written once
+//! history             the generations, which is live, what the configuration file was last read as, what waits for a confirmation
+//! ```
+//!
+//! Each file is one frame of JSON, written under another name, synced and renamed. `history` says what is true: a change is on
+//! disk when it is, and other files that it does not name are left over.
+
+mod choice;
+mod document;
+mod error;
+mod file;
+mod repair;
+
+#[cfg(test)]
+mod tests;
+
+pub use choice::{Choice, Why, choose};
+pub use document::{Generation, How, Pending, Standing};
+pub use error::HistoryError;
+pub use repair::repair;
+
+use self::document::Document;
+use crate::{
+    config::Bundle,
+    store::{Disk, StoreError},
+};
+
+/// The generations, on disk and in memory.
+pub struct History<D: Disk> {
+    disk: D,
+    document: Document,
+    /// Most generations.
+    keep: usize,
+    /// Configurations that are not on disk yet.
+    unwritten: Vec<(u64, Bundle)>,
+    is_owing: bool,
+}
+
+/// What a history knew at a time.
+#[derive(Clone, Debug)]
+pub struct Known(Document);
+
+/// What to do when a change cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Leave everything as it was.
+    Must,
+    /// It has happened all the same: write it later.
+    Owe,
+}
+
+/// What a generation is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A configuration.
+    Sent(Bundle),
+    /// That of a generation that is kept.
+    Of(u64),
+}
+
+/// File of the generations.
+const NAME: &str = "history";
+
+impl<D: Disk> History<D> {
+    /// Reads what is there. `keep` generations are kept, and those that are needed.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged or of a newer daemon.
+    pub fn open(disk: D, keep: usize) -> Result<Self, HistoryError> {
+        let document = file::read::<D, Document>(&disk, NAME)?.unwrap_or_default();
+        document.require_version().map_err(|version| HistoryError::Newer { path: disk.path(NAME), version })?;
+        Ok(Self { disk, document, keep, unwritten: Vec::new(), is_owing: false })
+    }
+
+    /// All generations, the oldest first.
+    pub fn generations(&self) -> &[Generation] {
+        &self.document.generations
+    }
+
+    /// The one with this number.
+    pub fn generation(&self, number: u64) -> Option<&Generation> {
+        self.document.generations.iter().find(|generation| generation.number == number)
+    }
+
+    /// The one in force; `None` before the first.
+    pub fn active(&self) -> Option<&Generation> {
+        self.generation(self.document.active?)
+    }
+
+    /// The one that was in force before the live one and says something else, and was not rolled back.
+    pub fn previous(&self) -> Option<&Generation> {
+        let active = self.active()?;
+        let differs = |one: &&Generation| (one.bundle, one.mode) != (active.bundle, active.mode);
+        let before = self.document.generations.iter().rev().skip_while(|one| one.number >= active.number);
+        before.filter(|one| one.standing == Standing::Confirmed).find(differs)
+    }
+
+    /// What waits for a confirmation.
+    pub fn pending(&self) -> Option<&Pending> {
+        self.document.pending.as_ref()
+    }
+
+    /// The largest number so far; 0 before the first generation.
+    pub fn last(&self) -> u64 {
+        self.document.generations.last().map_or(0, |last| last.number)
+    }
+
+    /// The configuration of a generation.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub fn bundle_of(&self, generation: &Generation) -> Result<Bundle, HistoryError> {
+        self.bundle(generation.bundle)
+    }
+
+    fn bundle(&self, number: u64) -> Result<Bundle, HistoryError> {
+        if let Some((_, bundle)) = self.unwritten.iter().find(|(unwritten, _)| *unwritten == number) {
+            return Ok(bundle.clone());
+        }
+        let name = file::bundle_name(number);
+        file::read(&self.disk, &name)?.ok_or_else(|| HistoryError::Gone { path: self.disk.path(&name) })
+    }
+
+    /// What the configuration file was last read as; `None` when nobody knows.
+    fn read_as(&self) -> Result<Option<Bundle>, HistoryError> {
+        self.document.read.map(|number| self.bundle(number)).transpose()
+    }
+
+    /// Makes `generation`, whose `bundle` is found out here, the live one; with `pending`, it waits for a confirmation, without
+    /// it nothing does any more. `is_read`: the configuration file says the same now.
+    ///
+    /// # Errors
+    /// When the disk refuses: nothing has changed then, or it is owed, as `care` says.
+    pub fn record(
+        &mut self,
+        mut generation: Generation,
+        content: Content,
+        is_read: bool,
+        pending: Option<Pending>,
+        care: Care,
+    ) -> Result<(), StoreError> {
+        let number = generation.number;
+        let mut new = None;
+        generation.bundle = match content {
+            Content::Of(kept) => self.generation(kept).map_or(kept, |kept| kept.bundle),
+            Content::Sent(bundle) => self.same_as(&bundle).unwrap_or_else(|| {
+                new = Some((number, bundle));
+                number
+            }),
+        };
+        self.change(new, care, |document| {
+            if is_read {
+                document.read = Some(generation.bundle);
+            }
+            document.active = Some(number);
+            if let Some(before) = std::mem::replace(&mut document.pending, pending) {
+                document.set_standing(before.generation, Standing::RolledBack);
+            }
+            document.generations.push(generation);
+        })
+    }
+
+    /// The configuration file was read and says what the live generation says.
+    ///
+    /// # Errors
+    /// As for [`record`](Self::record); it is owed.
+    pub fn read_again(&mut self) -> Result<(), StoreError> {
+        let bundle = self.active().map(|active| active.bundle);
+        if self.document.read == bundle {
+            return Ok(());
+        }
+        self.change(None, Care::Owe, |document| document.read = bundle)
+    }
+
+    /// Whether the configuration file, as it was last read, says something else than the live generation.
+    pub fn differs_from_file(&self) -> bool {
+        self.active().is_some_and(|active| active.mode.is_some() || self.document.read != Some(active.bundle))
+    }
+
+    /// Whether `bundle` says what the live generation says.
+    pub fn is_live(&self, bundle: &Bundle) -> bool {
+        self.active().is_some_and(|active| active.mode.is_none() && self.same_as(bundle) == Some(active.bundle))
+    }
+
+    /// Nothing waits for a confirmation any more: `standing` is what became of it.
+    ///
+    /// # Errors
+    /// As for [`record`](Self::record).
+    pub fn decide(&mut self, standing: Standing, care: Care) -> Result<(), StoreError> {
+        self.change(None, care, |document| {
+            if let Some(pending) = document.pending.take() {
+                document.set_standing(pending.generation, standing);
+            }
+        })
+    }
+
+    /// What is known now, for [`restore`](Self::restore).
+    pub fn known(&self) -> Known {
+        Known(self.document.clone())
+    }
+
+    /// What was recorded since did not come into force. [`clean`](Self::clean) must not have been called meanwhile.
+    pub fn restore(&mut self, Known(before): Known) {
+        let restored = self.change(None, Care::Owe, |document| *document = before);
+        // Nothing more can be done about it here.
+        if let Err(error) = restored {
+            tracing::error!(%error, "cannot strike a generation that was refused; trying again");
+        }
+    }
+
+    /// Removes configurations that are not needed any more.
+    pub fn clean(&self) {
+        if !self.is_owing {
+            file::remove_others(&self.disk, &self.document.bundles());
+        }
+    }
+
+    /// Writes what is owed.
+    ///
+    /// # Errors
+    /// When the disk refuses; it is still owed then.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        if self.is_owing { self.write() } else { Ok(()) }
+    }
+
+    /// Whether anything is owed.
+    pub fn is_owing(&self) -> bool {
+        self.is_owing
+    }
+
+    /// The number of a configuration that is kept and says the same as `bundle`: the live one, or that of the file.
+    fn same_as(&self, bundle: &Bundle) -> Option<u64> {
+        let candidates = [self.active().map(|active| active.bundle), self.document.read];
+        let is_same = |number: &u64| self.bundle(*number).is_ok_and(|kept| kept.says_the_same_as(bundle));
+        candidates.into_iter().flatten().find(is_same)
+    }
+
+    fn change(
+        &mut self,
+        new: Option<(u64, Bundle)>,
+        care: Care,
+        change: impl FnOnce(&mut Document),
+    ) -> Result<(), StoreError> {
+        let before = self.document.clone();
+        let has_new = new.is_some();
+        self.unwritten.extend(new);
+        change(&mut self.document);
+        self.document.prune(self.keep);
+        let needed = self.document.bundles();
+        self.unwritten.retain(|(number, _)| needed.contains(number));
+        let result = self.write();
+        if result.is_err() && care == Care::Must {
+            self.document = before;
+            if has_new {
+                self.unwritten.pop();
+            }
+        }
+        result
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        // What is on disk after a failure is anybody's guess, so the truth is owed in any case.
+        self.is_owing = true;
+        while let Some((number, bundle)) = self.unwritten.first() {
+            file::write(&self.disk, &file::bundle_name(*number), bundle)?;
+            self.unwritten.remove(0);
+        }
+        file::write(&self.disk, NAME, &self.document)?;
+        self.is_owing = false;
+        Ok(())
+    }
+}

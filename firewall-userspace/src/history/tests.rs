@@ -1,0 +1,249 @@
+//! Generations on a disk that fails, and which of them a start uses.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    clock::Now,
+    config::ListFile,
+    deadline::{Deadline, Until},
+    policy::Mode,
+    store::fake::{FakeDisk, Fault},
+};
+
+fn now(second: i64) -> Now {
+    let boot = Duration::from_secs(1000 + second.unsigned_abs());
+    Now { wall: Timestamp::from_second(1_800_000_000 + second).unwrap(), boot }
+}
+
+fn bundle(config: &str, list: &str) -> Bundle {
+    let files = vec![ListFile { path: "/etc/portcullis/list".into(), text: list.into() }];
+    Bundle { name: "/etc/portcullis/portcullis.toml".into(), config: config.into(), files }
+}
+
+fn generation(number: u64, how: How) -> Generation {
+    Generation {
+        number,
+        at: now(0).wall,
+        owner: "root".into(),
+        how,
+        of: None,
+        source: "x.toml".into(),
+        summary: String::new(),
+        standing: Standing::Confirmed,
+        mode: None,
+        bundle: 0,
+    }
+}
+
+fn open(disk: &FakeDisk) -> History<FakeDisk> {
+    History::open(disk.clone(), 10).unwrap()
+}
+
+/// A history that began with the configuration file, which says `a` and `1`.
+fn begun(disk: &FakeDisk) -> History<FakeDisk> {
+    let mut history = open(disk);
+    let content = Content::Sent(bundle("a", "1"));
+    history.record(generation(1, How::Start), content, true, None, Care::Must).unwrap();
+    history
+}
+
+/// `begun`, then something else from elsewhere, which is confirmed or waits for 60 s.
+fn applied(disk: &FakeDisk, is_read: bool, waits: bool) -> History<FakeDisk> {
+    let mut history = begun(disk);
+    let pending =
+        waits.then(|| Pending { generation: 2, previous: 1, until: Until::after(Duration::from_secs(60), now(0)) });
+    let standing = if waits { Standing::Pending } else { Standing::Confirmed };
+    let applied = Generation { standing, ..generation(2, How::Apply) };
+    history.record(applied, Content::Sent(bundle("b", "1")), is_read, pending, Care::Must).unwrap();
+    history
+}
+
+/// What a start uses when the configuration file says this.
+fn chosen(disk: &FakeDisk, config: &str, list: &str) -> String {
+    match choose(&open(&disk.after_kill()), &bundle(config, list), now(1)).unwrap() {
+        Choice::File(mode, why) => format!("file {mode:?} {why:?}"),
+        Choice::Kept(generation, why) => format!("{} {why:?}", generation.number),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_start_uses_the_file_and_the_next_goes_on() {
+    let disk = FakeDisk::default();
+    assert_eq!(chosen(&disk, "a", "1"), "file None First");
+    begun(&disk);
+    assert_eq!(chosen(&disk, "a", "1"), "1 Same");
+}
+
+#[test]
+fn an_applied_policy_stays_until_the_file_changes() {
+    let disk = FakeDisk::default();
+    applied(&disk, false, false);
+    assert_eq!(chosen(&disk, "a", "1"), "2 Unchanged");
+    assert_eq!(chosen(&disk, "c", "1"), "file None Changed");
+}
+
+#[test]
+fn a_file_that_was_rolled_back_is_not_loaded_again() {
+    let disk = FakeDisk::default();
+    // The file was changed to `b`, applied and rolled back.
+    let mut history = applied(&disk, true, true);
+    let back = Generation { of: Some(1), ..generation(3, How::AutomaticRollback) };
+    history.record(back, Content::Of(1), false, None, Care::Owe).unwrap();
+    assert!(history.differs_from_file());
+    assert_eq!(chosen(&disk, "b", "1"), "3 Unchanged");
+    // Not when a list that it names changes either; a new file is what its operator wants.
+    assert_eq!(chosen(&disk, "b", "2"), "3 Unchanged");
+    assert_eq!(chosen(&disk, "a", "1"), "file None Changed");
+    assert_eq!(history.generation(2).unwrap().standing, Standing::RolledBack);
+    assert_eq!(history.generation(3).unwrap().bundle, 1);
+}
+
+#[test]
+fn list_files_that_have_changed_are_read_anew_and_a_mode_that_was_set_stays() {
+    let disk = FakeDisk::default();
+    let mut history = begun(&disk);
+    assert_eq!(chosen(&disk, "a", "2"), "file None ListsChanged");
+    let observe = Generation { mode: Some(Mode::Observe), ..generation(2, How::Mode) };
+    history.record(observe, Content::Of(1), false, None, Care::Must).unwrap();
+    assert_eq!(chosen(&disk, "a", "1"), "2 Same");
+    assert_eq!(chosen(&disk, "a", "2"), "file Some(Observe) ListsChanged");
+    assert_eq!(chosen(&disk, "b", "1"), "file None Changed");
+}
+
+#[test]
+fn what_waits_goes_on_until_its_deadline_and_then_the_one_before_comes_back_whatever_the_file_says() {
+    let disk = FakeDisk::default();
+    applied(&disk, true, true);
+    let choice = |second: i64| choose(&open(&disk.after_kill()), &bundle("c", "9"), now(second)).unwrap();
+    let left = |deadline: Deadline, second| deadline.left(now(second)).as_secs();
+    assert!(matches!(choice(20), Choice::Waiting(two, _, deadline) if two.number == 2 && left(deadline, 20) == 40));
+    assert!(matches!(choice(60), Choice::Back(one, _) if one.number == 1));
+    assert!(matches!(choice(-30), Choice::Back(one, _) if one.number == 1), "the clock was set back");
+}
+
+#[test]
+fn what_was_confirmed_stays() {
+    let disk = FakeDisk::default();
+    let mut history = applied(&disk, true, true);
+    history.decide(Standing::Confirmed, Care::Must).unwrap();
+    assert_eq!(chosen(&disk, "b", "1"), "2 Same");
+    assert_eq!(open(&disk.after_kill()).generation(2).unwrap().standing, Standing::Confirmed);
+}
+
+#[test]
+fn the_previous_generation_is_one_that_was_in_force_for_good_and_says_something_else() {
+    let disk = FakeDisk::default();
+    let mut history = applied(&disk, false, true);
+    assert_eq!(history.previous().map(|one| one.number), Some(1));
+    let mut record = |number, how, content| {
+        history.record(generation(number, how), content, false, None, Care::Must).unwrap();
+        history.previous().map(|one| one.number)
+    };
+    assert_eq!(record(3, How::AutomaticRollback, Content::Of(1)), None, "2 was rolled back, 1 says the same");
+    assert_eq!(record(4, How::Apply, Content::Sent(bundle("c", ""))), Some(3));
+    assert_eq!(record(5, How::Rollback, Content::Of(3)), Some(4), "and back");
+}
+
+#[test]
+fn so_many_are_kept_and_what_is_needed() {
+    let disk = FakeDisk::default();
+    let mut history = History::open(disk.clone(), 3).unwrap();
+    for number in 1..=6_u64 {
+        let content = Content::Sent(bundle(&number.to_string(), ""));
+        history.record(generation(number, How::Apply), content, number == 1, None, Care::Must).unwrap();
+        history.clean();
+    }
+    let numbers: Vec<u64> = history.generations().iter().map(|generation| generation.number).collect();
+    assert_eq!(numbers, [4, 5, 6]);
+    let mut names = disk.names().unwrap();
+    names.sort();
+    // The first is what the configuration file was read as.
+    assert_eq!(names, ["history", "policy-0000000001", "policy-0000000004", "policy-0000000005", "policy-0000000006"]);
+}
+
+#[test]
+fn a_full_disk_changes_nothing_unless_it_has_happened() {
+    let disk = FakeDisk::default();
+    let mut history = begun(&disk);
+    disk.set_fault(Some(Fault::Full(0, u64::MAX)));
+    let record = |history: &mut History<_>, care| {
+        history.record(generation(2, How::Apply), Content::Sent(bundle("b", "1")), false, None, care)
+    };
+    let error = record(&mut history, Care::Must).unwrap_err().to_string();
+    assert!(error.starts_with("cannot write /state/policy-0000000002: "), "{error}");
+    assert_eq!(history.active().unwrap().number, 1);
+    record(&mut history, Care::Owe).unwrap_err();
+    assert_eq!(history.active().unwrap().number, 2);
+    assert_eq!(history.bundle_of(history.active().unwrap()).unwrap(), bundle("b", "1"));
+    assert_eq!(chosen(&disk, "a", "1"), "1 Same", "nothing of it is there");
+    disk.set_fault(None);
+    history.settle().unwrap();
+    assert!(!history.is_owing());
+    assert_eq!(chosen(&disk, "a", "1"), "2 Unchanged");
+}
+
+#[test]
+fn what_did_not_come_into_force_is_struck() {
+    let disk = FakeDisk::default();
+    let mut history = begun(&disk);
+    let before = history.known();
+    history.record(generation(2, How::Apply), Content::Sent(bundle("b", "1")), false, None, Care::Must).unwrap();
+    history.restore(before);
+    assert_eq!(chosen(&disk, "a", "1"), "1 Same");
+    assert_eq!(open(&disk).last(), 1);
+}
+
+#[test]
+fn after_a_loss_of_power_the_one_before_or_the_new_one_is_there_as_a_whole() {
+    let mut outcomes = [0, 0];
+    for at in 1..40 {
+        for seed in 0..8_usize {
+            let disk = FakeDisk::default();
+            let mut history = begun(&disk);
+            disk.set_fault(Some(Fault::PowerLoss(disk.operations() + at)));
+            let content = Content::Sent(bundle("b", "2"));
+            let kept = history.record(generation(2, How::Apply), content, false, None, Care::Must).is_ok();
+            let mut state = seed;
+            let mut choose = |below: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            let found = open(&disk.after_power_loss(&mut choose));
+            let active = found.active().unwrap();
+            let says = found.bundle_of(active).unwrap();
+            let is_new = active.number == 2;
+            assert_eq!(says, if is_new { bundle("b", "2") } else { bundle("a", "1") });
+            assert!(is_new || !kept, "what was acknowledged is there");
+            outcomes[usize::from(is_new)] += 1;
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+}
+
+#[test]
+fn damage_is_refused_and_a_repair_sets_it_aside() {
+    let disk = FakeDisk::default();
+    applied(&disk, false, false);
+    let mut octets = disk.get("policy-0000000002");
+    octets[20] ^= 1;
+    disk.put("policy-0000000002", &octets);
+    let refused = choose(&open(&disk), &bundle("a", "1"), now(1)).unwrap_err().to_string();
+    assert!(
+        refused.contains("/state/policy-0000000002: it is damaged\nhint: what a daemon left attached"),
+        "{refused}"
+    );
+    assert_eq!(repair(&disk).map_err(|error| error.to_string()), Ok(vec!["policy-0000000002".into()]));
+    assert_eq!(chosen(&disk, "a", "1"), "file None First");
+    assert_eq!(open(&disk).last(), 1);
+
+    disk.put("history", b"nothing of this kind");
+    let refused = History::open(disk.clone(), 10).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("/state/history: it is damaged"), "{refused}");
+    assert_eq!(repair(&disk).map_err(|error| error.to_string()), Ok(vec!["history".into()]));
+    assert_eq!(repair(&disk).map_err(|error| error.to_string()), Ok(Vec::new()));
+    assert_eq!(chosen(&disk, "a", "1"), "file None First");
+}
