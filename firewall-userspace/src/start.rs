@@ -31,6 +31,13 @@ pub enum Basis {
     Back(Generation),
 }
 
+/// What to do when the generation that was in force cannot be used.
+const CHANGE_THE_FILE: &str = "hint: what a daemon left attached goes on filtering; change the configuration file, then the next \
+                               start uses that";
+/// The same while a confirmation is waited for, when the configuration file does not count.
+const SET_ASIDE: &str = "hint: what a daemon left attached goes on filtering; remove the file `history` from the state folder, \
+                         then the next start uses the configuration file";
+
 /// Chooses between the configuration `file` at `path` and what is kept, and says which in the log.
 ///
 /// # Errors
@@ -43,12 +50,13 @@ pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Re
     match choice {
         Choice::File(mode, why) => {
             tracing::info!("starting with {config}: {why}");
-            let mut policy = file.policy;
-            policy.mode = mode.unwrap_or(policy.mode);
-            Ok(Start { policy, basis: Basis::File(file.bundle, mode) })
+            Ok(Start { policy: in_mode(file.policy, mode), basis: Basis::File(file.bundle, mode) })
         }
         Choice::Kept(generation, why) => {
-            let policy = policy_of(history, &generation)?;
+            let policy = match why {
+                Why::Same => in_mode(file.policy, generation.mode),
+                _ => policy_of(history, &generation).map_err(|error| with_hint(error, CHANGE_THE_FILE))?,
+            };
             match why {
                 Why::Same if generation.mode.is_none() => {
                     tracing::info!("starting with {}: {why}", begin(&generation));
@@ -58,7 +66,7 @@ pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Re
             Ok(Start { policy, basis: Basis::Kept(generation) })
         }
         Choice::Waiting(generation, pending, deadline) => {
-            let policy = policy_of(history, &generation)?;
+            let policy = policy_of(history, &generation).map_err(|error| with_hint(error, SET_ASIDE))?;
             let previous = history.generation(pending.previous).ok_or_else(|| "it is not kept".to_owned());
             let previous = previous.and_then(|previous| policy_of(history, previous));
             if let Err(error) = &previous {
@@ -74,7 +82,7 @@ pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Re
             Ok(Start { policy, basis: Basis::Waiting(generation, deadline, previous) })
         }
         Choice::Back(previous, pending) => {
-            let policy = policy_of(history, &previous)?;
+            let policy = policy_of(history, &previous).map_err(|error| with_hint(error, SET_ASIDE))?;
             tracing::warn!(
                 "starting with generation {}: nobody confirmed generation {} in time",
                 previous.number,
@@ -92,13 +100,17 @@ pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Re
 pub fn policy_of(history: &PolicyHistory, generation: &Generation) -> Result<Policy, String> {
     let bundle = history.bundle_of(generation).map_err(|error| error.to_string())?;
     let loaded = config::load_bundle(&bundle).map_err(|report| {
-        format!(
-            "cannot use generation {} of the policy, which was in force\n{}hint: what a daemon left attached goes on \
-             filtering; change the configuration file, then the next start uses that",
-            generation.number,
-            report.render(false)
-        )
+        format!("{}cannot use generation {} of the policy", report.render(false), generation.number)
     })?;
-    let mode = generation.mode.unwrap_or(loaded.policy.mode);
-    Ok(Policy { mode, ..loaded.policy })
+    Ok(in_mode(loaded.policy, generation.mode))
+}
+
+/// `error` with what to do about it, unless it says that already.
+fn with_hint(error: String, hint: &str) -> String {
+    if error.contains("\nhint: what a daemon left") { error } else { format!("{error}\n{hint}") }
+}
+
+/// `policy` in another mode, if there is one.
+fn in_mode(policy: Policy, mode: Option<Mode>) -> Policy {
+    Policy { mode: mode.unwrap_or(policy.mode), ..policy }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
 use serde::Serialize;
 
 use super::{
@@ -91,6 +91,11 @@ pub fn rollback(
 /// Gives the policy another mode, or shows which it has.
 pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs) -> Result<(), Failure> {
     let Some(mode) = mode else {
+        // Nobody asks for a confirmation of nothing.
+        if terms.dry_run || terms.force || terms.confirm.is_some() {
+            let message = "--dry-run, --force and --confirm need a mode to change to: `enforce` or `observe`";
+            super::Cli::command().error(ErrorKind::MissingRequiredArgument, message).exit();
+        }
         let mode = client.get::<Status>("/v1/status")?.value.mode;
         return match output {
             Output::Json => output::data(serde_json::json!({ "mode": mode }).to_string().as_bytes()),
