@@ -552,6 +552,21 @@ pub struct Counters {
     pub list_tables: [u64; 2],
     /// How keeping what is pushed went.
     pub store: StoreCounters,
+    /// How comparing the kernel with what was written to it went.
+    pub drift: DriftCounters,
+}
+
+/// How comparing the kernel with what was written to it went, since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DriftCounters {
+    /// Entries that were wrong in the last whole check.
+    pub entries: u64,
+    /// Whole checks.
+    pub checks: u64,
+    /// Tables that could not be read or put right.
+    pub failures: u64,
+    /// Entries that were put right, by table; `link` is that of the program on an interface.
+    pub repairs: BTreeMap<&'static str, u64>,
 }
 
 /// How keeping what is pushed went, since the daemon started.

@@ -3,6 +3,7 @@
 mod begin;
 mod changes;
 mod confirm;
+mod drift;
 mod explain;
 mod interfaces;
 mod prepare;
@@ -41,7 +42,7 @@ use crate::{
     store::{Folder, Store},
 };
 
-use self::snapshots::Snapshots;
+use self::{drift::Drift, snapshots::Snapshots};
 
 /// The generations of the policy, in the state folder.
 pub type PolicyHistory = History<Folder>;
@@ -88,6 +89,7 @@ struct State {
     shared: SharedMaps,
     names: Names,
     attachments: Attachments,
+    drift: Drift,
     /// How often an interface was attached again.
     reattachments: BTreeMap<String, u64>,
     trace_packets: bool,
@@ -170,6 +172,7 @@ impl State {
             shared,
             names,
             attachments,
+            drift: Drift::new(),
             reattachments: BTreeMap::new(),
             trace_packets,
             number: 1,
@@ -188,20 +191,18 @@ impl State {
             self.follow_clock();
             self.undo_overdue();
             self.collect_snapshot();
+            self.look_for_drift();
             let message = match next.take() {
                 Some(message) => Some(message),
-                None => match self.time_until_work() {
-                    None => messages.recv().await,
-                    Some(left) => match tokio::time::timeout(left, messages.recv()).await {
-                        Ok(message) => message,
-                        Err(_) => {
-                            self.follow_clock();
-                            self.expire(Timestamp::now());
-                            self.settle();
-                            self.settle_history();
-                            continue;
-                        }
-                    },
+                None => match tokio::time::timeout(self.time_until_work(), messages.recv()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        self.follow_clock();
+                        self.expire(Timestamp::now());
+                        self.settle();
+                        self.settle_history();
+                        continue;
+                    }
                 },
             };
             match message {
@@ -246,8 +247,8 @@ impl State {
         }
     }
 
-    /// How long nothing happens by itself; `None` when nothing will.
-    fn time_until_work(&self) -> Option<Duration> {
+    /// How long nothing happens by itself.
+    fn time_until_work(&self) -> Duration {
         let expiry = self.runtime.next_expiry().map(|expiry| {
             let left = expiry.duration_since(Timestamp::now());
             Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK)
@@ -255,7 +256,8 @@ impl State {
         let has_work = self.store.is_owing() || self.history.is_owing() || self.snapshots.is_running();
         // The wall clock, which ends a wait early, may be set forward.
         let deadline = self.time_until_deadline().map(|left| left.min(EXPIRY_TICK));
-        [expiry, deadline, has_work.then_some(EXPIRY_TICK)].into_iter().flatten().min()
+        let chores = [expiry, deadline, has_work.then_some(EXPIRY_TICK)];
+        chores.into_iter().flatten().fold(self.drift.left(), Duration::min)
     }
 
     /// Brings the kernel in line with the layers for `prefixes`: all of them, or none.

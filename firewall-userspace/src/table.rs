@@ -11,13 +11,9 @@ mod build;
 mod node;
 mod places;
 mod summary;
+mod words;
 
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-    ops::Deref,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
-};
+use std::{collections::HashSet, net::IpAddr};
 
 use firewall_common::prefix_table::{CROWDED, PlacesHash, ROOT_SLOTS, RootSlot, Tag, entry, number, tag};
 
@@ -31,6 +27,7 @@ use crate::{
     policy::Prefix,
 };
 pub use places::count as count_places;
+pub use words::Words;
 
 /// The memory that readers see.
 #[derive(Clone)]
@@ -71,10 +68,10 @@ pub struct Table<R, L> {
     touched: Vec<usize>,
 }
 
-impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
+impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     /// An empty table over zeroed memory.
     pub fn new(memory: Memory<R, L>, hash: PlacesHash) -> Self {
-        let lines = memory.lines.len() / firewall_common::prefix_table::WORDS;
+        let lines = memory.lines.count() / firewall_common::prefix_table::WORDS;
         let arena = Arena::new(u32::try_from(lines).unwrap_or(u32::MAX));
         Self {
             memory,
@@ -121,7 +118,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
             self.renew_roots_v6(&slot, members, classes)
         } else {
             let root = slot.first_root();
-            let old = self.memory.root_v6.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed));
+            let old = self.memory.root_v6.load(root);
             let changed = Item::new(prefix, 0);
             let new = self.renew(old, &Slot::root(false, root), &changed, members, classes);
             new.map(|new| self.publish_v6(root, new))
@@ -280,7 +277,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     /// Sets the places of `content` that are inside `part`.
     fn set_places(&mut self, part: &Slot, content: &Content) -> Result<(), TableFull> {
         self.touched.push(part.first_root());
-        let words: &[AtomicU64] = &self.memory.places;
+        let words = &self.memory.places;
         for (third, class) in part.third_octets().zip(part.nets_of(content)) {
             if *class != 0 {
                 self.places.set(words, Place::Net(part.net(third)), *class)?;
@@ -299,7 +296,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
 
     /// Removes the places inside `part` that are not in `content`.
     fn remove_places(&mut self, part: &Slot, content: Option<&Content>) {
-        let words: &[AtomicU64] = &self.memory.places;
+        let words = &self.memory.places;
         let is_gone = |place| content.is_none_or(|content| !content.has(place));
         if let Some(bits) = part.host() {
             if is_gone(Place::Host(bits)) {
@@ -320,7 +317,7 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
         let mut entries = vec![entry(Tag::Class, base); 1 << (Slot::ROOT_BITS - slot.length)];
         self.spread(slot, Slot::ROOT_BITS, &items, &mut entries, &mut Self::build)?;
         for (root, new) in (slot.first_root()..).zip(entries) {
-            let old = self.memory.root_v6.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed));
+            let old = self.memory.root_v6.load(root);
             self.publish_v6(root, new);
             self.retire_tree(old);
         }
@@ -388,31 +385,25 @@ impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L>
     }
 
     fn groups(&self, root: usize) -> u64 {
-        self.memory.root_v4.get(ROOT_SLOTS + root).map_or(0, |groups| groups.load(Ordering::Relaxed))
+        self.memory.root_v4.load(ROOT_SLOTS + root)
     }
 
     fn publish_groups(&self, root: usize, groups: u64) {
-        if let Some(place) = self.memory.root_v4.get(ROOT_SLOTS + root) {
-            place.store(groups, Ordering::Release);
-        }
+        self.memory.root_v4.store(ROOT_SLOTS + root, groups);
     }
 
     fn published_v4(&self, root: usize) -> RootSlot {
-        RootSlot::of(self.memory.root_v4.get(root).map_or(0, |slot| slot.load(Ordering::Relaxed)))
+        RootSlot::of(self.memory.root_v4.load(root))
     }
 
     /// One store: the lines that `new` leads to are written before.
     fn publish_v4(&self, root: usize, new: RootSlot) {
-        if let Some(slot) = self.memory.root_v4.get(root) {
-            slot.store(new.bits(), Ordering::Release);
-        }
+        self.memory.root_v4.store(root, new.bits());
     }
 
     /// The same for IPv6.
     fn publish_v6(&self, root: usize, new: u32) {
-        if let Some(slot) = self.memory.root_v6.get(root) {
-            slot.store(new, Ordering::Release);
-        }
+        self.memory.root_v6.store(root, new);
     }
 
     fn retire_node(&mut self, node: u32) {

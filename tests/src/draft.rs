@@ -151,6 +151,7 @@ impl Draft {
             admin_listen: ([127, 0, 0, 1], 9191).into(),
             api_socket: "/run/portcullis/api.sock".into(),
             state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20, generations: 10 },
+            drift_interval: Duration::from_secs(10),
         }
     }
 }

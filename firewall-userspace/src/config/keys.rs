@@ -1,8 +1,20 @@
 //! Every key a configuration may have, table by table. The sample configuration must show each of them.
 
 /// The document itself.
-pub const ROOT: &[&str] =
-    &["interface", "policy", "lists", "limits", "services", "essentials", "guard", "admin", "api", "state", "test"];
+pub const ROOT: &[&str] = &[
+    "interface",
+    "policy",
+    "lists",
+    "limits",
+    "services",
+    "essentials",
+    "guard",
+    "admin",
+    "api",
+    "state",
+    "drift",
+    "test",
+];
 /// `[[interface]]`.
 pub const INTERFACE: &[&str] = &["name", "mode"];
 /// `[policy]`.
@@ -25,6 +37,8 @@ pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "d
 pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries", "ports"];
 /// `[admin]`.
 pub const ADMIN: &[&str] = &["listen"];
+/// `[drift]`.
+pub const DRIFT: &[&str] = &["interval"];
 /// `[state]`.
 pub const STATE: &[&str] = &["directory", "snapshot_after", "generations"];
 /// `[api]`.

@@ -9,6 +9,7 @@ mod advice;
 mod bundle;
 mod diagnostic;
 mod document;
+mod drift;
 pub mod duration;
 mod entries;
 mod guard;
@@ -159,6 +160,7 @@ fn read_policy(
     let admin_listen = settings::admin_listen(reader, document);
     let api_socket = settings::api_socket(reader, document);
     let state = state::state(reader, document);
+    let drift_interval = drift::interval(reader, document);
     let tests = policy_tests::tests(reader, document, &services);
     if !reader.is_clean() {
         return None;
@@ -178,6 +180,7 @@ fn read_policy(
         admin_listen: admin_listen?,
         api_socket: api_socket?,
         state: state?,
+        drift_interval: drift_interval?,
     };
     let places = advice::Places { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);

@@ -101,7 +101,8 @@ pub fn read_size(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<u64> {
     size.map_err(|error| reader.error(&node.at, error.to_string())).ok()
 }
 
-fn read_duration(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Duration> {
+/// A length of time.
+pub fn read_duration(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Duration> {
     if node.value.is_integer() {
         let text = reader.source().text.get(node.at.span.clone()).unwrap_or_default();
         let hint = format!("write \"{}s\" for seconds", shown(text));

@@ -83,6 +83,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("admin", keys::ADMIN),
         ("api", keys::API),
         ("state", keys::STATE),
+        ("drift", keys::DRIFT),
         ("test", keys::TEST),
     ]
     .iter()

@@ -1,6 +1,6 @@
 //! Interfaces that come, go and change while the daemon runs.
 
-use super::{State, load};
+use super::{State, drift::LINK, load};
 use crate::{
     datapath::{Attachments, Change, DatapathError, PinFolder, Presence},
     policy::Policy,
@@ -42,10 +42,12 @@ impl State {
                 Change::Detached => {
                     tracing::error!(interface, "somebody has detached the program; it is attached again");
                     self.count_reattachment(&interface);
+                    self.drift.count(LINK, 1);
                 }
                 Change::Replaced(program) => {
                     tracing::error!(interface, program, "somebody has put another program in our link; ours is back");
                     self.count_reattachment(&interface);
+                    self.drift.count(LINK, 1);
                 }
             }
         }

@@ -108,6 +108,7 @@ impl State {
             counters.newcomers.insert(event.label(), self.shared.newcomers(event).map_err(fail)?);
         }
         counters.list_tables = self.live.list_memory();
+        counters.drift = self.drift.counters.clone();
         counters.store = StoreCounters { journal_octets: self.store.journal_octets(), ..self.snapshots.counters };
         for index in 0..self.policy.lists.len() {
             for entries in self.list_entries(index) {

@@ -10,11 +10,11 @@ use aya::{
     maps::{Array, HashMap, Map},
     programs::{TestRun, TestRunOptions, Xdp},
 };
-use firewall_common::Quota;
-use firewall_common::abi::{self, AddressKey, Explanation, FragmentRule, LimitRecord, PortRow, ServiceRecord, maps};
+use firewall_common::abi::{self, Explanation, maps};
 
 use super::{
     DatapathError, OBJECT, PinFolder, adopt,
+    audit::{PolicyMaps, PolicyTables, Step, plain_row},
     explain::Explainer,
     facts::Facts,
     floor,
@@ -31,6 +31,7 @@ use crate::{
 pub struct Generation {
     pub(super) ebpf: Ebpf,
     lists: ListTable,
+    tables: PolicyTables,
     facts: Facts,
     explainer: Option<Explainer>,
 }
@@ -62,7 +63,7 @@ impl Generation {
         let mut size = ListSize::of(members);
         loop {
             let facts = Facts::of(compiled, pins, options, size);
-            let mut ebpf = load(OBJECT, &facts, compiled, pins)?;
+            let (mut ebpf, tables) = load(OBJECT, &facts, compiled, pins)?;
             let maps = ListMaps {
                 root_v4: take(&mut ebpf, maps::ROOT_V4)?,
                 root_v6: take(&mut ebpf, maps::ROOT_V6)?,
@@ -72,7 +73,7 @@ impl Generation {
             };
             let mut lists = ListTable::open(maps, size)?;
             match (lists.fill(members), size.larger()) {
-                (Ok(()), _) => return Ok(Self { ebpf, lists, facts, explainer: None }),
+                (Ok(()), _) => return Ok(Self { ebpf, lists, tables, facts, explainer: None }),
                 // Prefixes that share little need more lines than most do.
                 (Err(TableError::Full), Some(larger)) => size = larger,
                 (Err(error), _) => return Err(error.into()),
@@ -87,6 +88,21 @@ impl Generation {
     /// [`TableError::Full`] when only a new generation has room for the change, of which a part may have happened.
     pub fn update(&mut self, members: &Members, prefixes: impl Iterator<Item = Prefix>) -> Result<(), TableError> {
         self.lists.update(members, prefixes)
+    }
+
+    /// Everything that can be looked at, in parts that take a moment each.
+    pub fn steps(&self) -> Vec<Step> {
+        self.lists.steps().into_iter().chain(self.tables.steps()).collect()
+    }
+
+    /// Compares a part of the kernel's tables with what was written there, and puts right what is wrong; which entries.
+    ///
+    /// # Errors
+    /// When a map cannot be read or written.
+    pub fn repair(&mut self, step: &Step) -> Result<Vec<usize>, DatapathError> {
+        let mut wrong = self.lists.repair(step)?;
+        wrong.extend(self.tables.repair(step)?);
+        Ok(wrong)
     }
 
     /// Octets of the list tables: in use, and reserved.
@@ -173,56 +189,55 @@ pub fn load_policy(
     options: &LoadOptions,
     size: ListSize,
 ) -> Result<Ebpf, DatapathError> {
-    load(object, &Facts::of(compiled, pins, options, size), compiled, pins)
+    load(object, &Facts::of(compiled, pins, options, size), compiled, pins).map(|(ebpf, _)| ebpf)
 }
 
-fn load(object: &[u8], facts: &Facts, compiled: &Compiled, pins: &PinFolder) -> Result<Ebpf, DatapathError> {
+fn load(
+    object: &[u8],
+    facts: &Facts,
+    compiled: &Compiled,
+    pins: &PinFolder,
+) -> Result<(Ebpf, PolicyTables), DatapathError> {
     // The loader takes what is pinned for what the object declares.
     adopt::require_same(pins, object)?;
     let shared: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
     let mut ebpf = facts.open(object, &shared, false)?;
     // The program keeps its maps alive from here on; taking one below closes only our handle.
     program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
-    fill_policy(&mut ebpf, compiled)?;
+    let tables = fill_policy(&mut ebpf, compiled)?;
     rate_base::lay(&mut ebpf)?;
-    Ok(ebpf)
+    Ok((ebpf, tables))
 }
 
-fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), DatapathError> {
+fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<PolicyTables, DatapathError> {
     let fail = |what: &'static str| move |error| DatapathError::map(what, error);
-    let mut addresses: HashMap<_, Plain<AddressKey>, u32> =
-        HashMap::try_from(take(ebpf, maps::ADDRESSES)?).map_err(fail("open the address table"))?;
+    let mut maps = PolicyMaps {
+        addresses: HashMap::try_from(take(ebpf, maps::ADDRESSES)?).map_err(fail("open the address table"))?,
+        ports: Array::try_from(take(ebpf, maps::PORTS)?).map_err(fail("open the port table"))?,
+        fragments: Array::try_from(take(ebpf, maps::FRAGMENTS)?).map_err(fail("open the fragment table"))?,
+        services: Array::try_from(take(ebpf, maps::SERVICES)?).map_err(fail("open the service table"))?,
+        limits: Array::try_from(take(ebpf, maps::LIMITS)?).map_err(fail("open the limit table"))?,
+        caps: Array::try_from(take(ebpf, maps::ESSENTIAL_CAPS)?).map_err(fail("open the table of caps"))?,
+    };
     for (key, block) in &compiled.addresses {
-        addresses.insert(Plain(*key), block, 0).map_err(fail("fill the address table"))?;
+        maps.addresses.insert(Plain(*key), block, 0).map_err(fail("fill the address table"))?;
     }
-    let mut ports: Array<_, Plain<PortRow>> =
-        Array::try_from(take(ebpf, maps::PORTS)?).map_err(fail("open the port table"))?;
     for (index, row) in (0u32..).zip(&compiled.ports) {
-        // SAFETY: `Plain` is transparent, so a reference to a row is one to a plain row.
-        let row: &Plain<PortRow> = unsafe { &*std::ptr::from_ref::<PortRow>(row).cast() };
-        ports.set(index, row, 0).map_err(fail("fill the port table"))?;
+        maps.ports.set(index, plain_row(row), 0).map_err(fail("fill the port table"))?;
     }
-    let mut fragments: Array<_, Plain<FragmentRule>> =
-        Array::try_from(take(ebpf, maps::FRAGMENTS)?).map_err(fail("open the fragment table"))?;
     for (index, rule) in (0u32..).zip(&compiled.fragments) {
-        fragments.set(index, Plain(*rule), 0).map_err(fail("fill the fragment table"))?;
+        maps.fragments.set(index, Plain(*rule), 0).map_err(fail("fill the fragment table"))?;
     }
-    let mut services: Array<_, Plain<ServiceRecord>> =
-        Array::try_from(take(ebpf, maps::SERVICES)?).map_err(fail("open the service table"))?;
     for (id, record) in &compiled.services {
-        services.set(u32::from(*id), Plain(*record), 0).map_err(fail("fill the service table"))?;
+        maps.services.set(u32::from(*id), Plain(*record), 0).map_err(fail("fill the service table"))?;
     }
-    let mut limits: Array<_, Plain<LimitRecord>> =
-        Array::try_from(take(ebpf, maps::LIMITS)?).map_err(fail("open the limit table"))?;
     for (id, record) in &compiled.limits {
-        limits.set(u32::from(*id), Plain(*record), 0).map_err(fail("fill the limit table"))?;
+        maps.limits.set(u32::from(*id), Plain(*record), 0).map_err(fail("fill the limit table"))?;
     }
-    let mut caps: Array<_, Plain<Quota>> =
-        Array::try_from(take(ebpf, maps::ESSENTIAL_CAPS)?).map_err(fail("open the table of caps"))?;
     for (index, quota) in (0u32..).zip(&compiled.caps) {
-        caps.set(index, Plain(*quota), 0).map_err(fail("fill the table of caps"))?;
+        maps.caps.set(index, Plain(*quota), 0).map_err(fail("fill the table of caps"))?;
     }
-    Ok(())
+    Ok(PolicyTables::new(maps, compiled))
 }
 
 pub(super) fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, DatapathError> {

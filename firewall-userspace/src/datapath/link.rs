@@ -1,7 +1,7 @@
 //! Pinned BPF links, and what aya does not pass on of them: the interface they belong to.
 
 use std::{
-    ffi::{CString, c_long},
+    ffi::CString,
     fs, io,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
@@ -9,6 +9,8 @@ use std::{
     },
     path::Path,
 };
+
+use super::syscall::bpf;
 
 /// An XDP link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,14 +110,4 @@ fn info(object: &OwnedFd) -> io::Result<Info> {
     // SAFETY: the kernel writes at most `length` octets to `info`, which lives until the call returns.
     unsafe { bpf(uapi::OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     Ok(info)
-}
-
-/// The call itself, for a `bpf_attr` that is as long as `T`: the kernel takes what lies behind for zeroes.
-///
-/// # Safety
-/// The addresses in `attributes` must be those that `command` may read and write until it returns.
-unsafe fn bpf<T>(command: i32, attributes: &mut T) -> io::Result<c_long> {
-    // SAFETY: the attributes are as long as said and live until the call returns; the rest is the promise of the caller.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -13,7 +13,12 @@ use firewall_common::{
     prefix_table::{PLACES_RUN, PlacesHash, ROOT_SLOTS, WORDS},
 };
 
-use super::{DatapathError, mapped::Mapped, plain::Plain};
+use super::{
+    DatapathError,
+    audit::{self, Part, Step},
+    mapped::Mirrored,
+    plain::Plain,
+};
 use crate::{
     members::{Member, Members},
     policy::Prefix,
@@ -22,7 +27,7 @@ use crate::{
 
 /// The prefix table of one generation.
 pub(super) struct ListTable {
-    table: Table<Mapped<AtomicU32>, Mapped<AtomicU64>>,
+    table: Table<Mirrored<AtomicU32>, Mirrored<AtomicU64>>,
     classes: ClassTable,
 }
 
@@ -82,6 +87,10 @@ pub enum TableError {
     Datapath(DatapathError),
 }
 
+/// Words and classes that are looked at in one step.
+const WORDS_OF_STEP: usize = 1 << 15;
+const CLASSES_OF_STEP: usize = 256;
+
 /// A grace period is worth its wait when so much of the table waits for it: one part in this many.
 const RETIRED_PART: u32 = 8;
 
@@ -91,10 +100,10 @@ impl ListTable {
         Ok(Self {
             table: Table::new(
                 Memory {
-                    root_v4: Mapped::new(maps.root_v4, 2 * ROOT_SLOTS)?,
-                    root_v6: Mapped::new(maps.root_v6, ROOT_SLOTS)?,
-                    lines: Mapped::new(maps.lines, size.lines as usize * WORDS)?,
-                    places: Mapped::new(maps.places, size.places as usize * WORDS)?,
+                    root_v4: Mirrored::new(maps.root_v4, 2 * ROOT_SLOTS)?,
+                    root_v6: Mirrored::new(maps.root_v6, ROOT_SLOTS)?,
+                    lines: Mirrored::new(maps.lines, size.lines as usize * WORDS)?,
+                    places: Mirrored::new(maps.places, size.places as usize * WORDS)?,
                 },
                 size.hash(),
             ),
@@ -102,6 +111,7 @@ impl ListTable {
                 map: Array::try_from(maps.classes)
                     .map_err(|error| DatapathError::map("open the table of classes", error))?,
                 known: HashMap::from([(Member::default(), 0)]),
+                records: vec![ClassRecord::default()],
                 last: (Member::default(), 0),
                 failed: None,
             },
@@ -120,6 +130,37 @@ impl ListTable {
             roots + u64::from(lines) * line + places + self.classes.known.len() as u64 * class,
             roots + u64::from(reserved) * line + place_lines + u64::from(MAX_CLASSES) * class,
         ]
+    }
+
+    /// Parts of the table that are to be looked at, each in a moment.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let memory = self.table.memory();
+        let words = [
+            (Part::RootV4, memory.root_v4.len()),
+            (Part::RootV6, memory.root_v6.len()),
+            (Part::Lines, memory.lines.len()),
+            (Part::Places, memory.places.len()),
+        ];
+        let words = words.into_iter().flat_map(|(part, count)| audit::slices(part, count, WORDS_OF_STEP));
+        words.chain(audit::slices(Part::Classes, self.classes.records.len(), CLASSES_OF_STEP)).collect()
+    }
+
+    /// Looks at a part and puts right what is wrong; what it was.
+    pub(super) fn repair(&mut self, step: &Step) -> Result<Vec<usize>, DatapathError> {
+        let memory = self.table.memory();
+        let range = step.range.clone();
+        Ok(match step.part {
+            Part::RootV4 => memory.root_v4.repair(range),
+            Part::RootV6 => memory.root_v6.repair(range),
+            Part::Lines => memory.lines.repair(range),
+            Part::Places => memory.places.repair(range),
+            Part::Classes => {
+                let records = self.classes.records.iter().enumerate().skip(range.start).take(range.len());
+                let wanted = records.map(|(class, record)| (class as u32, Plain(*record)));
+                return audit::repair_array(&mut self.classes.map, wanted);
+            }
+            _ => Vec::new(),
+        })
     }
 
     /// Fills an empty table.
@@ -169,6 +210,8 @@ impl ListTable {
 struct ClassTable {
     map: Array<MapData, Plain<ClassRecord>>,
     known: HashMap<Member, u32>,
+    /// By class.
+    records: Vec<ClassRecord>,
     /// The member asked for last: neighbours are often in the same lists.
     last: (Member, u32),
     failed: Option<DatapathError>,
@@ -205,6 +248,7 @@ impl ClassTable {
             return Err(TableFull);
         }
         self.known.insert(member.clone(), class);
+        self.records.push(record);
         Ok(class)
     }
 }

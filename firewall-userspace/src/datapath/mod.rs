@@ -2,6 +2,7 @@
 
 mod adopt;
 mod attach;
+mod audit;
 mod counters;
 mod error;
 mod explain;
@@ -17,10 +18,12 @@ mod pins;
 mod plain;
 pub mod probe;
 mod rate_base;
+mod syscall;
 mod trace;
 
 pub use adopt::adopt;
 pub use attach::{Attached, Attachments, Change, Presence};
+pub use audit::{Part, Step};
 pub use counters::SharedMaps;
 pub use error::DatapathError;
 pub use foreign::ForeignProgram;

@@ -53,6 +53,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         admin_listen,
         api_socket,
         state,
+        drift_interval,
     } = policy;
     let host_default = match host_default {
         HostDefault::Pass => "pass",
@@ -78,6 +79,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("state.directory".into(), state.directory.to_string_lossy().into()),
         ("state.snapshot_after".into(), state.snapshot_after.into()),
         ("state.generations".into(), state.generations.into()),
+        ("drift.interval".into(), duration::show(*drift_interval).into()),
     ]);
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());

@@ -18,6 +18,7 @@ pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Res
     families.extend(limits(counters)?);
     families.push(newcomers(counters)?);
     families.extend(store(counters)?);
+    families.extend(drift(counters)?);
     families.push(list_tables(counters)?);
     families.push(list_entries(counters, status)?);
     Ok(families)
@@ -85,6 +86,23 @@ fn store(counters: &Counters) -> prometheus::Result<[Family; 3]> {
     let help = "Size of the journal of pushed entries.";
     let journal = Family::gauge("portcullis_state_journal_bytes", help, &[])?.with(store.journal_octets as f64);
     Ok([failures, snapshots, journal])
+}
+
+fn drift(counters: &Counters) -> prometheus::Result<[Family; 4]> {
+    let drift = &counters.drift;
+    let help =
+        "Entries of the kernel's tables that somebody else had changed, found and put right in the last whole check.";
+    let entries = Family::gauge("portcullis_drift_entries", help, &[])?.with(drift.entries as f64);
+    let help = "Whole checks of the kernel's tables.";
+    let checks = Family::counter("portcullis_drift_checks_total", help, &[])?.with(drift.checks as f64);
+    let help = "Times that a table could not be compared or put right.";
+    let failures = Family::counter("portcullis_drift_failures_total", help, &[])?.with(drift.failures as f64);
+    let help = "Entries that were put right, by table; `link` is the program on an interface.";
+    let mut repairs = Family::counter("portcullis_drift_repairs_total", help, &["table"])?;
+    for (table, count) in &drift.repairs {
+        repairs.push(&[table], *count as f64);
+    }
+    Ok([entries, checks, failures, repairs])
 }
 
 fn list_tables(counters: &Counters) -> prometheus::Result<Family> {

@@ -9,7 +9,7 @@ mod name;
 mod prefix;
 mod rate;
 
-use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
+use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,8 @@ pub struct Policy {
     pub api_socket: PathBuf,
     /// Where pushed entries are kept.
     pub state: StateFolder,
+    /// How long it takes to compare all of the kernel's tables with what was written there.
+    pub drift_interval: Duration,
 }
 
 /// `[state]`.

@@ -2,13 +2,12 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::{Deref, Range},
-    sync::atomic::{AtomicU32, AtomicU64},
+    ops::Range,
 };
 
 use firewall_common::prefix_table::{CLASS_BITS, LEAF_TAGS, Tag, WORDS, entry, number};
 
-use super::{Classes, Table, TableFull, bits, node, places::Content};
+use super::{Classes, Table, TableFull, Words, bits, node, places::Content};
 use crate::{members::Members, policy::Prefix};
 
 /// A prefix and the class of the union of everything that covers it.
@@ -132,7 +131,7 @@ impl Slot {
     }
 }
 
-impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
+impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     /// The entry of `slot`, of which all has the class `base` except for `items`, which are longer and in order.
     pub(super) fn build(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<u32, TableFull> {
         if items.is_empty() {

@@ -1,16 +1,14 @@
 //! Nodes: 256 entries, run-length compressed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use firewall_common::prefix_table::{INLINE_ENTRIES, NODE_ENTRIES, NODE_RANKS, WORDS};
 
-use super::{TableFull, arena::Arena};
+use super::{TableFull, Words, arena::Arena};
 
 /// Entries of a line that is nothing but entries.
 const ENTRIES_PER_LINE: usize = 2 * WORDS;
 
 /// Writes `entries` to the line `node`, and what does not fit there to fresh lines.
-pub fn encode(lines: &[AtomicU64], arena: &mut Arena, node: u32, entries: &[u32; 256]) -> Result<(), TableFull> {
+pub fn encode(lines: &impl Words<u64>, arena: &mut Arena, node: u32, entries: &[u32; 256]) -> Result<(), TableFull> {
     let mut bitmap = [0u64; 4];
     let mut runs: Vec<u32> = Vec::with_capacity(16);
     for (octet, entry) in entries.iter().enumerate() {
@@ -44,7 +42,7 @@ pub fn encode(lines: &[AtomicU64], arena: &mut Arena, node: u32, entries: &[u32;
 }
 
 /// The entries of a node.
-pub fn decode(lines: &[AtomicU64], node: u32) -> [u32; 256] {
+pub fn decode(lines: &impl Words<u64>, node: u32) -> [u32; 256] {
     let mut entries = [0; 256];
     let more = (load(lines, node, NODE_RANKS) >> 32) as u32;
     let mut run = 0usize;
@@ -60,13 +58,13 @@ pub fn decode(lines: &[AtomicU64], node: u32) -> [u32; 256] {
 }
 
 /// The further lines of a node, besides its own: first and how many.
-pub fn more(lines: &[AtomicU64], node: u32) -> Option<(u32, u32)> {
+pub fn more(lines: &impl Words<u64>, node: u32) -> Option<(u32, u32)> {
     let runs: u32 = (0..4).map(|word| load(lines, node, word).count_ones()).sum();
     let more = (load(lines, node, NODE_RANKS) >> 32) as u32;
     (more != 0).then(|| (more, runs.div_ceil(ENTRIES_PER_LINE as u32)))
 }
 
-fn write_entries(lines: &[AtomicU64], line: u32, from: usize, runs: &[u32]) {
+fn write_entries(lines: &impl Words<u64>, line: u32, from: usize, runs: &[u32]) {
     for (place, pair) in runs.chunks(2).enumerate() {
         let low = pair.first().copied().unwrap_or(0);
         let high = pair.get(1).copied().unwrap_or(0);
@@ -75,13 +73,11 @@ fn write_entries(lines: &[AtomicU64], line: u32, from: usize, runs: &[u32]) {
 }
 
 /// Writes a word of a line; `word` may run on into the lines behind it.
-pub fn store(lines: &[AtomicU64], line: u32, word: usize, value: u64) {
-    if let Some(slot) = lines.get(line as usize * WORDS + word) {
-        slot.store(value, Ordering::Relaxed);
-    }
+pub fn store(lines: &impl Words<u64>, line: u32, word: usize, value: u64) {
+    lines.store(line as usize * WORDS + word, value);
 }
 
 /// Reads a word of a line.
-pub fn load(lines: &[AtomicU64], line: u32, word: usize) -> u64 {
-    lines.get(line as usize * WORDS + word).map_or(0, |slot| slot.load(Ordering::Relaxed))
+pub fn load(lines: &impl Words<u64>, line: u32, word: usize) -> u64 {
+    lines.load(line as usize * WORDS + word)
 }

@@ -1,17 +1,13 @@
 //! Places: single IPv4 addresses and whole /24s with their classes, changed in place.
 
-use std::{
-    net::IpAddr,
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{net::IpAddr, ops::Range};
 
 use firewall_common::prefix_table::{
     PLACE_HOST, PLACE_NET, PLACE_SHIFT, PLACES, PLACES_RUN, PlacesHash, WORDS, group, index_of_tag,
 };
 
 use super::{
-    TableFull,
+    TableFull, Words,
     build::{Item, Slot},
 };
 use crate::members::Members;
@@ -124,7 +120,7 @@ impl Places {
     }
 
     /// Gives a place to what has none, or another class to what has one: readers see it by one store.
-    pub fn set(&mut self, words: &[AtomicU64], place: Place, class: u32) -> Result<(), TableFull> {
+    pub fn set(&mut self, words: &impl Words<u64>, place: Place, class: u32) -> Result<(), TableFull> {
         let tag = self.tag(place);
         let mut free = None;
         for (number, line) in self.run(words, place.bits()).enumerate() {
@@ -151,7 +147,7 @@ impl Places {
     }
 
     /// Takes a place away, if it is there: one store.
-    pub fn remove(&mut self, words: &[AtomicU64], place: Place) {
+    pub fn remove(&mut self, words: &impl Words<u64>, place: Place) {
         let tag = self.tag(place);
         for line in self.run(words, place.bits()) {
             let tags = load(line, 0);
@@ -166,8 +162,8 @@ impl Places {
     }
 
     /// All places in the /24 at `bits`.
-    pub fn of_net(&self, words: &[AtomicU64], bits: u32) -> Vec<Place> {
-        let words = self.run(words, bits).flat_map(|line| line.iter().skip(1).map(|word| word.load(Ordering::Relaxed)));
+    pub fn of_net(&self, words: &impl Words<u64>, bits: u32) -> Vec<Place> {
+        let words = self.run(words, bits).flat_map(|line| (1..WORDS).map(move |index| load(line, index)));
         let inside = words.filter(|word| *word != 0 && word >> 40 == u64::from(bits >> 8));
         let place = |word: u64| {
             let address = (word >> 32) as u32;
@@ -184,10 +180,9 @@ impl Places {
     }
 
     /// The lines of a /24, in the order of the search.
-    fn run<'a>(&self, words: &'a [AtomicU64], bits: u32) -> impl Iterator<Item = &'a [AtomicU64]> + use<'a> {
+    fn run<'a, W: Words<u64>>(&self, words: &'a W, bits: u32) -> impl Iterator<Item = Line<'a, W>> + use<'a, W> {
         let first = self.hash.line(self.hash.of(bits)) as usize;
-        let words = words.get(first * WORDS..(first + PLACES_RUN as usize) * WORDS).unwrap_or_default();
-        words.chunks_exact(WORDS)
+        (first..first + PLACES_RUN as usize).map(move |line| Line { words, first: line * WORDS })
     }
 }
 
@@ -274,12 +269,24 @@ const fn shift(index: usize) -> usize {
     8 * (index - 1)
 }
 
-fn load(line: &[AtomicU64], index: usize) -> u64 {
-    line.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+/// A line of places.
+struct Line<'a, W> {
+    words: &'a W,
+    first: usize,
 }
 
-fn store(line: &[AtomicU64], index: usize, value: u64) {
-    if let Some(word) = line.get(index) {
-        word.store(value, Ordering::Release);
+impl<W> Clone for Line<'_, W> {
+    fn clone(&self) -> Self {
+        *self
     }
+}
+
+impl<W> Copy for Line<'_, W> {}
+
+fn load<W: Words<u64>>(line: Line<'_, W>, index: usize) -> u64 {
+    line.words.load(line.first + index)
+}
+
+fn store<W: Words<u64>>(line: Line<'_, W>, index: usize, value: u64) {
+    line.words.store(line.first + index, value);
 }

@@ -1,18 +1,13 @@
 //! Summaries: the 256 entries of a slot of the IPv4 root, in two bits each.
 
-use std::{
-    ops::Deref,
-    sync::atomic::{AtomicU32, AtomicU64},
-};
-
 use firewall_common::prefix_table::{Code, RootSlot, Tag, entry, number, tag};
 
-use super::{Table, TableFull, node};
+use super::{Table, TableFull, Words, node};
 
 /// Codes of a word.
 const CODES_PER_WORD: usize = 32;
 
-impl<R: Deref<Target = [AtomicU32]>, L: Deref<Target = [AtomicU64]>> Table<R, L> {
+impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     /// Writes the summary of `entries`; the slot of the root.
     pub(super) fn summarise(&mut self, entries: &[u32; 256]) -> Result<RootSlot, TableFull> {
         let first = most_frequent(entries.iter().filter(|entry| tag(**entry) == Tag::Class));
