@@ -144,7 +144,10 @@ limit = "each"
     let before = daemon.metrics()?;
     // Shorter than the second after which a SYN is sent again.
     assert!(friend.clone().within(Duration::from_millis(500)).get(&url)?.is_err(), "the fourth");
-    assert_eq!(daemon.judged(&before, 1)?, packets([("ipv4 drop over_connections", 1)]));
+    let mut judged = daemon.judged(&before, 1)?;
+    // The last packets of the third request may have come after the look before.
+    judged.remove("ipv4 pass accepted");
+    assert_eq!(judged, packets([("ipv4 drop over_connections", 1)]));
     assert_eq!(Curl::new(&lab.peer).from(STRANGER4).get(&url)?, Ok(()), "another source has a limit of its own");
     Ok(())
 }
