@@ -2,7 +2,7 @@
 
 mod document;
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,10 +124,23 @@ fn part<const N: usize>(thing: &str, counts: [(&str, usize); N]) -> String {
 impl EntryChanges {
     /// `live` and `new` are sorted, without repetitions.
     fn between(live: &[Prefix], new: &[Prefix]) -> Self {
-        let missing_in = |other: &[Prefix], of: &[Prefix]| {
-            of.iter().filter(|prefix| other.binary_search(prefix).is_err()).copied().collect()
-        };
-        Self { live: live.len(), added: missing_in(live, new), removed: missing_in(new, live) }
+        let mut changes = Self { live: live.len(), ..Self::default() };
+        let (mut old, mut fresh) = (live.iter().copied().peekable(), new.iter().copied().peekable());
+        loop {
+            let order = match (old.peek(), fresh.peek()) {
+                (None, None) => return changes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(fresh)) => old.cmp(fresh),
+            };
+            let gone = old.next_if(|_| order.is_le());
+            let come = fresh.next_if(|_| order.is_ge());
+            if order.is_lt() {
+                changes.removed.extend(gone);
+            } else if order.is_gt() {
+                changes.added.extend(come);
+            }
+        }
     }
 }
 
