@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{
     config::duration,
-    control::{Addition, Layer, Problem, Push, Refusal, Removal, Verb, known_lists},
-    policy::{Name, Policy, Prefix},
+    control::{Addition, Layer, Problem, Push, Refusal, Removal, Verb},
+    policy::{Policy, Prefix},
 };
 
 /// A push without mistakes.
@@ -179,10 +179,10 @@ pub fn list_index(policy: &Policy, name: &str) -> Option<usize> {
 
 /// What to say of a list that does not exist.
 pub fn unknown_list(policy: &Policy, name: &str) -> String {
-    let names: Vec<&Name> = policy.lists.iter().map(|list| &list.name).collect();
+    let names: Vec<String> = policy.lists.iter().map(|list| format!("`{}`", list.name)).collect();
     if names.is_empty() {
         format!("there is no list `{name}`; the configuration has none")
     } else {
-        format!("there is no list `{name}`; there are {}", known_lists(names.into_iter()))
+        format!("there is no list `{name}`; there are {}", names.join(", "))
     }
 }

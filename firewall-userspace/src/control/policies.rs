@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::is_false;
+use super::terms::is_false;
 use crate::{config::ListFile, connections::Connection, diff::Difference, history::Generation, policy::Mode};
 
 /// How the configuration is to be loaded anew.

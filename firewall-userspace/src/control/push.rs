@@ -1,0 +1,151 @@
+//! Pushes: changes of the entries of one layer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Pending, terms::is_false};
+use crate::{connections::Connection, policy::Prefix};
+
+/// A batch of changes of one layer: all of it happens, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// `allow` or `deny`: the batch is refused when a list has the opposite meaning in every service that uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<Verb>,
+    /// Whose entries they are; any layer but that of the configuration.
+    #[serde(default = "runtime", skip_serializing_if = "is_runtime")]
+    pub layer: Layer,
+    /// Lists of which the layer is to hold what is in `add` and nothing else of the same owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replace: Vec<String>,
+    /// Entries to add; adding an entry again refreshes its comment and its time to live.
+    #[serde(default)]
+    pub add: Vec<Addition>,
+    /// Entries to remove from the layer.
+    #[serde(default)]
+    pub remove: Vec<Removal>,
+    /// Only say what would happen.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host: it must not be cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Connection>,
+    /// Who pushes, from the credentials of the connection; never from the request.
+    #[serde(skip)]
+    pub owner: String,
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            verb: None,
+            layer: Layer::Runtime,
+            replace: Vec::new(),
+            add: Vec::new(),
+            remove: Vec::new(),
+            dry_run: false,
+            force: false,
+            confirm: None,
+            caller: None,
+            owner: String::new(),
+        }
+    }
+}
+
+const fn runtime() -> Layer {
+    Layer::Runtime
+}
+
+fn is_runtime(layer: &Layer) -> bool {
+    *layer == Layer::Runtime
+}
+
+/// What the caller takes the lists for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Lists that admit.
+    Allow,
+    /// Lists that deny.
+    Deny,
+}
+
+/// One entry to add, as written by the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addition {
+    /// Name of a list.
+    pub list: String,
+    /// A prefix or a bare address.
+    pub prefix: String,
+    /// Time to live, such as `1h30m`; absent: until removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// One entry to remove, as written by the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Name of a list.
+    pub list: String,
+    /// A prefix or a bare address.
+    pub prefix: String,
+}
+
+/// A push that happened: every packet judged after this reply, on any CPU, meets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Pushed {
+    /// Generation of the policy after the push; unchanged when nothing changed.
+    pub generation: u64,
+    /// Entries that are new in the layer.
+    pub added: usize,
+    /// Entries that are gone from the layer.
+    pub removed: usize,
+    /// Entries that were already so; a refreshed entry is among them.
+    pub unchanged: usize,
+    /// What the caller should know: entries that another layer still holds, lists that no service uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Nothing was changed: this is what would be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dry_run: bool,
+    /// With `dry_run`: what would happen to each entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// It waits for a confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+}
+
+/// What a push does to one entry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Change {
+    /// Its list.
+    pub list: String,
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// What happens.
+    pub change: ChangeKind,
+}
+
+/// What happens to an entry of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is there already and gets a new time to live and comment.
+    Refreshed,
+    /// It goes.
+    Removed,
+}

@@ -1,0 +1,122 @@
+//! Why the answer is no.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pending, Verb};
+use crate::guard::Harm;
+
+/// Why the controller did not do what it was asked. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request is wrong; every problem is named.
+    Invalid(Vec<Problem>),
+    /// The verb and the use of a list contradict each other.
+    WrongVerb {
+        /// The list.
+        list: String,
+        /// What the caller took it for.
+        verb: Verb,
+    },
+    /// There would be more entries than the tables hold.
+    Full {
+        /// Prefixes of one family after the change.
+        wanted: usize,
+        /// Most prefixes of one family.
+        capacity: usize,
+    },
+    /// The new configuration is wrong; the rendered report says where. The old policy goes on.
+    Config {
+        /// Number of errors.
+        errors: usize,
+        /// The report, as `portcullis check` prints it.
+        report: String,
+    },
+    /// The change cannot be kept over a restart, so it did not happen.
+    NotKept {
+        /// What was attempted, on what, and why it failed, with its hint.
+        message: String,
+    },
+    /// The kernel refused; what had been written was undone.
+    Datapath {
+        /// What was attempted, on what, and why it failed, with its hint.
+        message: String,
+    },
+    /// It would hurt, and the caller does not insist.
+    Guarded(Vec<Harm>),
+    /// Another change waits for a confirmation.
+    Pending(Box<Pending>),
+    /// Nothing waits for a confirmation.
+    NothingPending {
+        /// What became of what did, when that is known.
+        why: Option<String>,
+    },
+    /// There is no such generation to go back to.
+    NoGeneration {
+        /// The one that was asked for; `None`: one before the live one.
+        wanted: Option<u64>,
+        /// Those that are kept.
+        kept: Vec<u64>,
+    },
+    /// The daemon is stopping.
+    Stopping,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(problems) => {
+                let all: Vec<String> =
+                    problems.iter().map(|problem| format!("{}: {}", problem.pointer, problem.detail)).collect();
+                f.write_str(&all.join("; "))
+            }
+            Self::WrongVerb { list, verb } => match verb {
+                Verb::Allow => write!(f, "the list `{list}` denies: its entries are not let in but kept out"),
+                Verb::Deny => write!(f, "the list `{list}` allows: its entries are not kept out but let in"),
+            },
+            Self::Full { wanted, capacity } => {
+                write!(f, "there would be {wanted} prefixes of one family and the table holds {capacity}")
+            }
+            Self::Config { errors, report } => {
+                write!(f, "{}\n{report}", crate::config::counted(*errors, "error"))
+            }
+            Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
+            Self::Guarded(harms) => {
+                let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
+                write!(f, "{}\nhint: `--force` does it all the same", harms.join("; "))
+            }
+            Self::Pending(pending) => write!(
+                f,
+                "{} waits for a confirmation for {} s more, and only one change can\nhint: `portcullis confirm` keeps it, \
+                 `portcullis rollback` undoes it",
+                pending.name(),
+                pending.seconds_left
+            ),
+            Self::NothingPending { why } => {
+                f.write_str("nothing waits for a confirmation")?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::NoGeneration { wanted, kept } => {
+                match wanted {
+                    Some(wanted) => write!(f, "there is no generation {wanted} to go back to")?,
+                    None => f.write_str("there is no generation before this one to go back to")?,
+                }
+                let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
+                write!(f, "; kept are {}", kept.join(", "))
+            }
+            Self::Stopping => f.write_str("the daemon is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Problem {
+    /// JSON pointer (RFC 6901) into the request, such as `/add/3/prefix`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}

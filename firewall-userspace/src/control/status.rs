@@ -1,0 +1,133 @@
+//! The state of the daemon.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Pending};
+use crate::{
+    history::Generation,
+    policy::{AttachMode, Mode},
+};
+
+/// The state of the daemon: the schema `portcullis.status/v1`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Status {
+    /// Always `portcullis.status/v1`.
+    pub schema: String,
+    /// Version of the daemon.
+    pub version: String,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// Generation of the policy; grows with every change.
+    pub generation: u64,
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Where metrics are served.
+    pub admin_listen: SocketAddr,
+    /// The last reload.
+    pub reload: ReloadStatus,
+    /// The generation of the whole policy that is in force.
+    pub policy: Option<Generation>,
+    /// Whether the configuration file, as it was last read, says something else.
+    pub differs_from_file: bool,
+    /// What waits for a confirmation.
+    pub pending: Option<Pending>,
+    /// Changes that were undone because nobody confirmed them, since the daemon started.
+    pub automatic_rollbacks: u64,
+    /// Attached interfaces.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Lists, by name.
+    pub lists: Vec<ListStatus>,
+    /// Services, by name.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// How loading the configuration went.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ReloadStatus {
+    /// Whether the last attempt succeeded.
+    pub successful: bool,
+    /// When the live configuration was loaded.
+    pub last_success: Timestamp,
+    /// Attempts that succeeded, the start included.
+    pub successes: u64,
+    /// Attempts that were refused.
+    pub failures: u64,
+    /// Why the last attempt was refused.
+    pub error: Option<String>,
+}
+
+/// One attached interface.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// `native` or `generic`: what it got.
+    pub mode: String,
+    /// `native`, `generic` or `auto`: what was asked.
+    pub configured: String,
+    /// `attached`, `missing`, `renamed` (and filtered), or `refused` (and not filtered).
+    pub state: String,
+    /// How often it was attached again since the daemon started: it was made anew, or somebody had detached it.
+    pub reattachments: u64,
+}
+
+/// One list.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// Entries by layer and family; only those that exist.
+    pub entries: Vec<ListEntries>,
+    /// Services that allow it.
+    pub allowed_by: Vec<String>,
+    /// Services that deny it.
+    pub denied_by: Vec<String>,
+}
+
+/// How many entries a list has.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ListEntries {
+    /// Their layer.
+    pub layer: Layer,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Ports and ranges, as in the configuration.
+    pub ports: Vec<String>,
+    /// `enforce` or `observe`, by itself.
+    pub mode: String,
+}
+
+/// Label of an attach mode in status, metrics and logs.
+pub const fn attach_label(mode: AttachMode) -> &'static str {
+    match mode {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+        AttachMode::Auto => "auto",
+    }
+}
+
+/// Label of a mode in status and logs.
+pub const fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
