@@ -75,7 +75,7 @@ fn read(block: &PcapBlockOwned<'_>, link_types: &mut Vec<Linktype>) -> Result<Op
         return Err("its frames are not Ethernet frames (LINKTYPE_ETHERNET)".into());
     }
     if captured < original {
-        return Err("a frame was not captured whole; capture without a snapshot length (`tcpdump -s 0`)".into());
+        return Err("a frame was not captured whole: the snapshot length was too short".into());
     }
     data.get(..captured as usize).map(|data| Some(data.to_vec())).ok_or_else(|| "a frame is cut short".into())
 }

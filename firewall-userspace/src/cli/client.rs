@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, time};
+use tokio::{net::UnixStream, runtime::Runtime, time};
 
 use super::failure::Failure;
 use crate::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
@@ -71,18 +71,45 @@ impl Client {
         Ok(Stream { pieces: received, piece: Bytes::new() })
     }
 
-    /// An answer that broke off.
-    pub fn lost(&self, why: &impl ToString) -> Failure {
-        Failure::Lost { socket: self.socket.clone(), why: why.to_string() }
+    /// Why a document that came piece by piece could not be read to its end.
+    pub fn unreadable(&self, error: &serde_json::Error) -> Failure {
+        let why = error.to_string();
+        if error.is_io() || error.is_eof() {
+            return Failure::Lost { socket: self.socket.clone(), why };
+        }
+        self.strange(why)
+    }
+
+    fn strange(&self, why: String) -> Failure {
+        Failure::Strange { socket: self.socket.clone(), why }
+    }
+
+    /// What the daemon says when it does not say 200.
+    fn refusal(&self, status: StatusCode, json: Bytes) -> Failure {
+        match serde_json::from_slice::<ProblemDetails>(&json) {
+            Ok(problem) => Failure::refused(problem, json),
+            Err(_) => self.strange(format!("status {status}")),
+        }
+    }
+
+    fn request(&self, method: &Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "portcullis");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request.body(Full::new(body)).map_err(|error| self.strange(error.to_string()))
+    }
+
+    fn runtime(&self) -> Result<Runtime, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| self.strange(error.to_string()))
     }
 
     /// Says whether an answer has begun, then sends its pieces.
     fn send_pieces(&self, path: &str, begin: &SyncSender<Result<(), Failure>>, pieces: &SyncSender<io::Result<Bytes>>) {
         let lost = |why: String| Failure::Lost { socket: self.socket.clone(), why };
-        let strange = |why: String| Failure::Strange { socket: self.socket.clone(), why };
         let answer = async {
-            let request = Request::get(path).header(header::HOST, "portcullis").body(Full::new(Bytes::new()));
-            let request = request.map_err(|error| strange(error.to_string()))?;
+            let request = self.request(&Method::GET, path, Bytes::new())?;
             let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
             let answer = time::timeout(ANSWER_TIMEOUT, begin_exchange(stream, request)).await;
             let answer = answer.map_err(|_| lost("no answer in time".into()))?;
@@ -92,10 +119,7 @@ impl Client {
             }
             let status = response.status();
             let json = response.into_body().collect().await.map_err(|error| lost(error.to_string()))?.to_bytes();
-            match serde_json::from_slice::<ProblemDetails>(&json) {
-                Ok(problem) => Err(Failure::refused(problem, json)),
-                Err(_) => Err(strange(format!("status {status}"))),
-            }
+            Err(self.refusal(status, json))
         };
         let work = async {
             let mut body = match answer.await {
@@ -103,14 +127,21 @@ impl Client {
                 Err(failure) => return drop(begin.send(Err(failure))),
             };
             let mut is_wanted = begin.send(Ok(())).is_ok();
-            while is_wanted && let Some(frame) = body.frame().await {
-                let piece = frame.map(|frame| frame.into_data().unwrap_or_default());
-                is_wanted = pieces.send(piece.map_err(io::Error::other)).is_ok();
+            while is_wanted {
+                let piece = match time::timeout(ANSWER_TIMEOUT, body.frame()).await {
+                    Ok(None) => return,
+                    Ok(Some(frame)) => {
+                        frame.map(|frame| frame.into_data().unwrap_or_default()).map_err(io::Error::other)
+                    }
+                    Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the rest of the answer does not come")),
+                };
+                is_wanted = piece.is_ok();
+                is_wanted &= pieces.send(piece).is_ok();
             }
         };
-        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        match self.runtime() {
             Ok(runtime) => runtime.block_on(work),
-            Err(error) => drop(begin.send(Err(strange(error.to_string())))),
+            Err(failure) => drop(begin.send(Err(failure))),
         }
     }
 
@@ -120,17 +151,8 @@ impl Client {
             Method::GET => Failure::Lost { socket: self.socket.clone(), why },
             _ => Failure::Unconfirmed { socket: self.socket.clone(), why },
         };
-        let strange = |why: String| Failure::Strange { socket: self.socket.clone(), why };
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "portcullis");
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(Full::new(body)).map_err(|error| strange(error.to_string()))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| strange(error.to_string()))?;
-        let (status, json) = runtime.block_on(async {
+        let request = self.request(method, path, body)?;
+        let (status, json) = self.runtime()?.block_on(async {
             let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
             match time::timeout(ANSWER_TIMEOUT, exchange(stream, request)).await {
                 Ok(answer) => answer.map_err(|error| lost(error.to_string())),
@@ -138,13 +160,10 @@ impl Client {
             }
         })?;
         if status == StatusCode::OK {
-            let value = serde_json::from_slice(&json).map_err(|error| strange(error.to_string()))?;
+            let value = serde_json::from_slice(&json).map_err(|error| self.strange(error.to_string()))?;
             return Ok(Answer { value, json });
         }
-        match serde_json::from_slice::<ProblemDetails>(&json) {
-            Ok(problem) => Err(Failure::refused(problem, json)),
-            Err(_) => Err(strange(format!("status {status}"))),
-        }
+        Err(self.refusal(status, json))
     }
 
     fn unreachable(&self, source: io::Error) -> Failure {

@@ -38,7 +38,7 @@ pub fn run(client: &Client, output: Output, verb: Verb, list: Option<&str>) -> R
     let read = serde_json::Deserializer::from_reader(BufReader::new(answer)).deserialize_map(&mut shower);
     match (shower.ended.take(), read) {
         (Some(ended), _) => ended,
-        (None, Err(error)) => Err(client.lost(&error)),
+        (None, Err(error)) => Err(client.unreadable(&error)),
         (None, Ok(())) => shower.finish(),
     }
 }

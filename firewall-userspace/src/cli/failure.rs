@@ -213,7 +213,12 @@ impl fmt::Display for Failure {
             Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", printable(file)),
             Self::Capture { file, why } => {
                 let file = file.to_string_lossy();
-                write!(f, "error: cannot use the frames of {}: {}", printable(&file), printable(why))
+                write!(
+                    f,
+                    "error: cannot use the frames of {}: {}\nhint: `tcpdump -i eth0 -w FILE` writes what can be used",
+                    printable(&file),
+                    printable(why)
+                )
             }
             Self::Config { file, errors, report } => {
                 let errors = counted(*errors, "error");

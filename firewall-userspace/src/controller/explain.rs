@@ -48,9 +48,10 @@ impl State {
         });
         if service.is_some() && in_tables != explanation.lists {
             notes.push(format!(
-                "the tables of the kernel have the source in the lists {:#x}, the entries in {in_tables:#x} (bit n is \
-                 list n by name): the kernel was changed by somebody else, or an entry ended this moment",
-                explanation.lists
+                "the kernel has the source in {}, its entries are in {}: somebody else changed the tables, or an entry \
+                 ended this moment",
+                self.names_of(explanation.lists),
+                self.names_of(in_tables)
             ));
         }
         if self.policy.mode == Mode::Observe {
@@ -74,6 +75,13 @@ impl State {
             entries,
             notes,
         })
+    }
+
+    /// Names of the lists of a membership.
+    fn names_of(&self, lists: u64) -> String {
+        let names = self.policy.lists.iter().enumerate().filter(|(index, _)| lists & compile::bit(*index) != 0);
+        let names: Vec<String> = names.map(|(_, list)| format!("`{}`", list.name)).collect();
+        if names.is_empty() { "no list".into() } else { names.join(", ") }
     }
 
     /// The frame of the question, and where it goes if that is known.

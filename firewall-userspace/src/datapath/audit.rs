@@ -187,8 +187,9 @@ pub(super) fn repair_array<T: Copy + 'static, V: Borrow<Plain<T>>>(
     let mut wrong = Vec::new();
     let mut found = vec![0; size_of::<T>()];
     for (index, value) in wanted {
-        // `T` is the type of its values: aya has checked their size.
-        lookup(map.map().fd().as_fd(), index, &mut found).map_err(|error| fail(MapError::IoError(error)))?;
+        // SAFETY: aya opened it as an array with values of the size of `T`, and `found` is as long.
+        let read = unsafe { lookup(map.map().fd().as_fd(), index, &mut found) };
+        read.map_err(|error| fail(MapError::IoError(error)))?;
         if *found != *octets(value.borrow()) {
             map.set(index, value.borrow(), 0).map_err(fail)?;
             wrong.push(index as usize);

@@ -18,9 +18,11 @@ struct LookupAttributes {
     flags: u64,
 }
 
-/// Reads the entry at `index` of an array whose values have the size of `value`. aya returns values on the stack, where a row
-/// of ports has no room.
-pub(super) fn lookup(map: BorrowedFd<'_>, index: u32, value: &mut [u8]) -> io::Result<()> {
+/// Reads the entry at `index` of an array. aya returns values on the stack, where a row of ports has no room.
+///
+/// # Safety
+/// `map` must be an array, not one by CPU, whose values are at most as long as `value`: the kernel writes a whole one.
+pub(super) unsafe fn lookup(map: BorrowedFd<'_>, index: u32, value: &mut [u8]) -> io::Result<()> {
     let mut attributes = LookupAttributes {
         map: map.as_raw_fd().cast_unsigned(),
         padding: 0,
@@ -28,7 +30,7 @@ pub(super) fn lookup(map: BorrowedFd<'_>, index: u32, value: &mut [u8]) -> io::R
         value: value.as_mut_ptr().addr() as u64,
         flags: 0,
     };
-    // SAFETY: the key lives until the call returns, and the caller says that values of the map fit into `value`.
+    // SAFETY: the key is a number, as that of an array is, and lives until the call returns; a value fits by the contract above.
     unsafe { bpf(MAP_LOOKUP_ELEM, &mut attributes) }.map(drop)
 }
 

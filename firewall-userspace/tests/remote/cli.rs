@@ -299,6 +299,40 @@ fn a_change_without_an_answer_is_not_confirmed() {
 }
 
 #[test]
+fn a_list_that_breaks_off_is_an_error_and_not_a_short_list() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let begin = r#"{"schema":"portcullis.entries/v1","generation":7,"entries":["#;
+    let piece = format!("{:x}\r\n{begin}\r\n", begin.len());
+    let cases = [
+        (format!("{head}{piece}"), 3),
+        (format!("{head}{piece}0\r\n\r\n"), 3),
+        (format!("{head}{piece}2\r\n5]\r\n0\r\n\r\n"), 1),
+    ];
+    for (answer, code) in &cases {
+        for form in ["table", "json"] {
+            let folder = Folder::new();
+            let socket = folder.path().join("s");
+            let listener = UnixListener::bind(&socket).unwrap();
+            let status = serde_json::to_string(&status()).unwrap();
+            let status = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{status}", status.len());
+            let answers = [status, answer.clone()];
+            let server = thread::spawn(move || {
+                for answer in answers {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                    stream.write_all(answer.as_bytes()).unwrap();
+                }
+            });
+            let output = portcullis(&["allow", "list", "-o", form]).arg("--socket").arg(&socket).output().unwrap();
+            let (seen_code, stdout, stderr) = seen(&output);
+            assert_eq!((seen_code, &*stdout), (*code, ""), "{answer:?} {stderr}");
+            assert!(stderr.starts_with("error: "), "{stderr}");
+            server.join().unwrap();
+        }
+    }
+}
+
+#[test]
 fn usage_errors_are_exit_2() {
     for command in [
         &["frobnicate"][..],
