@@ -23,6 +23,7 @@ pub use refusal::{Problem, Refusal};
 pub use status::{
     InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status, attach_label, mode_label,
 };
+pub use terms::Terms;
 
 use crate::{
     explain::{Explained, Question},

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::{
     config::duration,
     control::{Addition, Layer, Problem, Push, Refusal, Removal, Verb},
+    guard::Harm,
+    layers::Runtime,
     policy::{Policy, Prefix},
 };
 
@@ -29,6 +31,24 @@ impl CheckedPush {
     pub fn entries(&self) -> impl Iterator<Item = (usize, Prefix)> {
         let added = self.add.iter().map(|addition| (addition.list, addition.prefix));
         added.chain(self.remove.iter().copied())
+    }
+
+    /// Adds the removals that replacing its lists means, of entries of the same layer and `owner`; what harm that is.
+    pub fn replace_lists(&mut self, policy: &Policy, runtime: &Runtime, owner: &str) -> Vec<Harm> {
+        let mut harms = Vec::new();
+        for index in &self.replace {
+            let Some(list) = policy.lists.get(*index) else { continue };
+            let kept = self.add.iter().filter(|one| one.list == *index).map(|one| one.prefix);
+            let named = self.remove.iter().filter(|(list, _)| list == index).map(|(_, prefix)| *prefix);
+            let named: BTreeSet<Prefix> = kept.chain(named).collect();
+            let of_owner = runtime.entries(&list.name);
+            let of_owner = of_owner.filter(|(_, layer, entry)| *layer == self.layer && entry.owner == owner);
+            let (gone, stay): (Vec<Prefix>, Vec<Prefix>) =
+                of_owner.map(|(prefix, ..)| prefix).partition(|prefix| !named.contains(prefix));
+            harms.extend(policy.guard.shrink(&list.name, gone.len(), gone.len() + stay.len()));
+            self.remove.extend(gone.into_iter().map(|prefix| (*index, prefix)));
+        }
+        harms
     }
 }
 
@@ -184,5 +204,45 @@ pub fn unknown_list(policy: &Policy, name: &str) -> String {
         format!("there is no list `{name}`; the configuration has none")
     } else {
         format!("there is no list `{name}`; there are {}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{config, layers::RuntimeEntry};
+
+    const CONFIG: &str = "[[interface]]\nname = \"eth0\"\n[lists.a]\n[lists.b]\n[guard]\nshrink_entries = 1\n";
+
+    fn prefix(number: u8) -> Prefix {
+        format!("192.0.2.{number}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_replaced_list_loses_what_the_same_owner_has_in_the_same_layer_and_nothing_else() {
+        let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
+        let mut runtime = Runtime::default();
+        let mut insert = |list: usize, number, layer, owner: &str| {
+            let entry =
+                RuntimeEntry { owner: owner.into(), comment: None, created: Timestamp::UNIX_EPOCH, expires: None };
+            runtime.insert(&policy.lists[list].name, prefix(number), layer, entry);
+        };
+        for number in 1..=3 {
+            insert(0, number, Layer::Feed, "root");
+        }
+        insert(0, 4, Layer::Feed, "agent");
+        insert(0, 5, Layer::Runtime, "root");
+        insert(1, 6, Layer::Feed, "root");
+        let kept = Addition { list: "a".into(), prefix: "192.0.2.1".into(), ttl: None, comment: None };
+        let push = Push { layer: Layer::Feed, replace: vec!["a".into()], add: vec![kept], ..Push::default() };
+        let mut checked = check(&push, &policy).unwrap();
+        let harms = checked.replace_lists(&policy, &runtime, "root");
+        assert_eq!(checked.remove, [(0, prefix(2)), (0, prefix(3))]);
+        let shrunk = Harm::Shrink { list: "a".into(), removed: 2, live: 3, percent: 50 };
+        assert_eq!(harms, [shrunk]);
     }
 }

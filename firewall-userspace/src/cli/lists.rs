@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
-    terms::{self, Terms},
+    terms::Terms,
 };
 use crate::{
     control::{Addition, Change, ChangeKind, Layer, Problem, Push, Pushed, Removal, Verb},
@@ -140,8 +140,8 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     change(client, output, &push, &items, if replaces { "replace" } else { "add" })
 }
 
-fn asked(verb: Verb, Terms { dry_run, force, confirm }: Terms) -> Push {
-    Push { verb: Some(verb), dry_run, force, confirm, caller: terms::caller(), ..Push::default() }
+fn asked(verb: Verb, terms: Terms) -> Push {
+    Push { verb: Some(verb), ..Push::default() }.on(terms.asked())
 }
 
 /// Name of `verb` on the command line.

@@ -10,7 +10,7 @@ use super::{
     diff,
     failure::Failure,
     output::{self, Output},
-    terms::{self, Terms},
+    terms::Terms,
 };
 use crate::{
     config,
@@ -62,18 +62,14 @@ enum ModeName {
 /// Makes the configuration in a file the policy.
 pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
     let bundle = load(&file)?;
-    let Terms { dry_run, force, confirm } = terms;
-    let (caller, owner) = (terms::caller(), String::new());
     let config::Bundle { name, config, files } = bundle;
-    let apply = Apply { name, config, files, dry_run, force, confirm, caller, owner };
-    change(client, output, "/v1/apply", &apply, "applied")
+    let apply = Apply { name, config, files, ..Apply::default() };
+    change(client, output, "/v1/apply", &apply.on(terms.asked()), "applied")
 }
 
 /// Has the daemon load its configuration anew.
-pub fn reload(client: &Client, output: Output, Terms { dry_run, force, confirm }: Terms) -> Result<(), Failure> {
-    let (caller, owner) = (terms::caller(), String::new());
-    let reload = Reload { dry_run, force, confirm, caller, owner };
-    change(client, output, "/v1/reload", &reload, "configuration loaded")
+pub fn reload(client: &Client, output: Output, terms: Terms) -> Result<(), Failure> {
+    change(client, output, "/v1/reload", &Reload::default().on(terms.asked()), "configuration loaded")
 }
 
 /// Brings a generation back.
@@ -82,10 +78,8 @@ pub fn rollback(
     output: Output,
     RollbackArgs { generation, terms }: RollbackArgs,
 ) -> Result<(), Failure> {
-    let Terms { dry_run, force, confirm } = terms;
-    let (caller, owner) = (terms::caller(), String::new());
-    let rollback = Rollback { generation, dry_run, force, confirm, caller, owner };
-    change(client, output, "/v1/rollback", &rollback, "rolled back")
+    let rollback = Rollback { generation, ..Rollback::default() };
+    change(client, output, "/v1/rollback", &rollback.on(terms.asked()), "rolled back")
 }
 
 /// Gives the policy another mode, or shows which it has.
@@ -106,9 +100,7 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
         ModeName::Observe => (Mode::Observe, "drops are only counted"),
     };
-    let Terms { dry_run, force, confirm } = terms;
-    let (caller, owner) = (terms::caller(), String::new());
-    change(client, output, "/v1/mode", &SetMode { mode, dry_run, force, confirm, caller, owner }, done)
+    change(client, output, "/v1/mode", &SetMode::to(mode).on(terms.asked()), done)
 }
 
 fn change(client: &Client, output: Output, path: &str, request: &impl Serialize, done: &str) -> Result<(), Failure> {

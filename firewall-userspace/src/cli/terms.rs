@@ -4,7 +4,10 @@ use std::env;
 
 use clap::Args;
 
-use crate::connections::{self, Connection};
+use crate::{
+    connections::{self, Connection},
+    control,
+};
 
 /// Options of every command that changes what the daemon does.
 #[derive(Args, Clone, Debug)]
@@ -20,7 +23,15 @@ pub struct Terms {
     pub confirm: Option<String>,
 }
 
+impl Terms {
+    /// What the daemon is asked for.
+    pub fn asked(self) -> control::Terms {
+        let Self { dry_run, force, confirm } = self;
+        control::Terms { dry_run, force, confirm, caller: caller(), owner: String::new() }
+    }
+}
+
 /// The SSH connection that this command is run in.
-pub fn caller() -> Option<Connection> {
+fn caller() -> Option<Connection> {
     connections::of_ssh(&env::var("SSH_CONNECTION").ok()?)
 }

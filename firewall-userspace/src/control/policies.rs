@@ -3,103 +3,53 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::terms::is_false;
-use crate::{config::ListFile, connections::Connection, diff::Difference, history::Generation, policy::Mode};
+use super::terms::{is_false, request};
+use crate::{config::ListFile, diff::Difference, history::Generation, policy::Mode};
 
-/// How the configuration is to be loaded anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reload {
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Undo it after this time, such as `60s`, unless it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
-    /// Who asks, from the credentials of the connection; never from the request.
-    #[serde(skip)]
-    pub owner: String,
+request! {
+    /// How the configuration is to be loaded anew.
+    #[derive(Default)]
+    pub struct Reload {
+    }
 }
 
-/// A configuration that is to become the policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Apply {
-    /// How messages call the configuration; its list files are relative to its folder.
-    pub name: String,
-    /// Its text.
-    pub config: String,
-    /// The list files that it names, with the folder of the configuration; no other file is read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<ListFile>,
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Undo it after this time, such as `60s`, unless it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
-    /// Who asks, from the credentials of the connection; never from the request.
-    #[serde(skip)]
-    pub owner: String,
+request! {
+    /// A configuration that is to become the policy.
+    #[derive(Default)]
+    pub struct Apply {
+        /// How messages call the configuration; its list files are relative to its folder.
+        pub name: String,
+        /// Its text.
+        pub config: String,
+        /// The list files that it names, with the folder of the configuration; no other file is read.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub files: Vec<ListFile>,
+    }
 }
 
-/// A generation that is to come back.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rollback {
-    /// Which; absent: what waits for a confirmation is undone, or else the one before the live one comes back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Undo it after this time, such as `60s`, unless it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
-    /// Who asks, from the credentials of the connection; never from the request.
-    #[serde(skip)]
-    pub owner: String,
+request! {
+    /// A generation that is to come back.
+    #[derive(Default)]
+    pub struct Rollback {
+        /// Which; absent: what waits for a confirmation is undone, or else the one before the live one comes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub generation: Option<u64>,
+    }
 }
 
-/// A mode that the policy is to have, whatever its configuration says.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetMode {
-    /// The mode.
-    pub mode: Mode,
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Undo it after this time, such as `60s`, unless it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
-    /// Who asks, from the credentials of the connection; never from the request.
-    #[serde(skip)]
-    pub owner: String,
+request! {
+    /// A mode that the policy is to have, whatever its configuration says.
+    pub struct SetMode {
+        /// The mode.
+        pub mode: Mode,
+    }
+}
+
+impl SetMode {
+    /// Asks for a mode.
+    pub fn to(mode: Mode) -> Self {
+        Self { mode, dry_run: false, force: false, confirm: None, caller: None, owner: String::new() }
+    }
 }
 
 /// A policy that came into force: by a reload, or in another way.

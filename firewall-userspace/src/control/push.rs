@@ -2,43 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, Pending, terms::is_false};
-use crate::{connections::Connection, policy::Prefix};
+use super::{
+    Layer, Pending,
+    terms::{is_false, request},
+};
+use crate::policy::Prefix;
 
-/// A batch of changes of one layer: all of it happens, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Push {
-    /// `allow` or `deny`: the batch is refused when a list has the opposite meaning in every service that uses it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verb: Option<Verb>,
-    /// Whose entries they are; any layer but that of the configuration.
-    #[serde(default = "runtime", skip_serializing_if = "is_runtime")]
-    pub layer: Layer,
-    /// Lists of which the layer is to hold what is in `add` and nothing else of the same owner.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replace: Vec<String>,
-    /// Entries to add; adding an entry again refreshes its comment and its time to live.
-    #[serde(default)]
-    pub add: Vec<Addition>,
-    /// Entries to remove from the layer.
-    #[serde(default)]
-    pub remove: Vec<Removal>,
-    /// Only say what would happen.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub force: bool,
-    /// Undo it after this time, such as `60s`, unless it is confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm: Option<String>,
-    /// The connection through which the caller sits at this host: it must not be cut off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller: Option<Connection>,
-    /// Who pushes, from the credentials of the connection; never from the request.
-    #[serde(skip)]
-    pub owner: String,
+request! {
+    /// A batch of changes of one layer: all of it happens, or nothing.
+    pub struct Push {
+        /// `allow` or `deny`: the batch is refused when a list has the opposite meaning in every service that uses it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub verb: Option<Verb>,
+        /// Whose entries they are; any layer but that of the configuration.
+        #[serde(default = "runtime", skip_serializing_if = "is_runtime")]
+        pub layer: Layer,
+        /// Lists of which the layer is to hold what is in `add` and nothing else of the same owner.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub replace: Vec<String>,
+        /// Entries to add; adding an entry again refreshes its comment and its time to live.
+        #[serde(default)]
+        pub add: Vec<Addition>,
+        /// Entries to remove from the layer.
+        #[serde(default)]
+        pub remove: Vec<Removal>,
+    }
 }
 
 impl Default for Push {

@@ -1,5 +1,73 @@
 //! On what terms a change is asked for.
 
+use crate::connections::Connection;
+
+/// The terms of a request, which are fields of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// Do it whatever it would hurt.
+    pub force: bool,
+    /// Undo it after this time, such as `60s`, unless it is confirmed.
+    pub confirm: Option<String>,
+    /// The connection through which the caller sits at this host.
+    pub caller: Option<Connection>,
+    /// Who asks.
+    pub owner: String,
+}
+
+/// Declares a request with its own fields and those of [`Terms`]. A flattened struct would do, if serde could refuse unknown
+/// fields beside one.
+macro_rules! request {
+    (
+        $(#[$attribute:meta])*
+        pub struct $name:ident {
+            $($(#[$of_field:meta])* pub $field:ident: $kind:ty,)*
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$of_field])* pub $field: $kind,)*
+            /// Only say what would happen.
+            #[serde(default, skip_serializing_if = "super::terms::is_false")]
+            pub dry_run: bool,
+            /// Do it whatever it would hurt.
+            #[serde(default, skip_serializing_if = "super::terms::is_false")]
+            pub force: bool,
+            /// Undo it after this time, such as `60s`, unless it is confirmed.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub confirm: Option<String>,
+            /// The connection through which the caller sits at this host: it must not be cut off.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub caller: Option<crate::connections::Connection>,
+            /// Who asks, from the credentials of the connection; never from the request.
+            #[serde(skip)]
+            pub owner: String,
+        }
+
+        impl $name {
+            /// The terms of the request.
+            pub fn terms(&self) -> super::Terms {
+                let Self { dry_run, force, confirm, caller, owner, .. } = self;
+                let (confirm, owner) = (confirm.clone(), owner.clone());
+                super::Terms { dry_run: *dry_run, force: *force, confirm, caller: *caller, owner }
+            }
+
+            /// The same request on `terms`.
+            #[must_use]
+            pub fn on(self, terms: super::Terms) -> Self {
+                let super::Terms { dry_run, force, confirm, caller, owner } = terms;
+                Self { dry_run, force, confirm, caller, owner, ..self }
+            }
+        }
+    };
+}
+
+pub(super) use request;
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 pub(super) fn is_false(value: &bool) -> bool {
     !value

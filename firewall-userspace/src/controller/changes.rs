@@ -9,7 +9,7 @@ use crate::{
     clock::Now,
     config::{self, Bundle, Loaded, Report, duration},
     connections::Connection,
-    control::{Apply, Problem, Refusal, Reload, Reloaded, Rollback, SetMode},
+    control::{Apply, Problem, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
     deadline::{Deadline, Until},
     diff::{Difference, PolicyDocument},
     history::{Care, Content, Generation, How, Pending, Standing},
@@ -30,7 +30,6 @@ pub(super) enum Wanted {
 }
 
 /// On what terms.
-#[derive(Default)]
 pub(super) struct Asked {
     pub(super) dry_run: bool,
     pub(super) force: bool,
@@ -56,13 +55,8 @@ struct Fresh {
 const CONFIRM: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 
 impl Asked {
-    fn of(
-        (dry_run, force): (bool, bool),
-        caller: Option<Connection>,
-        owner: &str,
-        confirm: Option<&str>,
-    ) -> Result<Self, Refusal> {
-        Ok(Self { dry_run, force, caller, owner: owner.to_owned(), confirm: confirm_within(confirm)? })
+    fn on(Terms { dry_run, force, confirm, caller, owner }: Terms) -> Result<Self, Refusal> {
+        Ok(Self { dry_run, force, caller, owner, confirm: confirm_within(confirm.as_deref())? })
     }
 }
 
@@ -80,8 +74,7 @@ pub(super) fn confirm_within(text: Option<&str>) -> Result<Option<Duration>, Ref
 
 impl State {
     pub(super) fn reload(&mut self, reload: &Reload) -> Result<Reloaded, Refusal> {
-        let result = Asked::of((reload.dry_run, reload.force), reload.caller, &reload.owner, reload.confirm.as_deref())
-            .and_then(|asked| self.change_policy(Wanted::File, &asked));
+        let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(Wanted::File, &asked));
         if let (Err(refusal), false) = (&result, reload.dry_run) {
             self.reloads.failures += 1;
             let reason = refusal.to_string();
@@ -92,19 +85,18 @@ impl State {
     }
 
     pub(super) fn apply(&mut self, apply: Apply) -> Result<Reloaded, Refusal> {
-        let Apply { name, config, files, dry_run, force, confirm, caller, owner } = apply;
-        let asked = Asked::of((dry_run, force), caller, &owner, confirm.as_deref())?;
+        let asked = Asked::on(apply.terms())?;
+        let Apply { name, config, files, .. } = apply;
         self.change_policy(Wanted::Sent(Bundle { name, config, files }), &asked)
     }
 
     pub(super) fn rollback(&mut self, rollback: &Rollback) -> Result<Reloaded, Refusal> {
-        let Rollback { generation, dry_run, force, confirm, caller, owner } = rollback;
-        let mut asked = Asked::of((*dry_run, *force), *caller, owner, confirm.as_deref())?;
+        let (generation, mut asked) = (rollback.generation, Asked::on(rollback.terms())?);
         if generation.is_none() && self.pending_push().is_some() && asked.confirm.is_none() {
             let (push_undone, dry_run) = (true, asked.dry_run);
             if !dry_run {
                 let push = self.undo_push()?;
-                tracing::info!(owner, "undid the push of generation {push}, which was not confirmed");
+                tracing::info!(owner = asked.owner, "undid the push of generation {push}, which was not confirmed");
             }
             return Ok(Reloaded { generation: self.number, push_undone, dry_run, ..Reloaded::default() });
         }
@@ -116,13 +108,12 @@ impl State {
             None => self.history.previous(),
         };
         let kept = || self.history.generations().iter().map(|generation| generation.number).collect();
-        let wanted = wanted.cloned().ok_or_else(|| Refusal::NoGeneration { wanted: *generation, kept: kept() })?;
+        let wanted = wanted.cloned().ok_or_else(|| Refusal::NoGeneration { wanted: generation, kept: kept() })?;
         self.change_policy(Wanted::Kept(wanted), &asked)
     }
 
     pub(super) fn set_mode(&mut self, set: &SetMode) -> Result<Reloaded, Refusal> {
-        let asked = Asked::of((set.dry_run, set.force), set.caller, &set.owner, set.confirm.as_deref())?;
-        self.change_policy(Wanted::Mode(set.mode), &asked)
+        self.change_policy(Wanted::Mode(set.mode), &Asked::on(set.terms())?)
     }
 
     fn change_policy(&mut self, wanted: Wanted, asked: &Asked) -> Result<Reloaded, Refusal> {
@@ -133,8 +124,8 @@ impl State {
             return Err(Refusal::Pending(Box::new(pending)));
         }
         let fresh = self.fresh(wanted)?;
-        let candidate = self.prepare(fresh.policy.clone(), asked)?;
-        let difference = self.difference(&candidate.policy);
+        let difference = self.difference(&fresh.policy);
+        let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
         let warnings = fresh.warnings.render(false);
         if asked.dry_run {
             let (generation, difference, of) = (self.number, Some(difference), fresh.of);

@@ -9,6 +9,7 @@ use crate::{
     connections::{self, Connection},
     control::{Change, ChangeKind, Push, Refusal},
     datapath::{Attachments, DatapathError},
+    diff::Difference,
     guard::{self, Harm, Side},
     layers,
     members::{Member, Members},
@@ -24,13 +25,13 @@ pub(super) struct Candidate {
 }
 
 impl State {
-    /// Refuses what can be refused of a policy without touching a table.
-    pub(super) fn prepare(&self, policy: Policy, asked: &Asked) -> Result<Candidate, Refusal> {
+    /// Refuses what can be refused of a policy, which makes this `difference`, without touching a table.
+    pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
         self.require_interfaces(&policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
         let members = members(&policy, &self.runtime, &self.own);
         require_room(members.len())?;
         let mut harms = self.lockouts(&policy, &members, asked.caller);
-        harms.extend(guard::shrink(&self.policy, &policy));
+        harms.extend(policy.guard.shrinks(difference));
         if !harms.is_empty() && !asked.force {
             return Err(Refusal::Guarded(harms));
         }

@@ -10,7 +10,6 @@ use crate::{
     clock::Now,
     control::{Layer, Push, Pushed, Refusal},
     deadline::{Deadline, Until},
-    guard::Harm,
     layers::{self, RuntimeEntry},
     members::Member,
     policy::{Name, Prefix},
@@ -120,7 +119,7 @@ impl State {
     fn stage(&mut self, push: &Push, now: Timestamp) -> Result<Checked, Refusal> {
         confirm_within(push.confirm.as_deref())?;
         let mut checked = push::check(push, &self.policy)?;
-        let shrunk = self.replace(&mut checked, &push.owner);
+        let shrunk = checked.replace_lists(&self.policy, &self.runtime, &push.owner);
         let shown = if push.dry_run { self.changes(&checked) } else { Vec::new() };
         let mut undo = Undo::default();
         let mut changes = Vec::new();
@@ -140,28 +139,6 @@ impl State {
             }
         }
         Ok(Checked::Staged(pushed, undo, changes))
-    }
-
-    /// Adds to `checked` the removals that replacing its lists means; lists that would lose most of their entries by it.
-    fn replace(&self, checked: &mut CheckedPush, owner: &str) -> Vec<Harm> {
-        let mut shrunk = Vec::new();
-        for index in checked.replace.clone() {
-            let Some(list) = self.policy.lists.get(index) else { continue };
-            let stays = checked.add.iter().filter(|one| one.list == index).map(|one| one.prefix);
-            let stays: BTreeSet<Prefix> = stays.chain(checked.remove.iter().map(|(_, prefix)| *prefix)).collect();
-            let of_owner = self.runtime.entries(&list.name);
-            let of_owner = of_owner.filter(|(_, layer, entry)| *layer == checked.layer && entry.owner == owner);
-            let (mut live, mut removed) = (0, 0);
-            for (prefix, ..) in of_owner {
-                live += 1;
-                if !stays.contains(&prefix) {
-                    removed += 1;
-                    checked.remove.push((index, prefix));
-                }
-            }
-            shrunk.extend(self.policy.guard.shrink(&list.name, removed, live));
-        }
-        shrunk
     }
 
     /// Changes the layer of the push, and counts.

@@ -13,7 +13,6 @@ use firewall_common::Verdict;
 pub use self::{
     lockout::{Side, cut_off},
     management::management,
-    shrink::shrink,
 };
 use crate::{connections::Connection, model::Judged, policy::Prefix};
 

@@ -1,27 +1,20 @@
 //! A list that loses most of its entries in one reload: more often a file that was cut off than a decision.
 
 use super::{Guard, Harm};
-use crate::policy::{Name, Policy, Prefix};
-
-/// Lists of `live` that lose more entries in `new` than the `[guard]` of `new` has for normal.
-pub fn shrink(live: &Policy, new: &Policy) -> Vec<Harm> {
-    let mut harms = Vec::new();
-    for list in &live.lists {
-        let left = new.lists.iter().find(|other| other.name == list.name);
-        let left: &[Prefix] = left.map_or(&[], |list| &list.entries);
-        let removed = list.entries.iter().filter(|prefix| left.binary_search(prefix).is_err()).count();
-        let entries = list.entries.len();
-        harms.extend(new.guard.shrink(&list.name, removed, entries));
-    }
-    harms
-}
+use crate::diff::Difference;
 
 impl Guard {
+    /// Lists that lose more entries by `difference` than is normal.
+    pub fn shrinks(&self, difference: &Difference) -> Vec<Harm> {
+        let lists = difference.lists.iter();
+        lists.filter_map(|(list, changes)| self.shrink(list, changes.removed.len(), changes.live)).collect()
+    }
+
     /// The harm of removing so many of the `live` entries of a list; `None` when they are few enough.
-    pub fn shrink(&self, list: &Name, removed: usize, live: usize) -> Option<Harm> {
+    pub fn shrink(&self, list: &str, removed: usize, live: usize) -> Option<Harm> {
         let percent = self.shrink_percent;
         let is_harm = removed > self.shrink_entries && removed as u128 * 100 > live as u128 * u128::from(percent);
-        is_harm.then(|| Harm::Shrink { list: list.to_string(), removed, live, percent })
+        is_harm.then(|| Harm::Shrink { list: list.to_owned(), removed, live, percent })
     }
 }
 
@@ -30,7 +23,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config;
+    use crate::{config, diff::PolicyDocument, policy::Policy};
 
     /// A policy with so many entries from the `first` on in `l`, or without the list.
     fn policy(guard: &str, entries: Option<(usize, usize)>) -> Policy {
@@ -43,7 +36,9 @@ mod tests {
     }
 
     fn removed(guard: &str, live: usize, new: Option<(usize, usize)>) -> Option<usize> {
-        match shrink(&policy("", Some((0, live))), &policy(guard, new))[..] {
+        let new = policy(guard, new);
+        let live = PolicyDocument::of(&policy("", Some((0, live))), 1);
+        match new.guard.shrinks(&Difference::between(&live, &PolicyDocument::of(&new, 0)))[..] {
             [] => None,
             [Harm::Shrink { removed, .. }] => Some(removed),
             ref other => panic!("{other:?}"),
