@@ -149,7 +149,7 @@ pub mod globals {
     pub const HAS_ADDRESSES: &str = "HAS_ADDRESSES";
     /// `u64`: lists that admit to a service or name a limit.
     pub const MEMBER_LISTS: &str = "MEMBER_LISTS";
-    /// `[u32; 3]`: 1 for each [`Quantity`](crate::Quantity) that a limit counts.
+    /// `u32`: bit n for the [`Quantity`](crate::Quantity) n that a limit counts.
     pub const COUNTED: &str = "COUNTED";
     /// `u64`: see [`RateMemory::horizon_ns`](crate::rate_table::RateMemory::horizon_ns).
     pub const HORIZON_NS: &str = "HORIZON_NS";
@@ -201,6 +201,8 @@ pub struct RootV6 {
 
 /// Classes of one generation.
 pub const MAX_CLASSES: u32 = 1 << 16;
+/// Classes 1 to 64 are in one list each and in nothing else, the first in list 0: no record has to be read.
+pub const LIST_CLASSES: u32 = MAX_LISTS as u32;
 
 /// [`ClassRecord::flags`]: an address of this host or a broadcast address of its subnets.
 pub const OWN: u32 = 1;

@@ -1,28 +1,22 @@
 //! Stage 2: which service a packet is for, and what becomes of packets that are for none.
 
-use core::ops::ControlFlow::{self, Break, Continue};
-
 use crate::{
-    parse::{Flow, Fragment, Transport},
+    parse::{Flow, Transport},
     tables::{FragmentPolicy, HostDefault, Membership, Tables},
     verdict::Verdict,
 };
 
-/// The service a packet is for. Settles non-first fragments and packets for no service.
+/// The service a packet is for; 0 for none.
 #[inline(always)]
-pub(crate) fn classify(flow: &Flow, membership: Membership, tables: &impl Tables) -> ControlFlow<Verdict, u16> {
-    if matches!(flow.fragment, Fragment::Later) {
-        return Break(judge_fragment(flow, membership, tables));
-    }
-    let service = match flow.transport {
+pub(crate) fn service_of(flow: &Flow, tables: &impl Tables) -> u16 {
+    match flow.transport {
         Transport::Tcp | Transport::Udp => tables.service(&flow.destination, flow.transport, flow.destination_port),
         _ => 0,
-    };
-    if service == 0 { Break(host_default(tables)) } else { Continue(service) }
+    }
 }
 
 #[inline(always)]
-fn judge_fragment(flow: &Flow, membership: Membership, tables: &impl Tables) -> Verdict {
+pub(crate) fn judge_fragment(flow: &Flow, membership: Membership, tables: &impl Tables) -> Verdict {
     if matches!(flow.transport, Transport::Icmp | Transport::Icmpv6 | Transport::Other) {
         return host_default(tables);
     }
@@ -50,7 +44,7 @@ fn judge_fragment(flow: &Flow, membership: Membership, tables: &impl Tables) -> 
 }
 
 #[inline(always)]
-fn host_default(tables: &impl Tables) -> Verdict {
+pub(crate) fn host_default(tables: &impl Tables) -> Verdict {
     match tables.host_default() {
         HostDefault::Pass => Verdict::NoService,
         HostDefault::Drop => Verdict::HostDefault,

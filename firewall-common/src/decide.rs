@@ -65,19 +65,19 @@ fn charge(flow: &Flow, limit: u16, membership: Membership, tables: &impl Tables)
     let Some(record) = tables.limit(limit) else {
         return Break(Verdict::Internal);
     };
-    let now_ns = tables.now_ns();
     let is_member = membership.lists & tables.member_lists() != 0;
-    let Some(bucket) = tables.bucket(&bucket_key(&flow.source, limit, record), record, is_member, now_ns) else {
+    let Some((bucket, now_ns)) = tables.bucket(&bucket_key(&flow.source, limit, record), record, is_member) else {
         return Break(Verdict::Internal);
     };
     let [packets, bytes, connections] = &record.quotas;
     let is_connection = flow.opens_connection;
     let octets = flow.frame_length as u64;
 
-    let packets = ask(&bucket, Quantity::Packets, packets, now_ns, 1, Verdict::OverPackets)?;
-    let bytes = ask(&bucket, Quantity::Bytes, bytes, now_ns, octets, Verdict::OverBytes)?;
+    let packets = ask(&bucket, Quantity::Packets, packets, now_ns, Quota::event_ns, Verdict::OverPackets)?;
+    let cost_of_octets = |quota: &Quota| quota.cost_ns(octets);
+    let bytes = ask(&bucket, Quantity::Bytes, bytes, now_ns, cost_of_octets, Verdict::OverBytes)?;
     let connections = if is_connection {
-        ask(&bucket, Quantity::Connections, connections, now_ns, 1, Verdict::OverConnections)?
+        ask(&bucket, Quantity::Connections, connections, now_ns, Quota::event_ns, Verdict::OverConnections)?
     } else {
         None
     };
@@ -102,7 +102,7 @@ fn ask<'a, B: Bucket>(
     quantity: Quantity,
     quota: &'a Quota,
     now_ns: u64,
-    units: u64,
+    cost_ns: impl Fn(&Quota) -> u64,
     over: Verdict,
 ) -> ControlFlow<Verdict, Option<Asked<'a, B::Cell>>> {
     if !quota.is_limited() {
@@ -110,7 +110,7 @@ fn ask<'a, B: Bucket>(
     }
     let cell = bucket.cell(quantity);
     let seen_ns = cell.load();
-    match quota.charge(seen_ns, now_ns, units) {
+    match quota.charge_cost(seen_ns, now_ns, cost_ns(quota)) {
         Some(next_ns) => Continue(Some(Asked { cell, quota, seen_ns, next_ns })),
         None => Break(over),
     }

@@ -47,8 +47,9 @@ pub(crate) fn pass_essential(flow: &Flow, membership: Membership, tables: &impl 
     }
 }
 
+/// Which of them a packet is.
 #[inline(always)]
-fn essential(flow: &Flow) -> Option<Essential> {
+pub(crate) fn essential(flow: &Flow) -> Option<Essential> {
     match flow.transport {
         Transport::Icmpv6 if is_neighbour_discovery(flow) => Some(Essential::NeighbourDiscovery),
         Transport::Icmpv6 if is_mld(flow) => Some(Essential::Mld),

@@ -3,15 +3,17 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
+    abi::{MAX_VERDICTS, counter_index},
     address::Family,
-    classify::classify,
+    classify::{host_default, judge_fragment, service_of},
     decide::decide,
     essential::pass_essential,
     frame::Frame,
-    parse::{self, Flow},
+    parse::{self, Flow, Fragment},
     source::refuse_impossible,
     tables::Tables,
     verdict::Verdict,
+    verifier::opaque,
 };
 
 /// A verdict and what it is accounted to.
@@ -29,42 +31,126 @@ pub struct Judgement {
     pub limit: u16,
 }
 
+/// A judgement as the packet program hands it on. One number, because each way to a verdict sets all that there is to set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// 16 bits each, lowest first: [`counter`](Self::counter), service, limit.
+    pub bits: u64,
+    /// See [`Judgement::frame_length`].
+    pub frame_length: Option<usize>,
+}
+
+/// Judges one frame.
+pub fn judge<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Judgement {
+    settle(frame, tables).judgement()
+}
+
 /// Judges one frame: the whole contract of the policy, first match settles.
 ///
 /// Plain packets have a pipeline of their own for each family, from which the compiler removes what they cannot be.
 #[inline(always)]
-pub fn judge<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Judgement {
+pub fn settle<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Settled {
     if let Some(flow) = parse::plain_v4(frame) {
-        return judge_flow(&flow, tables);
+        return settle_flow::<true>(&flow, tables);
     }
     if let Some(flow) = parse::plain_v6(frame) {
-        return judge_flow(&flow, tables);
+        return settle_flow::<true>(&flow, tables);
     }
     let mut family = Family::Other;
     match parse::parse(frame, &mut family) {
-        Continue(flow) => judge_flow(&flow, tables),
-        Break(verdict) => Judgement { verdict, family, frame_length: None, service: 0, limit: 0 },
+        Continue(flow) => settle_flow::<false>(&flow, tables),
+        Break(verdict) => Settled { bits: Settled::pack(family, verdict, 0, 0), frame_length: None },
     }
 }
 
+/// `PLAIN`: the packet is one of those that [`parse::plain_v4`] and [`parse::plain_v6`] read, of which none is essential.
 #[inline(always)]
-fn judge_flow(flow: &Flow, tables: &impl Tables) -> Judgement {
-    let (mut service, mut limit) = (0, 0);
-    let verdict = match settle(flow, tables, &mut service, &mut limit) {
+fn settle_flow<const PLAIN: bool>(flow: &Flow, tables: &impl Tables) -> Settled {
+    let bits = match settle_in_order::<PLAIN>(flow, tables) {
+        Break(bits) | Continue(bits) => bits,
+    };
+    Settled { bits: opaque(bits), frame_length: Some(flow.frame_length) }
+}
+
+#[inline(always)]
+fn settle_in_order<const PLAIN: bool>(flow: &Flow, tables: &impl Tables) -> ControlFlow<u64, u64> {
+    let family = flow.source.family;
+    let without_service = |verdict| Settled::pack(family, verdict, 0, 0);
+    let membership = tables.membership(&flow.source);
+    refuse_impossible(flow, membership).map_break(without_service)?;
+    if !PLAIN {
+        pass_essential(flow, membership, tables).map_break(without_service)?;
+    }
+    if membership.management {
+        return Break(without_service(Verdict::Management));
+    }
+    if matches!(flow.fragment, Fragment::Later) {
+        return Break(without_service(judge_fragment(flow, membership, tables)));
+    }
+    let service = service_of(flow, tables);
+    if service == 0 {
+        return Break(without_service(host_default(tables)));
+    }
+    let mut limit = 0;
+    let verdict = match decide(flow, membership, service, tables, &mut limit) {
         Break(verdict) | Continue(verdict) => verdict,
     };
-    Judgement { verdict, family: flow.source.family, frame_length: Some(flow.frame_length), service, limit }
+    Continue(Settled::pack(family, verdict, service, limit))
 }
 
-#[inline(always)]
-fn settle(flow: &Flow, tables: &impl Tables, judged_by: &mut u16, charged: &mut u16) -> ControlFlow<Verdict, Verdict> {
-    let membership = tables.membership(&flow.source);
-    refuse_impossible(flow, membership)?;
-    pass_essential(flow, membership, tables)?;
-    if membership.management {
-        return Break(Verdict::Management);
+impl Settled {
+    #[inline(always)]
+    fn pack(family: Family, verdict: Verdict, service: u16, limit: u16) -> u64 {
+        u64::from(counter_index(0, family, verdict)) | u64::from(service) << 16 | u64::from(limit) << 32
     }
-    let service = classify(flow, membership, tables)?;
-    *judged_by = service;
-    decide(flow, membership, service, tables, charged)
+
+    /// Where the counter of its family and verdict is for the first interface, see [`counter_index`].
+    #[inline(always)]
+    pub fn counter(&self) -> u32 {
+        self.bits as u32 & 0xffff
+    }
+
+    /// See [`Judgement::service`].
+    #[inline(always)]
+    pub fn service(&self) -> u16 {
+        (self.bits >> 16) as u16
+    }
+
+    /// See [`Judgement::limit`].
+    #[inline(always)]
+    pub fn limit(&self) -> u16 {
+        (self.bits >> 32) as u16
+    }
+
+    /// Its parts.
+    pub fn judgement(&self) -> Judgement {
+        let is_of =
+            |family: &Family| counter_index(0, *family, Verdict::NotIp) == self.counter() / MAX_VERDICTS * MAX_VERDICTS;
+        let family = Family::ALL.into_iter().find(is_of);
+        let verdict = Verdict::ALL.iter().find(|verdict| verdict.index() == self.counter() % MAX_VERDICTS);
+        Judgement {
+            verdict: verdict.copied().unwrap_or(Verdict::Internal),
+            family: family.unwrap_or(Family::Other),
+            frame_length: self.frame_length,
+            service: self.service(),
+            limit: self.limit(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judgement_has_the_parts_that_were_packed() {
+        for family in Family::ALL {
+            for verdict in Verdict::ALL {
+                let settled = Settled { bits: Settled::pack(family, *verdict, 0xabcd, 0xfedc), frame_length: Some(60) };
+                let parts =
+                    Judgement { verdict: *verdict, family, frame_length: Some(60), service: 0xabcd, limit: 0xfedc };
+                assert_eq!(settled.judgement(), parts);
+            }
+        }
+    }
 }

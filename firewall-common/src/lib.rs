@@ -32,7 +32,7 @@ pub mod verifier;
 pub use address::{Address, Family};
 pub use essential::Essential;
 pub use frame::{Frame, Header, MAX_OFFSET};
-pub use judge::{Judgement, judge};
+pub use judge::{Judgement, Settled, judge, settle};
 pub use parse::{Flow, Fragment, Transport, parse};
 pub use rate::{Quantity, Quota};
 pub use tables::{Bucket, FragmentPolicy, HostDefault, Membership, Tables};

@@ -41,7 +41,7 @@ use crate::{
     abi::{self, ClassRecord},
     address::Address,
     tables::Membership,
-    verifier::{forget, negative},
+    verifier::{forget, sign},
 };
 
 /// Words of 64 bits of a line.
@@ -185,14 +185,20 @@ impl Spread {
     /// The tag of a single address: other than those of most addresses in its /24.
     #[inline(always)]
     pub const fn host_tag(self, bits: u32) -> u64 {
-        (self.0 >> 20 ^ bits as u64) & 0x7f | 0x80
+        tag_of(self.0 >> 20 ^ bits as u64)
     }
 
     /// The tag of the whole /24.
     #[inline(always)]
     pub const fn net_tag(self) -> u64 {
-        self.0 >> 12 & 0x7f | 0x80
+        tag_of(self.0 >> 12)
     }
+}
+
+/// A tag: 1 to 127.
+#[inline(always)]
+const fn tag_of(hash: u64) -> u64 {
+    (((hash & 0x7f) * 127) >> 7) + 1
 }
 
 /// Lines that the places of a /24 may be in, one behind the other.
@@ -203,22 +209,21 @@ pub const PLACES: usize = WORDS - 1;
 
 /// Bits of a class in a place. What the place is follows above, in three bits; the upper half is the address.
 pub const PLACE_SHIFT: u32 = 29;
-/// A single address. Word 0 never looks like a place: these bits are 0 there, or begin with 1.
-pub const PLACE_HOST: u64 = 0b010;
+/// A single address. Word 0 never looks like a place: the highest of these bits is 0 there.
+pub const PLACE_HOST: u64 = 0b110;
 /// A whole /24.
-pub const PLACE_NET: u64 = 0b011;
+pub const PLACE_NET: u64 = 0b111;
 
-const OCTETS: u64 = 0x0101_0101_0101_0101;
+/// A one in the octet of each tag.
+const TAGS: u64 = 0x0001_0101_0101_0101;
 
 /// The word of the place that has `tag`; no place if none has. The tags of a line are distinct.
 #[inline(always)]
 pub const fn index_of_tag(tags: u64, tag: u64) -> usize {
-    // The lowest octet that is zero ends up with its highest bit, those below it never (Hacker's Delight, section 6-1).
-    let differs = tags ^ (tag * OCTETS);
-    let zero = differs.wrapping_sub(OCTETS) & !differs & OCTETS << 7;
-    let lowest = (zero & zero.wrapping_neg()) >> 7;
+    // Each octet of the difference is below 128, so only from that of `tag` nothing is borrowed.
+    let found = (TAGS << 7).wrapping_sub(tags ^ (tag * TAGS)) & TAGS << 7;
     // That bit shifts the number of the word to the top.
-    (lowest.wrapping_mul(0x0102_0304_0506_0700) >> 56) as usize % WORDS
+    (found.wrapping_mul(0x0040_80c1_0141_81c0) >> 61) as usize
 }
 
 /// Bits of an entry that are a number; the tag is above.
@@ -268,6 +273,10 @@ const MAX_ENDS: usize = abi::MAX_LISTS;
 pub fn membership(memory: &impl PrefixMemory, address: &Address) -> Membership {
     let nothing = Membership { lists: 0, own: false, management: false };
     let class = lookup(memory, address);
+    let list = class.wrapping_sub(1);
+    if list < abi::LIST_CLASSES {
+        return Membership { lists: 1 << list, ..nothing };
+    }
     if class == 0 {
         return nothing;
     }
@@ -340,10 +349,14 @@ fn lookup_v4(memory: &impl PrefixMemory, slot: u16, bits: u32) -> u32 {
 }
 
 /// The class of an address by its own place or that of its /24, 0 if it has none.
+///
+/// No branch depends on what is found, as nobody can predict whether it is the one or the other, and few instructions wait
+/// for the line.
 #[inline(always)]
 fn lookup_place(memory: &impl PrefixMemory, bits: u32) -> u32 {
     let hash = memory.places_hash();
     let spread = hash.of(bits);
+    let (host_tag, net_tag) = (spread.host_tag(bits), spread.net_tag());
     let first = hash.line(spread);
     let (mut class, mut net) = (0, 0);
     for number in 0..PLACES_RUN {
@@ -351,13 +364,13 @@ fn lookup_place(memory: &impl PrefixMemory, bits: u32) -> u32 {
             break;
         };
         let tags = line.word(0);
-        let host_word = line.word(index_of_tag(tags, spread.host_tag(bits)));
-        let net_word = line.word(index_of_tag(tags, spread.net_tag()));
-        let host = place(host_word, bits, PLACE_HOST);
-        net |= place(net_word, bits & !0xff, PLACE_NET);
-        // No branch: whether it is the one or the other cannot be predicted.
-        class = host | net & negative(host.wrapping_sub(1) >> 63);
-        if tags >> 56 == 0 || host != 0 {
+        let host = line.word(index_of_tag(tags, host_tag)) ^ place(bits, PLACE_HOST);
+        let of_net = line.word(index_of_tag(tags, net_tag)) ^ place(bits & !0xff, PLACE_NET);
+        // What is left of a place is its class.
+        let is_host = ones_if_zero(host >> PLACE_SHIFT);
+        net |= of_net & ones_if_zero(of_net >> PLACE_SHIFT);
+        class = net ^ (net ^ host) & is_host;
+        if tags >> 56 == 0 || is_host != 0 {
             break;
         }
         class = forget(class as usize, bits) as u64;
@@ -366,12 +379,16 @@ fn lookup_place(memory: &impl PrefixMemory, bits: u32) -> u32 {
     class as u32
 }
 
-/// The class in the word of a place, 0 if it is not that place. Without branches.
+/// All ones if `number`, which is below 2^63, is 0, else 0.
 #[inline(always)]
-fn place(word: u64, bits: u32, kind: u64) -> u64 {
-    const CLASS: u64 = (1 << PLACE_SHIFT) - 1;
-    let left = word ^ (bits as u64) << 32;
-    left & CLASS & negative((left >> PLACE_SHIFT ^ kind).wrapping_sub(1) >> 63)
+fn ones_if_zero(number: u64) -> u64 {
+    sign(number.wrapping_sub(1))
+}
+
+/// The word of a place, without its class.
+#[inline(always)]
+pub const fn place(bits: u32, kind: u64) -> u64 {
+    (bits as u64) << 32 | kind << PLACE_SHIFT
 }
 
 /// Levels below the IPv6 root.

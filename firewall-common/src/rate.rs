@@ -131,6 +131,12 @@ impl Quota {
         self.interval.wrapping_mul(units).wrapping_add(round_up) >> shift
     }
 
+    /// What one packet or connection costs, in ns: quotas of events have no fraction bits.
+    #[inline(always)]
+    pub fn event_ns(&self) -> u64 {
+        self.interval
+    }
+
     /// How far ahead of now a TAT is believed: burst tolerance and [`SKEW_NS`].
     #[inline(always)]
     pub fn horizon_ns(&self) -> u64 {
@@ -156,8 +162,13 @@ impl Quota {
     /// Charges `units` at `now_ns` to a source whose TAT is `tat_ns`: the new TAT, `None` when they exceed the rate.
     #[inline(always)]
     pub fn charge(&self, tat_ns: u64, now_ns: u64, units: u64) -> Option<u64> {
+        self.charge_cost(tat_ns, now_ns, self.cost_ns(units))
+    }
+
+    /// The same for units of which the cost is known.
+    #[inline(always)]
+    pub fn charge_cost(&self, tat_ns: u64, now_ns: u64, cost_ns: u64) -> Option<u64> {
         let ahead_ns = self.ahead_ns(tat_ns, now_ns);
-        let cost_ns = self.cost_ns(units);
         let is_conforming = ahead_ns <= self.burst_ns && cost_ns <= self.burst_ns - ahead_ns;
         is_conforming.then_some(now_ns.wrapping_add(ahead_ns).wrapping_add(cost_ns))
     }

@@ -79,8 +79,8 @@ pub trait Tables {
     /// All lists that admit to a service or name a limit: their members are no strangers.
     fn member_lists(&self) -> u64;
 
-    /// The rate state of a source under `limit`, made when there is none; `None` is a bug.
-    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<Self::Bucket>;
+    /// The rate state of a source under `limit`, made when there is none, and [`now_ns`](Self::now_ns); `None` is a bug.
+    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool) -> Option<(Self::Bucket, u64)>;
 
     /// The cap of an essential and its state; `None` is a bug.
     fn cap(&self, essential: Essential) -> Option<(Quota, Self::Cap)>;

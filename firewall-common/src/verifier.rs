@@ -29,16 +29,17 @@ pub fn forget(value: usize, noise: u32) -> usize {
     }
 }
 
-/// `-number`; the compiler does not know it, else it would make a branch of what is done with all ones and zeroes.
+/// All ones if the highest bit of `number` is set, else 0. The compiler does not know it, else it would make a branch of
+/// what is done with it.
 #[inline(always)]
-pub fn negative(number: u64) -> u64 {
+pub fn sign(number: u64) -> u64 {
     #[cfg(target_arch = "bpf")]
     {
         let mut number = number;
         // SAFETY: changes this register and nothing else.
         unsafe {
             core::arch::asm!(
-                "{number} = -{number}",
+                "{number} s>>= 63",
                 number = inout(reg) number,
                 options(pure, nomem, nostack, preserves_flags),
             );
@@ -46,7 +47,7 @@ pub fn negative(number: u64) -> u64 {
         number
     }
     #[cfg(not(target_arch = "bpf"))]
-    number.wrapping_neg()
+    (number.cast_signed() >> 63).cast_unsigned()
 }
 
 /// Returns `index`, of which the verifier then knows that it has 16 bits.
@@ -79,4 +80,28 @@ pub fn forget_choice<T: Copy>(choice: T, noise: u32) -> T {
     let octet = forget(octet as usize, noise) as u8;
     // SAFETY: the octet is the one that was read above from a valid `T`.
     unsafe { core::mem::transmute_copy::<u8, T>(&octet) }
+}
+
+/// Returns `number`, about which the compiler then knows nothing.
+///
+/// The ways to here meet here and set this number; otherwise the compiler hands on what each of them knows, and every
+/// way sets, in time for the branch that may lead to it, all that is made of it further on.
+#[inline(always)]
+pub fn opaque(number: u64) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut number = number;
+        // Not without an instruction: the kernel refuses line information of two lines for one.
+        // SAFETY: copies a register to itself.
+        unsafe {
+            core::arch::asm!(
+                "{number} = {number}",
+                number = inout(reg) number,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        number
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    number
 }

@@ -2,8 +2,8 @@
 
 use aya_ebpf::btf_maps::PerCpuArray;
 use firewall_common::{
-    Judgement, Verdict,
-    abi::{COUNTERS_OF_INTERFACE, Count, MAX_VERDICTS, counter_index},
+    Settled, Verdict,
+    abi::{COUNTERS_OF_INTERFACE, Count, MAX_VERDICTS},
     verifier::forget,
 };
 
@@ -15,21 +15,19 @@ use crate::{
 
 /// Adds the frame to the counters of its verdict, its service and its limit; the number of the verdict.
 #[inline(always)]
-pub(crate) fn account(frame: &XdpFrame<'_>, judgement: &Judgement) -> u32 {
+pub(crate) fn account(frame: &XdpFrame<'_>, settled: &Settled) -> u32 {
     if explain::is_on() {
-        explain::note_judgement(judgement);
-        return judgement.verdict.index();
+        explain::note_judgement(settled);
+        return settled.counter() % MAX_VERDICTS;
     }
-    let octets = match judgement.frame_length {
+    let octets = match settled.frame_length {
         Some(length) => length,
         None => frame.length(),
     };
-    let counter = counter_index(0, judgement.family, judgement.verdict);
-    let all = u64::from(counter) | u64::from(judgement.service) << 16 | u64::from(judgement.limit) << 32;
     let interface = frame.interface();
     // From here on verified once, not once for each way to here.
     let octets = forget(octets, interface) as u64;
-    let all = forget(all as usize, interface) as u64;
+    let all = forget(settled.bits as usize, interface) as u64;
     let (counter, service, limit) = (all as u32 & 0xffff, (all >> 16) as u32 & 0xffff, (all >> 32) as u32);
     let verdict = counter % MAX_VERDICTS;
     let dropped = Verdict::DROPS >> verdict & 1;

@@ -44,10 +44,12 @@ static TICK_NS: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static MEMBER_SETS: Global<u32> = Global::new(abi::RATE_SETS);
 
-/// The rate state of a source.
+/// The rate state of a source, and [`now_ns`].
 #[inline(always)]
-pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<StatePointer> {
-    let hash = Hash::new(&RATE_BASE.get(0)?.seed, key);
+pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool) -> Option<(StatePointer, u64)> {
+    let base = RATE_BASE.get(0)?;
+    let now_ns = now_ns_by(base);
+    let hash = Hash::new(&base.seed, key);
     let gate = LimitGate { limit: key.limit, record: limit, now_ns };
     let way = match rate_table::lookup(&RateMaps, &hash, is_member, now_ns, &gate) {
         Lookup::Found(way) => {
@@ -73,7 +75,7 @@ pub(crate) fn bucket(key: &BucketKey, limit: &LimitRecord, is_member: bool, now_
     };
     // SAFETY: both kinds of state have a TAT for each quantity at this distance.
     unsafe { explain::note_state(state.first, state.stride, now_ns) };
-    Some(state)
+    Some((state, now_ns))
 }
 
 /// The gate of a limit.
@@ -99,6 +101,14 @@ impl Gate for LimitGate<'_> {
 /// Nanoseconds of the clock of this generation.
 #[inline(always)]
 pub(crate) fn now_ns() -> u64 {
+    match RATE_BASE.get(0) {
+        Some(base) => now_ns_by(base),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn now_ns_by(base: &RateBase) -> u64 {
     let tick_ns = TICK_NS.load();
     if tick_ns == 0 {
         // SAFETY: the helper reads the clock and touches nothing.
@@ -106,11 +116,7 @@ pub(crate) fn now_ns() -> u64 {
     }
     // SAFETY: as above.
     let jiffies = unsafe { bpf_jiffies64() };
-    let offset_ns = match RATE_BASE.get(0) {
-        Some(base) => base.jiffies_offset_ns,
-        None => 0,
-    };
-    jiffies.wrapping_mul(tick_ns).wrapping_add(offset_ns)
+    jiffies.wrapping_mul(tick_ns).wrapping_add(base.jiffies_offset_ns)
 }
 
 /// Reads both clocks at once.
@@ -167,12 +173,7 @@ impl RateMemory for RateMaps {
 
     #[inline(always)]
     fn counts(&self, quantity: Quantity) -> bool {
-        let [packets, bytes, connections] = COUNTED.load();
-        match quantity {
-            Quantity::Packets => packets != 0,
-            Quantity::Bytes => bytes != 0,
-            Quantity::Connections => connections != 0,
-        }
+        COUNTED.load() >> quantity as u32 & 1 != 0
     }
 
     #[inline(always)]

@@ -5,8 +5,8 @@
 
 use aya_ebpf::{Global, btf_maps::Array, macros::btf_map};
 use firewall_common::{
-    Judgement, Membership,
-    abi::{BucketOutcome, Explanation, MANAGEMENT, OWN},
+    Membership, Settled,
+    abi::{BucketOutcome, Explanation, MANAGEMENT, MAX_VERDICTS, OWN},
 };
 
 /// What is said about the last frame.
@@ -74,15 +74,15 @@ pub(crate) unsafe fn note_state(first: *const u64, stride: usize, now_ns: u64) {
 
 /// Notes the verdict.
 #[inline(always)]
-pub(crate) fn note_judgement(judgement: &Judgement) {
+pub(crate) fn note_judgement(settled: &Settled) {
     if let Some(explanation) = EXPLANATION.get_ptr_mut(0) {
         // SAFETY: the value is valid for the whole run.
-        unsafe { (*explanation).verdict = judgement.verdict.index() };
+        unsafe { (*explanation).verdict = settled.counter() % MAX_VERDICTS };
         // SAFETY: as above.
-        unsafe { (*explanation).family = judgement.family as u32 };
+        unsafe { (*explanation).family = settled.counter() / MAX_VERDICTS };
         // SAFETY: as above.
-        unsafe { (*explanation).service = u32::from(judgement.service) };
+        unsafe { (*explanation).service = u32::from(settled.service()) };
         // SAFETY: as above.
-        unsafe { (*explanation).limit = u32::from(judgement.limit) };
+        unsafe { (*explanation).limit = u32::from(settled.limit()) };
     }
 }

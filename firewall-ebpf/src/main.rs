@@ -24,7 +24,7 @@ mod maps;
 mod program {
     use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
     use aya_log_ebpf::debug;
-    use firewall_common::{Verdict, judge};
+    use firewall_common::{Verdict, abi::MAX_VERDICTS, settle};
 
     use crate::{account::account, context::XdpFrame, maps};
 
@@ -32,11 +32,11 @@ mod program {
     #[inline(always)]
     fn firewall(ctx: XdpContext) -> u32 {
         let frame = XdpFrame::new(&ctx);
-        let judgement = judge(&frame, &maps::Maps);
-        let verdict = account(&frame, &judgement);
+        let settled = settle(&frame, &maps::Maps);
+        let verdict = account(&frame, &settled);
         // Dead code unless `--trace-packets` raises the level at load.
-        debug!(&ctx, "{} family {} service {}", verdict, judgement.family as u8, judgement.service);
-        action(verdict, judgement.service)
+        debug!(&ctx, "{} family {} service {}", verdict, settled.counter() / MAX_VERDICTS, settled.service());
+        action(verdict, settled.service())
     }
 
     /// Tells the controller, before the first packet, how jiffies and nanoseconds go together.

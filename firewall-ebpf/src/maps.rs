@@ -57,7 +57,7 @@ static HAS_UDP: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static MEMBER_LISTS: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
-pub(crate) static COUNTED: Global<[u32; 3]> = Global::new([0; 3]);
+pub(crate) static COUNTED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static HAS_ADDRESSES: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
@@ -122,8 +122,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn has_limits(&self) -> bool {
-        let [packets, bytes, connections] = COUNTED.load();
-        packets | bytes | connections != 0
+        COUNTED.load() != 0
     }
 
     #[inline(always)]
@@ -132,8 +131,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool, now_ns: u64) -> Option<StatePointer> {
-        buckets::bucket(key, limit, is_member, now_ns)
+    fn bucket(&self, key: &BucketKey, limit: &LimitRecord, is_member: bool) -> Option<(StatePointer, u64)> {
+        buckets::bucket(key, limit, is_member)
     }
 
     #[inline(always)]

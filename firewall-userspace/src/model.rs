@@ -148,8 +148,8 @@ impl<M: Fn(IpAddr) -> Member> Tables for HostTables<'_, M> {
         self.compiled.member_lists
     }
 
-    fn bucket(&self, _: &BucketKey, _: &LimitRecord, _: bool, _: u64) -> Option<Idle> {
-        Some(Idle::default())
+    fn bucket(&self, _: &BucketKey, _: &LimitRecord, _: bool) -> Option<(Idle, u64)> {
+        Some((Idle::default(), self.now_ns()))
     }
 
     fn cap(&self, essential: Essential) -> Option<(Quota, Idle)> {

@@ -156,8 +156,8 @@ impl Tables for Model {
         0 // every source has a bucket of its own here
     }
 
-    fn bucket(&self, key: &BucketKey, _: &LimitRecord, _: bool, _: u64) -> Option<State> {
-        Some(self.buckets.borrow_mut().entry(*key).or_default().clone())
+    fn bucket(&self, key: &BucketKey, _: &LimitRecord, _: bool) -> Option<(State, u64)> {
+        Some((self.buckets.borrow_mut().entry(*key).or_default().clone(), self.now_ns()))
     }
 
     fn cap(&self, essential: Essential) -> Option<(Quota, TatOfModel)> {

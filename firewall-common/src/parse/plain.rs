@@ -182,6 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::essential;
 
     /// A frame that is nearly plain: right headers, then some octets changed.
     fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
@@ -235,6 +236,8 @@ mod tests {
                 let long = super::super::parse_any(frame.as_slice(), &mut family);
                 prop_assert_eq!(long, core::ops::ControlFlow::Continue(flow));
                 prop_assert_eq!(family, flow.source.family);
+                // `judge` does not ask plain packets.
+                prop_assert_eq!(essential::essential(&flow), None);
             }
         }
     }

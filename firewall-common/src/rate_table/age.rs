@@ -3,7 +3,7 @@
 //! Without branches: the kernel's verifier would follow every order that eight ways can be in.
 
 use super::{RateMemory, SetMemory, WAYS};
-use crate::{rate::Quantity, verifier::negative};
+use crate::{rate::Quantity, verifier::sign};
 
 /// The time by which ways are judged.
 #[derive(Clone, Copy)]
@@ -68,5 +68,5 @@ fn least(a: u64, b: u64) -> u64 {
 #[inline(always)]
 fn excess(a: u64, b: u64) -> u64 {
     let difference = a.wrapping_sub(b);
-    difference & negative(difference >> 63)
+    difference & sign(difference)
 }

@@ -21,7 +21,12 @@ static FRESH: BucketState = BucketState { tat_ns: [0; 3] };
 /// The rate state of a source. The kernel may hand it to another source while this packet is judged: the other source then
 /// starts with the debt of this one, by one packet at most.
 #[inline(always)]
-pub(crate) fn bucket(key: &BucketKey, _: &LimitRecord, _: bool, _: u64) -> Option<StatePointer> {
+pub(crate) fn bucket(key: &BucketKey, _: &LimitRecord, _: bool) -> Option<(StatePointer, u64)> {
+    Some((state(key)?, now_ns()))
+}
+
+#[inline(always)]
+fn state(key: &BucketKey) -> Option<StatePointer> {
     if let Some(state) = BUCKETS.get_ptr_mut(key) {
         return Some(pointer(state));
     }

@@ -58,9 +58,11 @@ macro_rules! request {
 
             /// The same request on `terms`.
             #[must_use]
-            pub fn on(self, terms: super::Terms) -> Self {
+            pub fn on(mut self, terms: super::Terms) -> Self {
                 let super::Terms { dry_run, force, confirm, caller, owner } = terms;
-                Self { dry_run, force, confirm, caller, owner, ..self }
+                (self.dry_run, self.force) = (dry_run, force);
+                (self.confirm, self.caller, self.owner) = (confirm, caller, owner);
+                self
             }
         }
     };

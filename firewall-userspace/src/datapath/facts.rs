@@ -13,7 +13,7 @@ use crate::policy::compile::Compiled;
 pub(super) struct Facts {
     flags: [(&'static str, u32); 7],
     member_lists: u64,
-    counted: [u32; 3],
+    counted: u32,
     horizon_ns: u64,
     tick_ns: u64,
     interfaces: [u32; MAX_INTERFACES],
@@ -46,7 +46,7 @@ impl Facts {
             ]
             .map(|(name, is_set)| (name, u32::from(is_set))),
             member_lists: compiled.member_lists,
-            counted: compiled.rate.counts.map(u32::from),
+            counted: compiled.rate.counts.iter().rev().fold(0, |bits, counts| bits << 1 | u32::from(*counts)),
             horizon_ns: compiled.rate.horizon_ns,
             tick_ns: rate_base::tick_ns(compiled),
             interfaces,

@@ -9,7 +9,7 @@ use std::{
 
 use aya::maps::{Array, Map, MapData};
 use firewall_common::{
-    abi::{ClassRecord, MAX_CLASSES, MAX_MEMBER_SETS, MIN_MEMBER_SETS},
+    abi::{ClassRecord, LIST_CLASSES, MAX_CLASSES, MAX_MEMBER_SETS, MIN_MEMBER_SETS},
     prefix_table::{PLACES_RUN, PlacesHash, ROOT_SLOTS, WORDS},
 };
 
@@ -107,14 +107,7 @@ impl ListTable {
                 },
                 size.hash(),
             ),
-            classes: ClassTable {
-                map: Array::try_from(maps.classes)
-                    .map_err(|error| DatapathError::map("open the table of classes", error))?,
-                known: HashMap::from([(Member::default(), 0)]),
-                records: vec![ClassRecord::default()],
-                last: (Member::default(), 0),
-                failed: None,
-            },
+            classes: ClassTable::open(maps.classes)?,
         })
     }
 
@@ -232,6 +225,21 @@ impl Classes for ClassTable {
 }
 
 impl ClassTable {
+    /// A table of the classes that every generation has.
+    fn open(map: Map) -> Result<Self, DatapathError> {
+        let map = Array::try_from(map).map_err(|error| DatapathError::map("open the table of classes", error))?;
+        let nothing = Member::default();
+        let known = HashMap::from([(nothing.clone(), 0)]);
+        let mut table = Self { map, known, records: vec![ClassRecord::default()], last: (nothing, 0), failed: None };
+        for list in 0..LIST_CLASSES {
+            let member = Member { lists: 1 << list, ..Member::default() };
+            if let (Err(TableFull), Some(error)) = (table.add(&member), table.failed.take()) {
+                return Err(error);
+            }
+        }
+        Ok(table)
+    }
+
     fn add(&mut self, member: &Member) -> Result<u32, TableFull> {
         let (ends, next) = match member.next() {
             Some((second, then)) => (second, self.class_of(&then)?),

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, ops::Range};
 
 use firewall_common::prefix_table::{
-    PLACE_HOST, PLACE_NET, PLACE_SHIFT, PLACES, PLACES_RUN, PlacesHash, WORDS, group, index_of_tag,
+    PLACE_HOST, PLACE_NET, PLACE_SHIFT, PLACES, PLACES_RUN, PlacesHash, WORDS, group, index_of_tag, place,
 };
 
 use super::{
@@ -47,7 +47,7 @@ impl Place {
             Self::Host(bits) => (bits, PLACE_HOST),
             Self::Net(bits) => (bits & !0xff, PLACE_NET),
         };
-        u64::from(bits) << 32 | kind << PLACE_SHIFT | u64::from(class)
+        place(bits, kind) | u64::from(class)
     }
 
     fn is_at(self, word: u64) -> bool {
@@ -165,11 +165,11 @@ impl Places {
     pub fn of_net(&self, words: &impl Words<u64>, bits: u32) -> Vec<Place> {
         let words = self.run(words, bits).flat_map(|line| (1..WORDS).map(move |index| load(line, index)));
         let inside = words.filter(|word| *word != 0 && word >> 40 == u64::from(bits >> 8));
-        let place = |word: u64| {
+        let known = |word: u64| {
             let address = (word >> 32) as u32;
             if word >> PLACE_SHIFT & 0b111 == PLACE_NET { Place::Net(address) } else { Place::Host(address) }
         };
-        inside.map(place).collect()
+        inside.map(known).collect()
     }
 
     fn tag(&self, place: Place) -> u64 {
