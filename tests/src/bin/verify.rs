@@ -13,8 +13,8 @@ use firewall_userspace::{
 };
 
 /// Facts that take two values each: observe, fragments by source, TCP, UDP, services at addresses, packets, bytes,
-/// connections.
-const FACTS: u32 = 8;
+/// connections, services that observe.
+const FACTS: u32 = 9;
 
 fn main() -> Result<()> {
     require_root()?;
@@ -57,5 +57,6 @@ fn set(compiled: &mut Compiled, holds: impl Fn(u32) -> bool) {
     if !holds(4) {
         compiled.addresses.clear();
     }
+    compiled.observed_services = holds(8);
     compiled.rate = RateFacts { counts: [holds(5), holds(6), holds(7)], ..compiled.rate };
 }

@@ -17,6 +17,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) observe: bool,
+    pub(super) observed_services: bool,
     pub(super) host_default_drop: bool,
     pub(super) fragments_by_source: bool,
     pub(super) has_tcp: bool,
@@ -34,7 +35,7 @@ const TICK_NS: u64 = 4_000_000;
 impl Facts {
     /// Every combination that a policy can have.
     pub(super) fn all() -> Vec<Self> {
-        let combinations = (0..1u32 << 9).map(|bits| {
+        let combinations = (0..1u32 << 10).map(|bits| {
             let bit = |position: u32| bits >> position & 1 == 1;
             Self {
                 has_tcp: bit(0),
@@ -44,25 +45,29 @@ impl Facts {
                 observe: bit(4),
                 counts: [bit(5), bit(6), bit(7)],
                 fine_clock: bit(8),
+                observed_services: bit(9),
                 // No configuration may ask for it yet; scenarios of the table do.
                 host_default_drop: false,
             }
         });
-        // Addresses and limits are those of services.
-        let is_possible = |facts: &Self| facts.has_service() || !facts.has_addresses && facts.counts == [false; 3];
+        // Addresses, limits and modes of their own are those of services.
+        let of_services = |facts: &Self| facts.has_addresses || facts.counts != [false; 3] || facts.observed_services;
+        let is_possible = |facts: &Self| facts.has_service() || !of_services(facts);
         combinations.filter(is_possible).collect()
     }
 
-    /// Every combination of services, fragments and mode. What limits count, and the clock, vary along with them.
+    /// Every combination of services, fragments and mode. What limits count, the clock, and modes of services vary along
+    /// with them.
     pub(super) fn few() -> Vec<Self> {
         let mut plain = Self::all();
-        plain.retain(|facts| facts.counts == [false; 3] && !facts.fine_clock);
+        plain.retain(|facts| facts.counts == [false; 3] && !facts.fine_clock && !facts.observed_services);
         // Those that have no limits come last.
         plain.sort_by_key(|facts| !facts.has_service());
         let varied = (0u32..).zip(plain).map(|(number, facts)| {
             let bit = |position: u32| number >> position & 1 == 1;
             let counts = [bit(0), bit(1), bit(2)].map(|counts| counts && facts.has_service());
-            Self { counts, fine_clock: bit(3), ..facts }
+            let observed_services = number.count_ones() % 2 == 1 && facts.has_service();
+            Self { counts, fine_clock: bit(3), observed_services, ..facts }
         });
         varied.collect()
     }
@@ -75,6 +80,7 @@ impl Facts {
         let quotas = compiled.limits.iter().flat_map(|(_, limit)| limit.quotas).chain(compiled.caps);
         Self {
             observe: compiled.observe,
+            observed_services: compiled.observed_services,
             host_default_drop: compiled.host_default_drop,
             fragments_by_source: compiled.fragments_by_source,
             has_tcp: compiled.has_tcp,
@@ -97,6 +103,9 @@ impl Facts {
             };
             has_protocol && (self.has_addresses || service.addresses.is_empty())
         });
+        for service in &mut policy.services {
+            service.mode = if self.observed_services { Mode::Observe } else { Mode::Enforce };
+        }
         for limit in &mut policy.limits {
             for (quantity, counts) in quantities(limit).into_iter().zip(self.counts) {
                 if !counts {
@@ -166,13 +175,11 @@ mod tests {
         let (all, few) = (Facts::all(), Facts::few());
         assert!(few.iter().all(|facts| all.contains(facts)) && few.len() < all.len());
         for facts in &all {
-            let has_shape =
-                |other: &&Facts| Facts { counts: facts.counts, fine_clock: facts.fine_clock, ..**other } == *facts;
-            let has_detail = |other: &&Facts| (other.counts, other.fine_clock) == (facts.counts, facts.fine_clock);
-            assert!(
-                few.iter().any(|other| has_shape(&other)) && few.iter().any(|other| has_detail(&other)),
-                "{facts:?}"
-            );
+            let Facts { observe, observed_services, counts, fine_clock, .. } = *facts;
+            let has_shape = |other: &Facts| Facts { observed_services, counts, fine_clock, ..*other } == *facts;
+            let has_detail = |other: &Facts| (other.counts, other.fine_clock) == (counts, fine_clock);
+            let has_modes = |other: &Facts| (other.observe, other.observed_services) == (observe, observed_services);
+            assert!(few.iter().any(has_shape) && few.iter().any(has_detail) && few.iter().any(has_modes), "{facts:?}");
         }
     }
 }
