@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
-use firewall_common::{Frame, Header, MAX_OFFSET};
+use firewall_common::{Frame, Header, MAX_OFFSET, verifier::opaque};
 
 /// A frame whose first buffer lies between `data` and `data_end`; a jumbo frame may have more buffers.
 pub(crate) struct XdpFrame<'a> {
@@ -51,6 +51,8 @@ impl<'a> XdpFrame<'a> {
 impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn read<H: Header>(&self, offset: usize) -> Option<H> {
+        // A copy: what the verifier of Linux 6.1 learns from the compare is lost in a number that is kept on the stack.
+        let offset = opaque(offset as u64) as usize;
         if offset > MAX_OFFSET {
             return None;
         }
