@@ -4,7 +4,6 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -18,7 +17,10 @@ use firewall_tests::{
     traffic::{Probe, Receiver, bind},
 };
 
-use crate::policy::{DATA, POLICY};
+use crate::{
+    flood,
+    policy::{DATA, POLICY},
+};
 
 /// One burst for each source, and nothing after it.
 const LIMITED: &str = r#"
@@ -137,9 +139,9 @@ fn another_abi_version_is_refused_with_words_and_taken_over_without_a_gap_on_req
     let (ours, theirs) = (site.pins.join(format!("v{ABI_VERSION}")), site.pins.join(format!("v{foreign}")));
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(&lab, &over, &sent));
+        let flood = scope.spawn(|| flood::send(&lab, &over, &sent));
         let taken = (|| {
-            wait_for(&sent, 1000)?;
+            flood::wait_for(&sent, 1000)?;
             daemon.kill()?;
             // To this build, a program of another version.
             fs::rename(&ours, &theirs)?;
@@ -154,7 +156,7 @@ fn another_abi_version_is_refused_with_words_and_taken_over_without_a_gap_on_req
             ensure!(lab.program_id()? == program && theirs.join("maps").join(maps::COUNTERS).exists());
             ensure!(!ours.exists(), "a refused start leaves nothing");
 
-            wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
+            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
             let mut command = site.command(&lab.host)?;
             command.arg("--replace");
             let mut next = Daemon::start_by(&lab, site.clone(), command)?;
@@ -162,7 +164,7 @@ fn another_abi_version_is_refused_with_words_and_taken_over_without_a_gap_on_req
             ensure!(lab.program_id()? != program);
             ensure!(next.log().contains("removed the pins of another ABI version"), "{}", next.log());
             let before = next.metrics()?.reason("denied");
-            wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
+            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
             ensure!(next.metrics()?.reason("denied") > before);
             next.stop()
         })();
@@ -203,22 +205,4 @@ fn members_that_have_outgrown_their_rate_table_get_a_larger_one_with_a_word() ->
     assert!(next.log().contains("rate state of members starts again"), "{}", next.log());
     assert_eq!(next.metrics()?.reason("denied"), 1, "counters go on");
     Ok(())
-}
-
-/// Sends as the foe until `over`.
-fn flood(lab: &Lab, over: &AtomicBool, sent: &AtomicU64) -> Result<()> {
-    let socket = bind(&lab.peer, FOE4, 0)?;
-    while !over.load(Ordering::Relaxed) {
-        for _ in 0..50 {
-            socket.send_to(&[0x5a; 32], (HOST4, DATA)).context("cannot send")?;
-        }
-        sent.fetch_add(50, Ordering::Relaxed);
-        // Leaves the CPU to those who restart.
-        thread::sleep(Duration::from_micros(500));
-    }
-    Ok(())
-}
-
-fn wait_for(sent: &AtomicU64, wanted: u64) -> Result<()> {
-    wait_until("packets that are sent", LIMIT, || Ok((sent.load(Ordering::Relaxed) >= wanted).then_some(())))
 }

@@ -10,6 +10,7 @@ mod durable;
 mod entries;
 mod explain;
 mod fail_static;
+mod flood;
 mod fragments;
 mod guard;
 mod interfaces;

@@ -3,18 +3,20 @@
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
     daemon::Daemon,
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
-    traffic::{Probe, Receiver, bind},
+    traffic::{Probe, Receiver},
 };
 
-use crate::policy::{DATA, POLICY};
+use crate::{
+    flood,
+    policy::{DATA, POLICY},
+};
 
 #[test]
 fn a_killed_daemon_leaves_its_filter_and_the_next_one_adopts_it_without_a_gap() -> Result<()> {
@@ -24,18 +26,18 @@ fn a_killed_daemon_leaves_its_filter_and_the_next_one_adopts_it_without_a_gap() 
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
 
     thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(&lab, &over, &sent));
+        let flood = scope.spawn(|| flood::send(&lab, &over, &sent));
         let restart = (|| {
             let first = lab.program_id()?;
             daemon.kill()?;
             assert_eq!(lab.program_id()?, first, "the link is pinned");
             let while_dead = sent.load(Ordering::Relaxed);
-            wait_for(&sent, while_dead + 1000);
+            flood::wait_for(&sent, while_dead + 1000)?;
             let site = daemon.site().clone();
             drop(daemon);
             let next = Daemon::start_at(&lab, site)?;
             assert_ne!(lab.program_id()?, first, "the next daemon has a program of its own");
-            wait_for(&sent, sent.load(Ordering::Relaxed) + 1000);
+            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
             let dropped = next.metrics()?.reason("denied");
             assert!(dropped >= 1000, "the next daemon counts {dropped} drops");
             assert_eq!(next.metrics()?.reason("internal"), 0);
@@ -128,27 +130,4 @@ fn the_next_daemon_releases_an_interface_that_left_the_configuration() -> Result
     lab.wait_until_detached("br0")?;
     assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
     Ok(())
-}
-
-/// Sends as the foe until `over`.
-fn flood(lab: &Lab, over: &AtomicBool, sent: &AtomicU64) -> Result<()> {
-    let socket = bind(&lab.peer, FOE4, 0)?;
-    while !over.load(Ordering::Relaxed) {
-        for _ in 0..50 {
-            socket.send_to(&[0x5a; 32], (HOST4, DATA)).context("cannot send")?;
-        }
-        sent.fetch_add(50, Ordering::Relaxed);
-        // Leaves the CPU to those who restart.
-        thread::sleep(Duration::from_micros(500));
-    }
-    Ok(())
-}
-
-fn wait_for(sent: &AtomicU64, wanted: u64) {
-    for _ in 0..1000 {
-        if sent.load(Ordering::Relaxed) >= wanted {
-            return;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
 }
