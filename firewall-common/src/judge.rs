@@ -110,6 +110,18 @@ impl Settled {
         self.bits as u32 & 0xffff
     }
 
+    /// Number of the verdict.
+    #[inline(always)]
+    pub fn verdict(&self) -> u32 {
+        self.counter() % MAX_VERDICTS
+    }
+
+    /// Number of the family.
+    #[inline(always)]
+    pub fn family(&self) -> u32 {
+        self.counter() / MAX_VERDICTS
+    }
+
     /// See [`Judgement::service`].
     #[inline(always)]
     pub fn service(&self) -> u16 {
@@ -124,10 +136,8 @@ impl Settled {
 
     /// Its parts.
     pub fn judgement(&self) -> Judgement {
-        let is_of =
-            |family: &Family| counter_index(0, *family, Verdict::NotIp) == self.counter() / MAX_VERDICTS * MAX_VERDICTS;
-        let family = Family::ALL.into_iter().find(is_of);
-        let verdict = Verdict::ALL.iter().find(|verdict| verdict.index() == self.counter() % MAX_VERDICTS);
+        let family = Family::ALL.into_iter().find(|family| *family as u32 == self.family());
+        let verdict = Verdict::ALL.iter().find(|verdict| verdict.index() == self.verdict());
         Judgement {
             verdict: verdict.copied().unwrap_or(Verdict::Internal),
             family: family.unwrap_or(Family::Other),

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) fn account(frame: &XdpFrame<'_>, settled: &Settled) -> u32 {
     if explain::is_on() {
         explain::note_judgement(settled);
-        return settled.counter() % MAX_VERDICTS;
+        return settled.verdict();
     }
     let octets = match settled.frame_length {
         Some(length) => length,

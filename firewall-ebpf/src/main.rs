@@ -24,7 +24,7 @@ mod maps;
 mod program {
     use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
     use aya_log_ebpf::debug;
-    use firewall_common::{Verdict, abi::MAX_VERDICTS, settle};
+    use firewall_common::{Verdict, settle};
 
     use crate::{account::account, context::XdpFrame, maps};
 
@@ -35,7 +35,7 @@ mod program {
         let settled = settle(&frame, &maps::Maps);
         let verdict = account(&frame, &settled);
         // Dead code unless `--trace-packets` raises the level at load.
-        debug!(&ctx, "{} family {} service {}", verdict, settled.counter() / MAX_VERDICTS, settled.service());
+        debug!(&ctx, "{} family {} service {}", verdict, settled.family(), settled.service());
         action(verdict, settled.service())
     }
 

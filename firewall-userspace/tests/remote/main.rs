@@ -10,3 +10,4 @@ mod help;
 mod metrics;
 mod socket;
 mod support;
+mod unanswered;

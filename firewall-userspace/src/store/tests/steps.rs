@@ -154,6 +154,13 @@ fn chooser(mut seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
+/// What is on the disk after a loss of power now, and after a kill.
+fn check_both(disk: &FakeDisk, possible: &[Known], seed: u64) -> Result<(), TestCaseError> {
+    let mut choose = chooser(seed);
+    check(&disk.after_power_loss(&mut choose), possible, &mut choose)?;
+    check(&disk.after_kill(), possible, &mut choose)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -168,9 +175,7 @@ proptest! {
         let disk = FakeDisk::default();
         disk.set_fault(Some(Fault::PowerLoss(1 + when.index(rehearsal.operations() as usize + 1) as u64)));
         let possible = play(&disk, &steps);
-        let mut choose = chooser(seed);
-        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
-        check(&disk.after_kill(), &possible, &mut choose)?;
+        check_both(&disk, &possible, seed)?;
     }
 
     #[test]
@@ -185,9 +190,7 @@ proptest! {
         disk.set_fault(Some(Fault::Full(from, from + length)));
         let possible = play(&disk, &steps);
         disk.set_fault(None);
-        let mut choose = chooser(seed);
-        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
-        check(&disk.after_kill(), &possible, &mut choose)?;
+        check_both(&disk, &possible, seed)?;
     }
 
     #[test]
@@ -204,8 +207,6 @@ proptest! {
         let possible = play(&disk, &steps);
         // A push that was refused while the disk also refused to take it back counts no more after the next one.
         prop_assert_eq!(possible.len(), 1);
-        let mut choose = chooser(seed);
-        check(&disk.after_power_loss(&mut choose), &possible, &mut choose)?;
-        check(&disk.after_kill(), &possible, &mut choose)?;
+        check_both(&disk, &possible, seed)?;
     }
 }
