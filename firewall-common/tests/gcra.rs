@@ -332,6 +332,12 @@ proptest! {
         }
     }
 
+    #[test]
+    fn an_event_costs_what_one_unit_costs(limit in any_events()) {
+        let quota = events(limit).unwrap();
+        prop_assert_eq!(quota.event_ns(), quota.cost_ns(1));
+    }
+
     /// Any numbers make a quota or are refused; none makes arithmetic overflow (tests run with overflow checks).
     #[test]
     fn any_three_numbers_make_a_quota_or_an_error(rate: u64, per_ns: u64, burst: u64, tat: u64, now: u64, units in 0..=MAX_UNITS + 9) {

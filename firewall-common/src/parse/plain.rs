@@ -184,11 +184,16 @@ mod tests {
     use super::*;
     use crate::essential;
 
+    /// Source and destination ports of DHCP replies, now and then; else those of the octets.
+    fn ports() -> impl Strategy<Value = Option<(u16, u16)>> {
+        prop_oneof![8 => Just(None), 1 => Just(Some((67, 68))), 1 => Just(Some((547, 546)))]
+    }
+
     /// A frame that is nearly plain: right headers, then some octets changed.
     fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
         let changes = prop::collection::vec((0usize..74, any::<u8>()), 0..3);
-        (any::<bool>(), any::<bool>(), 0usize..60, changes, any::<[u8; 40]>()).prop_map(
-            |(is_v4, is_tcp, data, changes, octets)| {
+        (any::<bool>(), any::<bool>(), 0usize..60, changes, any::<[u8; 40]>(), ports()).prop_map(
+            |(is_v4, is_tcp, data, changes, octets, ports)| {
                 let (ether_type, header) = if is_v4 { ([8, 0], IPV4) } else { ([0x86, 0xdd], IPV6) };
                 let transport = if is_tcp { TCP } else { UDP };
                 let length = transport + data;
@@ -209,6 +214,10 @@ mod tests {
                 }
                 frame.extend(octets.iter().cycle().take(length));
                 let packet = &mut frame[ETHERNET + header..];
+                if let Some((source, destination)) = ports {
+                    packet[..2].copy_from_slice(&source.to_be_bytes());
+                    packet[2..4].copy_from_slice(&destination.to_be_bytes());
+                }
                 if is_tcp {
                     packet[12] = 0x50;
                     packet[13] = ACK;
