@@ -19,7 +19,7 @@ pub use policies::{
     Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
 };
 pub use push::{Addition, Change, ChangeKind, Push, Pushed, Removal, Verb};
-pub use refusal::{Problem, Refusal};
+pub use refusal::Refusal;
 pub use status::{
     InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status, attach_label, mode_label,
 };

@@ -23,13 +23,12 @@ use tokio::sync::mpsc;
 
 use self::{confirm::Waiting, prepare::Candidate};
 use crate::{
-    clock::{Now, Watch},
+    clock::{Now, Watch, deadline::Deadline},
     control::{Controller, Message, Refusal},
     datapath::{
         self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
         TableError,
     },
-    deadline::Deadline,
     history::History,
     layers::{self, Runtime},
     members::{Member, Members},

@@ -20,6 +20,7 @@ use crate::{
     netlink::Addresses,
     policy_tests, start,
     store::{Folder, Opened, Store},
+    text::shown::counted,
 };
 
 /// What `portcullis run` was asked.
@@ -72,7 +73,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let loaded = config::load(&options.config).and_then(policy_tests::require).map_err(|report| {
         eprint!("{}", report.render(false));
-        let errors = config::counted(report.errors().count(), "error");
+        let errors = counted(report.errors().count(), "error");
         eprintln!("error: {} is refused: {errors}", options.config.display());
         StartError::Config
     })?;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    config::duration,
-    control::{Addition, Layer, Problem, Push, Refusal, Removal, Verb},
+    control::{Addition, Layer, Push, Refusal, Removal, Verb},
     guard::Harm,
     layers::Runtime,
     policy::{Policy, Prefix},
+    text::{duration, problem::Problem},
 };
 
 /// A push without mistakes.

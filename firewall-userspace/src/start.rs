@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use crate::{
-    clock::Now,
+    clock::{Now, deadline::Deadline},
     config::{self, Bundle, Loaded},
     controller::PolicyHistory,
-    deadline::Deadline,
     history::{Choice, Generation, Why, choose},
     policy::{Mode, Policy},
 };

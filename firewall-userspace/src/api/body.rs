@@ -14,8 +14,8 @@ use serde_path_to_error::{Path, Segment};
 use tokio::{task, time};
 
 use crate::{
-    control::Problem,
     http::problem::{ProblemDetails, codes},
+    text::problem::Problem,
 };
 
 /// Largest body of a request in octets.

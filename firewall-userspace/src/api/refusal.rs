@@ -3,9 +3,10 @@
 use axum::http::StatusCode;
 
 use crate::{
-    control::{Problem, Refusal, Verb},
+    control::{Refusal, Verb},
     guard::Harm,
     http::problem::{ProblemDetails, codes},
+    text::problem::Problem,
 };
 
 impl From<Refusal> for ProblemDetails {

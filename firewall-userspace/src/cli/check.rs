@@ -12,8 +12,9 @@ use serde::Serialize;
 
 use super::output::Output;
 use crate::{
-    config::{self, Loaded, Report, counted},
+    config::{self, Loaded, Report},
     policy_tests::{self, Outcome},
+    text::shown::counted,
 };
 
 /// Arguments of `portcullis check`.

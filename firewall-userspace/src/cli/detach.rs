@@ -10,10 +10,10 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    config::counted,
     control::attach_label,
     datapath::{DatapathError, PinFolder, Pinned},
     policy::AttachMode,
+    text::shown::counted,
 };
 
 /// Arguments of `portcullis detach`.

@@ -12,8 +12,9 @@ use super::{
     client::Client,
     exit::Exit,
     failure::Failure,
-    output::{self, Output, printable},
+    output::{self, Output},
 };
+use crate::text::shown::printable;
 use crate::{
     config::{self, Loaded},
     diff::{Difference, PolicyDocument},

@@ -11,8 +11,9 @@ use clap::Args;
 use super::{
     exit::Exit,
     failure::Failure,
-    output::{self, Output, printable},
+    output::{self, Output},
 };
+use crate::text::shown::printable;
 use crate::{
     config,
     devices::DevicesError,

@@ -9,10 +9,11 @@ use super::{
     client::{Answer, Client},
     exit::Exit,
     failure::Failure,
-    output::{self, Output, printable},
+    output::{self, Output},
     table::Table,
 };
 use crate::explain::{AskedProtocol, Explained, Question, to_hex};
+use crate::text::shown::printable;
 
 /// Arguments of `explain`.
 #[derive(Args, Clone, Debug)]

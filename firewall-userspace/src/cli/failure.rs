@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, fmt, io, path::PathBuf};
 
 use axum::body::Bytes;
 
-use super::{exit::Exit, output::printable};
+use super::exit::Exit;
+use crate::text::shown::printable;
 use crate::{
-    config::counted,
-    control::Problem,
     http::{ProblemDetails, problem::codes},
+    text::{problem::Problem, shown::counted},
 };
 
 /// Why a command failed.

@@ -12,8 +12,9 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    control::{Addition, Change, ChangeKind, Layer, Problem, Push, Pushed, Removal, Verb},
+    control::{Addition, Change, ChangeKind, Layer, Push, Pushed, Removal, Verb},
     http::problem::codes,
+    text::{problem::Problem, shown},
 };
 
 /// What to do with a list.
@@ -170,7 +171,7 @@ fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: 
             .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
     })?;
     for note in &value.notes {
-        output::words(&format!("note: {}", output::printable(note)));
+        output::words(&format!("note: {}", shown::printable(note)));
     }
     match output {
         Output::Json => output::data(&json),
@@ -193,7 +194,7 @@ fn preview(pushed: &Pushed) -> String {
             ChangeKind::Refreshed => '~',
             ChangeKind::Removed => '-',
         };
-        text.push_str(&format!("{sign} {} {prefix}\n", output::printable(list)));
+        text.push_str(&format!("{sign} {} {prefix}\n", shown::printable(list)));
     }
     let Pushed { added, removed, unchanged, .. } = pushed;
     text.push_str(&format!("dry run: {added} to add, {removed} to remove, {unchanged} unchanged; nothing was changed"));

@@ -1,9 +1,6 @@
 //! Where data and words go.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use clap::ValueEnum;
 
@@ -47,15 +44,5 @@ pub fn words(words: &str) {
     if !words.is_empty() {
         // There is nowhere left to say that this failed.
         let _ = writeln!(io::stderr(), "{words}");
-    }
-}
-
-/// `text` without control characters, which could play tricks on a terminal.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        text.chars().map(escape).collect::<String>().into()
-    } else {
-        text.into()
     }
 }

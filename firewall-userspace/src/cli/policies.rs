@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     config,
-    control::{Apply, Pending, Problem, Reload, Reloaded, Rollback, SetMode, Status},
+    control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status},
     http::problem::codes,
     policy::Mode,
+    text::{problem::Problem, shown},
 };
 
 /// Arguments of `portcullis apply`.
@@ -93,7 +94,7 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         let mode = client.get::<Status>("/v1/status")?.value.mode;
         return match output {
             Output::Json => output::data(serde_json::json!({ "mode": mode }).to_string().as_bytes()),
-            Output::Table => output::data(output::printable(&mode).as_bytes()),
+            Output::Table => output::data(shown::printable(&mode).as_bytes()),
         };
     };
     let (mode, done) = match mode {
@@ -109,7 +110,7 @@ fn change(client: &Client, output: Output, path: &str, request: &impl Serialize,
     let Answer { value, json } = answer.map_err(|failure| {
         failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
     })?;
-    let warnings: Vec<_> = value.warnings.lines().map(output::printable).collect();
+    let warnings: Vec<_> = value.warnings.lines().map(shown::printable).collect();
     output::words(&warnings.join("\n"));
     match output {
         Output::Json => output::data(&json),

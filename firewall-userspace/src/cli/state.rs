@@ -13,9 +13,9 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    config::{self, counted},
-    history,
+    config, history,
     store::{Folder, Repaired, StoreError, salvage},
+    text::shown::counted,
 };
 
 /// What to do with a state folder.

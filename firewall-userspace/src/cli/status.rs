@@ -5,11 +5,12 @@ use std::fmt::Write;
 use super::{
     client::{Answer, Client},
     failure::Failure,
-    output::{self, Output, printable},
+    output::{self, Output},
     policies::until_confirmed,
     table::Table,
 };
 use crate::control::{Layer, ListStatus, Status};
+use crate::text::shown::printable;
 
 /// Shows what the daemon does.
 pub fn run(client: &Client, output: Output) -> Result<(), Failure> {

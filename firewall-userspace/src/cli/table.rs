@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::output::printable;
+use crate::text::shown::printable;
 
 /// A table; each row has as many cells as the header.
 pub struct Table<const N: usize> {

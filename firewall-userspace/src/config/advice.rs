@@ -7,9 +7,9 @@ use super::{
     document::Table,
     named::Items,
     reader::{At, Reader},
-    text::grouped,
 };
 use crate::policy::{Policy, Prefix};
+use crate::text::shown::grouped;
 
 /// The definitions of a policy, in the order of its vectors.
 pub struct Places<'a, 'd> {

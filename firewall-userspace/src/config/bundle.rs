@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{diagnostic::Diagnostic, entries, source, text::shown_path};
+use super::{diagnostic::Diagnostic, entries, source};
+use crate::text::shown::shown_path;
 
 /// All texts of one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -8,7 +8,8 @@ use std::{
 
 use serde::Serialize;
 
-use super::{render, text::shown_path};
+use super::render;
+use crate::text::shown::shown_path;
 
 /// Whether a problem stops the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

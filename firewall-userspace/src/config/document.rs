@@ -5,11 +5,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    reader::{At, Reader},
-    suggest::nearest,
-    text::shown,
-};
+use super::reader::{At, Reader};
+use crate::text::{shown::shown, suggest::nearest};
 
 /// A value and where it stands.
 pub struct Node<'d> {

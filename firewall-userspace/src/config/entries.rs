@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{
     diagnostic::{Diagnostic, Location, Report},
     source,
-    text::{counted, shown},
 };
 use crate::policy::{Prefix, PrefixError};
+use crate::text::shown::{counted, shown};
 
 /// The prefixes of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

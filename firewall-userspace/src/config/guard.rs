@@ -4,11 +4,12 @@ use std::ops::RangeInclusive;
 
 use super::{
     document::{Node, Table},
-    keys, ports,
+    keys,
     reader::Reader,
     services,
 };
 use crate::guard::Guard;
+use crate::text::ports;
 
 /// Reads `[guard]`; `None` after an error.
 pub fn guard(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Guard> {

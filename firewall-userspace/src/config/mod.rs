@@ -10,7 +10,6 @@ mod bundle;
 mod diagnostic;
 mod document;
 mod drift;
-pub mod duration;
 mod entries;
 mod guard;
 mod keys;
@@ -18,18 +17,14 @@ mod limits;
 mod named;
 mod overlap;
 mod policy_tests;
-mod ports;
 mod prefixes;
 mod rates;
 mod reader;
 mod render;
 mod services;
 mod settings;
-pub mod size;
 mod source;
 mod state;
-mod suggest;
-mod text;
 
 #[cfg(test)]
 mod tests;
@@ -48,11 +43,8 @@ pub use entries::{Entries, parse_entries_file, read_entries_file};
 pub use policy_tests::TestPlace;
 pub use state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
-pub(crate) use ports::show as show_ports;
-pub(crate) use text::counted;
-
 use self::{bundle::Files, document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
-use crate::{policy::Policy, policy_tests::PolicyTest};
+use crate::{policy::Policy, policy_tests::PolicyTest, text::shown::counted};
 
 /// Where the configuration of a host is unless said otherwise.
 pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";

@@ -5,10 +5,12 @@ use toml::de::DeValue;
 use super::{
     document::{Node, Table},
     reader::{At, Reader},
-    suggest::nearest,
-    text::{counted, shown},
 };
 use crate::policy::Name;
+use crate::text::{
+    shown::{counted, shown},
+    suggest::nearest,
+};
 
 /// One definition.
 pub struct Item<'d> {

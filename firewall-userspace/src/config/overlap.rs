@@ -5,12 +5,11 @@ use std::{collections::BTreeSet, net::IpAddr};
 use firewall_common::abi::MAX_LOCAL_ADDRESSES;
 
 use super::{
-    ports,
     reader::Reader,
     services::{Claim, Draft},
-    text::grouped,
 };
 use crate::policy::Protocol;
+use crate::text::{ports, shown::grouped};
 
 /// Reports each pair of services that claims the same protocol, port and address.
 ///

@@ -14,11 +14,9 @@ use super::{
     document::{Node, Table},
     keys,
     named::Items,
-    ports,
     reader::Reader,
-    suggest::nearest,
-    text::shown,
 };
+use crate::text::{ports, shown::shown, suggest::nearest};
 use crate::{
     packet::{self, Packet, Transport},
     policy::Name,

@@ -13,9 +13,9 @@ use super::{
     keys,
     named::Item,
     reader::{At, Reader},
-    text::{counted, shown, shown_path},
 };
 use crate::policy::{List, Prefix};
+use crate::text::shown::{counted, shown, shown_path};
 
 /// Reads an array of prefixes; each is kept once, bad ones are reported and left out.
 pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {

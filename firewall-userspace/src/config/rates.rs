@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use firewall_common::rate::QuotaError;
 
-use super::{
-    document::Node,
-    duration, keys,
-    reader::Reader,
-    size,
-    text::{grouped, shown},
-};
+use super::{document::Node, keys, reader::Reader};
 use crate::policy::{Rate, RateError};
+use crate::text::{
+    duration,
+    shown::{grouped, shown},
+    size,
+};
 
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

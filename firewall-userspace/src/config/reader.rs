@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, ops::Range};
 use super::{
     diagnostic::{Diagnostic, Severity},
     source::Source,
-    text::shown,
 };
+use crate::text::shown::shown;
 
 /// A key path and its place in the configuration.
 #[derive(Clone, Debug)]

@@ -2,10 +2,8 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::{
-    diagnostic::{Diagnostic, Severity},
-    text::{escaped, shown_path},
-};
+use super::diagnostic::{Diagnostic, Severity};
+use crate::text::shown::{escaped, shown_path};
 
 /// One problem, ending in an empty line. Control characters of the file are shown, not sent to the terminal.
 pub fn diagnostic(diagnostic: &Diagnostic, coloured: bool) -> String {

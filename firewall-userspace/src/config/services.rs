@@ -6,11 +6,10 @@ use super::{
     document::{Node, Table},
     keys,
     named::{Item, Items},
-    ports,
     reader::{At, Reader},
-    text::shown,
 };
 use crate::policy::{LimitFor, Mode, Protocol, Service};
+use crate::text::{ports, shown::shown};
 
 /// A service as far as it could be read.
 pub struct Draft {

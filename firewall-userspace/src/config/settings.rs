@@ -13,9 +13,9 @@ use super::{
     document::{Node, Table},
     keys, prefixes,
     reader::Reader,
-    text::{counted, shown},
 };
 use crate::policy::{AttachMode, FragmentPolicy, HostDefault, Interface, Mode, Prefix};
+use crate::text::shown::{counted, shown};
 
 /// `[policy]`.
 pub struct General {

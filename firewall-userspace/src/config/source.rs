@@ -7,10 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    diagnostic::{Diagnostic, Location},
-    text::{grouped, shown_path},
-};
+use super::diagnostic::{Diagnostic, Location};
+use crate::text::shown::{grouped, shown_path};
 
 /// The text of a configuration.
 pub struct Source {

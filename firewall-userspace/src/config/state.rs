@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{document::Table, keys, rates, reader::Reader, text::shown};
+use super::{document::Table, keys, rates, reader::Reader};
 use crate::policy::StateFolder;
+use crate::text::shown::shown;
 
 /// Where pushed entries are kept unless written.
 pub const DEFAULT_DIRECTORY: &str = "/var/lib/portcullis";

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Pending, Verb};
-use crate::guard::Harm;
+use crate::{guard::Harm, text::problem::Problem};
 
 /// Why the controller did not do what it was asked. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl fmt::Display for Refusal {
                 write!(f, "there would be {wanted} prefixes of one family and the table holds {capacity}")
             }
             Self::Config { errors, report } => {
-                write!(f, "{}\n{report}", crate::config::counted(*errors, "error"))
+                write!(f, "{}\n{report}", crate::text::shown::counted(*errors, "error"))
             }
             Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
             Self::Guarded(harms) => {
@@ -111,12 +109,3 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-/// One thing that is wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Problem {
-    /// JSON pointer (RFC 6901) into the request, such as `/add/3/prefix`.
-    pub pointer: String,
-    /// What is wrong with it.
-    pub detail: String,
-}

@@ -6,15 +6,18 @@ use jiff::Timestamp;
 
 use super::{State, Waiting, prepare::Candidate};
 use crate::{
-    clock::Now,
-    config::{self, Bundle, Loaded, Report, duration},
+    clock::{
+        Now,
+        deadline::{Deadline, Until},
+    },
+    config::{self, Bundle, Loaded, Report},
     connections::Connection,
-    control::{Apply, Problem, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
-    deadline::{Deadline, Until},
+    control::{Apply, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
     diff::{Difference, PolicyDocument},
     history::{Care, Content, Generation, How, Pending, Standing},
     policy::{Mode, Policy},
     policy_tests,
+    text::{duration, problem::Problem},
 };
 
 /// What the policy is to be.

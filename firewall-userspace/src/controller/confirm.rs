@@ -6,9 +6,8 @@ use jiff::Timestamp;
 
 use super::{State, changes::confirm_within, members, prepare::Candidate};
 use crate::{
-    clock::Now,
+    clock::{Now, deadline::Deadline},
     control::{Confirm, Confirmed, Generations, Pending, PendingChange, Push, Refusal},
-    deadline::Deadline,
     history::{Care, Content, Generation, How, Standing},
     layers::Runtime,
     policy::Policy,

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::State;
 use crate::{
-    control::{Problem, Refusal},
+    control::Refusal,
     explain::{self, Explained, Question},
     model::HostModel,
     policy::{Mode, compile},
+    text::problem::Problem,
 };
 
 /// Shortest frame that the kernel runs a program on: an Ethernet header.

@@ -7,9 +7,11 @@ use tokio::sync::oneshot;
 
 use super::{EXPIRY_TICK, State, changes::confirm_within};
 use crate::{
-    clock::Now,
+    clock::{
+        Now,
+        deadline::{Deadline, Until},
+    },
     control::{Layer, Push, Pushed, Refusal},
-    deadline::{Deadline, Until},
     layers::{self, RuntimeEntry},
     members::Member,
     policy::{Name, Prefix},

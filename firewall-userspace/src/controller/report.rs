@@ -7,12 +7,13 @@ use firewall_common::{Family, Verdict, abi::RateEvent};
 use super::State;
 use crate::{
     control::{
-        Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Page, Position, Problem,
-        Refusal, ReloadStatus, ServiceStatus, Status, StoreCounters, attach_label, mode_label,
+        Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Page, Position, Refusal,
+        ReloadStatus, ServiceStatus, Status, StoreCounters, attach_label, mode_label,
     },
     layers,
     policy::{Prefix, Protocol, Service},
     push,
+    text::problem::Problem,
 };
 
 impl State {

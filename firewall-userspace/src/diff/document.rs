@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    config::{duration, show_ports},
     control::{attach_label, mode_label},
     policy::{FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service},
+    text::{duration, ports},
 };
 
 /// A policy: the schema `portcullis.policy/v1`.
@@ -73,7 +73,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("essentials.dhcp".into(), rate(&essentials.dhcp)),
         ("guard.shrink_percent".into(), guard.shrink_percent.into()),
         ("guard.shrink_entries".into(), guard.shrink_entries.into()),
-        ("guard.ports".into(), json!(guard.ports.iter().map(show_ports).collect::<Vec<_>>())),
+        ("guard.ports".into(), json!(guard.ports.iter().map(ports::show).collect::<Vec<_>>())),
         ("admin.listen".into(), admin_listen.to_string().into()),
         ("api.socket".into(), api_socket.to_string_lossy().into()),
         ("state.directory".into(), state.directory.to_string_lossy().into()),
@@ -106,7 +106,7 @@ fn service(policy: &Policy, service: &Service) -> Vec<(String, Value)> {
     let rows = limit_for.iter().map(|row| json!({ "list": list(&row.list), "limit": limit_name(&row.limit) }));
     let values = [
         ("protocol", Some(protocol.to_string().into())),
-        ("ports", Some(json!(ports.iter().map(show_ports).collect::<Vec<_>>()))),
+        ("ports", Some(json!(ports.iter().map(ports::show).collect::<Vec<_>>()))),
         ("mode", Some(mode_label(*mode).into())),
         ("allow", allow.as_deref().map(lists)),
         ("deny", (!deny.is_empty()).then(|| lists(deny))),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::document::PolicyDocument;
-use crate::{config::counted, policy::Prefix};
+use crate::{policy::Prefix, text::shown::counted};
 
 /// How a policy differs from the live one: the schema `portcullis.diff/v1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,9 +7,9 @@ use std::{
 
 use super::{AskedProtocol, Question};
 use crate::{
-    control::Problem,
     packet::{ACK, Packet, SYN, Transport},
     policy::{Policy, Prefix, Protocol, Service},
+    text::problem::Problem,
 };
 
 /// First of the ports that hosts send from (RFC 6335 section 6).

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use super::{Disk, Generation, History, HistoryError, Pending};
-use crate::{clock::Now, config::Bundle, deadline::Deadline, policy::Mode};
+use crate::{
+    clock::{Now, deadline::Deadline},
+    config::Bundle,
+    policy::Mode,
+};
 
 /// What a start uses.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{deadline::Until, policy::Mode};
+use crate::{clock::deadline::Until, policy::Mode};
 
 /// Version of the file that this daemon writes. It is the first.
 pub const VERSION: u32 = 1;

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    clock::Now,
+    clock::{
+        Now,
+        deadline::{Deadline, Until},
+    },
     config::ListFile,
-    deadline::{Deadline, Until},
     policy::Mode,
     store::fake::{FakeDisk, Fault},
 };

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::control::Problem;
+use crate::text::problem::Problem;
 
 /// Media type of [`ProblemDetails`].
 pub const MEDIA_TYPE: &str = "application/problem+json";

@@ -57,12 +57,12 @@ impl fmt::Display for Note {
                 SignedDuration::from_secs(by.as_secs())
             ),
             Self::Ended(count) => {
-                write!(f, "ended {} whose time was over", crate::config::counted(*count, "entry"))
+                write!(f, "ended {} whose time was over", crate::text::shown::counted(*count, "entry"))
             }
             Self::Undone(count) => write!(
                 f,
                 "nobody confirmed the last push that waited for it: {} as before it",
-                crate::config::counted(*count, "entry")
+                crate::text::shown::counted(*count, "entry")
             ),
             Self::CannotWrite(why) => write!(f, "pushes are refused for now: {why}"),
             Self::Lost { path, why } => write!(f, "lost what was in {}: {why}", path.display()),

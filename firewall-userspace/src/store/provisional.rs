@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::Change;
 use crate::{
+    clock::deadline::Until,
     control::Layer,
-    deadline::Until,
     layers::{Runtime, RuntimeEntry},
     policy::{Name, Prefix},
 };

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Provisional, StoreError, frame};
 use crate::{
+    clock::deadline::Until,
     control::Layer,
-    deadline::Until,
     layers::RuntimeEntry,
     policy::{Name, Prefix},
 };

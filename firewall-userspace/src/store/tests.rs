@@ -11,8 +11,8 @@ use super::{
     *,
 };
 use crate::{
+    clock::deadline::Until,
     control::Layer,
-    deadline::Until,
     layers::{Runtime, RuntimeEntry},
     policy::{Name, Prefix},
 };

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use firewall_userspace::control::{Problem, Refusal, Verb};
+use firewall_userspace::{
+    control::{Refusal, Verb},
+    text::problem::Problem,
+};
 use nix::unistd::{User, geteuid};
 use serde_json::{Value, json};
 

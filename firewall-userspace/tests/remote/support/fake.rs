@@ -10,11 +10,12 @@ use firewall_userspace::{
     config,
     control::{
         Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries,
-        ListStatus, Message, Page, Position, Problem, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded,
-        ServiceStatus, Status,
+        ListStatus, Message, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus,
+        Status,
     },
     diff::Difference,
     policy::Policy,
+    text::problem::Problem,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::shown;
+use super::shown::shown;
 
 /// Why a string is no number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

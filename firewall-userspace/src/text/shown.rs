@@ -1,6 +1,6 @@
-//! How a value from a file is shown in a message.
+//! How a value from a file or a request is shown to a person.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 /// Most characters of a value in a message.
 const MAX_SHOWN: usize = 64;
@@ -57,6 +57,16 @@ pub fn grouped(number: usize) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `text` without control characters, which could play tricks on a terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        text.chars().map(escape).collect::<String>().into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]

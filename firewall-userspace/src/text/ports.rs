@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use super::text::shown;
+use super::shown::shown;
 
 /// Why a value is no range of ports.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The clock of operators and the clock of the kernel.
 
+pub mod deadline;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};

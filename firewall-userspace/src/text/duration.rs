@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::text::shown;
+use super::shown::shown;
 
 /// Why a string is no length of time.
 #[derive(Clone, Debug, PartialEq, Eq)]

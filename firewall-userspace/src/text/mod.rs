@@ -1,0 +1,10 @@
+//! Words and numbers as people write and read them.
+//!
+//! In: text of a configuration, a command line or a request. Out: values, or what is wrong in words. Nobody owns anything here.
+
+pub mod duration;
+pub mod ports;
+pub mod problem;
+pub mod shown;
+pub mod size;
+pub mod suggest;
