@@ -20,9 +20,7 @@ pub use policies::{
 };
 pub use push::{Addition, Change, ChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::Refusal;
-pub use status::{
-    InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status, attach_label, mode_label,
-};
+pub use status::{InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status};
 pub use terms::Terms;
 
 use crate::{

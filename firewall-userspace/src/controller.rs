@@ -21,7 +21,6 @@ use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::{confirm::Waiting, prepare::Candidate};
 use crate::{
     clock::{Now, Watch, deadline::Deadline},
     control::{Controller, Message, Refusal},
@@ -41,7 +40,7 @@ use crate::{
     store::{Folder, Store},
 };
 
-use self::{drift::Drift, snapshots::Snapshots};
+use self::{confirm::Waiting, drift::Drift, prepare::Candidate, snapshots::Snapshots};
 
 /// The generations of the policy, in the state folder.
 pub type PolicyHistory = History<Folder>;
@@ -361,7 +360,7 @@ impl State {
 
     fn log_interfaces(&self) {
         for (interface, attached) in self.attachments.interfaces() {
-            let mode = crate::control::attach_label(attached.mode);
+            let mode = crate::policy::attach_label(attached.mode);
             match &attached.presence {
                 Presence::Attached => tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering"),
                 other => tracing::warn!(interface, presence = other.label(), "not there as configured"),

@@ -17,7 +17,7 @@ use crate::{
     controller::{self, Setup},
     datapath::PinFolder,
     history::History,
-    netlink::Addresses,
+    host::netlink::Addresses,
     policy_tests, start,
     store::{Folder, Opened, Store},
     text::shown::counted,

@@ -16,10 +16,10 @@ use firewall_common::{
 use crate::{
     layers::{self, Runtime},
     members::{Member, Members},
-    packet::Packet,
     policy::{
         Mode, Name, Policy, Prefix,
         compile::{Compiled, Identities, compile},
+        packet::Packet,
     },
 };
 

@@ -4,40 +4,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use firewall_common::{Action, Verdict};
-
 use crate::{
-    config::{Diagnostic, Loaded, Report, Severity, TestPlace},
+    config::{Diagnostic, Loaded, Report, Severity},
     model::{HostModel, Judged, configured_members},
-    packet::Packet,
-    policy::Name,
+    policy::packet_test::{PolicyTest, TestPlace},
 };
-
-/// One `[[test]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyTest {
-    /// What it says, for people.
-    pub name: String,
-    /// The packet.
-    pub packet: Packet,
-    /// What becomes of it.
-    pub expect: Expectation,
-    /// The service that is to judge it.
-    pub service: Option<Name>,
-    /// Where `expect` is written.
-    pub place: TestPlace,
-}
-
-/// What a test expects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expectation {
-    /// Any verdict that lets the packet through.
-    Pass,
-    /// Any verdict that drops it.
-    Drop,
-    /// This one.
-    Verdict(Verdict),
-}
 
 /// How a test went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,29 +68,6 @@ impl Outcome<'_> {
         let hint = format!("{}: {}", judged.verdict.label(), judged.verdict.doc());
         let TestPlace { file, path, location } = test.place.clone();
         Diagnostic { severity: Severity::Error, path, message, file, location: Some(location), hint: Some(hint) }
-    }
-}
-
-impl Expectation {
-    /// What may be written, for messages.
-    pub const ACTIONS: [(&str, Self); 2] = [("pass", Self::Pass), ("drop", Self::Drop)];
-
-    fn is_met_by(self, verdict: Verdict) -> bool {
-        match self {
-            Self::Pass => verdict.action() == Action::Pass,
-            Self::Drop => verdict.action() == Action::Drop,
-            Self::Verdict(expected) => verdict == expected,
-        }
-    }
-}
-
-impl fmt::Display for Expectation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pass => "pass",
-            Self::Drop => "drop",
-            Self::Verdict(verdict) => verdict.label(),
-        })
     }
 }
 

@@ -2,12 +2,9 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
-use firewall_userspace::{
-    guard::Guard,
-    policy::{
-        AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy,
-        Prefix, Protocol, Rate, Service, StateFolder,
-    },
+use firewall_userspace::policy::{
+    AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy, Prefix,
+    Protocol, Rate, Service, StateFolder, guard::Guard,
 };
 
 /// A policy in the making.

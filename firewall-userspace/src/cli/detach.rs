@@ -10,9 +10,8 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    control::attach_label,
     datapath::{DatapathError, PinFolder, Pinned},
-    policy::AttachMode,
+    policy::{AttachMode, attach_label},
     text::shown::counted,
 };
 

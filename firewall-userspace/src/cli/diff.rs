@@ -14,10 +14,10 @@ use super::{
     failure::Failure,
     output::{self, Output},
 };
-use crate::text::shown::printable;
 use crate::{
     config::{self, Loaded},
     diff::{Difference, PolicyDocument},
+    text::shown::printable,
 };
 
 /// Arguments of `portcullis diff`.

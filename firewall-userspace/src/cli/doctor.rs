@@ -13,11 +13,11 @@ use super::{
     failure::Failure,
     output::{self, Output},
 };
-use crate::text::shown::printable;
 use crate::{
     config,
-    devices::DevicesError,
     doctor::{self, Findings, Level},
+    host::devices::DevicesError,
+    text::shown::printable,
 };
 
 /// Arguments of `portcullis doctor`.

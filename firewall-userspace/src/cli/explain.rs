@@ -12,8 +12,10 @@ use super::{
     output::{self, Output},
     table::Table,
 };
-use crate::explain::{AskedProtocol, Explained, Question, to_hex};
-use crate::text::shown::printable;
+use crate::{
+    explain::{AskedProtocol, Explained, Question, to_hex},
+    text::shown::printable,
+};
 
 /// Arguments of `explain`.
 #[derive(Args, Clone, Debug)]

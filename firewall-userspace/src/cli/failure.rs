@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, fmt, io, path::PathBuf};
 use axum::body::Bytes;
 
 use super::exit::Exit;
-use crate::text::shown::printable;
 use crate::{
     http::{ProblemDetails, problem::codes},
-    text::{problem::Problem, shown::counted},
+    text::{
+        problem::Problem,
+        shown::{counted, printable},
+    },
 };
 
 /// Why a command failed.

@@ -8,8 +8,9 @@ use super::{
     table::Table,
 };
 use crate::{
-    control::{Generations, mode_label},
+    control::Generations,
     history::{Generation, Standing},
+    policy::mode_label,
 };
 
 /// Shows them, the newest first.

@@ -9,8 +9,10 @@ use super::{
     policies::until_confirmed,
     table::Table,
 };
-use crate::control::{Layer, ListStatus, Status};
-use crate::text::shown::printable;
+use crate::{
+    control::{Layer, ListStatus, Status},
+    text::shown::printable,
+};
 
 /// Shows what the daemon does.
 pub fn run(client: &Client, output: Output) -> Result<(), Failure> {

@@ -5,8 +5,8 @@ use std::env;
 use clap::Args;
 
 use crate::{
-    connections::{self, Connection},
     control,
+    host::connections::{self, Connection},
 };
 
 /// Options of every command that changes what the daemon does.

@@ -5,11 +5,13 @@ use firewall_common::abi::MAX_PREFIXES;
 use super::{
     diagnostic::Severity,
     document::Table,
-    named::Items,
     reader::{At, Reader},
+    sections::named::Items,
 };
-use crate::policy::{Policy, Prefix};
-use crate::text::shown::grouped;
+use crate::{
+    policy::{Policy, Prefix},
+    text::shown::grouped,
+};
 
 /// The definitions of a policy, in the order of its vectors.
 pub struct Places<'a, 'd> {

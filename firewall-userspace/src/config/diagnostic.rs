@@ -2,14 +2,13 @@
 
 use std::{
     fmt,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
 use super::render;
-use crate::text::shown::shown_path;
+use crate::text::{location::Location, shown::shown_path};
 
 /// Whether a problem stops the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +17,6 @@ pub enum Severity {
     Error,
     /// It can be used, but perhaps does not do what was meant.
     Warning,
-}
-
-/// A place in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// The line itself; `None` when it is too long to show.
-    pub excerpt: Option<String>,
-    /// What is meant, in octets of the line.
-    pub highlight: Range<usize>,
 }
 
 /// One problem.
@@ -54,20 +40,6 @@ pub struct Diagnostic {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
-}
-
-/// Longest line that is shown under a message, in octets.
-const MAX_EXCERPT: usize = 4096;
-
-impl Location {
-    /// The place `highlight` (octets of `text`) in line number `line`; what lies beyond the line is cut.
-    pub(super) fn in_line(line: usize, text: &str, highlight: Range<usize>) -> Self {
-        let text = text.trim_end_matches(['\r', '\n']);
-        let start = text.floor_char_boundary(highlight.start);
-        let end = text.ceil_char_boundary(highlight.end.min(text.len())).max(start);
-        let excerpt = (text.len() <= MAX_EXCERPT).then(|| text.to_owned());
-        Self { line, column: text[..start].chars().count() + 1, excerpt, highlight: start..end }
-    }
 }
 
 impl Diagnostic {

@@ -9,22 +9,11 @@ mod advice;
 mod bundle;
 mod diagnostic;
 mod document;
-mod drift;
-mod entries;
-mod guard;
 mod keys;
-mod limits;
-mod named;
-mod overlap;
-mod policy_tests;
-mod prefixes;
-mod rates;
 mod reader;
 mod render;
-mod services;
-mod settings;
+mod sections;
 mod source;
-mod state;
 
 #[cfg(test)]
 mod tests;
@@ -38,13 +27,27 @@ use firewall_common::abi::{MAX_LIMITS, MAX_LISTS, MAX_SERVICES};
 use toml::de::DeTable;
 
 pub use bundle::{Bundle, ListFile};
-pub use diagnostic::{Diagnostic, Location, Report, Severity};
-pub use entries::{Entries, parse_entries_file, read_entries_file};
-pub use policy_tests::TestPlace;
-pub use state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use sections::entries::{Entries, parse_entries_file, read_entries_file};
+pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
-use self::{bundle::Files, document::Table, named::Items, reader::Reader, services::Definitions, source::Source};
-use crate::{policy::Policy, policy_tests::PolicyTest, text::shown::counted};
+use self::{
+    bundle::Files,
+    document::Table,
+    reader::Reader,
+    sections::{
+        drift, guard, limits,
+        named::Items,
+        overlap, packet_tests, prefixes,
+        services::{self, Definitions},
+        settings, state,
+    },
+    source::Source,
+};
+use crate::{
+    policy::{Policy, packet_test::PolicyTest},
+    text::shown::counted,
+};
 
 /// Where the configuration of a host is unless said otherwise.
 pub const DEFAULT_PATH: &str = "/etc/portcullis/portcullis.toml";
@@ -153,7 +156,7 @@ fn read_policy(
     let api_socket = settings::api_socket(reader, document);
     let state = state::state(reader, document);
     let drift_interval = drift::interval(reader, document);
-    let tests = policy_tests::tests(reader, document, &services);
+    let tests = packet_tests::tests(reader, document, &services);
     if !reader.is_clean() {
         return None;
     }

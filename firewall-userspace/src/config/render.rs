@@ -37,7 +37,8 @@ pub fn diagnostic(diagnostic: &Diagnostic, coloured: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::diagnostic::Location, *};
+    use super::*;
+    use crate::text::location::Location;
 
     fn warning(location: Option<Location>) -> Diagnostic {
         Diagnostic {

@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::diagnostic::{Diagnostic, Location};
-use crate::text::shown::{grouped, shown_path};
+use super::diagnostic::Diagnostic;
+use crate::text::{
+    location::Location,
+    shown::{grouped, shown_path},
+};
 
 /// The text of a configuration.
 pub struct Source {

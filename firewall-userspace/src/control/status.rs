@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Pending};
-use crate::{
-    history::Generation,
-    policy::{AttachMode, Mode},
-};
+use crate::history::Generation;
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -113,21 +110,4 @@ pub struct ServiceStatus {
     pub ports: Vec<String>,
     /// `enforce` or `observe`, by itself.
     pub mode: String,
-}
-
-/// Label of an attach mode in status, metrics and logs.
-pub const fn attach_label(mode: AttachMode) -> &'static str {
-    match mode {
-        AttachMode::Native => "native",
-        AttachMode::Generic => "generic",
-        AttachMode::Auto => "auto",
-    }
-}
-
-/// Label of a mode in status and logs.
-pub const fn mode_label(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
 }

@@ -1,6 +1,6 @@
 //! On what terms a change is asked for.
 
-use crate::connections::Connection;
+use crate::host::connections::Connection;
 
 /// The terms of a request, which are fields of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ macro_rules! request {
             pub confirm: Option<String>,
             /// The connection through which the caller sits at this host: it must not be cut off.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub caller: Option<crate::connections::Connection>,
+            pub caller: Option<crate::host::connections::Connection>,
             /// Who asks, from the credentials of the connection; never from the request.
             #[serde(skip)]
             pub owner: String,

@@ -6,11 +6,11 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{State, changes::Asked, members};
 use crate::{
-    connections::{self, Connection},
     control::{Change, ChangeKind, Push, Refusal},
     datapath::{Attachments, DatapathError},
     diff::Difference,
     guard::{self, Harm, Side},
+    host::connections::{self, Connection},
     layers,
     members::{Member, Members},
     model::HostModel,

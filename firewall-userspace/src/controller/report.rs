@@ -8,10 +8,10 @@ use super::State;
 use crate::{
     control::{
         Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Page, Position, Refusal,
-        ReloadStatus, ServiceStatus, Status, StoreCounters, attach_label, mode_label,
+        ReloadStatus, ServiceStatus, Status, StoreCounters,
     },
     layers,
-    policy::{Prefix, Protocol, Service},
+    policy::{Prefix, Protocol, Service, attach_label, mode_label},
     push,
     text::problem::Problem,
 };

@@ -232,11 +232,11 @@ impl fmt::Display for DatapathError {
             Self::Map { what, cause, .. } => write!(f, "cannot {what}: {cause}"),
             Self::NoInterface { interface } => write!(f, "cannot attach to {interface}: there is no such interface"),
             Self::Attach { interface, mode, cause, .. } => {
-                let mode = crate::control::attach_label(*mode);
+                let mode = crate::policy::attach_label(*mode);
                 write!(f, "cannot attach to {interface} in {mode} mode: {cause}")
             }
             Self::Foreign { interface, mode, programs } => {
-                let mode = crate::control::attach_label(*mode);
+                let mode = crate::policy::attach_label(*mode);
                 let programs: Vec<String> = programs.iter().map(ForeignProgram::to_string).collect();
                 write!(f, "cannot attach to {interface} in {mode} mode: another XDP program is there: ")?;
                 f.write_str(&programs.join(", "))

@@ -8,7 +8,7 @@ use std::{
 use aya::programs::{links::LinkType, loaded_links, loaded_programs};
 
 use super::link;
-use crate::devices::{self, AttachedProgram};
+use crate::host::devices::{self, AttachedProgram};
 
 /// A program on an interface that is not ours.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use nix::{
 
 use self::other::OtherVersion;
 use super::DatapathError;
-use crate::{control::attach_label, policy::AttachMode};
+use crate::policy::{AttachMode, attach_label};
 
 /// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside. So are the folders of other ABI versions, which
 /// have the same form.

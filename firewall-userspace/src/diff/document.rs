@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    control::{attach_label, mode_label},
-    policy::{FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service},
+    policy::{FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service, attach_label, mode_label},
     text::{duration, ports},
 };
 

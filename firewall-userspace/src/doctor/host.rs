@@ -11,7 +11,7 @@ use nix::{
 };
 
 use super::Check;
-use crate::{connections, datapath::probe};
+use crate::{datapath::probe, host::connections};
 
 const HOST: &str = "host";
 

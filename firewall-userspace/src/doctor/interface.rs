@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Check;
 use crate::{
     datapath::probe,
-    devices::{AttachedProgram, Device},
+    host::devices::{AttachedProgram, Device},
     policy::{AttachMode, Interface},
 };
 
@@ -135,7 +135,7 @@ pub fn uncovered(devices: &[Device], wanted: &[Interface], config: &Path) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{devices::XdpSupport, doctor::Level};
+    use crate::{doctor::Level, host::devices::XdpSupport};
 
     fn device() -> Device {
         Device {

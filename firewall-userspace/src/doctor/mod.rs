@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     config,
-    devices::{self, Device, DevicesError},
+    host::devices::{self, Device, DevicesError},
     policy::{AttachMode, Interface},
 };
 

@@ -7,8 +7,10 @@ use std::{
 
 use super::{AskedProtocol, Question};
 use crate::{
-    packet::{ACK, Packet, SYN, Transport},
-    policy::{Policy, Prefix, Protocol, Service},
+    policy::{
+        Policy, Prefix, Protocol, Service,
+        packet::{ACK, Packet, SYN, Transport},
+    },
     text::problem::Problem,
 };
 

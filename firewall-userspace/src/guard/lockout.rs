@@ -5,12 +5,15 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Guard, Harm};
+use super::Harm;
 use crate::{
-    connections::Connection,
+    host::connections::Connection,
     members::Member,
     model::{HostModel, Judged},
-    packet::{ACK, Packet, Transport},
+    policy::{
+        guard::Guard,
+        packet::{ACK, Packet, Transport},
+    },
 };
 
 /// A policy that judges connections.
@@ -84,7 +87,7 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use super::*;
-    use crate::{config, connections::of_ssh, model::configured_members, policy::Policy};
+    use crate::{config, host::connections::of_ssh, model::configured_members, policy::Policy};
 
     const CONFIG: &str = r#"
 [[interface]]

@@ -6,8 +6,10 @@ use super::Harm;
 use crate::{
     members::{Member, Members},
     model::HostModel,
-    packet::{Packet, SYN, Transport},
-    policy::{Policy, Prefix, Protocol, Service},
+    policy::{
+        Policy, Prefix, Protocol, Service,
+        packet::{Packet, SYN, Transport},
+    },
 };
 
 /// Management prefixes of `live` that services of `new` would drop, in part at least; `members` are those of `new`.

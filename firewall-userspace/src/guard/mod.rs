@@ -6,7 +6,7 @@ mod lockout;
 mod management;
 mod shrink;
 
-use std::{fmt, ops::RangeInclusive};
+use std::fmt;
 
 use firewall_common::Verdict;
 
@@ -14,18 +14,7 @@ pub use self::{
     lockout::{Side, cut_off},
     management::management,
 };
-use crate::{connections::Connection, model::Judged, policy::Prefix};
-
-/// `[guard]`: when a change is refused unless the caller insists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guard {
-    /// A reload may remove this percentage of the entries that a list has in the configuration.
-    pub shrink_percent: u8,
-    /// It may always remove so many.
-    pub shrink_entries: usize,
-    /// Local ports whose established connections must not be cut off, sorted and disjoint.
-    pub ports: Vec<RangeInclusive<u16>>,
-}
+use crate::{host::connections::Connection, model::Judged, policy::Prefix};
 
 /// Something that a change would hurt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,19 +51,6 @@ pub enum Harm {
         /// Services they would be dropped by, and why.
         services: Vec<(String, Verdict)>,
     },
-}
-
-impl Default for Guard {
-    fn default() -> Self {
-        Self { shrink_percent: 50, shrink_entries: 20, ports: vec![0..=u16::MAX] }
-    }
-}
-
-impl Guard {
-    /// Whether an established connection to `port` must not be cut off.
-    pub fn protects(&self, port: u16) -> bool {
-        self.ports.iter().any(|range| range.contains(&port))
-    }
 }
 
 impl fmt::Display for Harm {

@@ -1,7 +1,7 @@
 //! A list that loses most of its entries in one reload: more often a file that was cut off than a decision.
 
-use super::{Guard, Harm};
-use crate::diff::Difference;
+use super::Harm;
+use crate::{diff::Difference, policy::guard::Guard};
 
 impl Guard {
     /// Lists that lose more entries by `difference` than is normal.

@@ -4,9 +4,9 @@ use firewall_common::abi::ABI_VERSION;
 
 use super::family::Family;
 use crate::{
-    control::{InterfaceStatus, PendingChange, Status, mode_label},
+    control::{InterfaceStatus, PendingChange, Status},
     http::requests,
-    policy::Mode,
+    policy::{Mode, mode_label},
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.

@@ -4,8 +4,11 @@
 //! canonical and no two services claim the same packet.
 
 pub mod compile;
+pub mod guard;
 mod ids;
 mod name;
+pub mod packet;
+pub mod packet_test;
 mod prefix;
 mod rate;
 
@@ -13,7 +16,7 @@ use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf,
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::Guard;
+use crate::policy::guard::Guard;
 
 pub use ids::Ids;
 pub use name::{Name, NameError};
@@ -208,4 +211,21 @@ pub struct Essentials {
     pub icmp_error: Rate,
     /// DHCP and DHCPv6 replies.
     pub dhcp: Rate,
+}
+
+/// Label of an attach mode in status, metrics and logs.
+pub const fn attach_label(mode: AttachMode) -> &'static str {
+    match mode {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+        AttachMode::Auto => "auto",
+    }
+}
+
+/// Label of a mode in status and logs.
+pub const fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
 }

@@ -3,6 +3,7 @@
 //! In: text of a configuration, a command line or a request. Out: values, or what is wrong in words. Nobody owns anything here.
 
 pub mod duration;
+pub mod location;
 pub mod ports;
 pub mod problem;
 pub mod shown;

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{document::Table, keys, rates, reader::Reader};
-use crate::policy::StateFolder;
-use crate::text::shown::shown;
+use super::rates;
+use crate::{
+    config::{document::Table, keys, reader::Reader},
+    policy::StateFolder,
+    text::shown::shown,
+};
 
 /// Where pushed entries are kept unless written.
 pub const DEFAULT_DIRECTORY: &str = "/var/lib/portcullis";

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use firewall_common::rate::QuotaError;
 
-use super::{document::Node, keys, reader::Reader};
-use crate::policy::{Rate, RateError};
-use crate::text::{
-    duration,
-    shown::{grouped, shown},
-    size,
+use crate::{
+    config::{document::Node, keys, reader::Reader},
+    policy::{Rate, RateError},
+    text::{
+        duration,
+        shown::{grouped, shown},
+        size,
+    },
 };
 
 /// What a rate counts.

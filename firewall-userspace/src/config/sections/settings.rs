@@ -8,14 +8,17 @@ use std::{
 
 use firewall_common::abi::MAX_INTERFACES;
 
-use super::{
-    diagnostic::Severity,
-    document::{Node, Table},
-    keys, prefixes,
-    reader::Reader,
+use super::prefixes;
+use crate::{
+    config::{
+        diagnostic::Severity,
+        document::{Node, Table},
+        keys,
+        reader::Reader,
+    },
+    policy::{AttachMode, FragmentPolicy, HostDefault, Interface, Mode, Prefix},
+    text::shown::{counted, shown},
 };
-use crate::policy::{AttachMode, FragmentPolicy, HostDefault, Interface, Mode, Prefix};
-use crate::text::shown::{counted, shown};
 
 /// `[policy]`.
 pub struct General {

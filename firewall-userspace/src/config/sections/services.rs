@@ -2,14 +2,16 @@
 
 use std::{collections::HashMap, net::IpAddr, ops::RangeInclusive};
 
-use super::{
-    document::{Node, Table},
-    keys,
-    named::{Item, Items},
-    reader::{At, Reader},
+use super::named::{Item, Items};
+use crate::{
+    config::{
+        document::{Node, Table},
+        keys,
+        reader::{At, Reader},
+    },
+    policy::{LimitFor, Mode, Protocol, Service},
+    text::{ports, shown::shown},
 };
-use crate::policy::{LimitFor, Mode, Protocol, Service};
-use crate::text::{ports, shown::shown};
 
 /// A service as far as it could be read.
 pub struct Draft {

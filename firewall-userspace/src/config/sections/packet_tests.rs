@@ -3,36 +3,25 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
 };
 
 use firewall_common::Verdict;
 use toml::de::DeValue;
 
-use super::{
-    diagnostic::Location,
-    document::{Node, Table},
-    keys,
-    named::Items,
-    reader::Reader,
-};
-use crate::text::{ports, shown::shown, suggest::nearest};
+use super::named::Items;
 use crate::{
-    packet::{self, Packet, Transport},
-    policy::Name,
-    policy_tests::{Expectation, PolicyTest},
+    config::{
+        document::{Node, Table},
+        keys,
+        reader::Reader,
+    },
+    policy::{
+        Name,
+        packet::{self, Packet, Transport},
+        packet_test::{Expectation, PolicyTest, TestPlace},
+    },
+    text::{ports, shown::shown, suggest::nearest},
 };
-
-/// Where a test says what it expects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestPlace {
-    /// The configuration.
-    pub file: PathBuf,
-    /// Key path such as `test[2].expect`.
-    pub path: String,
-    /// The place.
-    pub location: Location,
-}
 
 /// Where packets of a test go unless written: addresses for tests of network devices, which no host on the Internet has
 /// (RFC 2544, RFC 5180).

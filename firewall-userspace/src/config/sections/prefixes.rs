@@ -6,16 +6,20 @@ use std::{
 };
 
 use super::{
-    bundle::Files,
-    diagnostic::{Diagnostic, Severity},
-    document::Node,
     entries::{self, Entries},
-    keys,
     named::Item,
-    reader::{At, Reader},
 };
-use crate::policy::{List, Prefix};
-use crate::text::shown::{counted, shown, shown_path};
+use crate::{
+    config::{
+        bundle::Files,
+        diagnostic::{Diagnostic, Severity},
+        document::Node,
+        keys,
+        reader::{At, Reader},
+    },
+    policy::{List, Prefix},
+    text::shown::{counted, shown, shown_path},
+};
 
 /// Reads an array of prefixes; each is kept once, bad ones are reported and left out.
 pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {

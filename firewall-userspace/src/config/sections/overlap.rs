@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use firewall_common::abi::MAX_LOCAL_ADDRESSES;
 
-use super::{
-    reader::Reader,
-    services::{Claim, Draft},
+use super::services::{Claim, Draft};
+use crate::{
+    config::reader::Reader,
+    policy::Protocol,
+    text::{ports, shown::grouped},
 };
-use crate::policy::Protocol;
-use crate::text::{ports, shown::grouped};
 
 /// Reports each pair of services that claims the same protocol, port and address.
 ///

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use super::{
-    document::{Node, Table},
-    keys,
     named::Item,
     rates::{self, Unit},
-    reader::Reader,
 };
-use crate::policy::{Essentials, Limit, Rate, RateError};
+use crate::{
+    config::{
+        document::{Node, Table},
+        keys,
+        reader::Reader,
+    },
+    policy::{Essentials, Limit, Rate, RateError},
+};
 
 /// Cap of an essential that is not written: 1000 packets a second for the whole host.
 const DEFAULT_CAP: (u64, Duration, u64) = (1000, Duration::from_secs(1), 1000);

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
-use super::{
-    diagnostic::{Diagnostic, Location, Report},
-    source,
+use crate::{
+    config::{
+        diagnostic::{Diagnostic, Report},
+        source,
+    },
+    policy::{Prefix, PrefixError},
+    text::{
+        location::Location,
+        shown::{counted, shown},
+    },
 };
-use crate::policy::{Prefix, PrefixError};
-use crate::text::shown::{counted, shown};
 
 /// The prefixes of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +58,7 @@ pub fn parse_entries_file(file: &Path, text: &str) -> Result<Entries, Report> {
 }
 
 /// [`parse_entries_file`] for the file that the configuration names at `key`.
-pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Vec<Diagnostic>> {
+pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Vec<Diagnostic>> {
     let mut prefixes = Vec::new();
     let mut problems = Vec::new();
     let mut others: Option<(Location, usize)> = None;
@@ -89,7 +94,7 @@ pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Ve
 }
 
 /// Reads one prefix; what is too long to be one is cut in the error.
-pub(super) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError> {
+pub(in crate::config) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError> {
     if text.len() > MAX_PREFIX || text.contains(char::is_control) {
         return Err(PrefixError::Syntax { text: shown(text) });
     }

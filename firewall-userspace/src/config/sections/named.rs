@@ -2,14 +2,16 @@
 
 use toml::de::DeValue;
 
-use super::{
-    document::{Node, Table},
-    reader::{At, Reader},
-};
-use crate::policy::Name;
-use crate::text::{
-    shown::{counted, shown},
-    suggest::nearest,
+use crate::{
+    config::{
+        document::{Node, Table},
+        reader::{At, Reader},
+    },
+    policy::Name,
+    text::{
+        shown::{counted, shown},
+        suggest::nearest,
+    },
 };
 
 /// One definition.

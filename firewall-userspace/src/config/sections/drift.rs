@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{document::Table, keys, rates, reader::Reader};
+use super::rates;
+use crate::config::{document::Table, keys, reader::Reader};
 
 /// How long a whole check takes unless written.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);

@@ -2,14 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use super::{
-    document::{Node, Table},
-    keys,
-    reader::Reader,
-    services,
+use super::services;
+use crate::{
+    config::{
+        document::{Node, Table},
+        keys,
+        reader::Reader,
+    },
+    policy::guard::Guard,
+    text::ports,
 };
-use crate::guard::Guard;
-use crate::text::ports;
 
 /// Reads `[guard]`; `None` after an error.
 pub fn guard(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Guard> {

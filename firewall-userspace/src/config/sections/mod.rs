@@ -1,0 +1,16 @@
+//! The sections of a configuration file, a file each.
+//!
+//! In: a table of the document. Out: a draft of that part of the policy. Problems go to the reader, which owns them.
+
+pub mod drift;
+pub mod entries;
+pub mod guard;
+pub mod limits;
+pub mod named;
+pub mod overlap;
+pub mod packet_tests;
+pub mod prefixes;
+pub mod rates;
+pub mod services;
+pub mod settings;
+pub mod state;
