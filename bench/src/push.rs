@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use firewall_tests::{live, random::Random, trial::Trial};
 use firewall_userspace::{
-    members::{Member, Members},
+    lists::members::{Member, Members},
     policy::Prefix,
 };
 use serde::{Deserialize, Serialize};

@@ -22,7 +22,7 @@ use firewall_common::{
 use firewall_userspace::{
     config,
     datapath::{Generation, ListSize, LoadOptions, PinFolder, load_policy},
-    members::{Member, Members},
+    lists::members::{Member, Members},
     policy::{
         Prefix,
         compile::{Compiled, Identities, compile},

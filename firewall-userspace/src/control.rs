@@ -14,7 +14,7 @@ mod terms;
 use tokio::sync::{mpsc, oneshot};
 
 pub use counters::{Counters, DriftCounters, StoreCounters};
-pub use entries::{Entries, EntriesQuery, Entry, Layer, Page, Position};
+pub use entries::{Entries, EntriesQuery, Page, Position};
 pub use policies::{
     Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
 };
@@ -24,8 +24,8 @@ pub use status::{InterfaceStatus, ListEntries, ListStatus, ReloadStatus, Service
 pub use terms::Terms;
 
 use crate::{
-    explain::{Explained, Question},
     policy::{Policy, Prefix},
+    preview::explain::{Explained, Question},
 };
 
 /// A handle on the controller; cheap to clone.

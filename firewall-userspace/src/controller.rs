@@ -29,8 +29,11 @@ use crate::{
         TableError,
     },
     history::History,
-    layers::{self, Runtime},
-    members::{Member, Members},
+    lists::{
+        layers,
+        members::{Member, Members},
+        pushed::Runtime,
+    },
     policy::{
         Policy, Prefix,
         compile::{Identities, Reused, compile},

@@ -10,7 +10,6 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    admin, api,
     clock::Now,
     config,
     control::{Controller, Reload},
@@ -18,7 +17,9 @@ use crate::{
     datapath::PinFolder,
     history::History,
     host::netlink::Addresses,
-    policy_tests, start,
+    preview::packet_tests,
+    serve::{admin, api},
+    start,
     store::{Folder, Opened, Store},
     text::shown::counted,
 };
@@ -71,7 +72,7 @@ pub fn run(options: &RunOptions) -> ExitCode {
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
-    let loaded = config::load(&options.config).and_then(policy_tests::require).map_err(|report| {
+    let loaded = config::load(&options.config).and_then(packet_tests::require).map_err(|report| {
         eprint!("{}", report.render(false));
         let errors = counted(report.errors().count(), "error");
         eprintln!("error: {} is refused: {errors}", options.config.display());

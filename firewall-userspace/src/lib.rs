@@ -1,7 +1,5 @@
 //! Portcullis in userspace.
 
-pub mod admin;
-pub mod api;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -9,21 +7,14 @@ pub mod control;
 pub mod controller;
 pub mod daemon;
 pub mod datapath;
-pub mod diff;
 pub mod doctor;
-pub mod explain;
-pub mod guard;
 pub mod history;
 pub mod host;
-pub mod http;
-pub mod layers;
-pub mod members;
-pub mod metrics;
-pub mod model;
+pub mod lists;
 pub mod policy;
-pub mod policy_tests;
+pub mod preview;
 mod push;
+pub mod serve;
 pub mod start;
 pub mod store;
-pub mod table;
 pub mod text;

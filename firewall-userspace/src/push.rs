@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::{
-    control::{Addition, Layer, Push, Refusal, Removal, Verb},
-    guard::Harm,
-    layers::Runtime,
+    control::{Addition, Push, Refusal, Removal, Verb},
+    lists::{entry::Layer, pushed::Runtime},
     policy::{Policy, Prefix},
+    preview::guard::Harm,
     text::{duration, problem::Problem},
 };
 
@@ -214,7 +214,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{config, layers::RuntimeEntry};
+    use crate::{config, lists::pushed::RuntimeEntry};
 
     const CONFIG: &str = "[[interface]]\nname = \"eth0\"\n[lists.a]\n[lists.b]\n[guard]\nshrink_entries = 1\n";
 

@@ -21,7 +21,7 @@ use firewall_common::{
 };
 use firewall_userspace::{
     datapath::{Attachments, Generation, LoadOptions, PinFolder, SharedMaps},
-    members::{Member, Members},
+    lists::members::{Member, Members},
     policy::{
         AttachMode, Ids, Interface, Mode, Name, Policy, Prefix,
         compile::{Compiled, Identities, compile},

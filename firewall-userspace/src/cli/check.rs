@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::output::Output;
 use crate::{
     config::{self, Loaded, Report},
-    policy_tests::{self, Outcome},
+    preview::packet_tests::{self, Outcome},
     text::shown::counted,
 };
 
@@ -49,7 +49,7 @@ pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
     let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(&args.file) };
     let name = if is_stdin { Path::new(config::STDIN) } else { &args.file };
     let outcomes = match &result {
-        Ok(loaded) if args.tests => Some(policy_tests::run(loaded)),
+        Ok(loaded) if args.tests => Some(packet_tests::run(loaded)),
         _ => None,
     };
     let written = match output {
@@ -86,7 +86,7 @@ fn print_table(
     match result {
         Ok(loaded) if !is_refused(result, is_strict) => {
             let tests = outcomes.unwrap_or_default();
-            let failed = policy_tests::report(tests, loaded);
+            let failed = packet_tests::report(tests, loaded);
             if !failed.is_empty() {
                 say(&failed.render(stderr_is_coloured()));
                 let (failed, all) = (failed.errors().count(), counted(tests.len(), "test"));

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, runtime::Runtime, time};
 
 use super::failure::Failure;
-use crate::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
+use crate::serve::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
 
 /// How long the daemon may take to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

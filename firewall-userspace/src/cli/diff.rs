@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, Loaded},
-    diff::{Difference, PolicyDocument},
+    preview::diff::{Difference, PolicyDocument},
     text::shown::printable,
 };
 

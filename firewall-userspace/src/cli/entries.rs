@@ -14,7 +14,10 @@ use super::{
     output::{self, Output},
     table::Table,
 };
-use crate::control::{Entry, ListStatus, Status, Verb};
+use crate::{
+    control::{ListStatus, Status, Verb},
+    lists::entry::Entry,
+};
 
 /// Rows that are written at once.
 const ROWS: usize = 1000;

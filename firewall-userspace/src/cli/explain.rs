@@ -5,15 +5,15 @@ use std::{fmt::Write as _, net::IpAddr, path::PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{
-    capture,
     client::{Answer, Client},
     exit::Exit,
     failure::Failure,
     output::{self, Output},
+    pcap,
     table::Table,
 };
 use crate::{
-    explain::{AskedProtocol, Explained, Question, to_hex},
+    preview::explain::{AskedProtocol, Explained, Question, to_hex},
     text::shown::printable,
 };
 
@@ -59,7 +59,7 @@ pub fn run(client: &Client, output: Output, args: &ExplainArgs) -> Result<Option
     let questions = match &args.frame {
         None => vec![question(args)],
         Some(file) => {
-            let frames = capture::frames(file)?;
+            let frames = pcap::frames(file)?;
             frames.iter().map(|frame| Question { frame: Some(to_hex(frame)), ..Question::default() }).collect()
         }
     };

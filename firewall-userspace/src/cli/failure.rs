@@ -6,7 +6,7 @@ use axum::body::Bytes;
 
 use super::exit::Exit;
 use crate::{
-    http::{ProblemDetails, problem::codes},
+    serve::http::{ProblemDetails, problem::codes},
     text::{
         problem::Problem,
         shown::{counted, printable},

@@ -12,8 +12,9 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    control::{Addition, Change, ChangeKind, Layer, Push, Pushed, Removal, Verb},
-    http::problem::codes,
+    control::{Addition, Change, ChangeKind, Push, Pushed, Removal, Verb},
+    lists::entry::Layer,
+    serve::http::problem::codes,
     text::{problem::Problem, shown},
 };
 

@@ -3,7 +3,6 @@
 //! Standard output is for data, standard error for words; [`exit::Exit`] says what each exit code means.
 
 mod batch;
-mod capture;
 pub mod check;
 mod client;
 mod confirm;
@@ -17,6 +16,7 @@ mod failure;
 mod history;
 mod lists;
 mod output;
+mod pcap;
 mod policies;
 mod run;
 mod state;

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config,
     control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status},
-    http::problem::codes,
     policy::Mode,
+    serve::http::problem::codes,
     text::{problem::Problem, shown},
 };
 

@@ -10,7 +10,8 @@ use super::{
     table::Table,
 };
 use crate::{
-    control::{Layer, ListStatus, Status},
+    control::{ListStatus, Status},
+    lists::entry::Layer,
     text::shown::printable,
 };
 

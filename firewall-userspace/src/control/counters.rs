@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firewall_common::{Family, Verdict, abi::Count};
 
-use super::Layer;
+use crate::lists::entry::Layer;
 
 /// The counters of the data plane, summed over CPUs. They live on over reloads and never go back.
 #[derive(Clone, Debug, Default)]

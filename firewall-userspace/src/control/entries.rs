@@ -1,9 +1,11 @@
 //! Entries as they are asked for and told.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Prefix;
+use crate::{
+    lists::entry::{Entry, Layer},
+    policy::Prefix,
+};
 
 /// Which entries are asked for. There may be millions, so nobody gets all of them at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,59 +52,4 @@ pub struct Entries {
     pub generation: u64,
     /// Ordered by list, prefix and layer.
     pub entries: Vec<Entry>,
-}
-
-/// One entry of one layer.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Entry {
-    /// Name of its list.
-    pub list: String,
-    /// Its prefix.
-    pub prefix: String,
-    /// Who owns it.
-    pub layer: Layer,
-    /// Who added it.
-    pub owner: String,
-    /// For people.
-    pub comment: Option<String>,
-    /// When it was added.
-    pub created: Timestamp,
-    /// When it ends.
-    pub expires: Option<Timestamp>,
-}
-
-/// A source of entries. A change of one layer never touches another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layer {
-    /// The configuration and its list files.
-    Config,
-    /// Pushes by hand.
-    Runtime,
-    /// Lists that others publish.
-    Feed,
-    /// What the hosts of a fleet share.
-    Fleet,
-    /// Sources that something has found to misbehave.
-    Ban,
-}
-
-impl Layer {
-    /// Every layer.
-    pub const ALL: [Self; 5] = [Self::Config, Self::Runtime, Self::Feed, Self::Fleet, Self::Ban];
-    /// The first in order.
-    pub const FIRST: Self = Self::Config;
-    /// The last in order.
-    pub const LAST: Self = Self::Ban;
-
-    /// Its name, also the metric label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Config => "config",
-            Self::Runtime => "runtime",
-            Self::Feed => "feed",
-            Self::Fleet => "fleet",
-            Self::Ban => "ban",
-        }
-    }
 }

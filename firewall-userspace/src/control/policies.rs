@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::terms::{is_false, request};
-use crate::{config::ListFile, diff::Difference, history::Generation, policy::Mode};
+use crate::{config::ListFile, history::Generation, policy::Mode, preview::diff::Difference};
 
 request! {
     /// How the configuration is to be loaded anew.

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Layer, Pending,
+    Pending,
     terms::{is_false, request},
 };
-use crate::policy::Prefix;
+use crate::{lists::entry::Layer, policy::Prefix};
 
 request! {
     /// A batch of changes of one layer: all of it happens, or nothing.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Pending, Verb};
-use crate::{guard::Harm, text::problem::Problem};
+use crate::{preview::guard::Harm, text::problem::Problem};
 
 /// Why the controller did not do what it was asked. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

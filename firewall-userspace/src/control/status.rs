@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, Pending};
-use crate::history::Generation;
+use super::Pending;
+use crate::{history::Generation, lists::entry::Layer};
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -12,11 +12,13 @@ use crate::{
     },
     config::{self, Bundle, Loaded, Report},
     control::{Apply, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
-    diff::{Difference, PolicyDocument},
     history::{Care, Content, Generation, How, Pending, Standing},
     host::connections::Connection,
     policy::{Mode, Policy},
-    policy_tests,
+    preview::{
+        diff::{Difference, PolicyDocument},
+        packet_tests,
+    },
     text::{duration, problem::Problem},
 };
 
@@ -155,11 +157,11 @@ impl State {
         };
         match wanted {
             Wanted::File => {
-                let loaded = config::load(&self.config).and_then(policy_tests::require).map_err(refuse)?;
+                let loaded = config::load(&self.config).and_then(packet_tests::require).map_err(refuse)?;
                 Ok(of_loaded(loaded, How::Reload, true))
             }
             Wanted::Sent(bundle) => {
-                let loaded = config::load_bundle(&bundle).and_then(policy_tests::require).map_err(refuse)?;
+                let loaded = config::load_bundle(&bundle).and_then(packet_tests::require).map_err(refuse)?;
                 Ok(of_loaded(loaded, How::Apply, self.file_says(&bundle)))
             }
             Wanted::Kept(generation) => {

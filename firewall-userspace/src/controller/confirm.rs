@@ -9,10 +9,9 @@ use crate::{
     clock::{Now, deadline::Deadline},
     control::{Confirm, Confirmed, Generations, Pending, PendingChange, Push, Refusal},
     history::{Care, Content, Generation, How, Standing},
-    layers::Runtime,
+    lists::{change::Change, pushed::Runtime},
     policy::Policy,
     start::policy_of,
-    store::Change,
 };
 
 /// A generation that waits for a confirmation.

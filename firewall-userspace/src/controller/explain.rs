@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use super::State;
 use crate::{
     control::Refusal,
-    explain::{self, Explained, Question},
-    model::HostModel,
     policy::{Mode, compile},
+    preview::{
+        explain::{self, Explained, Question},
+        model::HostModel,
+    },
     text::problem::Problem,
 };
 

@@ -8,13 +8,17 @@ use super::{State, changes::Asked, members};
 use crate::{
     control::{Change, ChangeKind, Push, Refusal},
     datapath::{Attachments, DatapathError},
-    diff::Difference,
-    guard::{self, Harm, Side},
     host::connections::{self, Connection},
-    layers,
-    members::{Member, Members},
-    model::HostModel,
+    lists::{
+        layers,
+        members::{Member, Members},
+    },
     policy::{Policy, Prefix},
+    preview::{
+        diff::Difference,
+        guard::{self, Harm, Side},
+        model::HostModel,
+    },
     push::CheckedPush,
 };
 

@@ -11,12 +11,11 @@ use crate::{
         Now,
         deadline::{Deadline, Until},
     },
-    control::{Layer, Push, Pushed, Refusal},
-    layers::{self, RuntimeEntry},
-    members::Member,
+    control::{Push, Pushed, Refusal},
+    lists::{change::Change, entry::Layer, layers, members::Member, pushed::RuntimeEntry},
     policy::{Name, Prefix},
     push::{self, CheckedPush},
-    store::{Change, Provisional},
+    store::Provisional,
 };
 
 type Reply = oneshot::Sender<Result<Pushed, Refusal>>;

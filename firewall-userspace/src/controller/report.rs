@@ -7,10 +7,13 @@ use firewall_common::{Family, Verdict, abi::RateEvent};
 use super::State;
 use crate::{
     control::{
-        Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries, ListStatus, Page, Position, Refusal,
-        ReloadStatus, ServiceStatus, Status, StoreCounters,
+        Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal, ReloadStatus,
+        ServiceStatus, Status, StoreCounters,
     },
-    layers,
+    lists::{
+        entry::{Entry, Layer},
+        layers,
+    },
     policy::{Prefix, Protocol, Service, attach_label, mode_label},
     push,
     text::problem::Problem,

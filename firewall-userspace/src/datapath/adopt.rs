@@ -7,7 +7,7 @@ use aya_obj::{Object, generated::bpf_map_type};
 use firewall_common::abi::{MAX_MEMBER_SETS, MIN_MEMBER_SETS, maps};
 
 use super::{DatapathError, ListSize, OBJECT, PinFolder, names, pins::pin_error};
-use crate::members::Members;
+use crate::lists::members::Members;
 
 /// What a map is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use super::{
     rate_base, trace,
 };
 use crate::{
-    members::Members,
+    lists::members::Members,
     policy::{Prefix, compile::Compiled},
 };
 

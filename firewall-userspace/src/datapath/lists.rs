@@ -20,9 +20,11 @@ use super::{
     plain::Plain,
 };
 use crate::{
-    members::{Member, Members},
+    lists::{
+        members::{Member, Members},
+        table::{Classes, Memory, Table, TableFull, count_places},
+    },
     policy::Prefix,
-    table::{Classes, Memory, Table, TableFull, count_places},
 };
 
 /// The prefix table of one generation.

@@ -12,7 +12,7 @@ use aya::maps::Map;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::DatapathError;
-use crate::table::Words;
+use crate::lists::table::Words;
 
 /// The values of a `BPF_F_MMAPABLE` array, as a slice of atomic integers.
 pub(super) struct Mapped<T> {

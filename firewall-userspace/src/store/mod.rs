@@ -32,7 +32,7 @@ pub use disk::{Disk, DiskFile, Folder};
 pub use error::{Flaw, StoreError};
 pub use note::Note;
 pub use provisional::Provisional;
-pub use record::{Change, VERSION};
+pub use record::VERSION;
 pub use repair::{Repaired, salvage};
 pub use snapshot::{Job, Written};
 
@@ -41,8 +41,7 @@ use self::{
     recover::{Care, Found, Journal, journal_name},
 };
 use crate::{
-    control::Layer,
-    layers::Runtime,
+    lists::{change::Change, entry::Layer, pushed::Runtime},
     policy::{Name, Prefix},
 };
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Change;
 use crate::{
     clock::deadline::Until,
-    control::Layer,
-    layers::{Runtime, RuntimeEntry},
+    lists::{
+        change::Change,
+        entry::Layer,
+        pushed::{Runtime, RuntimeEntry},
+    },
     policy::{Name, Prefix},
 };
 

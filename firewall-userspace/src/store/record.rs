@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Provisional, StoreError, frame};
 use crate::{
     clock::deadline::Until,
-    control::Layer,
-    layers::RuntimeEntry,
+    lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
     policy::{Name, Prefix},
 };
 
@@ -19,19 +18,6 @@ pub const VERSION: u8 = 2;
 /// Version of the records that the first daemon knew. They are written like this still, so that it can read a journal without
 /// any of the newer ones.
 const FIRST: u8 = 1;
-
-/// What becomes of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Its list.
-    pub list: Name,
-    /// Its prefix.
-    pub prefix: Prefix,
-    /// Its layer.
-    pub layer: Layer,
-    /// What it is from now on; `None`: it is gone.
-    pub entry: Option<RuntimeEntry>,
-}
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,12 +215,6 @@ impl Record {
         }
         let (stored, rest) = postcard::take_from_bytes::<Stored<'_>>(rest).map_err(|_| RecordError::Strange)?;
         if rest.is_empty() { stored.record().ok_or(RecordError::Strange) } else { Err(RecordError::Strange) }
-    }
-}
-
-impl Change {
-    fn borrowed(&self) -> (&Name, Prefix, Layer, Option<&RuntimeEntry>) {
-        (&self.list, self.prefix, self.layer, self.entry.as_ref())
     }
 }
 

@@ -8,13 +8,13 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 
 use super::{
-    Change, Flaw, Note, Provisional, StoreError,
+    Flaw, Note, Provisional, StoreError,
     disk::Disk,
     frame,
     record::{Record, RecordError},
     snapshot::{Contents, SnapshotError, read_snapshot},
 };
-use crate::layers::Runtime;
+use crate::lists::{change::Change, pushed::Runtime};
 
 /// What the files say.
 #[derive(Debug, Default)]

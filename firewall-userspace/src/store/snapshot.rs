@@ -9,7 +9,7 @@ use super::{
     record::{Record, RecordError, push_changes},
     recover::{journal_name, numbers, snapshot_name},
 };
-use crate::layers::Runtime;
+use crate::lists::pushed::Runtime;
 
 /// The one name that a snapshot has while it is written.
 pub const UNFINISHED: &str = "snapshot.tmp";

@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     clock::deadline::Until,
-    control::Layer,
-    layers::{Runtime, RuntimeEntry},
+    lists::{
+        change::Change,
+        entry::Layer,
+        pushed::{Runtime, RuntimeEntry},
+    },
     policy::{Name, Prefix},
 };
 

@@ -1,6 +1,6 @@
 //! The admin listener: probes and hosts. What `/metrics` says is in metrics.rs.
 
-use firewall_userspace::admin;
+use firewall_userspace::serve::admin;
 
 use crate::support::{Daemon, Fake, get, request, status};
 

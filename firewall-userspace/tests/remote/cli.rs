@@ -9,7 +9,7 @@ use std::{
 
 use firewall_userspace::{
     control::{Refusal, Verb},
-    guard::Harm,
+    preview::guard::Harm,
 };
 use nix::unistd::geteuid;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use firewall_userspace::{api, control::Controller};
+use firewall_userspace::{control::Controller, serve::api};
 
 use crate::support::{Daemon, Fake, Folder, get};
 

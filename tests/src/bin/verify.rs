@@ -8,7 +8,7 @@ use firewall_common::rate_table::RateFacts;
 use firewall_tests::{cases::standard, kernel::require_root};
 use firewall_userspace::{
     datapath::{Generation, LoadOptions, PinFolder},
-    members::Members,
+    lists::members::Members,
     policy::compile::{Compiled, Identities, compile},
 };
 

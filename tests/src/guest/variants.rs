@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use firewall_common::judge;
 use firewall_userspace::{
     datapath::{Attachments, LoadOptions},
-    members::Member,
+    lists::members::Member,
     policy::{Policy, Prefix},
 };
 

@@ -17,8 +17,8 @@ use firewall_tests::{
     spec,
 };
 use firewall_userspace::{
-    model::{HostModel, configured_members},
     policy::{Policy, Prefix},
+    preview::model::{HostModel, configured_members},
 };
 
 /// Frames of a run in a debug build.

@@ -16,7 +16,7 @@ use firewall_tests::{
 };
 use firewall_userspace::{
     datapath::LoadOptions,
-    members::{Member, Timed},
+    lists::members::{Member, Timed},
     policy::{List, Policy, Prefix},
 };
 use nix::time::{ClockId, clock_gettime};

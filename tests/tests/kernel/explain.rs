@@ -134,7 +134,7 @@ fn a_push_is_explained_at_once_and_a_larger_table_too() -> Result<()> {
     let mut kernel = kernel()?;
     let frame = Packet::v4("198.18.0.39", "192.0.2.10").udp(1, 123).build();
     assert_eq!(kernel.explain(&frame)?.1.verdict, Verdict::NotAllowed.index());
-    let friends = firewall_userspace::members::Member { lists: 0b10, ..Default::default() };
+    let friends = firewall_userspace::lists::members::Member { lists: 0b10, ..Default::default() };
     kernel.push(&[("198.18.0.39".parse()?, friends)])?;
     let (would, explanation) = kernel.explain(&frame)?;
     assert_eq!((would, explanation.lists, explanation.verdict), (action::PASS, 0b10, Verdict::Accepted.index()));

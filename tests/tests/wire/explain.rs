@@ -16,7 +16,7 @@ use firewall_tests::{
     show::scapy,
     traffic::RawSocket,
 };
-use firewall_userspace::explain::to_hex;
+use firewall_userspace::preview::explain::to_hex;
 use serde_json::{Value, json};
 
 use crate::policy::{DATA, POLICY};

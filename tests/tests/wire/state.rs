@@ -12,10 +12,9 @@ use firewall_tests::{
     trial::binary,
 };
 use firewall_userspace::{
-    control::Layer,
-    layers::RuntimeEntry,
+    lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
     policy::Name,
-    store::{Change, Folder, Store},
+    store::{Folder, Store},
 };
 use jiff::{SignedDuration, Timestamp};
 

@@ -9,12 +9,12 @@ use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     config,
     control::{
-        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, Entry, InterfaceStatus, Layer, ListEntries,
-        ListStatus, Message, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus,
-        Status,
+        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Message,
+        Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
     },
-    diff::Difference,
+    lists::entry::{Entry, Layer},
     policy::Policy,
+    preview::diff::Difference,
     text::problem::Problem,
 };
 use jiff::Timestamp;

@@ -16,8 +16,8 @@ use std::{
 };
 
 use firewall_userspace::{
-    admin, api,
     control::{Controller, Message, Push},
+    serve::{admin, api},
 };
 use tokio::{
     runtime::Runtime,

@@ -10,7 +10,7 @@ use axum::{
 };
 use nix::unistd::{Uid, User, geteuid};
 
-use crate::http::problem::{ProblemDetails, codes};
+use crate::serve::http::problem::{ProblemDetails, codes};
 
 /// The user at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,10 +22,8 @@ use self::{
     build::{Item, Slot},
     places::{Content, Place, Places},
 };
-use crate::{
-    members::{Member, Members},
-    policy::Prefix,
-};
+use super::members::{Member, Members};
+use crate::policy::Prefix;
 pub use places::count as count_places;
 pub use words::Words;
 

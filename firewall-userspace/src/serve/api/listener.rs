@@ -5,7 +5,7 @@ use std::io;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::peer::{Peer, Peers};
-use crate::http::server::Listener;
+use crate::serve::http::server::Listener;
 
 /// The Unix socket of the API.
 pub struct ApiListener {

@@ -8,7 +8,10 @@ use firewall_common::{
 };
 
 use super::family::Family;
-use crate::control::{Counters, Layer, Status};
+use crate::{
+    control::{Counters, Status},
+    lists::entry::Layer,
+};
 
 /// The families of `counters`; `status` adds zeros for what has not been counted yet.
 pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Result<Vec<Family>> {

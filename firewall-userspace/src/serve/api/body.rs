@@ -14,7 +14,7 @@ use serde_path_to_error::{Path, Segment};
 use tokio::{task, time};
 
 use crate::{
-    http::problem::{ProblemDetails, codes},
+    serve::http::problem::{ProblemDetails, codes},
     text::problem::Problem,
 };
 

@@ -8,7 +8,7 @@ use std::{
 use firewall_common::prefix_table::{CLASS_BITS, LEAF_TAGS, Tag, WORDS, entry, number};
 
 use super::{Classes, Table, TableFull, Words, bits, node, places::Content};
-use crate::{members::Members, policy::Prefix};
+use crate::{lists::members::Members, policy::Prefix};
 
 /// A prefix and the class of the union of everything that covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

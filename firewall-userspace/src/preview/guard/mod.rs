@@ -1,6 +1,6 @@
 //! What a change would hurt, asked before anything is written. What it finds is refused unless the caller insists.
 //!
-//! Both policies are judged on the host ([`crate::model`]): only what the live one lets through can be cut off.
+//! Both policies are judged on the host ([`crate::preview::model`]): only what the live one lets through can be cut off.
 
 mod lockout;
 mod management;
@@ -14,7 +14,8 @@ pub use self::{
     lockout::{Side, cut_off},
     management::management,
 };
-use crate::{host::connections::Connection, model::Judged, policy::Prefix};
+use super::model::Judged;
+use crate::{host::connections::Connection, policy::Prefix};
 
 /// Something that a change would hurt.
 #[derive(Clone, Debug, PartialEq, Eq)]

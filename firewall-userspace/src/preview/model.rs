@@ -14,8 +14,11 @@ use firewall_common::{
 };
 
 use crate::{
-    layers::{self, Runtime},
-    members::{Member, Members},
+    lists::{
+        layers,
+        members::{Member, Members},
+        pushed::Runtime,
+    },
     policy::{
         Mode, Name, Policy, Prefix,
         compile::{Compiled, Identities, compile},

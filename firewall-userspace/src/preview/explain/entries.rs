@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Effect, Match};
 use crate::{
-    layers::{self, Runtime},
+    lists::{layers, pushed::Runtime},
     policy::{Policy, Prefix, Service},
 };
 

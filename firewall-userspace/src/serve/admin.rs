@@ -20,8 +20,7 @@ use tokio::{
     time,
 };
 
-use crate::{
-    control::Controller,
+use super::{
     http::{
         host,
         problem::{self, ProblemDetails, codes},
@@ -29,6 +28,7 @@ use crate::{
     },
     metrics::{CONTENT_TYPE, Metrics},
 };
+use crate::control::Controller;
 
 const LIMITS: server::Limits =
     server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };

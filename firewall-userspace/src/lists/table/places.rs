@@ -10,7 +10,7 @@ use super::{
     TableFull, Words,
     build::{Item, Slot},
 };
-use crate::members::Members;
+use crate::lists::members::Members;
 
 /// Where the places go.
 pub struct Places {

@@ -22,9 +22,11 @@ use crate::{
         Apply, Confirm, Confirmed, Controller, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal,
         Reload, Reloaded, Rollback, SetMode, Status,
     },
-    diff::PolicyDocument,
-    explain::{Explained, Question},
-    http::problem::{ProblemDetails, codes},
+    preview::{
+        diff::PolicyDocument,
+        explain::{Explained, Question},
+    },
+    serve::http::problem::{ProblemDetails, codes},
 };
 
 /// How long the controller may take for an answer: it may have to build tables of millions of prefixes.

@@ -16,7 +16,7 @@ pub use entries::matching;
 pub use frame::{HexError, from_hex, packet, to_hex};
 pub use limit::limit_state;
 
-use crate::control::Entry;
+use crate::lists::entry::Entry;
 
 /// A packet to ask about: its fields, or the whole frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,4 +1,4 @@
-//! The entries of all lists by the layer that owns them. A change of one layer never touches another.
+//! Entries that were pushed, each in its layer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,12 +7,8 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    clock,
-    control::{Entry, Layer},
-    members::{Member, Timed},
-    policy::{List, Name, Policy, Prefix, compile::bit},
-};
+use super::entry::Layer;
+use crate::policy::{Name, Prefix};
 
 /// An entry of a layer that is kept: of every layer but that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +57,7 @@ impl Runtime {
     }
 
     /// Entries of `list` behind `after`.
-    fn entries_behind(
+    pub fn entries_behind(
         &self,
         list: &Name,
         after: Option<(Prefix, Layer)>,
@@ -160,117 +156,6 @@ impl Runtime {
     }
 }
 
-/// Which layers hold `prefix` in the list at `index` of `policy`.
-pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefix) -> Vec<Layer> {
-    let Some(list) = policy.lists.get(index) else { return Vec::new() };
-    let mut layers = Vec::new();
-    if list.entries.binary_search(&prefix).is_ok() {
-        layers.push(Layer::Config);
-    }
-    layers.extend(runtime.at(&list.name, prefix).map(|(layer, _)| layer));
-    layers
-}
-
-/// What `prefix` is in by itself, over all layers.
-pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix) -> Member {
-    let mut member =
-        Member { own: own.contains(&prefix), management: policy.management.contains(&prefix), ..Member::default() };
-    for (index, list) in policy.lists.iter().enumerate() {
-        if list.entries.binary_search(&prefix).is_ok() {
-            member.lists |= bit(index);
-        }
-        for (_, entry) in runtime.at(&list.name, prefix) {
-            member = member.union(&pushed_member(index, entry));
-        }
-    }
-    member
-}
-
-/// Every prefix that is in something, over all layers; a prefix may come several times.
-pub fn all_members<'a>(
-    policy: &'a Policy,
-    runtime: &'a Runtime,
-    own: &'a BTreeSet<Prefix>,
-) -> impl Iterator<Item = (Prefix, Member)> + 'a {
-    let in_lists = policy.lists.iter().enumerate().flat_map(|(index, list)| {
-        let member = Member { lists: bit(index), ..Member::default() };
-        let pushed = runtime.entries(&list.name).map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry)));
-        list.entries.iter().map(move |prefix| (*prefix, member.clone())).chain(pushed)
-    });
-    let management = Member { management: true, ..Member::default() };
-    let ours = Member { own: true, ..Member::default() };
-    in_lists
-        .chain(policy.management.iter().map(move |prefix| (*prefix, management.clone())))
-        .chain(own.iter().map(move |prefix| (*prefix, ours.clone())))
-}
-
-/// What a pushed entry of the list at `index` puts its prefix in.
-fn pushed_member(index: usize, entry: &RuntimeEntry) -> Member {
-    match entry.expires {
-        None => Member { lists: bit(index), ..Member::default() },
-        Some(expires) => Member { timed: Timed::until(clock::boot_second(expires), bit(index)), ..Member::default() },
-    }
-}
-
-/// The entries of one list for exactly `prefix`.
-pub fn entries_at<'a>(
-    list: &'a List,
-    runtime: &'a Runtime,
-    loaded: Timestamp,
-    prefix: Prefix,
-) -> impl Iterator<Item = Entry> + 'a {
-    let configured = list.entries.binary_search(&prefix).is_ok();
-    let configured = configured.then(|| configured_entry(list, prefix, loaded));
-    let pushed = runtime.at(&list.name, prefix).map(move |(layer, entry)| pushed_entry(list, prefix, layer, entry));
-    configured.into_iter().chain(pushed)
-}
-
-fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
-    Entry {
-        list: list.name.to_string(),
-        prefix: prefix.to_string(),
-        layer: Layer::Config,
-        owner: "config".into(),
-        comment: None,
-        created: loaded,
-        expires: None,
-    }
-}
-
-fn pushed_entry(list: &List, prefix: Prefix, layer: Layer, entry: &RuntimeEntry) -> Entry {
-    Entry {
-        list: list.name.to_string(),
-        prefix: prefix.to_string(),
-        layer,
-        owner: entry.owner.clone(),
-        comment: entry.comment.clone(),
-        created: entry.created,
-        expires: entry.expires,
-    }
-}
-
-/// The entries of one list behind `after`, ordered by prefix, then layer.
-pub fn entries_of<'a>(
-    list: &'a List,
-    runtime: &'a Runtime,
-    loaded: Timestamp,
-    after: Option<(Prefix, Layer)>,
-) -> impl Iterator<Item = Entry> + 'a {
-    let first = after.map_or(0, |(after, _)| list.entries.partition_point(|prefix| *prefix <= after));
-    let mut configured = list.entries.iter().skip(first).copied().peekable();
-    let mut pushed = runtime.entries_behind(&list.name, after).peekable();
-    std::iter::from_fn(move || {
-        let is_configured_next = match (configured.peek(), pushed.peek()) {
-            (Some(configured), Some((pushed, ..))) => configured <= pushed,
-            (configured, _) => configured.is_some(),
-        };
-        if is_configured_next {
-            return configured.next().map(|prefix| configured_entry(list, prefix, loaded));
-        }
-        pushed.next().map(|(prefix, layer, entry)| pushed_entry(list, prefix, layer, entry))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,35 +174,6 @@ mod tests {
         assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix, Layer::Runtime)]);
         runtime.insert(&list, prefix, Layer::Runtime, entry(None));
         assert_eq!(runtime.next_expiry(), None);
-    }
-
-    #[test]
-    fn pages_of_any_length_have_every_entry_once_and_in_order() {
-        let prefix = |number: usize| format!("192.0.2.{number}").parse::<Prefix>().unwrap();
-        let list = List { name: Name::parse("a").unwrap(), entries: (0..20).step_by(2).map(prefix).collect() };
-        let mut runtime = Runtime::default();
-        for number in (0..20).step_by(3) {
-            runtime.insert(&list.name, prefix(number), Layer::Runtime, entry(None));
-        }
-        for number in (0..20).step_by(6) {
-            runtime.insert(&list.name, prefix(number), Layer::Ban, entry(None));
-        }
-        let all: Vec<Entry> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, None).collect();
-        let key = |entry: &Entry| (entry.prefix.parse::<Prefix>().unwrap(), entry.layer);
-        assert_eq!(all.len(), 21);
-        assert!(all.is_sorted_by_key(key));
-        for length in 1..=21 {
-            let mut pages: Vec<Entry> = Vec::new();
-            loop {
-                let after = pages.last().map(key);
-                let page: Vec<_> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, after).take(length).collect();
-                if page.is_empty() {
-                    break;
-                }
-                pages.extend(page);
-            }
-            assert_eq!(pages, all, "{length}");
-        }
     }
 
     #[test]

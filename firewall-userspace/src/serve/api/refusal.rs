@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 
 use crate::{
     control::{Refusal, Verb},
-    guard::Harm,
-    http::problem::{ProblemDetails, codes},
+    preview::guard::Harm,
+    serve::http::problem::{ProblemDetails, codes},
     text::problem::Problem,
 };
 

@@ -4,9 +4,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use super::model::{HostModel, Judged, configured_members};
 use crate::{
     config::{Diagnostic, Loaded, Report, Severity},
-    model::{HostModel, Judged, configured_members},
     policy::packet_test::{PolicyTest, TestPlace},
 };
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Harm;
 use crate::{
-    members::{Member, Members},
-    model::HostModel,
+    lists::members::{Member, Members},
     policy::{
         Policy, Prefix, Protocol, Service,
         packet::{Packet, SYN, Transport},
     },
+    preview::model::HostModel,
 };
 
 /// Management prefixes of `live` that services of `new` would drop, in part at least; `members` are those of `new`.
@@ -82,7 +82,7 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use super::*;
-    use crate::{config, model::configured_members};
+    use crate::{config, preview::model::configured_members};
 
     fn policy(management: &str, partners: &str) -> Policy {
         let text = format!(

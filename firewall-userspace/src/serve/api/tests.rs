@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use super::{peer::Peer, router};
 use crate::{
     control::{Controller, Message},
-    http::{ProblemDetails, problem::codes},
+    serve::http::{ProblemDetails, problem::codes},
 };
 
 fn request(method: &str, path: &str, body: Body) -> Request<Body> {

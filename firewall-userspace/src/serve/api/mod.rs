@@ -26,10 +26,8 @@ pub use handlers::CONTROLLER_TIMEOUT;
 pub use socket::{BindError, bind};
 
 use self::{listener::ApiListener, peer::Peers};
-use crate::{
-    control::Controller,
-    http::{host, problem, requests, server},
-};
+use super::http::{host, problem, requests, server};
+use crate::control::Controller;
 
 const LIMITS: server::Limits =
     server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(300) };

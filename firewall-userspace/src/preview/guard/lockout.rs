@@ -8,12 +8,12 @@ use std::{
 use super::Harm;
 use crate::{
     host::connections::Connection,
-    members::Member,
-    model::{HostModel, Judged},
+    lists::members::Member,
     policy::{
         guard::Guard,
         packet::{ACK, Packet, Transport},
     },
+    preview::model::{HostModel, Judged},
 };
 
 /// A policy that judges connections.
@@ -87,7 +87,7 @@ mod tests {
     use std::{collections::BTreeSet, path::Path};
 
     use super::*;
-    use crate::{config, host::connections::of_ssh, model::configured_members, policy::Policy};
+    use crate::{config, host::connections::of_ssh, policy::Policy, preview::model::configured_members};
 
     const CONFIG: &str = r#"
 [[interface]]

@@ -1,7 +1,7 @@
 //! A list that loses most of its entries in one reload: more often a file that was cut off than a decision.
 
 use super::Harm;
-use crate::{diff::Difference, policy::guard::Guard};
+use crate::{policy::guard::Guard, preview::diff::Difference};
 
 impl Guard {
     /// Lists that lose more entries by `difference` than is normal.
@@ -23,7 +23,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{config, diff::PolicyDocument, policy::Policy};
+    use crate::{config, policy::Policy, preview::diff::PolicyDocument};
 
     /// A policy with so many entries from the `first` on in `l`, or without the list.
     fn policy(guard: &str, entries: Option<(usize, usize)>) -> Policy {

@@ -5,8 +5,8 @@ use firewall_common::abi::ABI_VERSION;
 use super::family::Family;
 use crate::{
     control::{InterfaceStatus, PendingChange, Status},
-    http::requests,
     policy::{Mode, mode_label},
+    serve::http::requests,
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
