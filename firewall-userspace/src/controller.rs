@@ -28,7 +28,6 @@ use crate::{
         self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
         TableError,
     },
-    history::History,
     lists::{
         layers,
         members::{Member, Members},
@@ -39,8 +38,11 @@ use crate::{
         compile::{Identities, Reused, compile},
     },
     push,
-    start::Start,
-    store::{Folder, Store},
+    state::{
+        disk::Folder,
+        history::{History, start::Start},
+        journal::Store,
+    },
 };
 
 use self::{confirm::Waiting, drift::Drift, prepare::Candidate, snapshots::Snapshots};

@@ -15,12 +15,14 @@ use crate::{
     control::{Controller, Reload},
     controller::{self, Setup},
     datapath::PinFolder,
-    history::History,
     host::netlink::Addresses,
     preview::packet_tests,
     serve::{admin, api},
-    start,
-    store::{Folder, Opened, Store},
+    state::{
+        disk::Folder,
+        history::{History, start},
+        journal::{Opened, Store},
+    },
     text::shown::counted,
 };
 

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     control::Generations,
-    history::{Generation, Standing},
     policy::mode_label,
+    state::history::{Generation, Standing},
 };
 
 /// Shows them, the newest first.

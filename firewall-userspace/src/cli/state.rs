@@ -13,8 +13,13 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    config, history,
-    store::{Folder, Repaired, StoreError, salvage},
+    config,
+    state::{
+        disk::Folder,
+        error::StoreError,
+        history,
+        journal::{Repaired, salvage},
+    },
     text::shown::counted,
 };
 

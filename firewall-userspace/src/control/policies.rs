@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::terms::{is_false, request};
-use crate::{config::ListFile, history::Generation, policy::Mode, preview::diff::Difference};
+use crate::{config::ListFile, policy::Mode, preview::diff::Difference, state::history::Generation};
 
 request! {
     /// How the configuration is to be loaded anew.

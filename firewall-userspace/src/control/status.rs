@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Pending;
-use crate::{history::Generation, lists::entry::Layer};
+use crate::{lists::entry::Layer, state::history::Generation};
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use super::{State, Waiting};
 use crate::{
     config::Bundle,
-    history::{Care, Content, Generation, How, Standing},
     policy::Mode,
-    start::Basis,
+    state::history::{Care, Content, Generation, How, Standing, start::Basis},
 };
 
 impl State {

@@ -12,13 +12,13 @@ use crate::{
     },
     config::{self, Bundle, Loaded, Report},
     control::{Apply, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
-    history::{Care, Content, Generation, How, Pending, Standing},
     host::connections::Connection,
     policy::{Mode, Policy},
     preview::{
         diff::{Difference, PolicyDocument},
         packet_tests,
     },
+    state::history::{Care, Content, Generation, How, Pending, Standing},
     text::{duration, problem::Problem},
 };
 

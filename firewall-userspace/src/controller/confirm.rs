@@ -8,10 +8,9 @@ use super::{State, changes::confirm_within, members, prepare::Candidate};
 use crate::{
     clock::{Now, deadline::Deadline},
     control::{Confirm, Confirmed, Generations, Pending, PendingChange, Push, Refusal},
-    history::{Care, Content, Generation, How, Standing},
     lists::{change::Change, pushed::Runtime},
     policy::Policy,
-    start::policy_of,
+    state::history::{Care, Content, Generation, How, Standing, start::policy_of},
 };
 
 /// A generation that waits for a confirmation.

@@ -15,7 +15,7 @@ use crate::{
     lists::{change::Change, entry::Layer, layers, members::Member, pushed::RuntimeEntry},
     policy::{Name, Prefix},
     push::{self, CheckedPush},
-    store::Provisional,
+    state::journal::Provisional,
 };
 
 type Reply = oneshot::Sender<Result<Pushed, Refusal>>;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::State;
 use crate::{
     control::StoreCounters,
-    store::{StoreError, Written},
+    state::{error::StoreError, journal::Written},
 };
 
 /// The snapshot that is being written, and how those before went.

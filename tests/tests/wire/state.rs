@@ -14,7 +14,7 @@ use firewall_tests::{
 use firewall_userspace::{
     lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
     policy::Name,
-    store::{Folder, Store},
+    state::{disk::Folder, journal::Store},
 };
 use jiff::{SignedDuration, Timestamp};
 

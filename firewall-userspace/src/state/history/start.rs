@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use super::{Choice, Generation, Why, choose};
 use crate::{
     clock::{Now, deadline::Deadline},
     config::{self, Bundle, Loaded},
     controller::PolicyHistory,
-    history::{Choice, Generation, Why, choose},
     policy::{Mode, Policy},
 };
 

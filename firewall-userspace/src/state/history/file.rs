@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, io};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HistoryError;
-use crate::store::{Disk, DiskFile as _, StoreError, frame};
+use crate::state::{
+    disk::{Disk, DiskFile as _},
+    error::StoreError,
+    frame,
+};
 
 /// The one name that a file has while it is written.
 const UNFINISHED: &str = "history.tmp";

@@ -1,6 +1,7 @@
 //! Pushes that wait for a confirmation.
 
 use super::*;
+use crate::state::frame;
 
 /// Pushes `changes`, which are undone 60 s after `at(second)`.
 fn push_provisionally(store: &mut Store<FakeDisk>, runtime: &mut Runtime, second: i64, changes: &[Change]) {

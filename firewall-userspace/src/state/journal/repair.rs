@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    Note, StoreError,
-    disk::{Disk, DiskFile as _},
+    Note,
     record::Record,
     recover::{self, Care, Found, journal_name, numbers, snapshot_name},
     snapshot::Job,
+};
+use crate::state::{
+    disk::{Disk, DiskFile as _},
+    error::StoreError,
 };
 
 /// What came of a repair.

@@ -1,7 +1,7 @@
 //! A way on for an operator whose kept generations are damaged.
 
 use super::{Care, History, HistoryError, NAME, file};
-use crate::store::{Disk, StoreError};
+use crate::state::{disk::Disk, error::StoreError};
 
 /// How the names of files end that were set aside.
 const SET_ASIDE: &str = ".damaged";

@@ -6,7 +6,6 @@ mod steps;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    fake::{FakeDisk, Fault},
     recover::{journal_name, snapshot_name},
     *,
 };
@@ -18,6 +17,11 @@ use crate::{
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
+    state::{
+        error::Flaw,
+        fake::{FakeDisk, Fault},
+        frame,
+    },
 };
 
 const NEVER: u64 = u64::MAX;

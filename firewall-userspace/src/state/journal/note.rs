@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use jiff::SignedDuration;
 
-use super::Flaw;
+use crate::state::error::Flaw;
 
 /// Something that an operator should know, though nothing that was acknowledged is lost, unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]

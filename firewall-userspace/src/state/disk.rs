@@ -13,7 +13,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// One folder of files.
 pub trait Disk: Clone + Send + 'static {

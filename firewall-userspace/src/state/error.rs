@@ -2,8 +2,6 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::record::VERSION;
-
 /// Why the store did not open, or did not keep a change.
 #[derive(Debug)]
 pub enum StoreError {
@@ -43,6 +41,8 @@ pub enum StoreError {
         path: PathBuf,
         /// Its version.
         version: u8,
+        /// The newest that this daemon knows.
+        known: u8,
     },
     /// A part of a journal is not what was written, and more comes behind it.
     Damaged {
@@ -104,9 +104,9 @@ impl fmt::Display for StoreError {
                 write!(f, "cannot {attempt} {}: {source}", path.display())?;
                 hint(f, source)
             }
-            Self::Newer { path, version } => write!(
+            Self::Newer { path, version, known } => write!(
                 f,
-                "cannot read pushed entries from {}: it has format {version}, and this daemon knows up to {VERSION}\nhint: \
+                "cannot read pushed entries from {}: it has format {version}, and this daemon knows up to {known}\nhint: \
                  start the newer portcullis that wrote it",
                 path.display()
             ),

@@ -8,13 +8,18 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 
 use super::{
-    Flaw, Note, Provisional, StoreError,
-    disk::Disk,
-    frame,
-    record::{Record, RecordError},
+    Note, Provisional,
+    record::{Record, RecordError, VERSION},
     snapshot::{Contents, SnapshotError, read_snapshot},
 };
-use crate::lists::{change::Change, pushed::Runtime};
+use crate::{
+    lists::{change::Change, pushed::Runtime},
+    state::{
+        disk::Disk,
+        error::{Flaw, StoreError},
+        frame,
+    },
+};
 
 /// What the files say.
 #[derive(Debug, Default)]
@@ -106,7 +111,7 @@ impl<D: Disk> Reader<'_, D> {
                     self.found.snapshot_octets = octets.len() as u64;
                     return Ok(());
                 }
-                Err(SnapshotError::Newer(version)) => return Err(StoreError::Newer { path, version }),
+                Err(SnapshotError::Newer(version)) => return Err(StoreError::Newer { path, version, known: VERSION }),
                 Err(SnapshotError::Flaw(flaw)) => {
                     newest.get_or_insert((path.clone(), flaw));
                     self.found.notes.push(Note::SkippedSnapshot { path, flaw });
@@ -182,7 +187,7 @@ impl<D: Disk> Reader<'_, D> {
                     self.apply(record, number, &path)?;
                     offset = next;
                 }
-                Err(RecordError::Newer(version)) => return Err(StoreError::Newer { path, version }),
+                Err(RecordError::Newer(version)) => return Err(StoreError::Newer { path, version, known: VERSION }),
                 _ => {
                     let next = frame::next(octets, offset);
                     let is_torn = next.is_none() && end.is_none() && frame::at(octets, offset).is_none() && offset > 0;

@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod file;
 mod repair;
+pub mod start;
 
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,8 @@ pub use error::HistoryError;
 pub use repair::repair;
 
 use self::document::Document;
-use crate::{
-    config::Bundle,
-    store::{Disk, StoreError},
-};
+use super::{disk::Disk, error::StoreError};
+use crate::config::Bundle;
 
 /// The generations, on disk and in memory.
 pub struct History<D: Disk> {

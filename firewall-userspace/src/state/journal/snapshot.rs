@@ -3,13 +3,18 @@
 use jiff::Timestamp;
 
 use super::{
-    Flaw, Provisional, StoreError,
-    disk::{Disk, DiskFile as _},
-    frame,
+    Provisional,
     record::{Record, RecordError, push_changes},
     recover::{journal_name, numbers, snapshot_name},
 };
-use crate::lists::pushed::Runtime;
+use crate::{
+    lists::pushed::Runtime,
+    state::{
+        disk::{Disk, DiskFile as _},
+        error::{Flaw, StoreError},
+        frame,
+    },
+};
 
 /// The one name that a snapshot has while it is written.
 pub const UNFINISHED: &str = "snapshot.tmp";

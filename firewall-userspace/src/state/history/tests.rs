@@ -12,7 +12,7 @@ use crate::{
     },
     config::ListFile,
     policy::Mode,
-    store::fake::{FakeDisk, Fault},
+    state::fake::{FakeDisk, Fault},
 };
 
 fn now(second: i64) -> Now {

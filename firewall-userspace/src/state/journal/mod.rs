@@ -11,9 +11,6 @@
 //! an operator who accepts the loss. The snapshot before the last one stays, with the journals since, in case the last one
 //! cannot be read.
 
-mod disk;
-mod error;
-pub(crate) mod frame;
 mod note;
 mod provisional;
 mod record;
@@ -22,14 +19,10 @@ mod repair;
 mod snapshot;
 
 #[cfg(test)]
-pub(crate) mod fake;
-#[cfg(test)]
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use disk::{Disk, DiskFile, Folder};
-pub use error::{Flaw, StoreError};
 pub use note::Note;
 pub use provisional::Provisional;
 pub use record::VERSION;
@@ -43,6 +36,10 @@ use self::{
 use crate::{
     lists::{change::Change, entry::Layer, pushed::Runtime},
     policy::{Name, Prefix},
+    state::{
+        disk::{Disk, DiskFile},
+        error::StoreError,
+    },
 };
 
 /// Where changes go before they happen.

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Provisional, StoreError, frame};
+use super::Provisional;
 use crate::{
     clock::deadline::Until,
     lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
     policy::{Name, Prefix},
+    state::{error::StoreError, frame},
 };
 
 /// Newest version of the payloads that this daemon reads and writes.

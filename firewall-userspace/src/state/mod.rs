@@ -1,0 +1,12 @@
+//! What outlives the daemon, in the state folder.
+//!
+//! In: changes of entries and generations of the policy. Out: the same after a restart. `journal` owns the entries on disk,
+//! `history` the generations; `disk` is the folder, and `fake` one for tests that fails on demand.
+
+pub mod disk;
+pub mod error;
+#[cfg(test)]
+pub mod fake;
+pub mod frame;
+pub mod history;
+pub mod journal;
