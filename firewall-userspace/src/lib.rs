@@ -12,7 +12,6 @@ pub mod host;
 pub mod lists;
 pub mod policy;
 pub mod preview;
-mod push;
 pub mod serve;
 pub mod state;
 pub mod text;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{State, changes::confirm_within, members, prepare::Candidate};
+use super::{State, members, policy::confirm_within, prepare::Candidate};
 use crate::{
     clock::{Now, deadline::Deadline},
     control::{Confirm, Confirmed, Generations, Pending, PendingChange, Push, Refusal},

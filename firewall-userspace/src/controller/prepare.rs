@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use firewall_common::abi::MAX_PREFIXES;
 
-use super::{State, changes::Asked, members};
+use super::{State, members, policy::Asked, push::check::CheckedPush};
 use crate::{
     control::{Change, ChangeKind, Push, Refusal},
     datapath::{Attachments, DatapathError},
@@ -19,7 +19,6 @@ use crate::{
         guard::{self, Harm, Side},
         model::HostModel,
     },
-    push::CheckedPush,
 };
 
 /// A policy that nothing speaks against, with what every prefix would be in.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firewall_common::{Family, Verdict, abi::RateEvent};
 
-use super::State;
+use super::{State, push::check};
 use crate::{
     control::{
         Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal, ReloadStatus,
@@ -15,7 +15,6 @@ use crate::{
         layers,
     },
     policy::{Prefix, Protocol, Service, attach_label, mode_label},
-    push,
     text::problem::Problem,
 };
 
@@ -23,9 +22,9 @@ impl State {
     /// The next page of entries.
     pub(super) fn entries(&self, EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
         if let Some(name) = list
-            && push::list_index(&self.policy, name).is_none()
+            && check::list_index(&self.policy, name).is_none()
         {
-            let detail = push::unknown_list(&self.policy, name);
+            let detail = check::unknown_list(&self.policy, name);
             return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
         }
         let mut page = Page { generation: self.number, ..Page::default() };

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, Ipv4Addr},
-    time::Duration,
 };
 
 use futures_util::StreamExt;
@@ -18,7 +17,7 @@ use rtnetlink::{
 };
 use tokio::sync::mpsc;
 
-use crate::{control::Controller, policy::Prefix};
+use crate::policy::Prefix;
 
 /// Follows the addresses of the network namespace.
 pub struct Addresses {
@@ -39,12 +38,6 @@ pub enum NetlinkError {
     /// The kernel did not answer the dump.
     Dump(rtnetlink::Error),
 }
-
-/// Events that come in this time are answered by one dump: an interface that comes up sends several.
-const SETTLE: Duration = Duration::from_millis(20);
-
-/// A dump although nothing was heard: netlink drops events when its buffer overflows.
-const RESYNC: Duration = Duration::from_secs(30);
 
 impl Addresses {
     /// Subscribes to changes, of interfaces too.
@@ -71,6 +64,16 @@ impl Addresses {
         Ok((Self { handle, events }, Links { events: link_events }))
     }
 
+    /// Waits until addresses may have changed; `None` when netlink is gone.
+    pub async fn changed(&mut self) -> Option<()> {
+        self.events.recv().await
+    }
+
+    /// Forgets a change that was heard of.
+    pub fn forget(&mut self) {
+        let _ = self.events.try_recv();
+    }
+
     /// Every address of the namespace and the broadcast addresses of its subnets, as host prefixes.
     ///
     /// # Errors
@@ -83,42 +86,12 @@ impl Addresses {
         }
         Ok(own)
     }
-
-    /// Tells `controller` whenever the addresses change, until it ends.
-    pub async fn follow(mut self, controller: Controller, mut known: BTreeSet<Prefix>) {
-        loop {
-            if let Ok(None) = tokio::time::timeout(RESYNC, self.events.recv()).await {
-                tracing::error!("netlink is gone; the addresses of this host are no longer followed");
-                return;
-            }
-            tokio::time::sleep(SETTLE).await;
-            let _ = self.events.try_recv();
-            match self.read().await {
-                Ok(own) if own == known => {}
-                Ok(own) => {
-                    if controller.own_addresses(own.iter().copied().collect()).await.is_err() {
-                        return;
-                    }
-                    known = own;
-                }
-                Err(error) => tracing::warn!(%error, "cannot read the addresses of this host; trying again"),
-            }
-        }
-    }
 }
 
 impl Links {
-    /// Tells `controller` at once whenever interfaces change, until it ends: a new one is open until then.
-    pub async fn follow(mut self, controller: Controller) {
-        loop {
-            if let Ok(None) = tokio::time::timeout(RESYNC, self.events.recv()).await {
-                tracing::error!("netlink is gone; interfaces that are made anew are not followed");
-                return;
-            }
-            if controller.interfaces().await.is_err() {
-                return;
-            }
-        }
+    /// Waits until interfaces may have changed; `None` when netlink is gone.
+    pub async fn changed(&mut self) -> Option<()> {
+        self.events.recv().await
     }
 }
 

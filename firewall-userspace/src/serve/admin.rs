@@ -28,7 +28,7 @@ use super::{
     },
     metrics::{CONTENT_TYPE, Metrics},
 };
-use crate::control::Controller;
+use crate::controller::Controller;
 
 const LIMITS: server::Limits =
     server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };

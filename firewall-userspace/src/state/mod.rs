@@ -6,7 +6,7 @@
 pub mod disk;
 pub mod error;
 #[cfg(test)]
-pub mod fake;
+pub(crate) mod fake;
 pub mod frame;
 pub mod history;
 pub mod journal;

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use firewall_userspace::{control::Controller, serve::api};
+use firewall_userspace::{controller::Controller, serve::api};
 
 use crate::support::{Daemon, Fake, Folder, get};
 
@@ -148,7 +148,7 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     while path.exists() {
         std::thread::yield_now();
     }
-    let firewall_userspace::control::Message::Status(reply) = question else { panic!("{question:?}") };
+    let firewall_userspace::controller::Message::Status(reply) = question else { panic!("{question:?}") };
     reply.send(crate::support::status()).unwrap();
     assert_eq!(client.join().unwrap().status, 200);
     runtime.block_on(server).unwrap();

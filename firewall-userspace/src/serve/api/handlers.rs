@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     control::{
-        Apply, Confirm, Confirmed, Controller, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal,
-        Reload, Reloaded, Rollback, SetMode, Status,
+        Apply, Confirm, Confirmed, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal, Reload, Reloaded,
+        Rollback, SetMode, Status,
     },
+    controller::Controller,
     preview::{
         diff::PolicyDocument,
         explain::{Explained, Question},

@@ -27,7 +27,7 @@ pub use socket::{BindError, bind};
 
 use self::{listener::ApiListener, peer::Peers};
 use super::http::{host, problem, requests, server};
-use crate::control::Controller;
+use crate::controller::Controller;
 
 const LIMITS: server::Limits =
     server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(300) };

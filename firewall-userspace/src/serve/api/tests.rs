@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 use super::{peer::Peer, router};
 use crate::{
-    control::{Controller, Message},
+    controller::{Controller, Message},
     serve::http::{ProblemDetails, problem::codes},
 };
 

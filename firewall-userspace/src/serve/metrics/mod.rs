@@ -20,7 +20,10 @@ use tokio::{sync::Mutex, task, time};
 pub use prometheus::TEXT_FORMAT as CONTENT_TYPE;
 
 use self::{family::Family, process::Process};
-use crate::control::{Controller, Counters, Refusal, Status};
+use crate::{
+    control::{Counters, Refusal, Status},
+    controller::Controller,
+};
 
 /// How long the controller may take; Prometheus itself gives up after 10 s unless told otherwise.
 const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,9 +9,10 @@ use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     config,
     control::{
-        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Message,
-        Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Page,
+        Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
     },
+    controller::Message,
     lists::entry::{Entry, Layer},
     policy::Policy,
     preview::diff::Difference,

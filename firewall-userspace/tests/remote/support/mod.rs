@@ -16,7 +16,8 @@ use std::{
 };
 
 use firewall_userspace::{
-    control::{Controller, Message, Push},
+    control::Push,
+    controller::{Controller, Message},
     serve::{admin, api},
 };
 use tokio::{

@@ -1,11 +1,13 @@
 //! Changes of layers by pushes: checked, kept, then carried out.
 
+pub(super) mod check;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{EXPIRY_TICK, State, changes::confirm_within};
+use super::{EXPIRY_TICK, State, policy::confirm_within, push::check::CheckedPush};
 use crate::{
     clock::{
         Now,
@@ -14,7 +16,6 @@ use crate::{
     control::{Push, Pushed, Refusal},
     lists::{change::Change, entry::Layer, layers, members::Member, pushed::RuntimeEntry},
     policy::{Name, Prefix},
-    push::{self, CheckedPush},
     state::journal::Provisional,
 };
 
@@ -119,7 +120,7 @@ impl State {
     /// Checks a push and puts it into the layers; the tables come later.
     fn stage(&mut self, push: &Push, now: Timestamp) -> Result<Checked, Refusal> {
         confirm_within(push.confirm.as_deref())?;
-        let mut checked = push::check(push, &self.policy)?;
+        let mut checked = check::check(push, &self.policy)?;
         let shrunk = checked.replace_lists(&self.policy, &self.runtime, &push.owner);
         let shown = if push.dry_run { self.changes(&checked) } else { Vec::new() };
         let mut undo = Undo::default();

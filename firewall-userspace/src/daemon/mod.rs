@@ -1,5 +1,7 @@
 //! `portcullis run`: from a configuration file to a filtering host, until it is told to stop.
 
+mod follow;
+
 use std::{fmt, path::PathBuf, process::ExitCode};
 
 use jiff::Timestamp;
@@ -12,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     clock::Now,
     config,
-    control::{Controller, Reload},
-    controller::{self, Setup},
+    control::Reload,
+    controller::{self, Controller, Setup},
     datapath::PinFolder,
     host::netlink::Addresses,
     preview::packet_tests,
@@ -120,8 +122,8 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
         }
     };
     let (stop, stopping) = watch::channel(());
-    tokio::spawn(addresses.follow(controller.clone(), own));
-    tokio::spawn(links.follow(controller.clone()));
+    tokio::spawn(follow::addresses(addresses, controller.clone(), own));
+    tokio::spawn(follow::links(links, controller.clone()));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
     };

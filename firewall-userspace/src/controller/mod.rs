@@ -1,15 +1,18 @@
 //! The one thread that owns the layers and the tables of the kernel.
 
 mod begin;
-mod changes;
 mod confirm;
 mod drift;
 mod explain;
+mod handle;
 mod interfaces;
+mod policy;
 mod prepare;
-mod pushes;
+mod push;
 mod report;
 mod snapshots;
+
+pub use handle::{Controller, Message};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     clock::{Now, Watch, deadline::Deadline},
-    control::{Controller, Message, Refusal},
+    control::Refusal,
     datapath::{
         self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
         TableError,
@@ -37,7 +40,6 @@ use crate::{
         Policy, Prefix,
         compile::{Identities, Reused, compile},
     },
-    push,
     state::{
         disk::Folder,
         history::{History, start::Start},
@@ -45,7 +47,7 @@ use crate::{
     },
 };
 
-use self::{confirm::Waiting, drift::Drift, prepare::Candidate, snapshots::Snapshots};
+use self::{confirm::Waiting, drift::Drift, prepare::Candidate, push::check, snapshots::Snapshots};
 
 /// The generations of the policy, in the state folder.
 pub type PolicyHistory = History<Folder>;
@@ -346,7 +348,7 @@ impl State {
             tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
         }
         for (list, entries) in self.runtime.lists() {
-            if push::list_index(&policy, list).is_none() {
+            if check::list_index(&policy, list).is_none() {
                 tracing::warn!(%list, entries, "the list is gone from the configuration; its pushed entries wait for its return");
             }
         }
