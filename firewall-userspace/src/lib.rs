@@ -1,7 +1,7 @@
 //! Portcullis in userspace.
 
 pub mod cli;
-mod clock;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod controller;

@@ -223,7 +223,7 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses.
     pub fn explain(&mut self, frame: &[u8]) -> Result<(u32, Explanation)> {
-        self.generation.explain(&self.pins, frame).with_context(|| format!("a frame of {} octets", frame.len()))
+        self.generation.explain(frame).with_context(|| format!("a frame of {} octets", frame.len()))
     }
 
     /// The rate state that the program keeps, octet for octet, by map.

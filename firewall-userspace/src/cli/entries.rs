@@ -10,7 +10,6 @@ use serde::{
 use super::{
     client::Client,
     failure::Failure,
-    lists::{opposite_name, verb_name},
     output::{self, Output},
     table::Table,
 };
@@ -164,7 +163,7 @@ fn check_role(lists: &[ListStatus], name: &str, verb: Verb) -> Result<(), Failur
         output::words(&format!("note: no service allows or denies `{name}`"));
         return Ok(());
     }
-    let (verb, opposite) = (verb_name(verb), opposite_name(verb));
+    let (verb, opposite) = (verb.name(), verb.opposite().name());
     Err(Failure::WrongList {
         message: format!("no service uses `{name}` as a list to {verb}; services {opposite} what is in it"),
         hint: format!("use `portcullis {opposite} list {name}`"),

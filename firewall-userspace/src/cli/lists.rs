@@ -12,7 +12,7 @@ use super::{
     terms::Terms,
 };
 use crate::{
-    control::{Addition, Change, ChangeKind, Push, Pushed, Removal, Verb},
+    control::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb},
     lists::entry::Layer,
     serve::http::problem::codes,
     text::{problem::Problem, shown},
@@ -146,26 +146,10 @@ fn asked(verb: Verb, terms: Terms) -> Push {
     Push { verb: Some(verb), ..Push::default() }.on(terms.asked())
 }
 
-/// Name of `verb` on the command line.
-pub fn verb_name(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Allow => "allow",
-        Verb::Deny => "deny",
-    }
-}
-
-/// Name of the opposite of `verb`.
-pub fn opposite_name(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Allow => "deny",
-        Verb::Deny => "allow",
-    }
-}
-
 fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: &str) -> Result<(), Failure> {
     let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
     let Answer { value, json } = client.post::<Pushed>("/v1/entries", body).map_err(|failure| {
-        let opposite = push.verb.map_or("deny", opposite_name);
+        let opposite = push.verb.unwrap_or(Verb::Allow).opposite().name();
         failure
             .told_by(|problem| tell(problem, items))
             .with_hint(codes::WRONG_VERB, format!("use `portcullis {opposite} {action}`"))
@@ -178,8 +162,9 @@ fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: 
         Output::Json => output::data(&json),
         Output::Table if value.dry_run => output::data(preview(&value).as_bytes()),
         Output::Table => {
-            let Pushed { generation, added, removed, unchanged, .. } = &value;
-            let mut line = format!("generation {generation}: {added} added, {removed} removed, {unchanged} unchanged");
+            let Pushed { added, removed, unchanged, .. } = &value;
+            let revision = value.revision.max(value.generation);
+            let mut line = format!("revision {revision}: {added} added, {removed} removed, {unchanged} unchanged");
             value.pending.iter().for_each(|pending| line.push_str(&format!("\n{}", until_confirmed(pending))));
             output::data(line.as_bytes())
         }
@@ -189,11 +174,11 @@ fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: 
 /// What a push would do, entry by entry.
 fn preview(pushed: &Pushed) -> String {
     let mut text = String::new();
-    for Change { list, prefix, change } in &pushed.changes {
+    for EntryChange { list, prefix, change } in &pushed.changes {
         let sign = match change {
-            ChangeKind::Added => '+',
-            ChangeKind::Refreshed => '~',
-            ChangeKind::Removed => '-',
+            EntryChangeKind::Added => '+',
+            EntryChangeKind::Refreshed => '~',
+            EntryChangeKind::Removed => '-',
         };
         text.push_str(&format!("{sign} {} {prefix}\n", shown::printable(list)));
     }

@@ -99,7 +99,7 @@ enum Command {
     /// Change or show the lists that services deny.
     #[command(subcommand)]
     Deny(lists::ListCommand),
-    /// Show what the daemon does: mode, generation, interfaces, lists, services.
+    /// Show what the daemon does: mode, revision, interfaces, lists, services.
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload(terms::Terms),

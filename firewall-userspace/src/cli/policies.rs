@@ -134,9 +134,11 @@ fn tell(Problem { pointer, detail }: &Problem) -> String {
 }
 
 fn said(reloaded: &Reloaded, done: &str) -> String {
-    let Reloaded { generation, of, pending, push_undone, .. } = reloaded;
+    let Reloaded { generation: revision, policy_generation, of, pending, push_undone, .. } = reloaded;
+    // An older daemon does not tell them apart.
+    let generation = if *policy_generation > 0 { policy_generation } else { revision };
     let mut text = match of {
-        _ if *push_undone => format!("generation {generation}: undid the push that waited for a confirmation"),
+        _ if *push_undone => format!("revision {revision}: undid the push that waited for a confirmation"),
         Some(of) => format!("generation {generation}: {done} to generation {of}"),
         None => format!("generation {generation}: {done}"),
     };

@@ -80,7 +80,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         .map(|pending| ("PENDING", format!("{} is not confirmed: {}", pending.name(), until_confirmed(pending))));
     let mut facts = vec![
         ("mode", status.mode.clone()),
-        ("generation", status.generation.to_string()),
+        ("revision", status.revision.max(status.generation).to_string()),
         ("daemon", format!("{}, started {:.0}", status.version, status.started)),
         ("config", status.config.display().to_string()),
         ("", config),

@@ -27,7 +27,7 @@ impl Terms {
     /// What the daemon is asked for.
     pub fn asked(self) -> control::Terms {
         let Self { dry_run, force, confirm } = self;
-        control::Terms { dry_run, force, confirm, caller: caller(), owner: String::new() }
+        control::Terms { dry_run, force, confirm, caller: caller() }
     }
 }
 

@@ -19,8 +19,10 @@ pub struct EntriesQuery {
 /// Some entries, in their order. An entry that is there all the time is on exactly one page, whatever changes meanwhile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Generation they belong to.
-    pub generation: u64,
+    /// Revision they belong to.
+    pub revision: u64,
+    /// Generation of the policy.
+    pub policy_generation: u64,
     /// At most [`Page::MOST`].
     pub entries: Vec<Entry>,
     /// The last of them, when there may be more behind it.
@@ -48,8 +50,14 @@ pub struct Position {
 pub struct Entries {
     /// Always `portcullis.entries/v1`.
     pub schema: String,
-    /// Generation they belong to.
+    /// Number of the change they belong to, as older clients know it: the same as `revision`.
     pub generation: u64,
+    /// Revision they belong to.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// Ordered by list, prefix and layer.
     pub entries: Vec<Entry>,
 }

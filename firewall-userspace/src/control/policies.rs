@@ -48,15 +48,21 @@ request! {
 impl SetMode {
     /// Asks for a mode.
     pub fn to(mode: Mode) -> Self {
-        Self { mode, dry_run: false, force: false, confirm: None, caller: None, owner: String::new() }
+        Self { mode, dry_run: false, force: false, confirm: None, caller: None }
     }
 }
 
 /// A policy that came into force: by a reload, or in another way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Reloaded {
-    /// Generation after the change.
+    /// Number of the change, as older clients know it: the same number as `revision`.
     pub generation: u64,
+    /// Revision of the lists after it; grows with every change of an entry or of the policy.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// Warnings, rendered.
     pub warnings: String,
     /// Nothing was changed: this is what would be.
@@ -100,7 +106,7 @@ pub struct Confirmed {
 pub struct Pending {
     /// What it is.
     pub change: PendingChange,
-    /// Generation that it made.
+    /// Generation of the policy, or revision of the lists, that it made.
     pub generation: u64,
     /// With a policy: the generation that comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,11 +123,11 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// In words: `generation 7` or `the push of generation 7`.
+    /// In words: `generation 7` or `the push of revision 7`.
     pub fn name(&self) -> String {
         match self.change {
             PendingChange::Policy => format!("generation {}", self.generation),
-            PendingChange::Push => format!("the push of generation {}", self.generation),
+            PendingChange::Push => format!("the push of revision {}", self.generation),
         }
     }
 }

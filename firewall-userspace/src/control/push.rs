@@ -41,7 +41,6 @@ impl Default for Push {
             force: false,
             confirm: None,
             caller: None,
-            owner: String::new(),
         }
     }
 }
@@ -62,6 +61,25 @@ pub enum Verb {
     Allow,
     /// Lists that deny.
     Deny,
+}
+
+impl Verb {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Allow => Self::Deny,
+            Self::Deny => Self::Allow,
+        }
+    }
 }
 
 /// One entry to add, as written by the caller.
@@ -93,8 +111,14 @@ pub struct Removal {
 /// A push that happened: every packet judged after this reply, on any CPU, meets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Pushed {
-    /// Generation of the policy after the push; unchanged when nothing changed.
+    /// Number of the change, as older clients know it: the same number as `revision`.
     pub generation: u64,
+    /// Revision of the lists after it; grows with every change of an entry or of the policy.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// Entries that are new in the layer.
     pub added: usize,
     /// Entries that are gone from the layer.
@@ -109,7 +133,7 @@ pub struct Pushed {
     pub dry_run: bool,
     /// With `dry_run`: what would happen to each entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Change>,
+    pub changes: Vec<EntryChange>,
     /// It waits for a confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
@@ -117,19 +141,19 @@ pub struct Pushed {
 
 /// What a push does to one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Change {
+pub struct EntryChange {
     /// Its list.
     pub list: String,
     /// Its prefix.
     pub prefix: Prefix,
     /// What happens.
-    pub change: ChangeKind,
+    pub change: EntryChangeKind,
 }
 
 /// What happens to an entry of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ChangeKind {
+pub enum EntryChangeKind {
     /// It is new.
     Added,
     /// It is there already and gets a new time to live and comment.

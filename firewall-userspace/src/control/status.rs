@@ -17,8 +17,17 @@ pub struct Status {
     pub version: String,
     /// When the daemon started.
     pub started: Timestamp,
-    /// Generation of the policy; grows with every change.
+    /// Number of the last change, as older clients know it: the same as `revision`.
     pub generation: u64,
+    /// Revision of the lists; grows with every change of an entry or of the policy.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy: the revision that it made.
+    #[serde(default)]
+    pub policy_generation: u64,
+    /// For how many milliseconds something has been under way that this does not show yet; 0: nothing is.
+    #[serde(default)]
+    pub age_ms: u64,
     /// `enforce` or `observe`.
     pub mode: String,
     /// The configuration file.

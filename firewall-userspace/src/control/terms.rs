@@ -13,8 +13,6 @@ pub struct Terms {
     pub confirm: Option<String>,
     /// The connection through which the caller sits at this host.
     pub caller: Option<Connection>,
-    /// Who asks.
-    pub owner: String,
 }
 
 /// Declares a request with its own fields and those of [`Terms`]. A flattened struct would do, if serde could refuse unknown
@@ -43,25 +41,21 @@ macro_rules! request {
             /// The connection through which the caller sits at this host: it must not be cut off.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub caller: Option<crate::host::connections::Connection>,
-            /// Who asks, from the credentials of the connection; never from the request.
-            #[serde(skip)]
-            pub owner: String,
         }
 
         impl $name {
             /// The terms of the request.
             pub fn terms(&self) -> super::Terms {
-                let Self { dry_run, force, confirm, caller, owner, .. } = self;
-                let (confirm, owner) = (confirm.clone(), owner.clone());
-                super::Terms { dry_run: *dry_run, force: *force, confirm, caller: *caller, owner }
+                let Self { dry_run, force, confirm, caller, .. } = self;
+                super::Terms { dry_run: *dry_run, force: *force, confirm: confirm.clone(), caller: *caller }
             }
 
             /// The same request on `terms`.
             #[must_use]
             pub fn on(mut self, terms: super::Terms) -> Self {
-                let super::Terms { dry_run, force, confirm, caller, owner } = terms;
+                let super::Terms { dry_run, force, confirm, caller } = terms;
                 (self.dry_run, self.force) = (dry_run, force);
-                (self.confirm, self.caller, self.owner) = (confirm, caller, owner);
+                (self.confirm, self.caller) = (confirm, caller);
                 self
             }
         }

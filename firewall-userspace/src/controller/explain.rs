@@ -2,17 +2,19 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use firewall_common::{Action, Verdict, abi};
-use jiff::Timestamp;
+use firewall_common::abi;
 
-use super::State;
+use super::{Core, Explaining};
 use crate::{
+    clock::Now,
     control::Refusal,
-    policy::{Mode, compile},
+    datapath::{Filter, Judgement},
+    policy::{Mode, Service, compile},
     preview::{
-        explain::{self, Explained, Question},
+        explain::{self, Explained, Match, Question},
         model::HostModel,
     },
+    state::disk::Disk,
     text::problem::Problem,
 };
 
@@ -22,67 +24,75 @@ const SHORTEST_FRAME: usize = 14;
 /// Longest frame: 64 KiB of IP packet behind an Ethernet header with two tags.
 const LONGEST_FRAME: usize = (1 << 16) + 22;
 
-impl State {
-    /// Asks the live program, on the live tables, without side effects.
-    pub(super) fn explain(&mut self, question: &Question) -> Result<Explained, Refusal> {
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// Asks what filters, on the live tables, without side effects.
+    pub(super) fn explain(&mut self, question: &Question, now: Now) -> Result<Explaining, Refusal> {
         let (frame, destination) = self.frame(question)?;
+        let explainer = self.filter.explainer();
+        if !explainer.is_loaded() {
+            return Ok(Explaining::NotLoaded(explainer));
+        }
         let fail = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
-        let (action, explanation) = self.live.explain(&self.pins, &frame).map_err(fail)?;
-        let Some(verdict) = Verdict::ALL.iter().copied().find(|verdict| verdict.index() == explanation.verdict) else {
-            let message = format!("the program gave the unknown verdict {}", explanation.verdict);
-            return Err(Refusal::Datapath { message });
-        };
-        let service = self.policy.services.iter().find(|service| {
-            explanation.service != 0 && u32::from(self.ids.services.of(&service.name)) == explanation.service
-        });
-        let limit =
-            self.policy.limits.iter().find(|limit| {
-                explanation.limit != 0 && u32::from(self.ids.limits.of(&limit.name)) == explanation.limit
-            });
+        let judgement = explainer.explain(&frame).map_err(fail)?;
+        let policy = &self.in_force.policy;
+        let Judgement { action, verdict, explanation, .. } = &judgement;
+        let service = judgement.service.as_ref();
+        let service = policy.services.iter().find(|one| Some(&one.name) == service);
+        let limit = policy.limits.iter().find(|one| Some(&one.name) == judgement.limit.as_ref());
         let source = self.source_of(&frame);
-        let now = Timestamp::now();
         let entries = source.map_or_else(Vec::new, |source| {
-            explain::matching(&self.policy, &self.runtime, self.loaded, source, service, verdict)
+            explain::matching(policy, self.lists.pushed(), self.in_force.loaded(), source, service, *verdict)
         });
-        let mut notes = Vec::new();
-        // Stages before the lists do not look a source up, so an empty answer proves nothing.
-        let in_tables = entries.iter().fold(0, |all, one| {
-            all | self.policy.lists.iter().position(|list| *list.name == *one.entry.list).map_or(0, compile::bit)
-        });
-        if service.is_some() && in_tables != explanation.lists {
-            notes.push(format!(
-                "the kernel has the source in {}, its entries are in {}: somebody else changed the tables, or an entry \
-                 ended this moment",
-                self.names_of(explanation.lists),
-                self.names_of(in_tables)
-            ));
-        }
-        if self.policy.mode == Mode::Observe {
-            notes.push("the host observes: nothing is dropped".into());
-        } else if let Some(service) = service.filter(|service| service.mode == Mode::Observe) {
-            notes.push(format!("the service `{}` observes: it drops nothing", service.name));
-        }
-        Ok(Explained {
+        let notes = self.notes(service, &entries, explanation.lists);
+        let revision = self.in_force.revision();
+        Ok(Explaining::Explained(Box::new(Explained {
             schema: "portcullis.explain/v1".into(),
-            generation: self.number,
+            generation: revision,
+            revision,
+            policy_generation: self.policy_generation(),
             source,
             destination,
-            action: if action == XDP_PASS { Action::Pass } else { Action::Drop }.label().into(),
+            action: action.label().into(),
             verdict: verdict.action().label().into(),
             reason: verdict.label().into(),
             meaning: verdict.doc().into(),
             service: service.map(|service| service.name.to_string()),
             own: explanation.flags & abi::OWN != 0,
             management: explanation.flags & abi::MANAGEMENT != 0,
-            limit: limit.and_then(|limit| explain::limit_state(limit, &explanation, now)),
+            limit: limit.and_then(|limit| explain::limit_state(limit, explanation, now.wall)),
             entries,
             notes,
-        })
+        })))
+    }
+
+    /// What does not fit together, and what is only counted.
+    fn notes(&self, service: Option<&Service>, entries: &[Match], lists: u64) -> Vec<String> {
+        let policy = &self.in_force.policy;
+        let mut notes = Vec::new();
+        // Stages before the lists do not look a source up, so an empty answer proves nothing.
+        let in_tables = entries.iter().fold(0, |all, one| {
+            all | policy.lists.iter().position(|list| *list.name == *one.entry.list).map_or(0, compile::bit)
+        });
+        if service.is_some() && in_tables != lists {
+            notes.push(format!(
+                "the kernel has the source in {}, its entries are in {}: somebody else changed the tables, or an entry \
+                 ended this moment",
+                self.names_of(lists),
+                self.names_of(in_tables)
+            ));
+        }
+        if policy.mode == Mode::Observe {
+            notes.push("the host observes: nothing is dropped".into());
+        } else if let Some(service) = service.filter(|service| service.mode == Mode::Observe) {
+            notes.push(format!("the service `{}` observes: it drops nothing", service.name));
+        }
+        notes
     }
 
     /// Names of the lists of a membership.
     fn names_of(&self, lists: u64) -> String {
-        let names = self.policy.lists.iter().enumerate().filter(|(index, _)| lists & compile::bit(*index) != 0);
+        let names =
+            self.in_force.policy.lists.iter().enumerate().filter(|(index, _)| lists & compile::bit(*index) != 0);
         let names: Vec<String> = names.map(|(_, list)| format!("`{}`", list.name)).collect();
         if names.is_empty() { "no list".into() } else { names.join(", ") }
     }
@@ -91,8 +101,8 @@ impl State {
     fn frame(&self, question: &Question) -> Result<(Vec<u8>, Option<IpAddr>), Refusal> {
         let wrong = |pointer: &str, detail: String| Refusal::Invalid(vec![Problem { pointer: pointer.into(), detail }]);
         let Some(digits) = &question.frame else {
-            let own = self.own.iter().copied();
-            let packet = explain::packet(question, &self.policy, own).map_err(Refusal::Invalid)?;
+            let own = self.lists.own().iter().copied();
+            let packet = explain::packet(question, &self.in_force.policy, own).map_err(Refusal::Invalid)?;
             let frame = packet.frame();
             let frame = frame.ok_or_else(|| wrong("/destination", "it is of another family".into()))?;
             return Ok((frame, Some(packet.destination)));
@@ -112,13 +122,10 @@ impl State {
     /// The source of a frame, as far as the stages read it.
     fn source_of(&self, frame: &[u8]) -> Option<IpAddr> {
         let source = Cell::new(None);
-        HostModel::new(&self.policy).judge_frame(frame, |address| {
+        HostModel::new(&self.in_force.policy).judge_frame(frame, |address| {
             source.set(Some(address));
-            self.members.lookup(address)
+            self.lists.members().lookup(address)
         });
         source.get()
     }
 }
-
-/// `XDP_PASS` of linux/bpf.h.
-const XDP_PASS: u32 = 2;

@@ -1,101 +1,167 @@
-//! The handle on the controller, and the messages that it sends.
+//! The handle on the controller: requests go to its thread, readers look at what it has published.
 
-use tokio::sync::{mpsc, oneshot};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task,
+};
+
+use super::Counters;
 use crate::{
+    clock::Now,
     control::{
-        Apply, Confirm, Confirmed, Counters, EntriesQuery, Generations, Page, Push, Pushed, Refusal, Reload, Reloaded,
+        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushed, Refusal, Reload, Reloaded,
         Rollback, SetMode, Status,
     },
+    datapath::Explainer,
     policy::{Policy, Prefix},
-    preview::explain::{Explained, Question},
+    preview::{
+        diff::PolicyDocument,
+        explain::{Explained, Question},
+    },
 };
 
 /// A handle on the controller; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Controller {
     messages: mpsc::Sender<Message>,
+    readings: watch::Receiver<Arc<dyn Readings>>,
+    work: Arc<Work>,
 }
 
-/// One question and where its answer goes.
+/// One request and where its answer goes.
 #[derive(Debug)]
 pub enum Message {
     /// See [`Controller::push`].
-    Push(Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::entries`].
-    Entries(EntriesQuery, oneshot::Sender<Result<Page, Refusal>>),
-    /// See [`Controller::status`].
-    Status(oneshot::Sender<Status>),
-    /// See [`Controller::policy`].
-    Policy(oneshot::Sender<(u64, Policy)>),
-    /// See [`Controller::counters`].
-    Counters(oneshot::Sender<Result<Counters, Refusal>>),
+    Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
     /// See [`Controller::explain`].
-    Explain(Question, oneshot::Sender<Result<Explained, Refusal>>),
+    Explain(Question, oneshot::Sender<Result<Explaining, Refusal>>),
     /// See [`Controller::reload`].
-    Reload(Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Reload(Caller, Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::apply`].
-    Apply(Apply, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Apply(Caller, Apply, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::rollback`].
-    Rollback(Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Rollback(Caller, Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::set_mode`].
-    SetMode(SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
+    SetMode(Caller, SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::confirm`].
-    Confirm(Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
-    /// See [`Controller::history`].
-    History(oneshot::Sender<Generations>),
-    /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now.
-    OwnAddresses(Vec<Prefix>),
+    Confirm(Caller, Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
+    /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now. The answer says
+    /// whether they are refused as sources.
+    OwnAddresses(Vec<Prefix>, oneshot::Sender<bool>),
     /// Interfaces may have come, gone or changed.
     Interfaces,
     /// See [`Controller::stop`].
     Stop(oneshot::Sender<()>),
 }
 
+/// What comes of a question.
+#[derive(Debug)]
+pub enum Explaining {
+    /// The answer.
+    Explained(Box<Explained>),
+    /// What answers has to be loaded first, which takes a while and needs nobody else.
+    NotLoaded(Arc<dyn Explainer>),
+}
+
+/// What readers are told: all of it is of one moment, and nobody waits for it.
+pub trait Readings: Send + Sync + fmt::Debug {
+    /// The state of the daemon.
+    fn status(&self, now: Now) -> Status;
+
+    /// The next entries of one list or of all.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for an unknown list.
+    fn entries(&self, query: &EntriesQuery) -> Result<Page, Refusal>;
+
+    /// The policy in force.
+    fn policy(&self) -> Arc<Policy>;
+
+    /// The same as a document; it may be large.
+    fn document(&self) -> PolicyDocument;
+
+    /// The generations of the policy that are kept.
+    fn history(&self, now: Now) -> Generations;
+
+    /// The counters. Those of the data plane are read from the kernel now.
+    ///
+    /// # Errors
+    /// [`Refusal::Datapath`] when a map cannot be read.
+    fn counters(&self) -> Result<Counters, Refusal>;
+}
+
+/// Since when the controller is at work on something that readers are not told yet.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Milliseconds since boot; 0 while nothing is under way.
+    since_ms: AtomicU64,
+}
+
+impl Work {
+    /// Something is under way.
+    pub fn begin(&self, now: Now) {
+        self.since_ms.store(milliseconds(now.boot).max(1), Ordering::Relaxed);
+    }
+
+    /// It is over, and told.
+    pub fn end(&self) {
+        self.since_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// For how many milliseconds it has been under way; 0 when nothing is.
+    pub fn age_ms(&self, now: Now) -> u64 {
+        match self.since_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            since => milliseconds(now.boot).saturating_sub(since),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How often a question is asked again because the policy has changed while what answers was loaded.
+const EXPLAIN_ATTEMPTS: usize = 8;
+
 impl Controller {
-    /// A handle that sends into `messages`.
-    pub fn new(messages: mpsc::Sender<Message>) -> Self {
-        Self { messages }
+    /// A handle that sends into `messages` and looks at `readings`.
+    pub fn new(messages: mpsc::Sender<Message>, readings: watch::Receiver<Arc<dyn Readings>>, work: Arc<Work>) -> Self {
+        Self { messages, readings, work }
+    }
+
+    /// What readers are told now.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub fn readings(&self) -> Result<Arc<dyn Readings>, Refusal> {
+        if self.messages.is_closed() { Err(Refusal::Stopping) } else { Ok(Arc::clone(&self.readings.borrow())) }
+    }
+
+    /// The state of the daemon, with its age.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub fn status(&self, now: Now) -> Result<Status, Refusal> {
+        let age_ms = self.work.age_ms(now);
+        self.readings().map(|readings| Status { age_ms, ..readings.status(now) })
     }
 
     /// Changes one layer: all of the batch, or nothing.
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub async fn push(&self, push: Push) -> Result<Pushed, Refusal> {
-        self.ask(|reply| Message::Push(push, reply)).await?
-    }
-
-    /// The next entries of one list or of all.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] for an unknown list.
-    pub async fn entries(&self, query: EntriesQuery) -> Result<Page, Refusal> {
-        self.ask(|reply| Message::Entries(query, reply)).await?
-    }
-
-    /// The state of the daemon.
-    ///
-    /// # Errors
-    /// [`Refusal::Stopping`].
-    pub async fn status(&self) -> Result<Status, Refusal> {
-        self.ask(Message::Status).await
-    }
-
-    /// The live policy and its generation.
-    ///
-    /// # Errors
-    /// [`Refusal::Stopping`].
-    pub async fn policy(&self) -> Result<(u64, Policy), Refusal> {
-        self.ask(Message::Policy).await
-    }
-
-    /// The counters of the data plane.
-    ///
-    /// # Errors
-    /// [`Refusal::Datapath`] when a map cannot be read.
-    pub async fn counters(&self) -> Result<Counters, Refusal> {
-        self.ask(Message::Counters).await?
+    pub async fn push(&self, caller: Caller, push: Push) -> Result<Pushed, Refusal> {
+        self.ask(|reply| Message::Push(caller, push, reply)).await?
     }
 
     /// What would become of a packet now. Nothing changes by it.
@@ -103,63 +169,71 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Invalid`] and [`Refusal::Datapath`].
     pub async fn explain(&self, question: Question) -> Result<Explained, Refusal> {
-        self.ask(|reply| Message::Explain(question, reply)).await?
+        for _ in 0..EXPLAIN_ATTEMPTS {
+            let asked = question.clone();
+            let explainer = match self.ask(|reply| Message::Explain(asked, reply)).await?? {
+                Explaining::Explained(explained) => return Ok(*explained),
+                Explaining::NotLoaded(explainer) => explainer,
+            };
+            // On a thread of its own: the verifier takes a fraction of a second, and pushes do not wait for it.
+            let loaded = task::spawn_blocking(move || explainer.load()).await;
+            let message = match loaded {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => format!("cannot load the instance that explains: {error}"),
+            };
+            return Err(Refusal::Datapath { message });
+        }
+        let message = "cannot explain a packet: the policy changes all the time\nhint: ask again later".into();
+        Err(Refusal::Datapath { message })
     }
 
-    /// Loads the configuration anew: all of it, or nothing. Runtime entries stay.
+    /// Loads the configuration anew: all of it, or nothing. Pushed entries stay.
     ///
     /// # Errors
     /// [`Refusal::Config`], [`Refusal::Guarded`] and [`Refusal::Datapath`]; the old policy goes on.
-    pub async fn reload(&self, reload: Reload) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Reload(reload, reply)).await?
+    pub async fn reload(&self, caller: Caller, reload: Reload) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Reload(caller, reload, reply)).await?
     }
 
-    /// Makes another configuration the policy: all of it, or nothing. Runtime entries stay.
+    /// Makes another configuration the policy: all of it, or nothing. Pushed entries stay.
     ///
     /// # Errors
     /// As for [`reload`](Self::reload), [`Refusal::NotKept`] and [`Refusal::Pending`].
-    pub async fn apply(&self, apply: Apply) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Apply(apply, reply)).await?
+    pub async fn apply(&self, caller: Caller, apply: Apply) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Apply(caller, apply, reply)).await?
     }
 
     /// Brings a generation back, as a new one.
     ///
     /// # Errors
     /// As for [`apply`](Self::apply), and [`Refusal::NoGeneration`].
-    pub async fn rollback(&self, rollback: Rollback) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Rollback(rollback, reply)).await?
+    pub async fn rollback(&self, caller: Caller, rollback: Rollback) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::Rollback(caller, rollback, reply)).await?
     }
 
     /// Gives the policy another mode, as a new generation.
     ///
     /// # Errors
     /// As for [`apply`](Self::apply).
-    pub async fn set_mode(&self, mode: SetMode) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::SetMode(mode, reply)).await?
+    pub async fn set_mode(&self, caller: Caller, mode: SetMode) -> Result<Reloaded, Refusal> {
+        self.ask(|reply| Message::SetMode(caller, mode, reply)).await?
     }
 
     /// Keeps what waits for a confirmation.
     ///
     /// # Errors
     /// [`Refusal::NothingPending`] and [`Refusal::NotKept`]; it waits on then.
-    pub async fn confirm(&self, confirm: Confirm) -> Result<Confirmed, Refusal> {
-        self.ask(|reply| Message::Confirm(confirm, reply)).await?
+    pub async fn confirm(&self, caller: Caller, confirm: Confirm) -> Result<Confirmed, Refusal> {
+        self.ask(|reply| Message::Confirm(caller, confirm, reply)).await?
     }
 
-    /// The generations that are kept.
+    /// Tells the controller the addresses of this host; whether they are refused as sources now.
     ///
     /// # Errors
     /// [`Refusal::Stopping`].
-    pub async fn history(&self) -> Result<Generations, Refusal> {
-        self.ask(Message::History).await
-    }
-
-    /// Tells the controller the addresses of this host.
-    ///
-    /// # Errors
-    /// [`Refusal::Stopping`].
-    pub async fn own_addresses(&self, prefixes: Vec<Prefix>) -> Result<(), Refusal> {
-        self.messages.send(Message::OwnAddresses(prefixes)).await.map_err(|_| Refusal::Stopping)
+    pub async fn own_addresses(&self, prefixes: Vec<Prefix>) -> Result<bool, Refusal> {
+        self.ask(|reply| Message::OwnAddresses(prefixes, reply)).await
     }
 
     /// Tells the controller to look at its interfaces.

@@ -1,405 +1,211 @@
-//! The one thread that owns the layers and the tables of the kernel.
+//! The one thread that changes what is enforced.
+//!
+//! In: messages of a [`Controller`], the time, what netlink and the kernel say. Out: answers, and what readers are told. The
+//! [`Core`] has the owners: each knows its own part alone, and the flows (`push`, `policy`, `confirm`, `explain`) bring them
+//! together.
 
+mod asked;
 mod begin;
 mod confirm;
-mod drift;
+mod counters;
 mod explain;
 mod handle;
-mod interfaces;
+mod host;
+mod in_force;
 mod policy;
 mod prepare;
+mod published;
 mod push;
 mod report;
-mod snapshots;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod waiting;
 
-pub use handle::{Controller, Message};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    time::Duration,
-};
+pub use counters::Counters;
+pub use handle::{Controller, Explaining, Message, Readings, Work};
+pub use host::{Host, ThisHost};
+pub use thread::{Launch, start};
 
-use firewall_common::abi::MAX_PREFIXES;
-use jiff::Timestamp;
-use tokio::sync::mpsc;
-
+use self::{in_force::InForce, published::Publisher, waiting::Waiting};
 use crate::{
-    clock::{Now, Watch, deadline::Deadline},
+    clock::Now,
     control::Refusal,
-    datapath::{
-        self, Attachments, DatapathError, Generation, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps,
-        TableError,
-    },
-    lists::{
-        layers,
-        members::{Member, Members},
-        pushed::Runtime,
-    },
-    policy::{
-        Policy, Prefix,
-        compile::{Identities, Reused, compile},
-    },
+    datapath::{DatapathError, Filter},
+    lists::{Applied, Lists, change::Change, members::Members, pushed::Runtime},
+    policy::{Policy, Prefix},
     state::{
-        disk::Folder,
+        disk::Disk,
         history::{History, start::Start},
-        journal::Store,
+        journal::{Keeper, Store},
     },
 };
-
-use self::{confirm::Waiting, drift::Drift, prepare::Candidate, push::check, snapshots::Snapshots};
-
-/// The generations of the policy, in the state folder.
-pub type PolicyHistory = History<Folder>;
 
 /// What the controller starts from.
-pub struct Setup {
+pub struct Setup<D: Disk> {
     /// The configuration file, read again by a reload.
     pub config: PathBuf,
     /// The policy to begin with.
     pub start: Start,
     /// Where generations of the policy are kept.
-    pub history: PolicyHistory,
-    /// Where links and shared maps are pinned.
-    pub pins: PinFolder,
+    pub history: History<D>,
     /// Addresses of this host.
     pub own: BTreeSet<Prefix>,
     /// Where pushes are kept.
-    pub store: Store<Folder>,
+    pub store: Store<D>,
     /// What was in it.
     pub runtime: Runtime,
-    /// Log every packet.
-    pub trace_packets: bool,
+    /// The host that it runs on.
+    pub host: Box<dyn Host>,
 }
 
-/// Owner of everything that a verdict depends on.
-struct State {
-    config: PathBuf,
-    policy: Policy,
-    ids: Identities,
-    pins: PinFolder,
-    own: BTreeSet<Prefix>,
-    history: PolicyHistory,
+/// Everything that a verdict depends on, by its owner.
+struct Core<F: Filter, D: Disk> {
+    in_force: InForce,
+    lists: Lists,
+    filter: F,
+    keeper: Keeper<D>,
+    history: History<D>,
     waiting: Option<Waiting>,
-    push_deadline: Option<Deadline>,
-    is_push_told: bool,
-    automatic_rollbacks: u64,
-    runtime: Runtime,
-    store: Store<Folder>,
-    snapshots: Snapshots,
-    is_settled: bool,
-    watch: Watch,
-    members: Members,
-    live: Generation,
-    shared: SharedMaps,
-    names: Names,
-    attachments: Attachments,
-    drift: Drift,
-    /// How often an interface was attached again.
-    reattachments: BTreeMap<String, u64>,
-    trace_packets: bool,
-    number: u64,
-    started: Timestamp,
-    loaded: Timestamp,
-    reloads: Reloads,
+    publisher: Publisher,
+    host: Box<dyn Host>,
 }
 
-/// How loading the configuration went.
-struct Reloads {
-    successes: u64,
-    failures: u64,
-    error: Option<String>,
-}
+/// Longest wait while something ends by itself: the wall clock may be set forward.
+const TICK: Duration = Duration::from_secs(1);
 
-/// Messages that wait for the controller.
-const QUEUE: usize = 64;
-
-/// Longest wait while entries have a time to live: the wall clock may be set forward.
-const EXPIRY_TICK: Duration = Duration::from_secs(1);
-
-/// Loads the first generation, attaches it and starts the controller's thread.
-///
-/// # Errors
-/// When the kernel refuses; nothing is attached then that was not before.
-pub fn start(setup: Setup) -> Result<(Controller, std::thread::JoinHandle<()>), DatapathError> {
-    let mut state = State::new(setup)?;
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let runtime = tokio::runtime::Handle::current();
-    let thread = std::thread::Builder::new()
-        .name("controller".into())
-        .spawn(move || runtime.block_on(async { state.run(receiver).await }))
-        .map_err(|error| DatapathError::Load {
-            cause: format!("no thread to be had: {error}"),
-            errno: error.raw_os_error(),
-        })?;
-    Ok((Controller::new(sender), thread))
-}
-
-impl State {
-    fn new(setup: Setup) -> Result<Self, DatapathError> {
-        let Setup { config, start, history, pins, own, store, runtime, trace_packets } = setup;
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// Brings the policy of `setup` into force, by the filter that `filter` starts.
+    fn start(
+        setup: Setup<D>,
+        filter: impl FnOnce(&Arc<Policy>, &Members) -> Result<F, DatapathError>,
+        now: Now,
+    ) -> Result<Self, DatapathError> {
+        let Setup { config, start, history, own, store, runtime, host } = setup;
         let Start { policy, basis } = start;
-        interfaces::require(&policy, &pins)?;
-        let members = members(&policy, &runtime, &own);
-        prepare::warn_at_start(&policy, &members);
-        datapath::adopt(&pins, &members)?;
-        let (mut names, mut ids) = Names::open(&pins)?;
-        let reused = ids.assign(&policy);
-        let mut live = load(&policy, &ids, &members, &pins, trace_packets)?;
-        let mut shared = SharedMaps::open(&pins)?;
-        names.write(&ids, &reused)?;
-        let mut attachments = Attachments::default();
-        attachments.switch(&mut live, None, &policy.interfaces, &pins)?;
-        shared.clear(&reused)?;
-        names.write(&ids, &Reused::default())?;
-        for Pinned { version, links, maps } in pins.clear_others()? {
-            tracing::warn!(version, links = links.len(), maps = maps.len(), "removed the pins of another ABI version");
-        }
-        let now = Timestamp::now();
-        let mut state = Self {
-            config,
-            policy,
-            ids,
-            pins,
-            own,
+        let policy = Arc::new(policy);
+        let lists = Lists::new(&policy, runtime, own, now);
+        prepare::warn_at_start(&policy, lists.members(), &*host);
+        let filter = filter(&policy, lists.members())?;
+        let mut core = Self {
+            in_force: InForce::new(policy, config, history.last(), now.wall),
+            lists,
+            publisher: Publisher::new(),
+            filter,
+            keeper: Keeper::new(store, now),
             history,
             waiting: None,
-            push_deadline: store.provisional().map(|push| Deadline::resume(push.until, Now::read())),
-            is_push_told: false,
-            automatic_rollbacks: 0,
-            runtime,
-            store,
-            snapshots: Snapshots::default(),
-            is_settled: true,
-            watch: Watch::new(),
-            members,
-            live,
-            shared,
-            names,
-            attachments,
-            drift: Drift::new(),
-            reattachments: BTreeMap::new(),
-            trace_packets,
-            number: 1,
-            started: now,
-            loaded: now,
-            reloads: Reloads { successes: 1, failures: 0, error: None },
+            host,
         };
-        state.begin(basis);
-        state.log_interfaces();
-        Ok(state)
+        core.begin(basis, now);
+        core.publish();
+        Ok(core)
     }
 
-    async fn run(&mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut next = None;
-        loop {
-            self.follow_clock();
-            self.undo_overdue();
-            self.collect_snapshot();
-            self.look_for_drift();
-            let message = match next.take() {
-                Some(message) => Some(message),
-                None => match tokio::time::timeout(self.time_until_work(), messages.recv()).await {
-                    Ok(message) => message,
-                    Err(_) => {
-                        self.follow_clock();
-                        self.expire(Timestamp::now());
-                        self.settle();
-                        self.settle_history();
-                        continue;
-                    }
-                },
-            };
-            match message {
-                // A caller that has hung up does not want its answer: the sends below may fail.
-                Some(Message::Push(push, reply)) => {
-                    // Pushes that wait are kept by one write, and so wait for the disk only once.
-                    let mut pushes = vec![(push, reply)];
-                    while next.is_none()
-                        && let Ok(message) = messages.try_recv()
-                    {
-                        match message {
-                            Message::Push(push, reply) => pushes.push((push, reply)),
-                            other => next = Some(other),
-                        }
-                    }
-                    self.push_all(pushes);
-                    self.take_snapshot();
-                }
-                Some(Message::Entries(query, reply)) => drop(reply.send(self.entries(&query))),
-                Some(Message::Status(reply)) => drop(reply.send(self.status())),
-                Some(Message::Policy(reply)) => drop(reply.send((self.number, self.policy.clone()))),
-                Some(Message::Counters(reply)) => drop(reply.send(self.counters())),
-                Some(Message::Explain(question, reply)) => drop(reply.send(self.explain(&question))),
-                Some(Message::Reload(reload, reply)) => drop(reply.send(self.reload(&reload))),
-                Some(Message::Apply(apply, reply)) => drop(reply.send(self.apply(apply))),
-                Some(Message::Rollback(rollback, reply)) => drop(reply.send(self.rollback(&rollback))),
-                Some(Message::SetMode(mode, reply)) => drop(reply.send(self.set_mode(&mode))),
-                Some(Message::Confirm(confirm, reply)) => drop(reply.send(self.confirm(confirm))),
-                Some(Message::History(reply)) => drop(reply.send(self.generations())),
-                Some(Message::OwnAddresses(own)) => self.set_own(own),
-                Some(Message::Interfaces) => self.follow_interfaces(),
-                Some(Message::Stop(reply)) => {
-                    self.settle();
-                    self.settle_history();
-                    self.snapshots.finish();
-                    self.log_stop();
-                    let _ = reply.send(());
-                    return;
-                }
-                None => return,
-            }
+    /// What is due by itself; whether anything was done.
+    fn tend(&mut self, now: Now) {
+        let is_changed = self.follow_clock(now)
+            | self.undo_overdue(now)
+            | self.expire(now)
+            | self.keeper.tend(now)
+            | self.history.tend(now)
+            | self.filter.look(self.lists.members(), now);
+        if is_changed {
+            self.publish();
         }
     }
 
     /// How long nothing happens by itself.
-    fn time_until_work(&self) -> Duration {
-        let expiry = self.runtime.next_expiry().map(|expiry| {
-            let left = expiry.duration_since(Timestamp::now());
-            Duration::try_from(left).unwrap_or_default().min(EXPIRY_TICK)
-        });
-        let has_work = self.store.is_owing() || self.history.is_owing() || self.snapshots.is_running();
+    fn time_until_work(&self, now: Now) -> Duration {
+        let end = self.lists.time_until_end(now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
-        let deadline = self.time_until_deadline().map(|left| left.min(EXPIRY_TICK));
-        let chores = [expiry, deadline, has_work.then_some(EXPIRY_TICK)];
-        chores.into_iter().flatten().fold(self.drift.left(), Duration::min)
+        let deadline = self.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
+        let has_chores = self.keeper.has_chores() || self.history.is_owing();
+        let chores = [end, deadline, has_chores.then_some(TICK)];
+        chores.into_iter().flatten().fold(self.filter.time_until_look(now), Duration::min)
     }
 
-    /// Brings the kernel in line with the layers for `prefixes`: all of them, or none.
-    fn write_members(&mut self, prefixes: &BTreeSet<Prefix>) -> Result<(), Refusal> {
-        let change = |prefix: &Prefix| {
-            let member = layers::member_of(&self.policy, &self.runtime, &self.own, *prefix);
-            (member != self.members.own_value(*prefix)).then_some((*prefix, member))
-        };
-        let changes: Vec<(Prefix, Member)> = prefixes.iter().filter_map(change).collect();
-        let undo: Vec<(Prefix, Member)> =
-            changes.iter().map(|(prefix, _)| (*prefix, self.members.own_value(*prefix))).collect();
-        for (prefix, member) in &changes {
-            self.members.set(*prefix, member.clone());
-        }
-        let result = self.update_tables(changes.iter().map(|(prefix, _)| *prefix));
-        if result.is_err() {
-            for (prefix, member) in &undo {
-                self.members.set(*prefix, member.clone());
-            }
-            // A part of the change may be live. What cannot be taken back is said; a reload fills fresh tables.
-            if let Err(error) = self.live.update(&self.members, undo.iter().map(|(prefix, _)| *prefix)) {
-                tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
-            }
-        }
-        result
-    }
-
-    /// Brings the tables in line with the members, in a larger generation when they are full.
-    fn update_tables(&mut self, prefixes: impl Iterator<Item = Prefix>) -> Result<(), Refusal> {
-        let wanted = self.members.len().into_iter().max().unwrap_or(0);
-        if wanted > MAX_PREFIXES as usize {
-            return Err(Refusal::Full { wanted, capacity: MAX_PREFIXES as usize });
-        }
-        let fail = |error: DatapathError| Refusal::Datapath { message: error.to_string() };
-        match self.live.update(&self.members, prefixes) {
-            Ok(()) => Ok(()),
-            Err(TableError::Datapath(error)) => Err(fail(error)),
-            Err(TableError::Full) => {
-                let mut next =
-                    load(&self.policy, &self.ids, &self.members, &self.pins, self.trace_packets).map_err(fail)?;
-                self.attachments
-                    .switch(&mut next, Some(&mut self.live), &self.policy.interfaces, &self.pins)
-                    .map_err(fail)?;
-                self.live = next;
-                tracing::info!("moved the lists to a larger table");
-                Ok(())
-            }
-        }
-    }
-
-    fn set_own(&mut self, own: Vec<Prefix>) {
-        let own: BTreeSet<Prefix> = own.into_iter().collect();
-        let touched: BTreeSet<Prefix> = own.symmetric_difference(&self.own).copied().collect();
-        let before = std::mem::replace(&mut self.own, own);
-        match self.write_members(&touched) {
-            Ok(()) => tracing::info!(addresses = self.own.len(), "the addresses of this host changed"),
+    /// Makes `changes` in the lists and in what filters: all of them, or none.
+    fn change(&mut self, changes: Vec<Change>, now: Now) -> Result<Applied, Refusal> {
+        let applied = self.lists.apply(&self.in_force.policy, changes, now);
+        match self.enforce(&mut applied.moved.keys().copied()) {
+            Ok(()) => Ok(applied),
             Err(refusal) => {
-                tracing::error!(?refusal, "cannot refuse sources with the new addresses of this host");
-                self.own = before;
+                self.lists.apply(&self.in_force.policy, applied.inverse, now);
+                self.restore(&mut applied.moved.into_keys());
+                Err(refusal)
             }
         }
     }
 
-    /// Loads a generation for another policy beside the live one and swaps it in.
-    fn switch_to(&mut self, Candidate { policy, members }: Candidate) -> Result<(), DatapathError> {
-        let mut ids = self.ids.clone();
-        let reused = ids.assign(&policy);
-        let mut next = load(&policy, &ids, &members, &self.pins, self.trace_packets)?;
-        // A daemon that dies in between leaves no counter to a name whose it is not.
-        let switched = self
-            .names
-            .write(&ids, &reused)
-            .and_then(|()| self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins));
-        if let Err(error) = switched {
-            self.names.write(&self.ids, &Reused::default())?;
-            return Err(error);
-        }
-        self.live = next;
-        self.shared.clear(&reused)?;
-        self.names.write(&ids, &Reused::default())?;
-        let places = |policy: &Policy| (policy.admin_listen, policy.api_socket.clone(), policy.state.clone());
-        if places(&policy) != places(&self.policy) {
-            tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
-        }
-        for (list, entries) in self.runtime.lists() {
-            if check::list_index(&policy, list).is_none() {
-                tracing::warn!(%list, entries, "the list is gone from the configuration; its pushed entries wait for its return");
-            }
-        }
-        self.policy = policy;
-        self.ids = ids;
-        self.members = members;
-        Ok(())
+    /// Brings what filters in line with the lists, of which `prefixes` have changed.
+    fn enforce(&mut self, prefixes: &mut dyn Iterator<Item = Prefix>) -> Result<(), Refusal> {
+        prepare::require_room(self.lists.members().len())?;
+        let members = self.lists.members();
+        self.filter.update(members, prefixes).map_err(|error| Refusal::Datapath { message: error.to_string() })
     }
 
-    /// The pins stay: only `portcullis detach` ends the filter.
-    fn log_stop(&self) {
-        let interfaces: Vec<&str> = self.attachments.interfaces().keys().map(String::as_str).collect();
+    /// Brings what filters in line with the lists again, after a change of `prefixes` that was refused: a part of it may be
+    /// live. What cannot be taken back is said; a reload fills fresh tables.
+    fn restore(&mut self, prefixes: &mut dyn Iterator<Item = Prefix>) {
+        if let Err(error) = self.filter.update(self.lists.members(), prefixes) {
+            tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
+        }
+    }
+
+    /// This host has the addresses `own`; whether they are refused as sources now.
+    fn set_own(&mut self, own: Vec<Prefix>, now: Now) -> bool {
+        let (before, moved) = self.lists.set_own(&self.in_force.policy, own.into_iter().collect(), now);
+        match self.enforce(&mut moved.keys().copied()) {
+            Ok(()) => {
+                tracing::info!(addresses = self.lists.own().len(), "the addresses of this host changed");
+                true
+            }
+            Err(refusal) => {
+                tracing::error!(%refusal, "cannot refuse sources with the new addresses of this host; trying again");
+                self.lists.set_own(&self.in_force.policy, before, now);
+                self.restore(&mut moved.into_keys());
+                false
+            }
+        }
+    }
+
+    /// Takes out entries whose time is over; the program in the kernel does not wait for this.
+    fn expire(&mut self, now: Now) -> bool {
+        let ended = self.lists.ended(now);
+        if ended.is_empty() {
+            return false;
+        }
+        if let Err(refusal) = self.change(ended.clone(), now) {
+            tracing::error!(%refusal, "cannot end entries whose time is over; trying again");
+            self.lists.retry_later(now);
+            return false;
+        }
+        let revision = self.in_force.advance();
+        tracing::info!(revision, removed = ended.len(), "ended entries whose time is over");
+        self.keeper.owe(now, ended);
+        true
+    }
+
+    /// Gives no entry more time when the wall clock was set back.
+    fn follow_clock(&mut self, now: Now) -> bool {
+        let by_ns = self.keeper.clock_set_back(now);
+        by_ns.iter().for_each(|by_ns| self.lists.bring_forward(*by_ns));
+        by_ns.is_some()
+    }
+
+    /// Keeps what is still to be kept. The pins stay: only `portcullis detach` ends the filter.
+    fn stop(&mut self, _now: Now) {
+        self.keeper.settle_now();
+        if let Err(error) = self.history.settle() {
+            tracing::error!(%error, "cannot keep the generations of the policy");
+        }
+        self.keeper.finish();
+        let report = self.filter.report();
+        let interfaces: Vec<&str> = report.interfaces.iter().map(|interface| interface.name.as_str()).collect();
         let interfaces = interfaces.join(", ");
         tracing::info!(interfaces, "stopped; the last policy goes on filtering until `portcullis detach`");
     }
-
-    fn log_interfaces(&self) {
-        for (interface, attached) in self.attachments.interfaces() {
-            let mode = crate::policy::attach_label(attached.mode);
-            match &attached.presence {
-                Presence::Attached => tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering"),
-                other => tracing::warn!(interface, presence = other.label(), "not there as configured"),
-            }
-        }
-    }
-}
-
-/// Everything that every prefix is in.
-fn members(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>) -> Members {
-    Members::from_all(layers::all_members(policy, runtime, own))
-}
-
-fn load(
-    policy: &Policy,
-    ids: &Identities,
-    members: &Members,
-    pins: &PinFolder,
-    trace_packets: bool,
-) -> Result<Generation, DatapathError> {
-    let mut interfaces = vec![0; firewall_common::abi::MAX_INTERFACES];
-    for interface in &policy.interfaces {
-        // One that is gone for now has no index.
-        let index = Attachments::index_of(&interface.name).unwrap_or(0);
-        if let Some(slot) = interfaces.get_mut(ids.position(&interface.name) as usize) {
-            *slot = index;
-        }
-    }
-    let options = LoadOptions { interfaces, trace_packets };
-    let mut generation = Generation::load(&compile(policy, ids), members, pins, &options)?;
-    if trace_packets {
-        generation.follow_trace();
-    }
-    Ok(generation)
 }

@@ -1,29 +1,32 @@
 //! Changes of the whole policy: from the configuration file, from a caller, or from a generation that is kept.
 
-use std::{fs, time::Duration};
-
-use jiff::Timestamp;
-
-use super::{State, Waiting, prepare::Candidate};
+use super::{
+    Core,
+    asked::Asked,
+    prepare::Candidate,
+    waiting::{Awaited, Waiting},
+};
 use crate::{
     clock::{
         Now,
         deadline::{Deadline, Until},
     },
     config::{self, Bundle, Loaded, Report},
-    control::{Apply, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
-    host::connections::Connection,
+    control::{Apply, Caller, Refusal, Reload, Reloaded, Rollback, SetMode},
+    datapath::Filter,
     policy::{Mode, Policy},
     preview::{
         diff::{Difference, PolicyDocument},
         packet_tests,
     },
-    state::history::{Care, Content, Generation, How, Pending, Standing},
-    text::{duration, problem::Problem},
+    state::{
+        disk::Disk,
+        history::{Care, Content, Generation, How, Provision, Standing},
+    },
 };
 
 /// What the policy is to be.
-pub(super) enum Wanted {
+enum Wanted {
     /// What the configuration file says.
     File,
     /// What a caller sent.
@@ -32,15 +35,6 @@ pub(super) enum Wanted {
     Kept(Generation),
     /// What it is, in another mode.
     Mode(Mode),
-}
-
-/// On what terms.
-pub(super) struct Asked {
-    pub(super) dry_run: bool,
-    pub(super) force: bool,
-    pub(super) caller: Option<Connection>,
-    pub(super) owner: String,
-    confirm: Option<Duration>,
 }
 
 /// A policy and where it comes from.
@@ -56,54 +50,39 @@ struct Fresh {
     is_read: bool,
 }
 
-/// How long a confirmation may be waited for.
-const CONFIRM: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-
-impl Asked {
-    fn on(Terms { dry_run, force, confirm, caller, owner }: Terms) -> Result<Self, Refusal> {
-        Ok(Self { dry_run, force, caller, owner, confirm: confirm_within(confirm.as_deref())? })
-    }
-}
-
-/// How long a confirmation is to be waited for.
-pub(super) fn confirm_within(text: Option<&str>) -> Result<Option<Duration>, Refusal> {
-    let Some(text) = text else { return Ok(None) };
-    let invalid = |detail| Refusal::Invalid(vec![Problem { pointer: "/confirm".into(), detail }]);
-    let length = duration::parse(text).map_err(|error| invalid(error.to_string()))?;
-    if CONFIRM.contains(&length) {
-        return Ok(Some(length));
-    }
-    let (least, most) = (duration::show(*CONFIRM.start()), duration::show(*CONFIRM.end()));
-    Err(invalid(format!("a confirmation can be waited for from {least} to {most}, not {}", duration::show(length))))
-}
-
-impl State {
-    pub(super) fn reload(&mut self, reload: &Reload) -> Result<Reloaded, Refusal> {
-        let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(Wanted::File, &asked));
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// Loads the configuration file anew.
+    pub(super) fn reload(&mut self, caller: &Caller, reload: &Reload, now: Now) -> Result<Reloaded, Refusal> {
+        let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(caller, Wanted::File, &asked, now));
         if let (Err(refusal), false) = (&result, reload.dry_run) {
-            self.reloads.failures += 1;
+            self.in_force.reloads.failures += 1;
             let reason = refusal.to_string();
-            tracing::error!(config = %self.config.display(), "refused the configuration, the old policy goes on: {reason}");
-            self.reloads.error = Some(reason);
+            let config = self.in_force.config.display();
+            let (owner, way) = (&caller.name, caller.way.label());
+            tracing::error!(%config, owner, way, "refused the configuration, the old policy goes on: {reason}");
+            self.in_force.reloads.error = Some(reason);
         }
         result
     }
 
-    pub(super) fn apply(&mut self, apply: Apply) -> Result<Reloaded, Refusal> {
+    /// Makes another configuration the policy.
+    pub(super) fn apply(&mut self, caller: &Caller, apply: Apply, now: Now) -> Result<Reloaded, Refusal> {
         let asked = Asked::on(apply.terms())?;
         let Apply { name, config, files, .. } = apply;
-        self.change_policy(Wanted::Sent(Bundle { name, config, files }), &asked)
+        self.change_policy(caller, Wanted::Sent(Bundle { name, config, files }), &asked, now)
     }
 
-    pub(super) fn rollback(&mut self, rollback: &Rollback) -> Result<Reloaded, Refusal> {
+    /// Brings a generation back, or undoes what waits for a confirmation.
+    pub(super) fn rollback(&mut self, caller: &Caller, rollback: &Rollback, now: Now) -> Result<Reloaded, Refusal> {
         let (generation, mut asked) = (rollback.generation, Asked::on(rollback.terms())?);
-        if generation.is_none() && self.pending_push().is_some() && asked.confirm.is_none() {
+        if generation.is_none() && self.waits_for_push() && asked.confirm.is_none() {
             let (push_undone, dry_run) = (true, asked.dry_run);
             if !dry_run {
-                let push = self.undo_push()?;
-                tracing::info!(owner = asked.owner, "undid the push of generation {push}, which was not confirmed");
+                let push = self.undo_push(now)?;
+                let (owner, way) = (&caller.name, caller.way.label());
+                tracing::info!(owner, way, "undid the push of revision {push}, which was not confirmed");
             }
-            return Ok(Reloaded { generation: self.number, push_undone, dry_run, ..Reloaded::default() });
+            return Ok(Reloaded { push_undone, dry_run, ..self.answered() });
         }
         let waits = self.history.pending().map(|pending| pending.previous);
         // What would happen by itself needs no insisting.
@@ -114,32 +93,39 @@ impl State {
         };
         let kept = || self.history.generations().iter().map(|generation| generation.number).collect();
         let wanted = wanted.cloned().ok_or_else(|| Refusal::NoGeneration { wanted: generation, kept: kept() })?;
-        self.change_policy(Wanted::Kept(wanted), &asked)
+        self.change_policy(caller, Wanted::Kept(wanted), &asked, now)
     }
 
-    pub(super) fn set_mode(&mut self, set: &SetMode) -> Result<Reloaded, Refusal> {
-        self.change_policy(Wanted::Mode(set.mode), &Asked::on(set.terms())?)
+    /// Gives the policy another mode.
+    pub(super) fn set_mode(&mut self, caller: &Caller, set: &SetMode, now: Now) -> Result<Reloaded, Refusal> {
+        self.change_policy(caller, Wanted::Mode(set.mode), &Asked::on(set.terms())?, now)
     }
 
-    fn change_policy(&mut self, wanted: Wanted, asked: &Asked) -> Result<Reloaded, Refusal> {
+    fn change_policy(&mut self, caller: &Caller, wanted: Wanted, asked: &Asked, now: Now) -> Result<Reloaded, Refusal> {
         let may_be_given_up = matches!(wanted, Wanted::Kept(_)) && asked.confirm.is_none();
-        let push = self.pending_push().filter(|_| asked.confirm.is_some());
-        let pending = self.pending_policy().filter(|_| !may_be_given_up).or(push);
-        if let Some(pending) = pending.filter(|_| !asked.dry_run) {
+        let is_in_the_way = if self.waits_for_push() { asked.confirm.is_some() } else { !may_be_given_up };
+        if let Some(pending) = self.pending(now).filter(|_| is_in_the_way && !asked.dry_run) {
             return Err(Refusal::Pending(Box::new(pending)));
         }
         let fresh = self.fresh(wanted)?;
         let difference = self.difference(&fresh.policy);
-        let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
-        let warnings = fresh.warnings.render(false);
+        let candidate = self.prepare(fresh.policy.clone(), &difference, asked, now)?;
+        let (warnings, of) = (fresh.warnings.render(false), fresh.of);
         if asked.dry_run {
-            let (generation, difference, of) = (self.number, Some(difference), fresh.of);
-            return Ok(Reloaded { generation, warnings, dry_run: true, difference, of, ..Reloaded::default() });
+            let difference = Some(difference);
+            return Ok(Reloaded { warnings, dry_run: true, difference, of, ..self.answered() });
         }
-        let of = fresh.of;
-        self.carry_out(fresh, candidate, &difference, asked)?;
-        let (generation, pending) = (self.number, self.pending_policy());
-        Ok(Reloaded { generation, warnings, of, pending, ..Reloaded::default() })
+        let summary = difference.changes();
+        self.carry_out(caller, fresh, candidate, summary, asked, now)?;
+        let pending = self.pending(now).filter(|_| !self.waits_for_push());
+        Ok(Reloaded { warnings, of, pending, ..self.answered() })
+    }
+
+    /// An answer with the numbers of now.
+    fn answered(&self) -> Reloaded {
+        let revision = self.in_force.revision();
+        let policy_generation = self.policy_generation();
+        Reloaded { generation: revision, revision, policy_generation, ..Reloaded::default() }
     }
 
     /// What `wanted` is, without mistakes.
@@ -157,7 +143,7 @@ impl State {
         };
         match wanted {
             Wanted::File => {
-                let loaded = config::load(&self.config).and_then(packet_tests::require).map_err(refuse)?;
+                let loaded = self.host.load(&self.in_force.config).and_then(packet_tests::require).map_err(refuse)?;
                 Ok(of_loaded(loaded, How::Reload, true))
             }
             Wanted::Sent(bundle) => {
@@ -178,7 +164,7 @@ impl State {
             Wanted::Mode(mode) => {
                 let none = || Refusal::NoGeneration { wanted: None, kept: Vec::new() };
                 let active = self.history.active().ok_or_else(none)?;
-                let policy = Policy { mode, ..self.policy.clone() };
+                let policy = Policy { mode, ..Policy::clone(&self.in_force.policy) };
                 let (content, source) = (Content::Of(active.number), active.source.clone());
                 let (warnings, mode) = (Report::default(), Some(mode));
                 Ok(Fresh { policy, warnings, content, mode, how: How::Mode, of: None, source, is_read: false })
@@ -189,58 +175,46 @@ impl State {
     /// Whether the configuration file says what `bundle` says.
     fn file_says(&self, bundle: &Bundle) -> bool {
         // Most are not that file, and list files may be long.
-        fs::read_to_string(&self.config).is_ok_and(|text| text == bundle.config)
-            && config::load(&self.config).is_ok_and(|loaded| loaded.bundle.says_the_same_as(bundle))
+        let config = &self.in_force.config;
+        self.host.text(config).is_ok_and(|text| text == bundle.config)
+            && self.host.load(config).is_ok_and(|loaded| loaded.bundle.says_the_same_as(bundle))
     }
 
     /// Keeps the new generation, then swaps it in.
     fn carry_out(
         &mut self,
+        caller: &Caller,
         fresh: Fresh,
         candidate: Candidate,
-        difference: &Difference,
+        summary: String,
         asked: &Asked,
+        now: Now,
     ) -> Result<(), Refusal> {
-        let Fresh { content, mode, how, of, source, is_read, .. } = fresh;
-        let (now, number) = (Now::read(), self.number + 1);
-        let active = self.history.active().map(|active| active.number);
+        let (how, of) = (fresh.how, fresh.of.unwrap_or(0));
         let until = asked.confirm.map(|length| Until::after(length, now));
-        let pending = until.zip(active).map(|(until, previous)| Pending { generation: number, previous, until });
-        // A reload is right after a restart also when it is not kept: the file is read anew then.
-        let care = if how == How::Reload && pending.is_none() { Care::Owe } else { Care::Must };
-        let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle));
-        let waiting = until.map(|until| Waiting::new(Deadline::resume(until, now), self.policy.clone()));
         let before = self.history.known();
-        let kept = if is_live && pending.is_none() {
-            if is_read { self.history.read_again() } else { Ok(()) }
-        } else {
-            let standing = if pending.is_some() { Standing::Pending } else { Standing::Confirmed };
-            let (at, owner, summary) = (now.wall, asked.owner.clone(), difference.changes());
-            let generation = Generation { number, at, owner, how, of, source, summary, standing, mode, bundle: number };
-            self.history.record(generation, content, is_read, pending, care)
-        };
-        if let Err(error) = kept {
-            self.snapshots.counters.failures += 1;
-            if care == Care::Must {
-                return Err(Refusal::NotKept { message: error.to_string() });
-            }
-            tracing::error!(%error, "cannot keep this generation of the policy; trying again");
-        }
-        if let Err(error) = self.switch_to(candidate) {
+        self.keep(caller, fresh, summary.clone(), until, now)?;
+        let previous = self.in_force.policy.clone();
+        if let Err(refusal) = self.switch_to(candidate, now) {
             self.history.restore(before);
-            return Err(Refusal::Datapath { message: error.to_string() });
+            return Err(refusal);
         }
         self.history.clean();
-        self.waiting = waiting;
-        self.number = number;
-        self.loaded = Timestamp::now();
-        if how == How::Reload {
-            self.reloads.successes += 1;
+        match until {
+            Some(until) => {
+                let deadline = Deadline::resume(until, now);
+                self.waiting = Some(Waiting::new(Awaited::Policy(Some(previous)), deadline));
+            }
+            // A policy that waited is given up; a push waits on.
+            None if !self.waits_for_push() => self.waiting = None,
+            None => {}
         }
-        self.reloads.error = None;
-        let (how, of, owner) = (how.label(), of.unwrap_or(0), &asked.owner);
-        tracing::info!(generation = number, how, of, owner, changes = difference.changes(), "applied a policy");
-        if let Some(pending) = self.pending_policy() {
+        self.in_force.reloads.successes += u64::from(how == How::Reload);
+        self.in_force.reloads.error = None;
+        let (generation, how) = (self.in_force.revision(), how.label());
+        let (owner, way) = (&caller.name, caller.way.label());
+        tracing::info!(generation, how, of, owner, way, changes = summary, "applied a policy");
+        if let Some(pending) = self.pending(now).filter(|_| until.is_some()) {
             tracing::warn!(
                 generation = pending.generation,
                 seconds = pending.seconds_left,
@@ -248,13 +222,77 @@ impl State {
                 pending.previous.unwrap_or(0)
             );
         }
-        self.log_interfaces();
+        Ok(())
+    }
+
+    /// Keeps the new generation, which is not in force yet.
+    fn keep(
+        &mut self,
+        caller: &Caller,
+        fresh: Fresh,
+        summary: String,
+        until: Option<Until>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let Fresh { content, mode, how, of, source, is_read, .. } = fresh;
+        let number = self.in_force.next();
+        let active = self.history.active().map(|active| active.number);
+        let pending = until.zip(active).map(|(until, previous)| Provision { generation: number, previous, until });
+        // A reload is right after a restart also when it is not kept: the file is read anew then.
+        let care = if how == How::Reload && pending.is_none() { Care::Owe } else { Care::Must };
+        let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle));
+        let kept = if is_live && pending.is_none() {
+            if is_read { self.history.read_again() } else { Ok(()) }
+        } else {
+            let standing = if pending.is_some() { Standing::Pending } else { Standing::Confirmed };
+            let generation = Generation {
+                how,
+                of,
+                source,
+                summary,
+                standing,
+                mode,
+                ..Generation::new(number, now.wall, &caller.name)
+            };
+            self.history.record(generation, content, is_read, pending, care)
+        };
+        match kept {
+            Ok(()) => Ok(()),
+            Err(error) if care == Care::Must => Err(Refusal::NotKept { message: error.to_string() }),
+            Err(error) => {
+                tracing::error!(%error, "cannot keep this generation of the policy; trying again");
+                Ok(())
+            }
+        }
+    }
+
+    /// Brings another policy into force.
+    pub(super) fn switch_to(&mut self, candidate: Candidate, now: Now) -> Result<(), Refusal> {
+        let Candidate { policy, members } = candidate;
+        let refuse = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
+        self.filter.switch(&policy, &members).map_err(refuse)?;
+        self.lists.follow(members);
+        let before = self.in_force.switch(policy, now.wall);
+        let places = |policy: &Policy| (policy.admin_listen, policy.api_socket.clone(), policy.state.clone());
+        if places(&before) != places(&self.in_force.policy) {
+            tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
+        }
+        for (list, entries) in self.lists.pushed().lists() {
+            if super::push::check::list_index(&self.in_force.policy, list).is_none() {
+                tracing::warn!(%list, entries, "the list is gone from the configuration; its pushed entries wait for its return");
+            }
+        }
         Ok(())
     }
 
     /// What `policy` would change.
     pub(super) fn difference(&self, policy: &Policy) -> Difference {
-        let live = PolicyDocument::of(&self.policy, self.number);
+        let live = PolicyDocument::live(&self.in_force.policy, self.policy_generation(), self.in_force.revision());
         Difference::between(&live, &PolicyDocument::of(policy, 0))
+    }
+
+    /// Generation of the policy in force.
+    pub(super) fn policy_generation(&self) -> u64 {
+        self.history.active().map_or(0, |active| active.number)
     }
 }

@@ -1,35 +1,89 @@
-//! What the controller tells about itself.
+//! What readers are told, in the form of the API.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use firewall_common::{Family, Verdict, abi::RateEvent};
+use firewall_common::Family;
 
-use super::{State, push::check};
+use super::{Counters, Readings, published::Snapshot, push::check};
 use crate::{
+    clock::Now,
     control::{
-        Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal, ReloadStatus,
-        ServiceStatus, Status, StoreCounters,
+        EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal, ReloadStatus,
+        ServiceStatus, Status,
     },
+    datapath::AttachmentState,
     lists::{
         entry::{Entry, Layer},
         layers,
     },
-    policy::{Prefix, Protocol, Service, attach_label, mode_label},
+    policy::{Policy, Protocol, Service, attach_label, mode_label},
+    preview::diff::PolicyDocument,
+    state::history::Generation,
     text::problem::Problem,
 };
 
-impl State {
-    /// The next page of entries.
-    pub(super) fn entries(&self, EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+/// The generations of the policy.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    /// The oldest first.
+    pub(super) generations: Arc<[Generation]>,
+    /// Number of the one in force.
+    pub(super) active: Option<u64>,
+    /// The configuration file, as it was last read, says something else.
+    pub(super) differs_from_file: bool,
+}
+
+impl Standing {
+    /// The one in force.
+    fn active(&self) -> Option<&Generation> {
+        self.generations.iter().find(|generation| Some(generation.number) == self.active)
+    }
+}
+
+impl Readings for Snapshot {
+    fn status(&self, now: Now) -> Status {
+        let policy = &self.in_force.policy;
+        let reloads = &self.in_force.reloads;
+        Status {
+            schema: "portcullis.status/v1".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: self.in_force.started(),
+            generation: self.in_force.revision(),
+            revision: self.in_force.revision(),
+            policy_generation: self.policy_generation(),
+            age_ms: 0,
+            mode: mode_label(policy.mode).into(),
+            config: self.in_force.config.clone(),
+            admin_listen: policy.admin_listen,
+            reload: ReloadStatus {
+                successful: reloads.error.is_none(),
+                last_success: self.in_force.loaded(),
+                successes: reloads.successes,
+                failures: reloads.failures,
+                error: reloads.error.clone(),
+            },
+            policy: self.standing.active().cloned(),
+            differs_from_file: self.standing.differs_from_file,
+            pending: self.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
+            automatic_rollbacks: self.in_force.automatic_rollbacks(),
+            interfaces: self.filter.interfaces.iter().map(interface_status).collect(),
+            lists: (0..policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
+            services: policy.services.iter().map(service_status).collect(),
+        }
+    }
+
+    fn entries(&self, EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+        let policy = &self.in_force.policy;
         if let Some(name) = list
-            && check::list_index(&self.policy, name).is_none()
+            && check::list_index(policy, name).is_none()
         {
-            let detail = check::unknown_list(&self.policy, name);
+            let detail = check::unknown_list(policy, name);
             return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
         }
-        let mut page = Page { generation: self.number, ..Page::default() };
+        let (revision, policy_generation) = (self.in_force.revision(), self.policy_generation());
+        let mut page = Page { revision, policy_generation, ..Page::default() };
         // Lists are ordered by name.
-        for one in &self.policy.lists {
+        for one in &policy.lists {
             let is_wanted = list.as_ref().is_none_or(|name| *one.name == **name);
             let after = match after {
                 Some(after) if *one.name < *after.list => continue,
@@ -38,7 +92,7 @@ impl State {
             };
             if is_wanted {
                 let room = Page::MOST - page.entries.len();
-                page.entries.extend(layers::entries_of(one, &self.runtime, self.loaded, after).take(room));
+                page.entries.extend(layers::entries_of(one, &self.pushed, self.in_force.loaded(), after).take(room));
             }
             if page.entries.len() == Page::MOST {
                 page.next = page.entries.last().and_then(|last| {
@@ -51,113 +105,85 @@ impl State {
         Ok(page)
     }
 
-    pub(super) fn status(&self) -> Status {
-        Status {
-            schema: "portcullis.status/v1".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            started: self.started,
-            generation: self.number,
-            mode: mode_label(self.policy.mode).into(),
-            config: self.config.clone(),
-            admin_listen: self.policy.admin_listen,
-            reload: ReloadStatus {
-                successful: self.reloads.error.is_none(),
-                last_success: self.loaded,
-                successes: self.reloads.successes,
-                failures: self.reloads.failures,
-                error: self.reloads.error.clone(),
-            },
-            policy: self.history.active().cloned(),
-            differs_from_file: self.history.differs_from_file(),
-            pending: self.pending(),
-            automatic_rollbacks: self.automatic_rollbacks,
-            interfaces: self
-                .attachments
-                .interfaces()
-                .iter()
-                .map(|(name, attached)| InterfaceStatus {
-                    name: name.clone(),
-                    ifindex: attached.ifindex,
-                    mode: attach_label(attached.mode).into(),
-                    configured: attach_label(attached.configured).into(),
-                    state: attached.presence.label().into(),
-                    reattachments: self.reattachments.get(name).copied().unwrap_or_default(),
-                })
-                .collect(),
-            lists: (0..self.policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
-            services: self.policy.services.iter().map(service_status).collect(),
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.in_force.policy)
+    }
+
+    fn document(&self) -> PolicyDocument {
+        PolicyDocument::live(&self.in_force.policy, self.policy_generation(), self.in_force.revision())
+    }
+
+    fn history(&self, now: Now) -> Generations {
+        Generations {
+            schema: "portcullis.history/v1".into(),
+            active: self.standing.active,
+            pending: self.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
+            generations: self.standing.generations.to_vec(),
         }
     }
 
-    pub(super) fn counters(&self) -> Result<Counters, Refusal> {
-        let fail = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
-        let mut counters = Counters::default();
-        for interface in &self.policy.interfaces {
-            let position = self.ids.position(&interface.name);
-            for family in Family::ALL {
-                for verdict in Verdict::ALL {
-                    let count = self.shared.verdict(position, family, *verdict).map_err(fail)?;
-                    counters.verdicts.insert((interface.name.clone(), family as u8, *verdict), count);
-                }
+    fn counters(&self) -> Result<Counters, Refusal> {
+        let frames = self.of_policy.counters.read();
+        let mut list_entries = BTreeMap::new();
+        for (index, list) in self.in_force.policy.lists.iter().enumerate() {
+            for (layer, family, count) in self.list_entries(index) {
+                list_entries.insert((list.name.to_string(), layer, family), count);
             }
         }
-        for (name, id) in self.ids.services.iter() {
-            counters.services.insert(name.to_string(), self.shared.service(id).map_err(fail)?);
-        }
-        for (name, id) in self.ids.limits.iter() {
-            counters.limits.insert(name.to_string(), self.shared.limit(id).map_err(fail)?);
-        }
-        for event in RateEvent::ALL {
-            counters.newcomers.insert(event.label(), self.shared.newcomers(event).map_err(fail)?);
-        }
-        counters.list_tables = self.live.list_memory();
-        counters.drift = self.drift.counters.clone();
-        counters.store = StoreCounters { journal_octets: self.store.journal_octets(), ..self.snapshots.counters };
-        for index in 0..self.policy.lists.len() {
-            for entries in self.list_entries(index) {
-                let Some(list) = self.policy.lists.get(index) else { continue };
-                let family = if entries.family == "ipv4" { "ipv4" } else { "ipv6" };
-                counters.list_entries.insert((list.name.to_string(), entries.layer, family), entries.count);
-            }
-        }
-        Ok(counters)
+        Ok(Counters {
+            frames: frames.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
+            list_entries,
+            list_tables: self.filter.list_tables,
+            store: self.store,
+            drift: self.filter.drift.clone(),
+        })
+    }
+}
+
+impl Snapshot {
+    fn policy_generation(&self) -> u64 {
+        self.standing.active.unwrap_or_default()
     }
 
     fn list_status(&self, index: usize) -> Option<ListStatus> {
-        let list = self.policy.lists.get(index)?;
+        let policy = &self.in_force.policy;
+        let list = policy.lists.get(index)?;
         let names = |uses: &dyn Fn(&Service) -> bool| {
-            self.policy
-                .services
-                .iter()
-                .filter(|service| uses(service))
-                .map(|service| service.name.to_string())
-                .collect()
+            let using = policy.services.iter().filter(|service| uses(service));
+            using.map(|service| service.name.to_string()).collect()
         };
+        let entries = self.list_entries(index).filter(|(_, _, count)| *count > 0);
         Some(ListStatus {
             name: list.name.to_string(),
-            entries: self.list_entries(index).into_iter().filter(|entries| entries.count > 0).collect(),
+            entries: entries
+                .map(|(layer, family, count)| ListEntries { layer, family: family.into(), count })
+                .collect(),
             allowed_by: names(&|service| service.allow.as_ref().is_some_and(|lists| lists.contains(&index))),
             denied_by: names(&|service| service.deny.contains(&index)),
         })
     }
 
     /// Entries of a list by layer and family, those of zero too.
-    fn list_entries(&self, index: usize) -> Vec<ListEntries> {
-        let Some(list) = self.policy.lists.get(index) else { return Vec::new() };
-        let mut counts: BTreeMap<(Layer, &str), u64> = BTreeMap::new();
-        for layer in Layer::ALL {
-            for family in ["ipv4", "ipv6"] {
-                counts.insert((layer, family), 0);
-            }
-        }
-        let mut add = |layer, prefix: Prefix| {
-            let family = if prefix.address().is_ipv4() { "ipv4" } else { "ipv6" };
-            *counts.entry((layer, family)).or_default() += 1;
-        };
-        list.entries.iter().for_each(|prefix| add(Layer::Config, *prefix));
-        self.runtime.entries(&list.name).for_each(|(prefix, layer, _)| add(layer, prefix));
-        let entries = counts.into_iter();
-        entries.map(|((layer, family), count)| ListEntries { layer, family: family.into(), count }).collect()
+    fn list_entries(&self, index: usize) -> impl Iterator<Item = (Layer, &'static str, u64)> {
+        let list = self.in_force.policy.lists.get(index);
+        let pushed = list.map(|list| self.pushed.counts(&list.name)).unwrap_or_default();
+        let configured = self.of_policy.configured.get(index).copied().unwrap_or_default();
+        let families = [Family::Ipv4.label(), Family::Ipv6.label()];
+        Layer::ALL.into_iter().zip(pushed.into_iter().zip(configured)).flat_map(move |(layer, (pushed, configured))| {
+            let counts = pushed.into_iter().zip(configured).map(|(pushed, configured)| pushed + configured);
+            families.into_iter().zip(counts).map(move |(family, count)| (layer, family, count))
+        })
+    }
+}
+
+fn interface_status(AttachmentState { name, attached, reattachments }: &AttachmentState) -> InterfaceStatus {
+    InterfaceStatus {
+        name: name.clone(),
+        ifindex: attached.ifindex,
+        mode: attach_label(attached.mode).into(),
+        configured: attach_label(attached.configured).into(),
+        state: attached.presence.label().into(),
+        reattachments: *reattachments,
     }
 }
 
@@ -166,17 +192,10 @@ fn service_status(service: &Service) -> ServiceStatus {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
     };
-    let port = |range: &std::ops::RangeInclusive<u16>| {
-        if range.start() == range.end() {
-            range.start().to_string()
-        } else {
-            format!("{}-{}", range.start(), range.end())
-        }
-    };
     ServiceStatus {
         mode: mode_label(service.mode).into(),
         name: service.name.to_string(),
         protocol: protocol.into(),
-        ports: service.ports.iter().map(port).collect(),
+        ports: service.ports.iter().map(crate::text::ports::show).collect(),
     }
 }

@@ -26,10 +26,12 @@ pub async fn addresses(mut addresses: Addresses, controller: Controller, mut kno
         match addresses.read().await {
             Ok(own) if own == known => {}
             Ok(own) => {
-                if controller.own_addresses(own.iter().copied().collect()).await.is_err() {
-                    return;
+                match controller.own_addresses(own.iter().copied().collect()).await {
+                    Ok(true) => known = own,
+                    // Tried again, at the latest when all is read anew.
+                    Ok(false) => {}
+                    Err(_) => return,
                 }
-                known = own;
             }
             Err(error) => tracing::warn!(%error, "cannot read the addresses of this host; trying again"),
         }

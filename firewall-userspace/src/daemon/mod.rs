@@ -14,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     clock::Now,
     config,
-    control::Reload,
-    controller::{self, Controller, Setup},
+    control::{Caller, Reload, Way},
+    controller::{self, Controller, Launch, Setup, ThisHost},
     datapath::PinFolder,
     host::netlink::Addresses,
     preview::packet_tests,
@@ -104,17 +104,10 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let admin = admin::bind(start.policy.admin_listen).await.map_err(refused)?;
     let api = api::bind(&start.policy.api_socket).map_err(refused)?;
 
-    let setup = Setup {
-        config: options.config.clone(),
-        start,
-        history,
-        pins,
-        own: own.clone(),
-        store,
-        runtime,
-        trace_packets: options.trace_packets,
-    };
-    let (controller, thread) = match controller::start(setup) {
+    let (config, host) = (options.config.clone(), Box::new(ThisHost));
+    let setup = Setup { config, start, history, own: own.clone(), store, runtime, host };
+    let launch = Launch { pins, trace_packets: options.trace_packets, clock: Now::read };
+    let (controller, thread) = match controller::start(setup, launch) {
         Ok(started) => started,
         Err(error) => {
             api::discard(api);
@@ -162,7 +155,8 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv() => {
                     // The controller logs what came of it.
-                    let _ = controller.reload(Reload { owner: "SIGHUP".into(), ..Reload::default() }).await;
+                    let caller = Caller { name: "SIGHUP".into(), way: Way::Signal };
+                    let _ = controller.reload(caller, Reload::default()).await;
                 }
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,

@@ -58,9 +58,20 @@ impl Presence {
     }
 }
 
+/// The state of one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachmentState {
+    /// Its name.
+    pub name: String,
+    /// Where and how it is attached.
+    pub attached: Attached,
+    /// How often it was attached again: it was made anew, or somebody had detached it.
+    pub reattachments: u64,
+}
+
 /// What became of an interface by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum InterfaceChange {
     /// Only how it is told has changed.
     Presence(Presence),
     /// It was made anew, or came, and is filtered again.
@@ -84,7 +95,8 @@ impl Attachments {
     }
 
     /// Makes `generation` the program of exactly `wanted`: new interfaces are attached, those that stay are swapped by
-    /// one link update each, the others are detached. All of it, or nothing: on failure `previous` is put back.
+    /// one link update each, the others are detached. All of it, or nothing: on failure `previous` is put back. What cannot be
+    /// detached does not fail it, and is tried again by [`follow`](Self::follow).
     ///
     /// Links that a killed daemon left come last: until all else is attached they filter on as they are, and no failure
     /// removes them.
@@ -131,7 +143,11 @@ impl Attachments {
                 }
                 if let Some(previous) = previous.as_deref_mut() {
                     for name in swapped {
-                        swap(previous.program_mut()?, name, pins)?;
+                        // The others still go back when one does not; the next look at the interfaces tries it again.
+                        let back = previous.program_mut().and_then(|program| swap(program, name, pins));
+                        if let Err(error) = back {
+                            tracing::error!(interface = name, "cannot put the old policy back; trying again: {error}");
+                        }
                     }
                 }
                 return Err(error);
@@ -141,12 +157,26 @@ impl Attachments {
         // Also what a killed daemon left on an interface that is not in the configuration any more.
         let is_wanted = |name: &String| wanted.iter().any(|interface| interface.name == *name);
         self.interfaces.retain(|name, _| is_wanted(name));
-        pins.interfaces().iter().filter(|name| !is_wanted(name)).try_for_each(|name| pins.remove_link(name))
+        self.detach_others(pins);
+        Ok(())
+    }
+
+    /// Detaches from interfaces that are not among ours: a policy that is in force does not fail because of them.
+    fn detach_others(&self, pins: &PinFolder) {
+        for name in pins.interfaces().iter().filter(|name| !self.interfaces.contains_key(*name)) {
+            if let Err(error) = pins.remove_link(name) {
+                tracing::error!(
+                    interface = name,
+                    "is still filtered and is not configured any more; trying again: {error}"
+                );
+            }
+        }
     }
 
     /// Looks whether each interface has a link of ours with the program of `generation`, and attaches it again where it
     /// has not. What changed, by interface.
-    pub fn follow(&mut self, generation: &mut Generation, pins: &PinFolder) -> Vec<(String, Change)> {
+    pub fn follow(&mut self, generation: &mut Generation, pins: &PinFolder) -> Vec<(String, InterfaceChange)> {
+        self.detach_others(pins);
         let mut changes = Vec::new();
         let Ok((program, id)) = generation.program_mut().and_then(|program| {
             let id = program.info().map_err(DatapathError::program)?.id();
@@ -162,9 +192,9 @@ impl Attachments {
                 (Some(index), Some((link, path))) if link.ifindex == index => {
                     attached.ifindex = index;
                     if link.program == id {
-                        Ok(Change::Presence(Presence::Attached))
+                        Ok(InterfaceChange::Presence(Presence::Attached))
                     } else {
-                        update(program, &path).map(|()| Change::Replaced(link.program))
+                        update(program, &path).map(|()| InterfaceChange::Replaced(link.program))
                     }
                 }
                 (Some(index), _) => {
@@ -172,21 +202,21 @@ impl Attachments {
                     let is_known = attached.ifindex == index && attached.presence != Presence::Missing;
                     attach(program, &interface, pins).map_err(|error| error.to_string()).map(|new| {
                         *attached = new;
-                        if is_known { Change::Detached } else { Change::Created }
+                        if is_known { InterfaceChange::Detached } else { InterfaceChange::Created }
                     })
                 }
-                (None, Some((link, _))) => Ok(Change::Presence(match name_of(link.ifindex) {
+                (None, Some((link, _))) => Ok(InterfaceChange::Presence(match name_of(link.ifindex) {
                     Some(name) => Presence::Renamed(name),
                     None => Presence::Missing,
                 })),
-                (None, None) => Ok(Change::Presence(Presence::Missing)),
+                (None, None) => Ok(InterfaceChange::Presence(Presence::Missing)),
             };
-            let change = change.unwrap_or_else(|cause| Change::Presence(Presence::Refused(cause)));
+            let change = change.unwrap_or_else(|cause| InterfaceChange::Presence(Presence::Refused(cause)));
             let presence = match &change {
-                Change::Presence(presence) => presence.clone(),
+                InterfaceChange::Presence(presence) => presence.clone(),
                 _ => Presence::Attached,
             };
-            if change == Change::Presence(attached.presence.clone()) {
+            if change == InterfaceChange::Presence(attached.presence.clone()) {
                 continue;
             }
             attached.presence = presence;

@@ -1,5 +1,7 @@
 //! Reading the maps that all generations share.
 
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
 use aya::{
     Pod,
     maps::{Map, MapData, PerCpuArray, PerCpuValues},
@@ -9,12 +11,70 @@ use firewall_common::{
     abi::{Count, RateEvent, counter_index, maps},
 };
 
-use super::{DatapathError, PinFolder, plain::Plain};
-use crate::policy::compile::Reused;
+use super::{CounterReader, DatapathError, PinFolder, plain::Plain};
+use crate::policy::compile::{Identities, Reused};
 
 type Counts = PerCpuArray<MapData, Plain<Count>>;
 
-/// The counters of the data plane.
+/// What the program in the kernel counted, summed over CPUs. It lives on over reloads and never goes back.
+#[derive(Clone, Debug, Default)]
+pub struct FrameCounters {
+    /// By interface name, family and verdict; every combination of a configured interface is there.
+    pub verdicts: BTreeMap<(String, u8, Verdict), Count>,
+    /// By service name: passed, dropped.
+    pub services: BTreeMap<String, [Count; 2]>,
+    /// By limit name: conforming, exceeding.
+    pub limits: BTreeMap<String, [Count; 2]>,
+    /// Newcomers to the rate tables by what became of them.
+    pub newcomers: BTreeMap<&'static str, u64>,
+}
+
+/// The [`CounterReader`] of a policy that is in force.
+pub(super) struct KernelCounters {
+    maps: Arc<SharedMaps>,
+    ids: Arc<Identities>,
+    interfaces: Vec<String>,
+}
+
+impl KernelCounters {
+    /// Reads `maps` with the names of `ids`, for these interfaces.
+    pub(super) fn new(maps: Arc<SharedMaps>, ids: Arc<Identities>, interfaces: Vec<String>) -> Self {
+        Self { maps, ids, interfaces }
+    }
+}
+
+impl fmt::Debug for KernelCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelCounters").field("interfaces", &self.interfaces).finish_non_exhaustive()
+    }
+}
+
+impl CounterReader for KernelCounters {
+    fn read(&self) -> Result<FrameCounters, DatapathError> {
+        let mut counters = FrameCounters::default();
+        for interface in &self.interfaces {
+            let position = self.ids.position(interface);
+            for family in Family::ALL {
+                for verdict in Verdict::ALL {
+                    let count = self.maps.verdict(position, family, *verdict)?;
+                    counters.verdicts.insert((interface.clone(), family as u8, *verdict), count);
+                }
+            }
+        }
+        for (name, id) in self.ids.services.iter() {
+            counters.services.insert(name.to_string(), self.maps.service(id)?);
+        }
+        for (name, id) in self.ids.limits.iter() {
+            counters.limits.insert(name.to_string(), self.maps.limit(id)?);
+        }
+        for event in RateEvent::ALL {
+            counters.newcomers.insert(event.label(), self.maps.newcomers(event)?);
+        }
+        Ok(counters)
+    }
+}
+
+/// The maps of counters.
 pub struct SharedMaps {
     verdicts: Counts,
     services: Counts,

@@ -1,34 +1,109 @@
 //! An instance of the program that says what it would do and does nothing, on the tables of a live one.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aya::{
     Ebpf,
     maps::{Array, MapData},
-    programs::{TestRun as _, TestRunOptions, Xdp},
+    programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp},
 };
-use firewall_common::abi::{Explanation, maps};
+use firewall_common::{
+    Action, Verdict,
+    abi::{Explanation, maps},
+};
 
 use super::{
-    DatapathError, OBJECT, PinFolder,
+    DatapathError, Explainer, Judgement, OBJECT, PinFolder,
     facts::Facts,
     generation::{program_of, take},
     plain::Plain,
 };
+use crate::policy::compile::Identities;
 
 /// Longest name that the kernel keeps of a map (`BPF_OBJ_NAME_LEN` of linux/bpf.h, without the zero).
 const LONGEST_NAME: usize = 15;
 
+/// `XDP_PASS` of linux/bpf.h.
+const XDP_PASS: u32 = 2;
+
+/// What a live program would do: an instance that explains, which is loaded when it is asked for.
+pub(super) struct Explanations {
+    /// Keeps the live program alive, and so its tables.
+    _live: ProgramFd,
+    map_ids: Vec<u32>,
+    facts: Facts,
+    /// Where maps are pinned for a moment.
+    folder: PathBuf,
+    is_loaded: AtomicBool,
+    instance: Mutex<Option<Instance>>,
+}
+
 /// The instance. It keeps the tables of the live one alive.
-pub(super) struct Explainer {
+struct Instance {
     ebpf: Ebpf,
     explanation: Array<MapData, Plain<Explanation>>,
 }
 
-impl Explainer {
-    /// Loads the instance with the facts and, asked from the kernel, the maps of the program `live`.
-    pub(super) fn load(live: &Xdp, facts: &Facts, pins: &PinFolder) -> Result<Self, DatapathError> {
-        let borrowed = Borrowed::from(live, pins)?;
+impl Explanations {
+    /// Of the program `live` with these facts.
+    pub(super) fn of(live: &Xdp, facts: &Facts, pins: &PinFolder) -> Result<Self, DatapathError> {
+        let info = live.info().map_err(DatapathError::program)?;
+        let map_ids = info.map_ids().map_err(DatapathError::program)?.unwrap_or_default();
+        let descriptor = live.fd().map_err(DatapathError::program)?.try_clone();
+        let descriptor = descriptor.map_err(|error| DatapathError::Load {
+            cause: format!("no descriptor to be had: {error}"),
+            errno: error.raw_os_error(),
+        })?;
+        Ok(Self {
+            _live: descriptor,
+            map_ids,
+            facts: facts.clone(),
+            folder: pins.borrowed(),
+            is_loaded: AtomicBool::new(false),
+            instance: Mutex::new(None),
+        })
+    }
+
+    /// Whether the instance is loaded.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Acquire)
+    }
+
+    /// Loads the instance, if it is not. Nobody else may do so at the same time, for whichever program: they would use the
+    /// same folder.
+    pub(super) fn load(&self) -> Result<(), DatapathError> {
+        let mut instance = self.instance();
+        if instance.is_none() {
+            *instance = Some(Instance::load(&self.map_ids, &self.facts, &self.folder)?);
+            self.is_loaded.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The XDP action that `frame` would have, and why.
+    pub(super) fn explain(&self, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
+        match self.instance().as_mut() {
+            Some(instance) => instance.explain(frame),
+            None => Err(DatapathError::Load { cause: "the instance that explains is not loaded".into(), errno: None }),
+        }
+    }
+
+    fn instance(&self) -> MutexGuard<'_, Option<Instance>> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Instance {
+    /// Loads the instance with the facts and the maps of a live program.
+    fn load(map_ids: &[u32], facts: &Facts, folder: &Path) -> Result<Self, DatapathError> {
+        let borrowed = Borrowed::pin(map_ids, folder)?;
         let mut ebpf = facts.open(OBJECT, &borrowed.paths, true)?;
         program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
         let explanation = Array::try_from(take(&mut ebpf, maps::EXPLANATION)?);
@@ -36,8 +111,7 @@ impl Explainer {
         Ok(Self { ebpf, explanation })
     }
 
-    /// The XDP action that `frame` would have, and why.
-    pub(super) fn explain(&mut self, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
+    fn explain(&mut self, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
         let fail = |error| DatapathError::map("read the explanation", error);
         self.explanation.set(0, Plain(Explanation::default()), 0).map_err(fail)?;
         let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
@@ -51,6 +125,57 @@ impl Explainer {
     }
 }
 
+/// The [`Explainer`] of a policy that is in force.
+pub(super) struct KernelExplainer {
+    explanations: Arc<Explanations>,
+    ids: Arc<Identities>,
+    /// One instance is loaded at a time.
+    turn: Arc<Mutex<()>>,
+}
+
+impl KernelExplainer {
+    /// Explains with the names of `ids`.
+    pub(super) fn new(explanations: &Arc<Explanations>, ids: &Arc<Identities>, turn: &Arc<Mutex<()>>) -> Self {
+        Self { explanations: Arc::clone(explanations), ids: Arc::clone(ids), turn: Arc::clone(turn) }
+    }
+}
+
+impl fmt::Debug for KernelExplainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelExplainer").field("is_loaded", &self.explanations.is_loaded()).finish_non_exhaustive()
+    }
+}
+
+impl Explainer for KernelExplainer {
+    fn is_loaded(&self) -> bool {
+        self.explanations.is_loaded()
+    }
+
+    fn load(&self) -> Result<(), DatapathError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.explanations.load()
+    }
+
+    fn explain(&self, frame: &[u8]) -> Result<Judgement, DatapathError> {
+        let (action, explanation) = self.explanations.explain(frame)?;
+        let verdict = Verdict::ALL.iter().copied().find(|verdict| verdict.index() == explanation.verdict);
+        let verdict = verdict.ok_or_else(|| DatapathError::Map {
+            what: "explain a frame".into(),
+            cause: format!("the program gave the unknown verdict {}", explanation.verdict),
+            errno: None,
+        })?;
+        let service = self.ids.services.iter().find(|(_, id)| u32::from(*id) == explanation.service);
+        let limit = self.ids.limits.iter().find(|(_, id)| u32::from(*id) == explanation.limit);
+        Ok(Judgement {
+            action: if action == XDP_PASS { Action::Pass } else { Action::Drop },
+            verdict,
+            service: service.map(|(name, _)| name.clone()),
+            limit: limit.map(|(name, _)| name.clone()),
+            explanation,
+        })
+    }
+}
+
 /// The maps of a live program, pinned for as long as this lives: a loader takes maps of others by their pins only.
 struct Borrowed {
     folder: PathBuf,
@@ -58,17 +183,14 @@ struct Borrowed {
 }
 
 impl Borrowed {
-    fn from(live: &Xdp, pins: &PinFolder) -> Result<Self, DatapathError> {
-        let info = live.info().map_err(DatapathError::program)?;
-        let ids = info.map_ids().map_err(DatapathError::program)?.unwrap_or_default();
-        let folder = pins.borrowed();
-        let fail = |what, error| DatapathError::Pin { what, path: folder.clone(), error };
+    fn pin(map_ids: &[u32], folder: &Path) -> Result<Self, DatapathError> {
+        let fail = |what, error| DatapathError::Pin { what, path: folder.to_owned(), error };
         // Of a daemon that was killed while it explained.
-        remove(&folder);
-        fs::create_dir(&folder).map_err(|error| fail("create the folder", error))?;
-        let mut borrowed = Self { folder: folder.clone(), paths: Vec::new() };
-        for id in ids {
-            let map = MapData::from_id(id).map_err(|error| DatapathError::map("open a live map", error))?;
+        remove(folder);
+        fs::create_dir(folder).map_err(|error| fail("create the folder", error))?;
+        let mut borrowed = Self { folder: folder.to_owned(), paths: Vec::new() };
+        for id in map_ids {
+            let map = MapData::from_id(*id).map_err(|error| DatapathError::map("open a live map", error))?;
             let info = map.info().map_err(|error| DatapathError::map("look at a live map", error))?;
             let of_kernel = info.name_as_str().unwrap_or_default();
             let names = maps::POLICY.iter().chain(&maps::SHARED);
@@ -91,7 +213,7 @@ impl Drop for Borrowed {
 }
 
 /// Removes the folder and its pins. What cannot be removed is in the way of the next one, which says so.
-fn remove(folder: &PathBuf) {
+fn remove(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let _ = fs::remove_file(entry.path());
     }

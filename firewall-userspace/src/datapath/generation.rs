@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd as _, BorrowedFd},
     path::PathBuf,
+    sync::Arc,
 };
 
 use aya::{
@@ -15,7 +16,7 @@ use firewall_common::abi::{self, Explanation, maps};
 use super::{
     DatapathError, OBJECT, PinFolder, adopt,
     audit::{PolicyMaps, PolicyTables, Step, plain_row},
-    explain::Explainer,
+    explain::Explanations,
     facts::Facts,
     floor,
     lists::{ListMaps, ListSize, ListTable, TableError},
@@ -32,8 +33,7 @@ pub struct Generation {
     pub(super) ebpf: Ebpf,
     lists: ListTable,
     tables: PolicyTables,
-    facts: Facts,
-    explainer: Option<Explainer>,
+    explanations: Arc<Explanations>,
 }
 
 /// What does not come from the policy.
@@ -73,7 +73,10 @@ impl Generation {
             };
             let mut lists = ListTable::open(maps, size)?;
             match (lists.fill(members), size.larger()) {
-                (Ok(()), _) => return Ok(Self { ebpf, lists, tables, facts, explainer: None }),
+                (Ok(()), _) => {
+                    let explanations = Arc::new(Explanations::of(program_of(&mut ebpf)?, &facts, pins)?);
+                    return Ok(Self { ebpf, lists, tables, explanations });
+                }
                 // Prefixes that share little need more lines than most do.
                 (Err(TableError::Full), Some(larger)) => size = larger,
                 (Err(error), _) => return Err(error.into()),
@@ -126,12 +129,14 @@ impl Generation {
     ///
     /// # Errors
     /// When the kernel refuses the instance or the frame.
-    pub fn explain(&mut self, pins: &PinFolder, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
-        let explainer = match self.explainer.take() {
-            Some(explainer) => explainer,
-            None => Explainer::load(self.program()?, &self.facts, pins)?,
-        };
-        self.explainer.insert(explainer).explain(frame)
+    pub fn explain(&self, frame: &[u8]) -> Result<(u32, Explanation), DatapathError> {
+        self.explanations.load()?;
+        self.explanations.explain(frame)
+    }
+
+    /// The instance that explains.
+    pub(super) fn explanations(&self) -> &Arc<Explanations> {
+        &self.explanations
     }
 
     /// Runs the program with any options of aya.

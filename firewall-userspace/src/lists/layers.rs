@@ -10,7 +10,7 @@ use super::{
     pushed::{Runtime, RuntimeEntry},
 };
 use crate::{
-    clock,
+    clock::Now,
     policy::{List, Policy, Prefix, compile::bit},
 };
 
@@ -26,7 +26,7 @@ pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefi
 }
 
 /// What `prefix` is in by itself, over all layers.
-pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix) -> Member {
+pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix, now: Now) -> Member {
     let mut member =
         Member { own: own.contains(&prefix), management: policy.management.contains(&prefix), ..Member::default() };
     for (index, list) in policy.lists.iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, pre
             member.lists |= bit(index);
         }
         for (_, entry) in runtime.at(&list.name, prefix) {
-            member = member.union(&pushed_member(index, entry));
+            member = member.union(&pushed_member(index, entry, now));
         }
     }
     member
@@ -45,11 +45,22 @@ pub fn all_members<'a>(
     policy: &'a Policy,
     runtime: &'a Runtime,
     own: &'a BTreeSet<Prefix>,
+    now: Now,
+) -> impl Iterator<Item = (Prefix, Member)> + 'a {
+    let pushed = policy.lists.iter().enumerate().flat_map(move |(index, list)| {
+        runtime.entries(&list.name).map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry, now)))
+    });
+    configured_members(policy, own).chain(pushed)
+}
+
+/// The same without what was pushed.
+pub fn configured_members<'a>(
+    policy: &'a Policy,
+    own: &'a BTreeSet<Prefix>,
 ) -> impl Iterator<Item = (Prefix, Member)> + 'a {
     let in_lists = policy.lists.iter().enumerate().flat_map(|(index, list)| {
         let member = Member { lists: bit(index), ..Member::default() };
-        let pushed = runtime.entries(&list.name).map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry)));
-        list.entries.iter().map(move |prefix| (*prefix, member.clone())).chain(pushed)
+        list.entries.iter().map(move |prefix| (*prefix, member.clone()))
     });
     let management = Member { management: true, ..Member::default() };
     let ours = Member { own: true, ..Member::default() };
@@ -59,10 +70,10 @@ pub fn all_members<'a>(
 }
 
 /// What a pushed entry of the list at `index` puts its prefix in.
-fn pushed_member(index: usize, entry: &RuntimeEntry) -> Member {
+fn pushed_member(index: usize, entry: &RuntimeEntry, now: Now) -> Member {
     match entry.expires {
         None => Member { lists: bit(index), ..Member::default() },
-        Some(expires) => Member { timed: Timed::until(clock::boot_second(expires), bit(index)), ..Member::default() },
+        Some(expires) => Member { timed: Timed::until(now.boot_second(expires), bit(index)), ..Member::default() },
     }
 }
 

@@ -9,3 +9,139 @@ pub mod layers;
 pub mod members;
 pub mod pushed;
 pub mod table;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use self::{
+    change::Change,
+    members::{Member, Members},
+    pushed::Runtime,
+};
+use crate::{
+    clock::Now,
+    policy::{Policy, Prefix},
+};
+
+/// The entries of all layers with the addresses of this host, and what every prefix is in because of them and the policy.
+pub struct Lists {
+    pushed: Runtime,
+    own: BTreeSet<Prefix>,
+    members: Members,
+    /// Time since boot before which no entry is ended again: the last attempt failed.
+    retry: Duration,
+}
+
+/// What a change of the lists came to.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// Makes every entry what it was, in this order.
+    pub inverse: Vec<Change>,
+    /// Prefixes that are in something else now, with what they were in before.
+    pub moved: BTreeMap<Prefix, Member>,
+}
+
+/// Between two attempts to end entries.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Lists {
+    /// The lists of `policy` with what was pushed, and the addresses of this host.
+    pub fn new(policy: &Policy, pushed: Runtime, own: BTreeSet<Prefix>, now: Now) -> Self {
+        let members = Members::from_all(layers::all_members(policy, &pushed, &own, now));
+        Self { pushed, own, members, retry: Duration::ZERO }
+    }
+
+    /// Entries that were pushed.
+    pub fn pushed(&self) -> &Runtime {
+        &self.pushed
+    }
+
+    /// Addresses of this host.
+    pub fn own(&self) -> &BTreeSet<Prefix> {
+        &self.own
+    }
+
+    /// What every prefix is in.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// What every prefix would be in with `policy`.
+    pub fn members_with(&self, policy: &Policy, now: Now) -> Members {
+        Members::from_all(layers::all_members(policy, &self.pushed, &self.own, now))
+    }
+
+    /// A policy with these [members](Self::members_with) has come into force.
+    pub fn follow(&mut self, members: Members) {
+        self.members = members;
+    }
+
+    /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.
+    pub fn apply(&mut self, policy: &Policy, changes: Vec<Change>, now: Now) -> Applied {
+        let touched: BTreeSet<Prefix> = changes.iter().map(|change| change.prefix).collect();
+        let mut inverse: Vec<Change> = changes
+            .into_iter()
+            .map(|Change { list, prefix, layer, entry }| {
+                let before = self.pushed.set(&list, prefix, layer, entry);
+                Change { list, prefix, layer, entry: before }
+            })
+            .collect();
+        inverse.reverse();
+        Applied { inverse, moved: self.move_members(policy, touched, now) }
+    }
+
+    /// This host has the addresses `own`; those that it had, and what has moved.
+    pub fn set_own(
+        &mut self,
+        policy: &Policy,
+        own: BTreeSet<Prefix>,
+        now: Now,
+    ) -> (BTreeSet<Prefix>, BTreeMap<Prefix, Member>) {
+        let touched: BTreeSet<Prefix> = own.symmetric_difference(&self.own).copied().collect();
+        let before = std::mem::replace(&mut self.own, own);
+        (before, self.move_members(policy, touched, now))
+    }
+
+    /// Removals of the entries that have ended at `now`; none while a failure is recent.
+    pub fn ended(&self, now: Now) -> Vec<Change> {
+        if now.boot < self.retry {
+            return Vec::new();
+        }
+        let gone = |(list, prefix, layer)| Change { list, prefix, layer, entry: None };
+        self.pushed.expired(now.wall).into_iter().map(gone).collect()
+    }
+
+    /// Ended entries could not be taken out: they are tried again after a while.
+    pub fn retry_later(&mut self, now: Now) {
+        self.retry = now.boot.saturating_add(RETRY);
+    }
+
+    /// Time until an entry ends; `None` when none does.
+    pub fn time_until_end(&self, now: Now) -> Option<Duration> {
+        let end = self.pushed.next_expiry()?;
+        let left = Duration::try_from(end.duration_since(now.wall)).unwrap_or_default();
+        Some(left.max(self.retry.saturating_sub(now.boot)))
+    }
+
+    /// The wall clock was set back: everything that ends does so by `by_ns` nanoseconds earlier.
+    pub fn bring_forward(&mut self, by_ns: u64) {
+        self.pushed.bring_forward(by_ns);
+    }
+
+    /// Finds out what `touched` prefixes are in now; those that are in something else than before, with that.
+    fn move_members(&mut self, policy: &Policy, touched: BTreeSet<Prefix>, now: Now) -> BTreeMap<Prefix, Member> {
+        let mut moved = Vec::new();
+        for prefix in touched {
+            let member = layers::member_of(policy, &self.pushed, &self.own, prefix, now);
+            let before = self.members.own_value(prefix);
+            if member != before {
+                self.members.set(prefix, member);
+                moved.push((prefix, before));
+            }
+        }
+        // In order already, which a map is made of at once.
+        moved.into_iter().collect()
+    }
+}

@@ -1,11 +1,9 @@
 //! Entries that were pushed, each in its layer.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::{collections::BTreeMap, ops::Bound};
 
 use jiff::{SignedDuration, Timestamp};
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::entry::Layer;
 use crate::policy::{Name, Prefix};
@@ -32,28 +30,40 @@ impl RuntimeEntry {
 }
 
 /// Entries that were pushed, each in its layer. They outlive every reload, also of a list that is not configured for a while.
+///
+/// A clone shares all entries with what it was made of, and takes no time: readers and snapshots have one of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
-    lists: BTreeMap<Name, BTreeMap<(Prefix, Layer), RuntimeEntry>>,
-    expiries: BTreeSet<(Timestamp, Name, Prefix, Layer)>,
+    lists: BTreeMap<Name, ListEntries>,
+    expiries: RedBlackTreeSetSync<(Timestamp, Name, Prefix, Layer)>,
 }
+
+/// Entries of one list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ListEntries {
+    entries: RedBlackTreeMapSync<(Prefix, Layer), RuntimeEntry>,
+    counts: Counts,
+}
+
+/// How many entries there are, by layer (in the order of [`Layer::ALL`]) and family: IPv4, IPv6.
+pub type Counts = [[u64; 2]; Layer::ALL.len()];
 
 impl Runtime {
     /// The entry of `list` for exactly `prefix` in `layer`.
     pub fn entry(&self, list: &Name, prefix: Prefix, layer: Layer) -> Option<&RuntimeEntry> {
-        self.lists.get(list)?.get(&(prefix, layer))
+        self.lists.get(list)?.entries.get(&(prefix, layer))
     }
 
     /// The entries of `list` for exactly `prefix`, of all layers.
     pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (Layer, &RuntimeEntry)> {
         let all = (prefix, Layer::FIRST)..=(prefix, Layer::LAST);
-        let entries = self.lists.get(list).into_iter();
-        entries.flat_map(move |entries| entries.range(all.clone())).map(|((_, layer), entry)| (*layer, entry))
+        let lists = self.lists.get(list).into_iter();
+        lists.flat_map(move |list| list.entries.range(all.clone())).map(|((_, layer), entry)| (*layer, entry))
     }
 
     /// Entries of `list`.
     pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
-        self.lists.get(list).into_iter().flatten().map(|((prefix, layer), entry)| (*prefix, *layer, entry))
+        self.entries_behind(list, None)
     }
 
     /// Entries of `list` behind `after`.
@@ -63,24 +73,22 @@ impl Runtime {
         after: Option<(Prefix, Layer)>,
     ) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
         let first = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = self.lists.get(list).into_iter();
-        entries
-            .flat_map(move |entries| entries.range((first, Bound::Unbounded)))
+        let lists = self.lists.get(list).into_iter();
+        lists
+            .flat_map(move |list| list.entries.range((first, Bound::Unbounded)))
             .map(|((prefix, layer), entry)| (*prefix, *layer, entry))
     }
 
     /// Every entry, by list, prefix and layer.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, Layer, &RuntimeEntry)> {
-        let of = |(list, entries)| {
-            let entries: std::collections::btree_map::Iter<'_, (Prefix, Layer), RuntimeEntry> = BTreeMap::iter(entries);
-            entries.map(move |((prefix, layer), entry)| (list, *prefix, *layer, entry))
-        };
-        self.lists.iter().flat_map(of)
+        self.lists.iter().flat_map(|(name, list)| {
+            list.entries.iter().map(move |((prefix, layer), entry)| (name, *prefix, *layer, entry))
+        })
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.lists.values().map(BTreeMap::len).sum()
+        self.lists.values().map(|list| list.entries.size()).sum()
     }
 
     /// Whether there is none.
@@ -90,29 +98,45 @@ impl Runtime {
 
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        self.expiries.clear();
-        for (list, entries) in &mut self.lists {
-            for ((prefix, layer), entry) in entries {
+        let ending: Vec<_> = self.expiries.iter().cloned().collect();
+        for (_, list, prefix, layer) in ending {
+            if let Some(mut entry) = self.entry(&list, prefix, layer).cloned() {
                 entry.bring_forward(by_ns);
-                self.expiries.extend(entry.expires.map(|earlier| (earlier, list.clone(), *prefix, *layer)));
+                self.insert(&list, prefix, layer, entry);
             }
         }
     }
 
     /// Lists that have entries.
     pub fn lists(&self) -> impl Iterator<Item = (&Name, usize)> {
-        self.lists.iter().map(|(name, entries)| (name, entries.len()))
+        self.lists.iter().map(|(name, list)| (name, list.entries.size()))
+    }
+
+    /// How many entries a list has.
+    pub fn counts(&self, list: &Name) -> Counts {
+        self.lists.get(list).map_or_else(Counts::default, |list| list.counts)
     }
 
     /// Adds or replaces an entry; the one before.
     pub fn insert(&mut self, list: &Name, prefix: Prefix, layer: Layer, entry: RuntimeEntry) -> Option<RuntimeEntry> {
-        if let Some(expires) = entry.expires {
-            self.expiries.insert((expires, list.clone(), prefix, layer));
-        }
+        let of_list = match self.lists.get_mut(list) {
+            Some(of_list) => of_list,
+            None => self.lists.entry(list.clone()).or_default(),
+        };
+        let old = of_list.entries.get(&(prefix, layer)).cloned();
         let new_expiry = entry.expires;
-        let old = self.lists.entry(list.clone()).or_default().insert((prefix, layer), entry);
-        if let Some(expires) = old.as_ref().and_then(|entry| entry.expires).filter(|old| Some(*old) != new_expiry) {
-            self.expiries.remove(&(expires, list.clone(), prefix, layer));
+        of_list.entries.insert_mut((prefix, layer), entry);
+        if old.is_none() {
+            *count_of(&mut of_list.counts, prefix, layer) += 1;
+        }
+        let old_expiry = old.as_ref().and_then(|entry| entry.expires);
+        if old_expiry != new_expiry {
+            if let Some(expires) = old_expiry {
+                self.expiries.remove_mut(&(expires, list.clone(), prefix, layer));
+            }
+            if let Some(expires) = new_expiry {
+                self.expiries.insert_mut((expires, list.clone(), prefix, layer));
+            }
         }
         old
     }
@@ -133,13 +157,15 @@ impl Runtime {
 
     /// Removes an entry.
     pub fn remove(&mut self, list: &Name, prefix: Prefix, layer: Layer) -> Option<RuntimeEntry> {
-        let entries = self.lists.get_mut(list)?;
-        let old = entries.remove(&(prefix, layer))?;
-        if entries.is_empty() {
+        let of_list = self.lists.get_mut(list)?;
+        let old = of_list.entries.get(&(prefix, layer)).cloned()?;
+        of_list.entries.remove_mut(&(prefix, layer));
+        *count_of(&mut of_list.counts, prefix, layer) -= 1;
+        if of_list.entries.is_empty() {
             self.lists.remove(list);
         }
         if let Some(expires) = old.expires {
-            self.expiries.remove(&(expires, list.clone(), prefix, layer));
+            self.expiries.remove_mut(&(expires, list.clone(), prefix, layer));
         }
         Some(old)
     }
@@ -154,6 +180,19 @@ impl Runtime {
         let ended = self.expiries.iter().take_while(|(expires, ..)| *expires <= now);
         ended.map(|(_, list, prefix, layer)| (list.clone(), *prefix, *layer)).collect()
     }
+}
+
+/// The count of this layer and the family of `prefix`.
+pub fn count_of(counts: &mut Counts, prefix: Prefix, layer: Layer) -> &mut u64 {
+    let [config, runtime, feed, fleet, ban] = counts;
+    let [v4, v6] = match layer {
+        Layer::Config => config,
+        Layer::Runtime => runtime,
+        Layer::Feed => feed,
+        Layer::Fleet => fleet,
+        Layer::Ban => ban,
+    };
+    if prefix.address().is_ipv4() { v4 } else { v6 }
 }
 
 #[cfg(test)]

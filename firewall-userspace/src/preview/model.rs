@@ -17,7 +17,6 @@ use crate::{
     lists::{
         layers,
         members::{Member, Members},
-        pushed::Runtime,
     },
     policy::{
         Mode, Name, Policy, Prefix,
@@ -72,7 +71,7 @@ impl HostModel {
 
 /// What prefixes are in by the configuration alone, on a host with the addresses `own`.
 pub fn configured_members(policy: &Policy, own: &BTreeSet<Prefix>) -> Members {
-    Members::from_all(layers::all_members(policy, &Runtime::default(), own))
+    Members::from_all(layers::configured_members(policy, own))
 }
 
 impl Judged {

@@ -15,10 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time,
-};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     http::{
@@ -28,13 +25,10 @@ use super::{
     },
     metrics::{CONTENT_TYPE, Metrics},
 };
-use crate::controller::Controller;
+use crate::{clock::Now, controller::Controller};
 
 const LIMITS: server::Limits =
     server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };
-
-/// How long the controller may take to say that it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no listener.
 #[derive(Debug)]
@@ -99,14 +93,13 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// Whether the controller answers and filters.
+/// Whether an interface is filtered.
 async fn is_ready(State(admin): State<Arc<Admin>>) -> Result<&'static str, ProblemDetails> {
     let not_ready = |code, why| ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
-    match time::timeout(READY_TIMEOUT, admin.controller.status()).await {
-        Ok(Ok(status)) if status.interfaces.is_empty() => Err(not_ready(codes::NOT_READY, "no interface is attached")),
-        Ok(Ok(_)) => Ok("ok\n"),
-        Ok(Err(_)) => Err(not_ready(codes::STOPPING, "the daemon is stopping")),
-        Err(_) => Err(not_ready(codes::NOT_READY, "the controller is busy")),
+    match admin.controller.status(Now::read()) {
+        Ok(status) if status.interfaces.is_empty() => Err(not_ready(codes::NOT_READY, "no interface is attached")),
+        Ok(_) => Ok("ok\n"),
+        Err(_) => Err(not_ready(codes::STOPPING, "the daemon is stopping")),
     }
 }
 

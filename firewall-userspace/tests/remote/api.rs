@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use firewall_userspace::{
-    control::{Refusal, Verb},
+    control::{Refusal, Verb, Way},
     text::problem::Problem,
 };
 use nix::unistd::{User, geteuid};
@@ -26,6 +26,8 @@ fn entries_have_the_documented_schema() {
     let wanted = json!({
         "schema": "portcullis.entries/v1",
         "generation": 7,
+        "revision": 7,
+        "policy_generation": 3,
         "entries": [{
             "list": "blocked",
             "prefix": "198.51.100.7/32",
@@ -56,14 +58,14 @@ fn a_push_reaches_the_controller_with_the_user_of_the_connection() {
     });
     let answer = daemon.api(json_request("POST", "/v1/entries", &body.to_string()));
     let wanted = json!({
-        "generation": 8, "added": 1, "removed": 1, "unchanged": 0,
+        "generation": 8, "revision": 8, "policy_generation": 3, "added": 1, "removed": 1, "unchanged": 0,
         "notes": ["the configuration still has 2001:db8::/32"],
     });
     assert_eq!((answer.status, answer.json()), (200, wanted));
     let pushes = daemon.pushes.lock().unwrap();
-    let push = &pushes[0];
+    let (push, caller) = (&pushes[0], &daemon.callers.lock().unwrap()[0]);
     let user = User::from_uid(geteuid()).unwrap().map_or_else(|| format!("uid:{}", geteuid()), |user| user.name);
-    assert_eq!((push.verb, &push.owner), (Some(Verb::Allow), &user));
+    assert_eq!((push.verb, &caller.name, caller.way), (Some(Verb::Allow), &user, Way::Socket));
     assert_eq!((push.add[0].ttl.as_deref(), push.add[0].comment.as_deref()), (Some("1h"), Some("x")));
     assert_eq!(push.remove[0].prefix, "2001:db8::/32");
 }
@@ -71,7 +73,7 @@ fn a_push_reaches_the_controller_with_the_user_of_the_connection() {
 #[test]
 fn a_reload_without_a_body_is_done() {
     let answer = Daemon::start(Fake::default()).api(request("POST", "/v1/reload"));
-    let wanted = json!({"generation": 9, "warnings": "warning: the list `blocked` is empty\n"});
+    let wanted = json!({"generation": 9, "revision": 9, "policy_generation": 9, "warnings": "warning: the list `blocked` is empty\n"});
     assert_eq!((answer.status, answer.json()), (200, wanted));
 }
 

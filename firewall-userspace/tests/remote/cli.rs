@@ -25,7 +25,7 @@ pub fn words(lines: &[&str]) -> String {
 fn added_prefixes_are_one_push_and_one_line() {
     let daemon = Daemon::start(Fake::default());
     let command = ["allow", "add", "partners", "192.0.2.1", "2001:db8::/32", "--ttl", "1h", "--comment", "ticket 7"];
-    assert_eq!(daemon.run(&command), (0, words(&["generation 8: 2 added, 0 removed, 0 unchanged"]), String::new()));
+    assert_eq!(daemon.run(&command), (0, words(&["revision 8: 2 added, 0 removed, 0 unchanged"]), String::new()));
     let pushes = daemon.pushes.lock().unwrap();
     let [push] = &pushes[..] else { panic!("{pushes:?}") };
     assert_eq!((push.verb, push.add.len(), push.remove.len()), (Some(Verb::Allow), 2, 0));
@@ -40,7 +40,7 @@ fn notes_of_a_removal_go_to_standard_error() {
     let daemon = Daemon::start(Fake::default());
     let seen = daemon.run(&["deny", "remove", "blocked", "192.0.2.1"]);
     let notes = words(&["note: the configuration still has 192.0.2.1"]);
-    assert_eq!(seen, (0, words(&["generation 8: 0 added, 1 removed, 0 unchanged"]), notes));
+    assert_eq!(seen, (0, words(&["revision 8: 0 added, 1 removed, 0 unchanged"]), notes));
     assert_eq!(daemon.pushes.lock().unwrap()[0].verb, Some(Verb::Deny));
 }
 
@@ -71,7 +71,7 @@ fn ten_thousand_prefixes_are_one_push() {
     let arguments: Vec<&str> = ["allow", "add", "partners"].into_iter().chain(prefixes.iter().map(|p| &**p)).collect();
     for command in [&arguments[..], &["allow", "add", "partners", "--file", file.to_str().unwrap()]] {
         let seen = daemon.run(command);
-        assert_eq!(seen, (0, words(&["generation 8: 10000 added, 0 removed, 0 unchanged"]), String::new()));
+        assert_eq!(seen, (0, words(&["revision 8: 10000 added, 0 removed, 0 unchanged"]), String::new()));
     }
     let pushes: Vec<usize> = daemon.pushes.lock().unwrap().iter().map(|push| push.add.len()).collect();
     assert_eq!(pushes, [10_000, 10_000]);
@@ -109,7 +109,13 @@ fn json_is_the_answer_of_the_daemon_also_when_it_refuses() {
         [["-o", "json", "allow", "add", "partners", "::1"], ["allow", "add", "partners", "::1", "-o", "json"]]
     {
         let (code, stdout, _) = daemon.run(&command);
-        assert_eq!((code, &*stdout), (0, "{\"generation\":8,\"added\":1,\"removed\":0,\"unchanged\":0}\n"));
+        assert_eq!(
+            (code, &*stdout),
+            (
+                0,
+                "{\"generation\":8,\"revision\":8,\"policy_generation\":3,\"added\":1,\"removed\":0,\"unchanged\":0}\n"
+            )
+        );
     }
     let (code, stdout, stderr) = daemon.run(&["-o", "json", "allow", "add", "partners", "bad"]);
     let problem: Value = serde_json::from_str(&stdout).unwrap();
@@ -144,7 +150,7 @@ fn status_fits_one_screen() {
     let (code, stdout, stderr) = Daemon::start(Fake::default()).run(&["status"]);
     let wanted = "\
 mode        enforce
-generation  7
+revision    7
 daemon      0.1.0, started 2026-11-21T10:00:00Z
 config      /etc/portcullis/portcullis.toml
             loaded 2026-11-21T10:00:00Z

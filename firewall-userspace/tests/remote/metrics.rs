@@ -9,7 +9,7 @@ use std::{
 };
 
 use firewall_common::{Verdict, abi::Count};
-use firewall_userspace::control::Counters;
+use firewall_userspace::controller::Counters;
 
 use crate::support::{Daemon, Fake, counters, get, json_request, request, status};
 
@@ -49,6 +49,8 @@ fn counters_are_exported_under_their_names_and_labels() {
         (r#"portcullis_interface_attached{interface="eth0",mode="native"}"#, 1.0),
         ("portcullis_enforcing", 1.0),
         ("portcullis_config_generation", 7.0),
+        ("portcullis_policy_generation", 3.0),
+        ("portcullis_status_age_seconds", 0.0),
         ("portcullis_config_last_reload_successful", 1.0),
         ("portcullis_config_last_reload_success_timestamp_seconds", 1_795_255_200.123),
         (r#"portcullis_config_reloads_total{result="success"}"#, 2.0),
@@ -84,7 +86,7 @@ fn traffic_changes_values_and_never_the_series() {
     let mut busy = counters();
     for verdict in Verdict::ALL {
         for family in 0..3 {
-            busy.verdicts.insert(("eth0".into(), family, *verdict), Count { packets: 7, bytes: 7 });
+            busy.frames.verdicts.insert(("eth0".into(), family, *verdict), Count { packets: 7, bytes: 7 });
         }
     }
     let [quiet, busy] = [counters(), busy].map(|counters| {

@@ -7,11 +7,16 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    sync::Arc,
 };
 
-use firewall_userspace::{controller::Controller, serve::api};
+use firewall_userspace::{
+    control::Reloaded,
+    controller::{Controller, Message},
+    serve::api,
+};
 
-use crate::support::{Daemon, Fake, Folder, get};
+use crate::support::{Daemon, Fake, Folder, get, json_request};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -137,10 +142,19 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     let (messages, mut questions) = tokio::sync::mpsc::channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let listener = runtime.block_on(async { api::bind(&path).unwrap() });
-    let server = runtime.spawn(api::serve(listener, Controller::new(messages), stopped));
+    let server = runtime.spawn(api::serve(
+        listener,
+        Controller::new(messages, Fake::default().readings(), Arc::default()),
+        stopped,
+    ));
     let client = std::thread::spawn({
         let path = path.clone();
-        move || crate::support::exchange(UnixStream::connect(path).unwrap(), get("/v1/status").as_bytes())
+        move || {
+            crate::support::exchange(
+                UnixStream::connect(path).unwrap(),
+                json_request("POST", "/v1/reload", "{}").as_bytes(),
+            )
+        }
     });
     let question = runtime.block_on(questions.recv()).unwrap();
     stop.send(()).unwrap();
@@ -148,8 +162,8 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     while path.exists() {
         std::thread::yield_now();
     }
-    let firewall_userspace::controller::Message::Status(reply) = question else { panic!("{question:?}") };
-    reply.send(crate::support::status()).unwrap();
+    let Message::Reload(_, _, reply) = question else { panic!("{question:?}") };
+    reply.send(Ok(Reloaded::default())).unwrap();
     assert_eq!(client.join().unwrap().status, 200);
     runtime.block_on(server).unwrap();
 }

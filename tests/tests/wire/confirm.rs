@@ -225,9 +225,9 @@ fn a_push_that_nobody_confirms_is_undone_and_no_later_one_with_it() -> Result<()
     assert!(!probe.arrives(FRIEND4)?);
     let second = daemon.cli(&["allow", "add", "friends", STRANGER4, "--confirm", "8s"])?;
     assert_eq!(second.code, 6, "{second:?}");
-    assert!(second.stderr.contains("the push of generation 3 waits for a confirmation"), "{second:?}");
+    assert!(second.stderr.contains("the push of revision 3 waits for a confirmation"), "{second:?}");
     wait_until("the friend is back", LIMIT, || Ok(probe.arrives(FRIEND4)?.then_some(())))?;
-    let words = "nobody confirmed the push of generation 3 in time";
+    let words = "nobody confirmed the push of revision 3 in time";
     wait_until("its line in the log", LIMIT, || Ok(daemon.log().contains(words).then_some(())))?;
 
     // What the later push has touched stays as it made it.
@@ -244,7 +244,7 @@ fn a_push_that_nobody_confirms_is_undone_and_no_later_one_with_it() -> Result<()
     assert_eq!(comment(&format!("{STRANGER4}/32")), "new");
     daemon.ok(&["allow", "remove", "friends", "10.0.0.2", STRANGER4])?;
     daemon.ok(&["allow", "add", "friends", "10.0.0.3", "--confirm", "60s"])?;
-    assert!(daemon.ok(&["confirm"])?.contains("confirmed the push of generation"));
+    assert!(daemon.ok(&["confirm"])?.contains("confirmed the push of revision"));
     assert_eq!(daemon.cli(&["confirm"])?.code, 6);
     assert_ne!(entries(&before)?, entries(&daemon.ok(&["allow", "list", "friends", "-o", "json"])?)?);
     Ok(())

@@ -27,12 +27,6 @@ pub struct CheckedPush {
 }
 
 impl CheckedPush {
-    /// Every entry it touches: index of the list, prefix.
-    pub fn entries(&self) -> impl Iterator<Item = (usize, Prefix)> {
-        let added = self.add.iter().map(|addition| (addition.list, addition.prefix));
-        added.chain(self.remove.iter().copied())
-    }
-
     /// Adds the removals that replacing its lists means, of entries of the same layer and `owner`; what harm that is.
     pub fn replace_lists(&mut self, policy: &Policy, runtime: &Runtime, owner: &str) -> Vec<Harm> {
         let mut harms = Vec::new();

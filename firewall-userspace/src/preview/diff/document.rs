@@ -15,8 +15,14 @@ use crate::{
 pub struct PolicyDocument {
     /// Always `portcullis.policy/v1`.
     pub schema: String,
-    /// Generation of the policy; 0 for one that is not live.
+    /// Number of the last change, as older clients know it: the same as `revision`.
     pub generation: u64,
+    /// Revision of the lists; 0 for a policy that is not live.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy; 0 for one that is not live.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// By key path, such as `services.https.ports`; also what has its default.
     pub settings: BTreeMap<String, Value>,
     /// Entries of the configuration by list, sorted.
@@ -24,10 +30,22 @@ pub struct PolicyDocument {
 }
 
 impl PolicyDocument {
-    /// What `policy` says.
-    pub fn of(policy: &Policy, generation: u64) -> Self {
+    /// What `policy` says, which is live as this generation, with lists of this revision.
+    pub fn live(policy: &Policy, policy_generation: u64, revision: u64) -> Self {
+        Self { policy_generation, ..Self::of(policy, revision) }
+    }
+
+    /// What `policy` says; `revision` is 0 when it is not live.
+    pub fn of(policy: &Policy, revision: u64) -> Self {
         let lists = policy.lists.iter().map(|list| (list.name.to_string(), list.entries.clone())).collect();
-        Self { schema: "portcullis.policy/v1".into(), generation, settings: settings(policy), lists }
+        Self {
+            schema: "portcullis.policy/v1".into(),
+            generation: revision,
+            revision,
+            policy_generation: 0,
+            settings: settings(policy),
+            lists,
+        }
     }
 
     /// The entries of a list; none when there is no such list.

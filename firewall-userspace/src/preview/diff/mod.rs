@@ -15,8 +15,14 @@ use crate::{policy::Prefix, text::shown::counted};
 pub struct Difference {
     /// Always `portcullis.diff/v1`.
     pub schema: String,
-    /// Generation of the live policy.
+    /// Number of the last change of the live policy, as older clients know it: the same as `revision`.
     pub generation: u64,
+    /// Revision of the lists.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the live policy; 0 when an older daemon does not tell.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// Whether there is none.
     pub same: bool,
     /// Settings, services and limits that differ, by key path.
@@ -68,6 +74,8 @@ impl Difference {
         Self {
             schema: "portcullis.diff/v1".into(),
             generation: live.generation,
+            revision: live.revision,
+            policy_generation: live.policy_generation,
             same: settings.is_empty() && lists.is_empty(),
             settings,
             lists,
@@ -76,9 +84,10 @@ impl Difference {
 
     /// In one line: `2 settings changed, 1 added; 3 entries added, 1 removed`.
     pub fn summary(&self) -> String {
+        let generation = if self.policy_generation > 0 { self.policy_generation } else { self.generation };
         match self.same {
-            true => format!("no difference from generation {}", self.generation),
-            false => format!("differs from generation {}: {}", self.generation, self.changes()),
+            true => format!("no difference from generation {generation}"),
+            false => format!("differs from generation {generation}: {}", self.changes()),
         }
     }
 

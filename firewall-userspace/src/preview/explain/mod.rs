@@ -63,8 +63,14 @@ pub enum AskedProtocol {
 pub struct Explained {
     /// Always `portcullis.explain/v1`.
     pub schema: String,
-    /// Generation of the policy that judged it.
+    /// Number of the last change when it was judged, as older clients know it: the same as `revision`.
     pub generation: u64,
+    /// Revision of the lists that judged it.
+    #[serde(default)]
+    pub revision: u64,
+    /// Generation of the policy that judged it.
+    #[serde(default)]
+    pub policy_generation: u64,
     /// Its source; `None` for a frame that is no IP packet or was not read that far.
     pub source: Option<IpAddr>,
     /// Its destination, when the question had or left one.

@@ -1,6 +1,6 @@
 //! What each route does: ask the controller, and pass on what it says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -18,15 +18,13 @@ use super::{
     peer::Peer,
 };
 use crate::{
+    clock::Now,
     control::{
         Apply, Confirm, Confirmed, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal, Reload, Reloaded,
         Rollback, SetMode, Status,
     },
-    controller::Controller,
-    preview::{
-        diff::PolicyDocument,
-        explain::{Explained, Question},
-    },
+    controller::{Controller, Readings},
+    preview::explain::{Explained, Question},
     serve::http::problem::{ProblemDetails, codes},
 };
 
@@ -43,7 +41,7 @@ pub struct EntriesQuery {
 
 /// `GET /v1/status`.
 pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<axum::Json<Status>, ProblemDetails> {
-    answer(controller.status()).await.map(axum::Json)
+    Ok(axum::Json(controller.status(Now::read())?))
 }
 
 /// `GET /v1/entries`.
@@ -53,21 +51,25 @@ pub async fn entries(
 ) -> Result<Response, ProblemDetails> {
     let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
     let query = ControllerQuery { list: query.list, after: None };
-    let first = answer(controller.entries(query.clone())).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pages(controller, query, first)))
-        .into_response())
+    // Every page is of the same moment.
+    let readings = controller.readings()?;
+    let first = readings.entries(&query)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pages(readings, query, first))).into_response())
 }
 
-/// The document [`Entries`](crate::control::Entries) page by page. It ends early, and the connection with it, when the controller
-/// does not give a page.
+/// The document [`Entries`](crate::control::Entries) page by page, as it is read. It ends early, and the connection with it, when
+/// there is no page.
 fn pages(
-    controller: Controller,
+    readings: Arc<dyn Readings>,
     query: ControllerQuery,
     first: Page,
 ) -> impl Stream<Item = Result<Vec<u8>, Refusal>> + Send {
-    let head = format!(r#"{{"schema":"portcullis.entries/v1","generation":{},"entries":["#, first.generation);
+    let Page { revision, policy_generation, .. } = &first;
+    let head = format!(
+        r#"{{"schema":"portcullis.entries/v1","generation":{revision},"revision":{revision},"policy_generation":{policy_generation},"entries":["#
+    );
     stream::unfold(Some((first, head.into_bytes())), move |state| {
-        let (controller, query) = (controller.clone(), query.clone());
+        let (readings, query) = (Arc::clone(&readings), query.clone());
         async move {
             let (Page { entries, next, .. }, mut piece) = state?;
             for (index, entry) in entries.iter().enumerate() {
@@ -81,8 +83,7 @@ fn pages(
                 piece.extend_from_slice(b"]}");
                 return Some((Ok(piece), None));
             }
-            match time::timeout(CONTROLLER_TIMEOUT, controller.entries(ControllerQuery { after: next, ..query })).await
-            {
+            match task::spawn_blocking(move || readings.entries(&ControllerQuery { after: next, ..query })).await {
                 Ok(Ok(page)) => {
                     let comma = if page.entries.is_empty() { Vec::new() } else { vec![b','] };
                     Some((Ok(piece), Some((page, comma))))
@@ -96,8 +97,8 @@ fn pages(
 
 /// `GET /v1/policy`.
 pub async fn policy(_: NoQuery, State(controller): State<Controller>) -> Result<Response, ProblemDetails> {
-    let (generation, policy) = answer(controller.policy()).await?;
-    large_json(move || PolicyDocument::of(&policy, generation)).await
+    let readings = controller.readings()?;
+    large_json(move || readings.document()).await
 }
 
 /// What `make` gives as JSON; there may be millions of entries in it, too much for a thread that also serves others.
@@ -114,10 +115,9 @@ pub async fn push(
     _: NoQuery,
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    Json(mut push): Json<Push>,
+    Json(push): Json<Push>,
 ) -> Result<Response, ProblemDetails> {
-    push.owner = peer.owner.to_string();
-    let pushed = answer(controller.push(push)).await?;
+    let pushed = answer(controller.push(peer.caller(), push)).await?;
     large_json(move || pushed).await
 }
 
@@ -135,10 +135,9 @@ pub async fn reload(
     _: NoQuery,
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    OptionalJson(mut reload): OptionalJson<Reload>,
+    OptionalJson(reload): OptionalJson<Reload>,
 ) -> Result<Response, ProblemDetails> {
-    reload.owner = peer.owner.to_string();
-    let reloaded = answer(controller.reload(reload)).await?;
+    let reloaded = answer(controller.reload(peer.caller(), reload)).await?;
     large_json(move || reloaded).await
 }
 
@@ -147,10 +146,9 @@ pub async fn apply(
     _: NoQuery,
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    Json(mut apply): Json<Apply, MAX_LARGE_BODY>,
+    Json(apply): Json<Apply, MAX_LARGE_BODY>,
 ) -> Result<Response, ProblemDetails> {
-    apply.owner = peer.owner.to_string();
-    let applied = answer(controller.apply(apply)).await?;
+    let applied = answer(controller.apply(peer.caller(), apply)).await?;
     large_json(move || applied).await
 }
 
@@ -159,10 +157,9 @@ pub async fn rollback(
     _: NoQuery,
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    OptionalJson(mut rollback): OptionalJson<Rollback>,
+    OptionalJson(rollback): OptionalJson<Rollback>,
 ) -> Result<Response, ProblemDetails> {
-    rollback.owner = peer.owner.to_string();
-    let applied = answer(controller.rollback(rollback)).await?;
+    let applied = answer(controller.rollback(peer.caller(), rollback)).await?;
     large_json(move || applied).await
 }
 
@@ -171,19 +168,19 @@ pub async fn set_mode(
     _: NoQuery,
     Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
-    Json(mut mode): Json<SetMode>,
+    Json(mode): Json<SetMode>,
 ) -> Result<axum::Json<Reloaded>, ProblemDetails> {
-    mode.owner = peer.owner.to_string();
-    answer(controller.set_mode(mode)).await.map(axum::Json)
+    answer(controller.set_mode(peer.caller(), mode)).await.map(axum::Json)
 }
 
 /// `POST /v1/confirm`.
 pub async fn confirm(
     _: NoQuery,
+    Extension(peer): Extension<Peer>,
     State(controller): State<Controller>,
     OptionalJson(confirm): OptionalJson<Confirm>,
 ) -> Result<axum::Json<Confirmed>, ProblemDetails> {
-    answer(controller.confirm(confirm)).await.map(axum::Json)
+    answer(controller.confirm(peer.caller(), confirm)).await.map(axum::Json)
 }
 
 /// `GET /v1/history`.
@@ -191,7 +188,7 @@ pub async fn history(
     _: NoQuery,
     State(controller): State<Controller>,
 ) -> Result<axum::Json<Generations>, ProblemDetails> {
-    answer(controller.history()).await.map(axum::Json)
+    Ok(axum::Json(controller.readings()?.history(Now::read())))
 }
 
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {

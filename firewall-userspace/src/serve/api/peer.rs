@@ -10,7 +10,10 @@ use axum::{
 };
 use nix::unistd::{Uid, User, geteuid};
 
-use crate::serve::http::problem::{ProblemDetails, codes};
+use crate::{
+    control::{Caller, Way},
+    serve::http::problem::{ProblemDetails, codes},
+};
 
 /// The user at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,13 @@ pub struct Peer {
 #[derive(Clone, Debug)]
 pub struct Peers {
     permitted: Vec<(Uid, Arc<str>)>,
+}
+
+impl Peer {
+    /// Who asks for what comes over the connection.
+    pub fn caller(&self) -> Caller {
+        Caller { name: self.owner.to_string(), way: Way::Socket }
+    }
 }
 
 impl Peers {

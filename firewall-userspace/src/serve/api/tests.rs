@@ -1,13 +1,19 @@
 //! What the socket alone cannot show: other users, and time.
 
+use std::sync::Arc;
+
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::{peer::Peer, router};
 use crate::{
-    controller::{Controller, Message},
+    clock::Now,
+    control::{EntriesQuery, Generations, Page, Refusal, Status},
+    controller::{Controller, Counters, Message, Readings},
+    policy::Policy,
+    preview::diff::PolicyDocument,
     serve::http::{ProblemDetails, problem::codes},
 };
 
@@ -34,9 +40,40 @@ async fn problem(controller: Controller, mut request: Request<Body>, peer: Optio
     serde_json::from_slice(&body).unwrap()
 }
 
+/// Nobody looks.
+#[derive(Debug)]
+struct Nothing;
+
+impl Readings for Nothing {
+    fn status(&self, _: Now) -> Status {
+        unreachable!("nobody asks for the status")
+    }
+
+    fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        unreachable!("nobody asks for the policy")
+    }
+
+    fn document(&self) -> PolicyDocument {
+        unreachable!("nobody asks for the policy")
+    }
+
+    fn history(&self, _: Now) -> Generations {
+        unreachable!("nobody asks for the history")
+    }
+
+    fn counters(&self) -> Result<Counters, Refusal> {
+        Err(Refusal::Stopping)
+    }
+}
+
 fn controller() -> (Controller, mpsc::Receiver<Message>) {
     let (messages, questions) = mpsc::channel(1);
-    (Controller::new(messages), questions)
+    let (_, readings) = watch::channel(Arc::new(Nothing) as Arc<dyn Readings>);
+    (Controller::new(messages, readings, Arc::default()), questions)
 }
 
 #[tokio::test]

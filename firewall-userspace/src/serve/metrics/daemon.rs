@@ -53,7 +53,7 @@ fn interfaces(status: &Status) -> prometheus::Result<[Family; 2]> {
     Ok([attached, again])
 }
 
-fn policy(status: &Status) -> prometheus::Result<[Family; 5]> {
+fn policy(status: &Status) -> prometheus::Result<[Family; 7]> {
     let is_enforcing = status.mode == mode_label(Mode::Enforce);
     let help = "1 when drops are carried out, 0 when they are only counted.";
     let enforcing = Family::gauge("portcullis_enforcing", help, &[])?.with(f64::from(u8::from(is_enforcing)));
@@ -63,15 +63,19 @@ fn policy(status: &Status) -> prometheus::Result<[Family; 5]> {
         let enforces = is_enforcing && service.mode == mode_label(Mode::Enforce);
         services.push(&[&service.name], f64::from(u8::from(enforces)));
     }
-    let help = "Generation of the policy; grows with every change.";
-    let generation = Family::gauge("portcullis_config_generation", help, &[])?.with(status.generation as f64);
+    let help = "Revision of the lists; grows with every change of an entry or of the policy.";
+    let revision = Family::gauge("portcullis_config_generation", help, &[])?.with(status.generation as f64);
     let help = "1 when the last attempt to load the configuration succeeded, else 0.";
     let successful = Family::gauge("portcullis_config_last_reload_successful", help, &[])?
         .with(f64::from(u8::from(status.reload.successful)));
     let help = "When the live configuration was loaded, in seconds since 1970.";
     let last_success = Family::gauge("portcullis_config_last_reload_success_timestamp_seconds", help, &[])?
         .with(status.reload.last_success.as_millisecond() as f64 / 1e3);
-    Ok([enforcing, services, generation, successful, last_success])
+    let help = "Generation of the policy: the revision that it made.";
+    let generation = Family::gauge("portcullis_policy_generation", help, &[])?.with(status.policy_generation as f64);
+    let help = "For how long something has been under way that these metrics do not show yet; 0 when nothing is.";
+    let age = Family::gauge("portcullis_status_age_seconds", help, &[])?.with(status.age_ms as f64 / 1e3);
+    Ok([enforcing, services, revision, generation, age, successful, last_success])
 }
 
 fn reloads(status: &Status) -> prometheus::Result<Family> {

@@ -8,10 +8,7 @@ use firewall_common::{
 };
 
 use super::family::Family;
-use crate::{
-    control::{Counters, Status},
-    lists::entry::Layer,
-};
+use crate::{control::Status, controller::Counters, lists::entry::Layer};
 
 /// The families of `counters`; `status` adds zeros for what has not been counted yet.
 pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Result<Vec<Family>> {
@@ -33,12 +30,12 @@ fn verdicts(counters: &Counters, status: Option<&Status>) -> prometheus::Result<
     let mut both = counted("portcullis", "Frames judged.", "Frame bytes judged, as XDP sees them.", &labels)?;
     let attached = status.into_iter().flat_map(|status| &status.interfaces).map(|interface| interface.name.as_str());
     let interfaces: BTreeSet<&str> =
-        counters.verdicts.keys().map(|(interface, _, _)| interface.as_str()).chain(attached).collect();
+        counters.frames.verdicts.keys().map(|(interface, _, _)| interface.as_str()).chain(attached).collect();
     for interface in interfaces {
         for family in AddressFamily::ALL {
             for &verdict in Verdict::ALL {
                 let key = (interface.to_owned(), family as u8, verdict);
-                let count = counters.verdicts.get(&key).copied().unwrap_or_default();
+                let count = counters.frames.verdicts.get(&key).copied().unwrap_or_default();
                 let values = [interface, family.label(), verdict.action().label(), verdict.label()];
                 push(&mut both, &values, count);
             }
@@ -51,7 +48,7 @@ fn services(counters: &Counters) -> prometheus::Result<[Family; 2]> {
     let packets = "Packets of a service, passed and dropped.";
     let bytes = "Frame bytes of a service, passed and dropped.";
     let mut both = counted("portcullis_service", packets, bytes, &["service", "verdict"])?;
-    for (service, counts) in &counters.services {
+    for (service, counts) in &counters.frames.services {
         push_pair(&mut both, service, *counts);
     }
     Ok(both)
@@ -61,7 +58,7 @@ fn limits(counters: &Counters) -> prometheus::Result<[Family; 2]> {
     let packets = "Packets held against a limit: conforming ones pass, exceeding ones drop.";
     let bytes = "Frame bytes held against a limit: conforming ones pass, exceeding ones drop.";
     let mut both = counted("portcullis_limit", packets, bytes, &["limit", "verdict"])?;
-    for (limit, counts) in &counters.limits {
+    for (limit, counts) in &counters.frames.limits {
         push_pair(&mut both, limit, *counts);
     }
     Ok(both)
@@ -72,7 +69,7 @@ fn newcomers(counters: &Counters) -> prometheus::Result<Family> {
                 is in debt) or gated (too many strangers at once); the last two share the overflow bucket of the limit.";
     let mut family = Family::counter("portcullis_rate_newcomers_total", help, &["outcome"])?;
     for event in RateEvent::ALL {
-        let count = counters.newcomers.get(event.label()).copied().unwrap_or_default();
+        let count = counters.frames.newcomers.get(event.label()).copied().unwrap_or_default();
         family.push(&[event.label()], count as f64);
     }
     Ok(family)

@@ -1,38 +1,33 @@
-//! The metrics: asked of the controller at each scrape, then written by the `prometheus` crate.
+//! The metrics: what the controller has published, with the counters of the kernel, written by the `prometheus` crate.
 
 mod daemon;
 mod data_plane;
 mod family;
 mod process;
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::{
     Encoder, Registry, TextEncoder,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use tokio::{sync::Mutex, task, time};
+use tokio::{sync::Mutex, task};
 
 pub use prometheus::TEXT_FORMAT as CONTENT_TYPE;
 
 use self::{family::Family, process::Process};
 use crate::{
-    control::{Counters, Refusal, Status},
-    controller::Controller,
+    clock::Now,
+    control::{Refusal, Status},
+    controller::{Controller, Counters},
 };
-
-/// How long the controller may take; Prometheus itself gives up after 10 s unless told otherwise.
-const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a scrape asks, and how often it was not answered.
 pub struct Metrics {
     controller: Controller,
     errors: AtomicU64,
-    /// Scrapes come one after the other, so that many of them cannot keep the controller from its work.
+    /// Scrapes come one after the other, so that many of them cannot keep this host from its work.
     turn: Mutex<()>,
 }
 
@@ -48,18 +43,23 @@ impl Metrics {
     /// When the `prometheus` crate refuses the families, which only a bug can cause.
     pub async fn render(&self) -> prometheus::Result<String> {
         let _turn = self.turn.lock().await;
-        let status = self.ask(self.controller.status()).await;
-        let counters = self.ask(self.controller.counters()).await;
+        let controller = self.controller.clone();
+        // Reading counters asks the kernel a few thousand times, too often for a thread that also serves others.
+        let read = move || {
+            let status = controller.status(Now::read());
+            (status, controller.readings().and_then(|readings| readings.counters()))
+        };
+        let failed = |error: task::JoinError| prometheus::Error::Msg(error.to_string());
+        let (status, counters) = task::spawn_blocking(read).await.map_err(failed)?;
+        let (status, counters) = (self.or_count(status), self.or_count(counters));
         let errors = self.errors.load(Ordering::Relaxed);
-        let render = move || render(status.as_ref(), counters.as_ref(), errors);
-        task::spawn_blocking(render).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
+        task::spawn_blocking(move || render(status.as_ref(), counters.as_ref(), errors)).await.map_err(failed)?
     }
 
-    async fn ask<T>(&self, answer: impl Future<Output = Result<T, Refusal>>) -> Option<T> {
-        let error = match time::timeout(CONTROLLER_TIMEOUT, answer).await {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(refusal)) => refusal.to_string(),
-            Err(_) => format!("no answer within {} s", CONTROLLER_TIMEOUT.as_secs()),
+    fn or_count<T>(&self, read: Result<T, Refusal>) -> Option<T> {
+        let error = match read {
+            Ok(read) => return Some(read),
+            Err(refusal) => refusal.to_string(),
         };
         tracing::warn!(error, "a scrape is incomplete");
         self.errors.fetch_add(1, Ordering::Relaxed);

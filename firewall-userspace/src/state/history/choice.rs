@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Disk, Generation, History, HistoryError, Pending};
+use super::{Disk, Generation, History, HistoryError, Provision};
 use crate::{
     clock::{Now, deadline::Deadline},
     config::Bundle,
@@ -17,9 +17,9 @@ pub enum Choice {
     /// A generation that is kept.
     Kept(Generation, Why),
     /// A generation that waits for a confirmation, until the deadline.
-    Waiting(Generation, Pending, Deadline),
+    Waiting(Generation, Provision, Deadline),
     /// The generation before one that nobody has confirmed in time.
-    Back(Generation, Pending),
+    Back(Generation, Provision),
 }
 
 /// Why.

@@ -21,7 +21,7 @@ pub struct Document {
     /// Number of the configuration that the configuration file was last read as.
     pub read: Option<u64>,
     /// What waits for a confirmation.
-    pub pending: Option<Pending>,
+    pub pending: Option<Provision>,
 }
 
 /// One generation of the policy.
@@ -49,6 +49,9 @@ pub struct Generation {
     pub mode: Option<Mode>,
     /// Number of its configuration.
     pub bundle: u64,
+    /// Who confirmed it, when it waited for that. A daemon of before does not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
 }
 
 /// What brought a generation.
@@ -97,7 +100,7 @@ pub enum Standing {
 
 /// A generation that waits for a confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Pending {
+pub struct Provision {
     /// The generation.
     pub generation: u64,
     /// The one that comes back.
@@ -112,16 +115,37 @@ impl Default for Document {
     }
 }
 
+impl Generation {
+    /// Generation `number`, which `owner` wanted at `at`; it brings a configuration of its own, and needs no confirmation.
+    pub fn new(number: u64, at: Timestamp, owner: &str) -> Self {
+        Self {
+            number,
+            at,
+            owner: owner.to_owned(),
+            how: How::Start,
+            of: None,
+            source: String::new(),
+            summary: String::new(),
+            standing: Standing::Confirmed,
+            mode: None,
+            bundle: number,
+            confirmed_by: None,
+        }
+    }
+}
+
 impl Document {
     /// Refuses what a newer daemon wrote, with its version.
     pub fn require_version(&self) -> Result<(), u32> {
         if self.version > VERSION { Err(self.version) } else { Ok(()) }
     }
 
-    /// Notes what became of a generation.
-    pub fn set_standing(&mut self, number: u64, standing: Standing) {
-        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
-        generation.into_iter().for_each(|generation| generation.standing = standing);
+    /// Notes what became of a generation, and who confirmed it.
+    pub fn set_standing(&mut self, number: u64, standing: Standing, confirmed_by: Option<&str>) {
+        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) {
+            generation.standing = standing;
+            generation.confirmed_by = confirmed_by.map(str::to_owned);
+        }
     }
 
     /// Strikes the oldest generations until `keep` are left; the live one and what may come back stay.

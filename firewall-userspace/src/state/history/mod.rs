@@ -19,13 +19,15 @@ pub mod start;
 mod tests;
 
 pub use choice::{Choice, Why, choose};
-pub use document::{Generation, How, Pending, Standing};
+pub use document::{Generation, How, Provision, Standing};
 pub use error::HistoryError;
 pub use repair::repair;
 
+use std::time::Duration;
+
 use self::document::Document;
 use super::{disk::Disk, error::StoreError};
-use crate::config::Bundle;
+use crate::{clock::Now, config::Bundle};
 
 /// The generations, on disk and in memory.
 pub struct History<D: Disk> {
@@ -36,6 +38,12 @@ pub struct History<D: Disk> {
     /// Configurations that are not on disk yet.
     unwritten: Vec<(u64, Bundle)>,
     is_owing: bool,
+    /// Changes that the disk refused.
+    failures: u64,
+    /// Changes of what is known.
+    changes: u64,
+    /// Time since boot before which what is owed is not written again.
+    retry: Duration,
 }
 
 /// What a history knew at a time.
@@ -60,6 +68,9 @@ pub enum Content {
     Of(u64),
 }
 
+/// Between two attempts to write what is owed.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// File of the generations.
 const NAME: &str = "history";
 
@@ -71,7 +82,16 @@ impl<D: Disk> History<D> {
     pub fn open(disk: D, keep: usize) -> Result<Self, HistoryError> {
         let document = file::read::<D, Document>(&disk, NAME)?.unwrap_or_default();
         document.require_version().map_err(|version| HistoryError::Newer { path: disk.path(NAME), version })?;
-        Ok(Self { disk, document, keep, unwritten: Vec::new(), is_owing: false })
+        Ok(Self {
+            disk,
+            document,
+            keep,
+            unwritten: Vec::new(),
+            is_owing: false,
+            failures: 0,
+            changes: 1,
+            retry: Duration::ZERO,
+        })
     }
 
     /// All generations, the oldest first.
@@ -98,7 +118,7 @@ impl<D: Disk> History<D> {
     }
 
     /// What waits for a confirmation.
-    pub fn pending(&self) -> Option<&Pending> {
+    pub fn pending(&self) -> Option<&Provision> {
         self.document.pending.as_ref()
     }
 
@@ -138,7 +158,7 @@ impl<D: Disk> History<D> {
         mut generation: Generation,
         content: Content,
         is_read: bool,
-        pending: Option<Pending>,
+        pending: Option<Provision>,
         care: Care,
     ) -> Result<(), StoreError> {
         let number = generation.number;
@@ -156,7 +176,7 @@ impl<D: Disk> History<D> {
             }
             document.active = Some(number);
             if let Some(before) = std::mem::replace(&mut document.pending, pending) {
-                document.set_standing(before.generation, Standing::RolledBack);
+                document.set_standing(before.generation, Standing::RolledBack, None);
             }
             document.generations.push(generation);
         })
@@ -184,14 +204,14 @@ impl<D: Disk> History<D> {
         self.active().is_some_and(|active| active.mode.is_none() && self.same_as(bundle) == Some(active.bundle))
     }
 
-    /// Nothing waits for a confirmation any more: `standing` is what became of it.
+    /// What waits for a confirmation was confirmed by `who`.
     ///
     /// # Errors
-    /// As for [`record`](Self::record).
-    pub fn decide(&mut self, standing: Standing, care: Care) -> Result<(), StoreError> {
-        self.change(None, care, |document| {
+    /// When the disk refuses; it waits on then.
+    pub fn confirm(&mut self, who: &str) -> Result<(), StoreError> {
+        self.change(None, Care::Must, |document| {
             if let Some(pending) = document.pending.take() {
-                document.set_standing(pending.generation, standing);
+                document.set_standing(pending.generation, Standing::Confirmed, Some(who));
             }
         })
     }
@@ -225,6 +245,29 @@ impl<D: Disk> History<D> {
         if self.is_owing { self.write() } else { Ok(()) }
     }
 
+    /// Changes that the disk refused, since it was opened.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// How often what is known has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Writes what is owed, when it is time to try that; whether it did.
+    pub fn tend(&mut self, now: Now) -> bool {
+        if !self.is_owing || now.boot < self.retry {
+            return false;
+        }
+        self.retry = now.boot.saturating_add(RETRY);
+        let is_settled = self.settle().is_ok();
+        if is_settled {
+            tracing::info!("kept the generations of the policy that could not be kept before");
+        }
+        is_settled
+    }
+
     /// Whether anything is owed.
     pub fn is_owing(&self) -> bool {
         self.is_owing
@@ -251,6 +294,8 @@ impl<D: Disk> History<D> {
         let needed = self.document.bundles();
         self.unwritten.retain(|(number, _)| needed.contains(number));
         let result = self.write();
+        self.changes += 1;
+        self.failures += u64::from(result.is_err());
         if result.is_err() && care == Care::Must {
             self.document = before;
             if has_new {

@@ -52,7 +52,7 @@ pub fn repair<D: Disk>(disk: &D) -> Result<Vec<String>, RepairError> {
         let is_there = |number: &u64| document.generations.iter().any(|generation| generation.number == *number);
         document.active = document.active.filter(is_there);
         document.read = document.read.filter(|read| !bad.contains(read));
-        let is_whole = |pending: &super::Pending| is_there(&pending.previous) && is_there(&pending.generation);
+        let is_whole = |pending: &super::Provision| is_there(&pending.previous) && is_there(&pending.generation);
         document.pending = document.pending.take().filter(is_whole);
     });
     forgotten.map_err(RepairError::Store)?;

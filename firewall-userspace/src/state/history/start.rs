@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::{Choice, Generation, Why, choose};
+use super::{Choice, Disk, Generation, History, Why, choose};
 use crate::{
     clock::{Now, deadline::Deadline},
     config::{self, Bundle, Loaded},
-    controller::PolicyHistory,
     policy::{Mode, Policy},
 };
 
@@ -41,7 +40,7 @@ const SET_ASIDE: &str = "hint: what a daemon left attached goes on filtering; re
 ///
 /// # Errors
 /// What is needed is damaged or cannot be used any more, in words.
-pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Result<Start, String> {
+pub fn start<D: Disk>(path: &Path, file: Loaded, history: &History<D>, now: Now) -> Result<Start, String> {
     let choice = choose(history, &file.bundle, now).map_err(|error| error.to_string())?;
     let config = path.display();
     let begin = |generation: &Generation| format!("generation {} ({})", generation.number, generation.how.label());
@@ -96,7 +95,7 @@ pub fn start(path: &Path, file: Loaded, history: &PolicyHistory, now: Now) -> Re
 ///
 /// # Errors
 /// When it cannot be read or used, in words.
-pub fn policy_of(history: &PolicyHistory, generation: &Generation) -> Result<Policy, String> {
+pub fn policy_of<D: Disk>(history: &History<D>, generation: &Generation) -> Result<Policy, String> {
     let bundle = history.bundle_of(generation).map_err(|error| error.to_string())?;
     let loaded = config::load_bundle(&bundle).map_err(|report| {
         format!("{}cannot use generation {} of the policy", report.render(false), generation.number)

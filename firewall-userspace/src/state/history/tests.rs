@@ -37,6 +37,7 @@ fn generation(number: u64, how: How) -> Generation {
         standing: Standing::Confirmed,
         mode: None,
         bundle: 0,
+        confirmed_by: None,
     }
 }
 
@@ -56,7 +57,7 @@ fn begun(disk: &FakeDisk) -> History<FakeDisk> {
 fn applied(disk: &FakeDisk, is_read: bool, waits: bool) -> History<FakeDisk> {
     let mut history = begun(disk);
     let pending =
-        waits.then(|| Pending { generation: 2, previous: 1, until: Until::after(Duration::from_secs(60), now(0)) });
+        waits.then(|| Provision { generation: 2, previous: 1, until: Until::after(Duration::from_secs(60), now(0)) });
     let standing = if waits { Standing::Pending } else { Standing::Confirmed };
     let applied = Generation { standing, ..generation(2, How::Apply) };
     history.record(applied, Content::Sent(bundle("b", "1")), is_read, pending, Care::Must).unwrap();
@@ -131,7 +132,7 @@ fn what_waits_goes_on_until_its_deadline_and_then_the_one_before_comes_back_what
 fn what_was_confirmed_stays() {
     let disk = FakeDisk::default();
     let mut history = applied(&disk, true, true);
-    history.decide(Standing::Confirmed, Care::Must).unwrap();
+    history.confirm("root").unwrap();
     assert_eq!(chosen(&disk, "b", "1"), "2 Same");
     assert_eq!(open(&disk.after_kill()).generation(2).unwrap().standing, Standing::Confirmed);
 }

@@ -11,6 +11,7 @@
 //! an operator who accepts the loss. The snapshot before the last one stays, with the journals since, in case the last one
 //! cannot be read.
 
+mod keeper;
 mod note;
 mod provisional;
 mod record;
@@ -23,6 +24,7 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use keeper::{Keeper, StoreCounters};
 pub use note::Note;
 pub use provisional::Provisional;
 pub use record::VERSION;
@@ -212,9 +214,14 @@ impl<D: Disk> Store<D> {
     }
 
     /// Brings the ends of all entries forward, by as much as the clock was set back; it says `now`.
-    pub fn set_back(&mut self, runtime: &mut Runtime, now: Timestamp, by: SignedDuration) {
+    fn set_back(&mut self, runtime: &mut Runtime, now: Timestamp, by: SignedDuration) {
         let by_ns = u64::try_from(by.as_nanos()).unwrap_or(0);
         runtime.bring_forward(by_ns);
+        self.owe_clock_back(now, by_ns);
+    }
+
+    /// Remembers that the clock was set back and now says `now`: all entries end earlier by as much.
+    pub fn owe_clock_back(&mut self, now: Timestamp, by_ns: u64) {
         self.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
         self.owed.push(Record::ClockBack { at: now, by_ns });
     }

@@ -7,19 +7,20 @@ use std::{
 
 use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
+    clock::Now,
     config,
     control::{
-        Addition, Apply, Change, ChangeKind, Counters, EntriesQuery, InterfaceStatus, ListEntries, ListStatus, Page,
-        Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Apply, Caller, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus, ListEntries,
+        ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
     },
-    controller::Message,
+    controller::{Counters, Message, Readings},
     lists::entry::{Entry, Layer},
     policy::Policy,
-    preview::diff::Difference,
+    preview::diff::{Difference, PolicyDocument},
     text::problem::Problem,
 };
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How it answers.
 pub struct Fake {
@@ -44,28 +45,33 @@ impl Fake {
         Self { refusal: Some(refusal), ..Self::default() }
     }
 
-    pub async fn answer(self, mut questions: mpsc::Receiver<Message>, pushes: Arc<Mutex<Vec<Push>>>) {
+    /// What readers are told.
+    pub fn readings(&self) -> watch::Receiver<Arc<dyn Readings>> {
+        let told = Told { status: self.status.clone(), counters: self.counters.clone() };
+        watch::channel(Arc::new(told) as Arc<dyn Readings>).1
+    }
+
+    pub async fn answer(
+        self,
+        mut questions: mpsc::Receiver<Message>,
+        pushes: Arc<Mutex<Vec<Push>>>,
+        callers: Arc<Mutex<Vec<Caller>>>,
+    ) {
         while self.is_alive
             && let Some(question) = questions.recv().await
         {
             match question {
-                Message::Push(push, reply) => {
+                Message::Push(caller, push, reply) => {
                     let result = self.push(&push);
                     pushes.lock().unwrap().push(push);
+                    callers.lock().unwrap().push(caller);
                     reply.send(result).unwrap();
                 }
-                Message::Entries(query, reply) => reply.send(entries(&query)).unwrap(),
-                Message::Status(reply) => drop(reply.send(self.status.clone())),
-                Message::Policy(reply) => reply.send((7, policy())).unwrap(),
-                Message::Counters(reply) => {
-                    let unreadable = || Refusal::Datapath { message: "cannot read map COUNTERS: gone".into() };
-                    drop(reply.send(self.counters.clone().ok_or_else(unreadable)));
-                }
-                Message::Reload(reload, reply) => reply.send(self.reload(&reload)).unwrap(),
-                Message::Apply(Apply { dry_run, force, .. }, reply) => {
+                Message::Reload(_, reload, reply) => reply.send(self.reload(&reload)).unwrap(),
+                Message::Apply(_, Apply { dry_run, force, .. }, reply) => {
                     reply.send(self.reload(&Reload { dry_run, force, ..Reload::default() })).unwrap();
                 }
-                Message::Confirm(_, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
+                Message::Confirm(_, _, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
                 other => panic!("nobody asks this over a socket: {other:?}"),
             }
         }
@@ -95,13 +101,23 @@ impl Fake {
             let notes =
                 push.remove.iter().map(|entry| format!("the configuration still has {}", entry.prefix)).collect();
             let (added, removed) = (push.add.len(), push.remove.len());
-            let addition = |entry: &Addition| Change {
+            let addition = |entry: &Addition| EntryChange {
                 list: entry.list.clone(),
                 prefix: entry.prefix.parse().unwrap(),
-                change: ChangeKind::Added,
+                change: EntryChangeKind::Added,
             };
             let changes = if push.dry_run { push.add.iter().map(addition).collect() } else { Vec::new() };
-            Ok(Pushed { generation: 8, added, removed, notes, dry_run: push.dry_run, changes, ..Pushed::default() })
+            Ok(Pushed {
+                generation: 8,
+                revision: 8,
+                policy_generation: 3,
+                added,
+                removed,
+                notes,
+                dry_run: push.dry_run,
+                changes,
+                ..Pushed::default()
+            })
         } else {
             Err(Refusal::Invalid(problems))
         }
@@ -112,13 +128,55 @@ impl Fake {
             Some(refusal) => Err(refusal.clone()),
             None if reload.dry_run => {
                 let difference = Difference { generation: 8, same: true, ..Difference::default() };
-                Ok(Reloaded { generation: 8, dry_run: true, difference: Some(difference), ..Reloaded::default() })
+                Ok(Reloaded {
+                    generation: 8,
+                    revision: 8,
+                    policy_generation: 3,
+                    dry_run: true,
+                    difference: Some(difference),
+                    ..Reloaded::default()
+                })
             }
             None => {
                 let warnings = "warning: the list `blocked` is empty\n".into();
-                Ok(Reloaded { generation: 9, warnings, ..Reloaded::default() })
+                Ok(Reloaded { generation: 9, revision: 9, policy_generation: 9, warnings, ..Reloaded::default() })
             }
         }
+    }
+}
+
+/// What readers are told.
+#[derive(Debug)]
+struct Told {
+    status: Status,
+    counters: Option<Counters>,
+}
+
+impl Readings for Told {
+    fn status(&self, _: Now) -> Status {
+        self.status.clone()
+    }
+
+    fn entries(&self, query: &EntriesQuery) -> Result<Page, Refusal> {
+        entries(query)
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::new(policy())
+    }
+
+    fn document(&self) -> PolicyDocument {
+        PolicyDocument::of(&policy(), 7)
+    }
+
+    fn history(&self, _: Now) -> Generations {
+        let (schema, generations) = ("portcullis.history/v1".into(), Vec::new());
+        Generations { schema, active: None, pending: None, generations }
+    }
+
+    fn counters(&self) -> Result<Counters, Refusal> {
+        let unreadable = || Refusal::Datapath { message: "cannot read map COUNTERS: gone".into() };
+        self.counters.clone().ok_or_else(unreadable)
     }
 }
 
@@ -161,7 +219,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
     let mut left = all.into_iter().filter(is_asked);
     let entries: Vec<Entry> = left.next().into_iter().collect();
     let next = entries.last().map(position);
-    Ok(Page { generation: 7, entries, next })
+    Ok(Page { revision: 7, policy_generation: 3, entries, next })
 }
 
 /// The state of a daemon with two lists and one service.
@@ -180,6 +238,9 @@ pub fn status() -> Status {
         version: "0.1.0".into(),
         started: time(),
         generation: 7,
+        revision: 7,
+        policy_generation: 3,
+        age_ms: 0,
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),
@@ -214,10 +275,10 @@ pub fn counters() -> Counters {
     let count = |packets| Count { packets, bytes: packets * 100 };
     let mut counters = Counters::default();
     for (verdict, packets) in [(Verdict::Accepted, 3), (Verdict::Denied, 2)] {
-        counters.verdicts.insert(("eth0".into(), Family::Ipv4 as u8, verdict), count(packets));
+        counters.frames.verdicts.insert(("eth0".into(), Family::Ipv4 as u8, verdict), count(packets));
     }
-    counters.services.insert("api".into(), [count(3), count(2)]);
-    counters.limits.insert("standard".into(), [count(3), count(0)]);
+    counters.frames.services.insert("api".into(), [count(3), count(2)]);
+    counters.frames.limits.insert("standard".into(), [count(3), count(0)]);
     counters.list_entries.insert(("partners".into(), Layer::Config, "ipv4"), 1);
     counters
 }

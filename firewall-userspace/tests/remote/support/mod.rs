@@ -16,7 +16,7 @@ use std::{
 };
 
 use firewall_userspace::{
-    control::Push,
+    control::{Caller, Push},
     controller::{Controller, Message},
     serve::{admin, api},
 };
@@ -61,6 +61,8 @@ pub struct Daemon {
     pub admin: SocketAddr,
     /// What was pushed.
     pub pushes: Arc<Mutex<Vec<Push>>>,
+    /// Who pushed.
+    pub callers: Arc<Mutex<Vec<Caller>>>,
     runtime: Runtime,
     servers: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -71,9 +73,10 @@ impl Daemon {
         let socket = folder.path().join("run/api.sock");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let pushes = Arc::new(Mutex::new(Vec::new()));
+        let callers = Arc::new(Mutex::new(Vec::new()));
         let (messages, questions) = mpsc::channel::<Message>(8);
-        runtime.spawn(fake.answer(questions, pushes.clone()));
-        let controller = Controller::new(messages);
+        let controller = Controller::new(messages, fake.readings(), Arc::default());
+        runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {
             let api = api::bind(&socket).unwrap();
@@ -82,7 +85,7 @@ impl Daemon {
             tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));
             (address, tokio::spawn(api::serve(api, controller, stopped)))
         });
-        Self { folder, socket, admin, pushes, runtime, servers: Some((stop, servers)) }
+        Self { folder, socket, admin, pushes, callers, runtime, servers: Some((stop, servers)) }
     }
 
     /// Stops the API and waits until it has ended.

@@ -1,0 +1,87 @@
+//! The policy in force, and how it came there.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::policy::Policy;
+
+/// The policy in force.
+#[derive(Clone, Debug)]
+pub(super) struct InForce {
+    pub(super) policy: Arc<Policy>,
+    /// The configuration file, read again by a reload.
+    pub(super) config: PathBuf,
+    pub(super) reloads: Reloads,
+    revision: u64,
+    started: Timestamp,
+    loaded: Timestamp,
+    automatic_rollbacks: u64,
+}
+
+/// How loading the configuration went.
+#[derive(Clone, Debug)]
+pub(super) struct Reloads {
+    pub(super) successes: u64,
+    pub(super) failures: u64,
+    /// Why the last attempt was refused.
+    pub(super) error: Option<String>,
+}
+
+impl InForce {
+    /// `policy` is in force since `now`, with the revision of the last generation that is known.
+    pub(super) fn new(policy: Arc<Policy>, config: PathBuf, last: u64, now: Timestamp) -> Self {
+        let reloads = Reloads { successes: 1, failures: 0, error: None };
+        let revision = last.max(1);
+        Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0 }
+    }
+
+    /// Grows by one with every change of the policy and of the lists; a policy has the one that it made as its generation.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The revision that the next change makes.
+    pub(super) fn next(&self) -> u64 {
+        self.revision.saturating_add(1)
+    }
+
+    /// A change was made; its revision.
+    pub(super) fn advance(&mut self) -> u64 {
+        self.revision = self.next();
+        self.revision
+    }
+
+    /// The daemon begins with a generation of its own.
+    pub(super) fn begin(&mut self, number: u64) -> u64 {
+        self.revision = number;
+        number
+    }
+
+    /// `policy` has come into force, in the place of the one that is given back.
+    pub(super) fn switch(&mut self, policy: Arc<Policy>, now: Timestamp) -> Arc<Policy> {
+        self.loaded = now;
+        self.advance();
+        std::mem::replace(&mut self.policy, policy)
+    }
+
+    /// A change was undone because nobody confirmed it.
+    pub(super) fn count_automatic_rollback(&mut self) {
+        self.automatic_rollbacks += 1;
+    }
+
+    /// How often that happened since the daemon started.
+    pub(super) fn automatic_rollbacks(&self) -> u64 {
+        self.automatic_rollbacks
+    }
+
+    /// When the daemon started.
+    pub(super) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// When the policy came into force.
+    pub(super) fn loaded(&self) -> Timestamp {
+        self.loaded
+    }
+}

@@ -1,0 +1,116 @@
+//! What readers are told: made by the controller after each change, and read without it.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{Core, Readings, in_force::InForce, report::Standing, waiting::Outstanding};
+use crate::{
+    datapath::{CounterReader, Filter, FilterReport},
+    lists::{
+        entry::Layer,
+        pushed::{Counts, Runtime, count_of},
+    },
+    policy::Policy,
+    state::{disk::Disk, history::Generation, journal::StoreCounters},
+};
+
+/// All that readers are told, as of one moment.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) in_force: InForce,
+    pub(super) of_policy: OfPolicy,
+    pub(super) standing: Standing,
+    pub(super) pushed: Runtime,
+    pub(super) outstanding: Option<Outstanding>,
+    pub(super) filter: FilterReport,
+    pub(super) store: StoreCounters,
+}
+
+/// What changes with the policy only.
+#[derive(Clone)]
+pub(super) struct OfPolicy {
+    policy: Arc<Policy>,
+    /// Entries of the configuration, by list.
+    pub(super) configured: Arc<[Counts]>,
+    pub(super) counters: Arc<dyn CounterReader>,
+}
+
+impl fmt::Debug for OfPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfPolicy").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+/// Tells readers.
+pub(super) struct Publisher {
+    /// `None` until something was told.
+    sender: Option<watch::Sender<Arc<dyn Readings>>>,
+    of_policy: Option<OfPolicy>,
+    /// Generations of the policy, with the number of changes of the history that they are from.
+    generations: (u64, Arc<[Generation]>),
+}
+
+impl Publisher {
+    /// Nothing is told yet.
+    pub(super) fn new() -> Self {
+        Self { sender: None, of_policy: None, generations: (0, Arc::from([])) }
+    }
+
+    /// Tells `readings` from now on.
+    fn tell(&mut self, readings: Arc<dyn Readings>) -> &watch::Sender<Arc<dyn Readings>> {
+        match self.sender.take() {
+            Some(sender) => {
+                sender.send_replace(readings);
+                self.sender.insert(sender)
+            }
+            None => self.sender.insert(watch::Sender::new(readings)),
+        }
+    }
+}
+
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// Tells readers what is so now; where they look.
+    pub(super) fn publish(&mut self) -> watch::Receiver<Arc<dyn Readings>> {
+        let of_policy = match self.publisher.of_policy.take() {
+            Some(known) if Arc::ptr_eq(&known.policy, &self.in_force.policy) => known,
+            _ => OfPolicy {
+                policy: Arc::clone(&self.in_force.policy),
+                configured: configured(&self.in_force.policy),
+                counters: self.filter.counters(),
+            },
+        };
+        self.publisher.of_policy = Some(of_policy.clone());
+        if self.publisher.generations.0 != self.history.changes() {
+            self.publisher.generations = (self.history.changes(), self.history.generations().into());
+        }
+        let standing = Standing {
+            generations: Arc::clone(&self.publisher.generations.1),
+            active: self.history.active().map(|active| active.number),
+            differs_from_file: self.history.differs_from_file(),
+        };
+        let snapshot = Snapshot {
+            in_force: self.in_force.clone(),
+            of_policy,
+            standing,
+            pushed: self.lists.pushed().clone(),
+            outstanding: self.outstanding(),
+            filter: self.filter.report(),
+            store: StoreCounters {
+                failures: self.keeper.counters().failures + self.history.failures(),
+                ..self.keeper.counters()
+            },
+        };
+        self.publisher.tell(Arc::new(snapshot)).subscribe()
+    }
+}
+
+/// Entries that each list of `policy` has in the configuration.
+fn configured(policy: &Policy) -> Arc<[Counts]> {
+    let count = |list: &crate::policy::List| {
+        let mut counts = Counts::default();
+        list.entries.iter().for_each(|prefix| *count_of(&mut counts, *prefix, Layer::Config) += 1);
+        counts
+    };
+    policy.lists.iter().map(count).collect()
+}

@@ -1,0 +1,1 @@
+//! The controller on a fake filter and a fake disk.
