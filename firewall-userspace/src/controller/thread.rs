@@ -124,7 +124,8 @@ fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<Waiting>, now
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    fn handle(&mut self, message: Message, now: Now) {
+    /// Does what one message asks for, and answers.
+    pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
             Message::Explain(question, reply) => answer(reply, self.explain(&question, now)),

@@ -63,19 +63,36 @@ impl FakeKernel {
         inner.refused = (count > 0).then_some(Refused { from: inner.calls, count });
     }
 
-    /// An interface comes, goes or is renamed: it has this index, or is not there.
+    /// An interface is made with this index, in the place of the one of that name, or only removed.
     pub fn set_interface(&self, name: &str, index: Option<u32>) {
         let mut inner = self.inner();
-        match index {
-            Some(index) => drop(inner.interfaces.insert(name.to_owned(), index)),
-            None => {
-                let gone = inner.interfaces.remove(name);
-                let is_still_there = gone.is_some_and(|gone| inner.interfaces.values().any(|index| *index == gone));
-                if let Some(gone) = gone.filter(|_| !is_still_there) {
-                    inner.links.remove(&gone);
-                }
-            }
+        if let Some(gone) = inner.interfaces.remove(name) {
+            inner.links.remove(&gone);
         }
+        if let Some(index) = index {
+            inner.interfaces.insert(name.to_owned(), index);
+        }
+    }
+
+    /// An interface gets another name, or its own again.
+    pub fn rename(&self, one: &str, other: &str) {
+        let mut inner = self.inner();
+        let (from, to) = if inner.interfaces.contains_key(one) { (one, other) } else { (other, one) };
+        if let Some(index) = inner.interfaces.remove(from) {
+            inner.interfaces.insert(to.to_owned(), index);
+        }
+    }
+
+    pub fn index_of(&self, name: &str) -> Option<u32> {
+        self.inner().interfaces.get(name).copied()
+    }
+
+    pub fn has_interface(&self, name: &str) -> bool {
+        self.index_of(name).is_some()
+    }
+
+    pub fn has_index(&self, index: u32) -> bool {
+        self.inner().interfaces.values().any(|other| *other == index)
     }
 
     /// Indices that are filtered.
@@ -219,8 +236,14 @@ impl Filter for FakeFilter {
         }
     }
 
-    fn look(&mut self, _: &Members, _: Now) -> bool {
-        false
+    /// Follows again what was refused.
+    fn look(&mut self, members: &Members, _: Now) -> bool {
+        let is_refused = |state: &AttachmentState| matches!(state.attached.presence, Presence::Refused(_));
+        let is_owing = self.states.values().any(is_refused);
+        if is_owing {
+            self.follow(members);
+        }
+        is_owing
     }
 
     fn time_until_look(&self, _: Now) -> Duration {

@@ -17,7 +17,8 @@ fn a_dry_run_tells_every_change_and_makes_none() -> Result<()> {
     let daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     daemon.ok(&["allow", "add", "friends", "198.51.100.7"])?;
-    let (generation, program) = (daemon.generation()?, lab.program_id()?);
+    let (revision, program) = (daemon.generation()?, lab.program_id()?);
+    let generation = daemon.status()?["policy_generation"].clone();
     let entries = daemon.ok(&["allow", "list", "-o", "json"])?;
 
     let told = daemon.ok(&["allow", "add", "friends", STRANGER4, "198.51.100.7", "--dry-run"])?;
@@ -42,7 +43,7 @@ fn a_dry_run_tells_every_change_and_makes_none() -> Result<()> {
         [FRIEND4, STRANGER4, FOE4].map(|source| probe.arrives(source).ok()),
         [Some(true), Some(false), Some(false)]
     );
-    assert_eq!((daemon.generation()?, lab.program_id()?), (generation, program));
+    assert_eq!((daemon.generation()?, lab.program_id()?), (revision, program));
     assert_eq!(daemon.ok(&["allow", "list", "-o", "json"])?, entries);
     assert_eq!(daemon.status()?["reload"]["successful"], true, "a question that is answered with no is no failure");
     Ok(())

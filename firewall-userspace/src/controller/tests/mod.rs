@@ -1,1 +1,55 @@
-//! The controller on a fake filter and a fake disk.
+//! The whole controller on a fake filter and a fake disk: after each step of any script what is enforced, the journal, the
+//! history, what waits and what readers are told agree with a model.
+//!
+//! In: scripts of pushes, changes of the policy, time, interfaces, refusals, kills. Out: the shortest script that does not hold.
+//! `PORTCULLIS_SEQUENCES` says how many scripts are tried.
+
+mod driver;
+mod model;
+mod script;
+mod world;
+
+use proptest::{prelude::*, test_runner::TestRunner};
+
+use self::{driver::Driver, script::Step};
+
+/// Scripts of each of the two tests, which run side by side.
+const SEQUENCES: u32 = 10_000;
+
+fn run(file: usize, steps: &[Step]) {
+    let mut driver = Driver::new(file);
+    for step in steps {
+        driver.step(step);
+        driver.check();
+    }
+    driver.heal();
+    driver.check();
+}
+
+fn any_script_holds() {
+    let cases = std::env::var("PORTCULLIS_SEQUENCES").ok().map_or(SEQUENCES, |number| number.parse().unwrap());
+    let config =
+        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() };
+    let result = TestRunner::new(config).run(&script::script(), |(file, steps)| {
+        // Not with `prop_assert`, so that what is wrong is told by `assert`, where it is found.
+        std::panic::catch_unwind(|| run(file, &steps)).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            TestCaseError::fail(
+                text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default(),
+            )
+        })
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn whatever_happens_all_agree_with_the_model() {
+    any_script_holds();
+}
+
+#[test]
+fn whatever_else_happens_all_agree_with_the_model() {
+    any_script_holds();
+}

@@ -1,0 +1,445 @@
+//! Carries a script out on a daemon and on the model, and holds the one against the other.
+//!
+//! What is not so today, and is the next change's work, stands here as exceptions by name:
+//! - `a_file_that_cannot_be_used_refuses_the_start`
+//! - `an_interface_that_is_not_there_refuses_the_start`
+//! - `what_is_owed_is_lost_by_a_kill`
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    model::{Entry, Key, Model, Waiting, What, Wish},
+    script::{AskedPush, Step},
+    world::{self, CONFIGS, KEEP, PATH, World, is_injected},
+};
+use crate::{
+    control::{
+        Addition, Apply, Caller, Confirm, EntriesQuery, PendingChange, Push, Refusal, Reload, Reloaded, Removal,
+        Rollback, SetMode, Way,
+    },
+    controller::Message,
+    lists::members::Member,
+    policy::{Prefix, compile::bit},
+    state::{
+        history::{History, Standing},
+        journal::Store,
+    },
+};
+
+pub struct Driver {
+    world: World,
+    model: Model,
+    /// Calls that the kernel may still refuse, and whether the disk does.
+    is_refusing: bool,
+    is_disk_bad: bool,
+    /// What was on disk when it was last read.
+    read_at: Option<u64>,
+}
+
+fn caller(name: &str) -> Caller {
+    Caller { name: name.into(), way: Way::Socket }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+fn text(confirm: Option<u32>) -> Option<String> {
+    confirm.map(|seconds| format!("{seconds}s"))
+}
+
+fn prefix(last: u8) -> Prefix {
+    format!("192.0.2.{last}").parse().unwrap()
+}
+
+impl Driver {
+    pub fn new(file: usize) -> Self {
+        let world = World::new(file);
+        let model = Model::new(file, world.now);
+        Self { world, model, is_refusing: false, is_disk_bad: false, read_at: None }
+    }
+
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::Push(push) => self.push(push),
+            Step::Edit(file) => *self.world.file.lock().unwrap() = *file,
+            Step::Reload { confirm, dry_run } => self.reload(*confirm, *dry_run),
+            Step::Apply { config, confirm } => self.apply(*config, *confirm),
+            Step::Rollback { back, confirm } => self.rollback(*back, *confirm),
+            Step::SetMode { mode, confirm } => {
+                let (mode, asked) = (*mode, SetMode { confirm: text(*confirm), ..SetMode::to(*mode) });
+                let answer = self.world.ask(|reply| Message::SetMode(caller("ada"), asked, reply));
+                let active = self.model.active().clone();
+                self.changed(answer, active.config, Some(mode), Some(active.number), false, *confirm);
+            }
+            Step::Confirm => self.confirm(),
+            Step::Wait(seconds) => self.world.wait(*seconds),
+            Step::SetClock(by) => self.world.set_clock(*by),
+            Step::Interface { name, index } => {
+                let taken = index.is_some_and(|index| self.world.kernel.has_index(index));
+                self.world.kernel.set_interface(name, index.filter(|_| !taken));
+                self.world.core.handle(Message::Interfaces, self.world.now);
+            }
+            Step::Rename => {
+                self.world.kernel.rename("eth0", "wan0");
+                self.world.core.handle(Message::Interfaces, self.world.now);
+            }
+            Step::Own(count) => {
+                let own: Vec<Prefix> = (0..*count).map(|last| prefix(4 + last)).collect();
+                if self.world.ask(|reply| Message::OwnAddresses(own.clone(), reply)) {
+                    self.model.own = own.iter().copied().collect();
+                    self.world.own = own;
+                } else {
+                    assert!(self.is_refusing, "refused addresses without a reason");
+                }
+            }
+            Step::RefuseCalls(count) => {
+                self.world.kernel.refuse(*count);
+                self.is_refusing = true;
+            }
+            Step::Disk(fault) => {
+                self.world.set_fault(*fault);
+                self.is_disk_bad = fault.is_some();
+            }
+            Step::Kill => self.kill(),
+        }
+        self.tend();
+    }
+
+    /// Everything works again, and what could not be done is done.
+    pub fn heal(&mut self) {
+        self.world.kernel.refuse(0);
+        self.world.set_fault(None);
+        (self.is_refusing, self.is_disk_bad) = (false, false);
+        self.world.wait(2);
+        self.tend();
+    }
+
+    fn push(&mut self, asked: &AskedPush) {
+        let AskedPush { owner, layer, replace, add, remove, confirm, dry_run } = asked;
+        let addition = |(list, last, ttl): &(&str, u8, Option<u32>)| Addition {
+            list: (*list).into(),
+            prefix: prefix(*last).to_string(),
+            ttl: text(*ttl),
+            comment: None,
+        };
+        let removal = |(list, last): &(&str, u8)| Removal { list: (*list).into(), prefix: prefix(*last).to_string() };
+        let push = Push {
+            layer: *layer,
+            replace: replace.iter().map(|list| (*list).into()).collect(),
+            add: add.iter().map(addition).collect(),
+            remove: remove.iter().map(removal).collect(),
+            confirm: text(*confirm),
+            dry_run: *dry_run,
+            ..Push::default()
+        };
+        let answer = self.world.ask(|reply| Message::Push(caller(owner), push, reply));
+        let key = |list: &str, last: u8| -> Key { (list.into(), prefix(last), *layer) };
+        let mut wishes: Vec<Wish> = Vec::new();
+        for (list, last, ttl) in add {
+            if wishes.iter().all(|(known, _)| *known != key(list, *last)) {
+                wishes.push((key(list, *last), Some(ttl.map(seconds))));
+            }
+        }
+        let added: Vec<Key> = wishes.iter().map(|(key, _)| key.clone()).collect();
+        let contradicts = remove.iter().any(|(list, last)| added.contains(&key(list, *last)));
+        wishes.extend(remove.iter().map(|(list, last)| (key(list, *last), None)));
+        let replaced = self.model.entries.iter().filter(|((list, _, of), entry)| {
+            replace.is_some_and(|replaced| *list == replaced) && of == layer && entry.owner == *owner
+        });
+        let replaced: Vec<Key> = replaced.map(|(key, _)| key.clone()).filter(|key| !added.contains(key)).collect();
+        wishes.extend(replaced.into_iter().map(|key| (key, None)));
+
+        let lists = world::load(self.model.active().config).unwrap().policy.lists;
+        let is_known = |list: &str| lists.iter().any(|known| *known.name == *list);
+        let is_invalid = contradicts
+            || wishes.iter().any(|((list, ..), _)| !is_known(list))
+            || replace.is_some_and(|list| !is_known(list));
+        match answer {
+            Ok(pushed) => {
+                assert!(!is_invalid, "a push with mistakes was taken: {pushed:?}");
+                assert!(confirm.is_none() || self.model.waiting.is_none() || *dry_run, "two things wait: {pushed:?}");
+                if !dry_run {
+                    self.model.push(&wishes, owner, confirm.map(seconds), self.world.now);
+                }
+                assert_eq!(
+                    (pushed.revision, pushed.generation),
+                    (self.model.revision, self.model.revision),
+                    "the answer"
+                );
+            }
+            Err(Refusal::Pending(_)) => assert!(confirm.is_some() && self.model.waiting.is_some()),
+            Err(Refusal::Invalid(problems)) => assert!(is_invalid, "{problems:?}"),
+            Err(refusal) => self.expect_injected(&refusal),
+        }
+    }
+
+    fn reload(&mut self, confirm: Option<u32>, dry_run: bool) {
+        let file = *self.world.file.lock().unwrap();
+        let reload = Reload { confirm: text(confirm), dry_run, ..Reload::default() };
+        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), reload, reply));
+        if dry_run {
+            assert!(answer.is_ok_and(|answer| answer.dry_run) || self.may_be_refused(file));
+            return;
+        }
+        self.changed(answer, file, None, None, true, confirm);
+    }
+
+    fn apply(&mut self, config: usize, confirm: Option<u32>) {
+        let apply =
+            Apply { confirm: text(confirm), name: PATH.into(), config: CONFIGS[config].into(), ..Apply::default() };
+        let answer = self.world.ask(|reply| Message::Apply(caller("ben"), apply, reply));
+        let is_read = *self.world.file.lock().unwrap() == config;
+        self.changed(answer, config, None, None, is_read, confirm);
+    }
+
+    fn rollback(&mut self, back: Option<u64>, confirm: Option<u32>) {
+        let last = self.model.generations.last().unwrap().number;
+        let generation = back.map(|back| last.saturating_sub(back));
+        let rollback = Rollback { generation, confirm: text(confirm), ..Rollback::default() };
+        let answer = self.world.ask(|reply| Message::Rollback(caller("ada"), rollback, reply));
+        let waits = self.model.waiting.as_ref().map(|waiting| waiting.what.clone());
+        if generation.is_none() && confirm.is_none() && matches!(waits, Some(What::Push { .. })) {
+            match answer {
+                Ok(answer) => {
+                    assert!(answer.push_undone, "{answer:?}");
+                    self.model.undo_push(self.world.now);
+                }
+                Err(refusal) => self.expect_injected(&refusal),
+            }
+            return;
+        }
+        let wanted = match (generation, waits) {
+            (Some(number), _) | (None, Some(What::Policy { previous: number, .. })) => self.model.generation(number),
+            _ => self.model.previous(),
+        };
+        let Some(wanted) = wanted.cloned() else {
+            let refusal = answer.expect_err("there is nothing to go back to");
+            assert!(matches!(refusal, Refusal::NoGeneration { .. }), "{refusal:?}");
+            return;
+        };
+        self.changed(answer, wanted.config, wanted.mode, Some(wanted.number), false, confirm);
+    }
+
+    /// A change of the policy was asked for, to this one.
+    fn changed(
+        &mut self,
+        answer: Result<Reloaded, Refusal>,
+        config: usize,
+        mode: Option<crate::policy::Mode>,
+        of: Option<u64>,
+        is_read: bool,
+        confirm: Option<u32>,
+    ) {
+        match answer {
+            Ok(answer) => {
+                assert!(world::load(config).is_ok(), "a configuration with mistakes was taken");
+                self.model.switch(config, mode, of, is_read, confirm.map(seconds), self.world.now);
+                assert_eq!((answer.revision, answer.policy_generation), (self.model.revision, self.model.active));
+            }
+            Err(Refusal::Pending(pending)) => {
+                let is_push = pending.change == PendingChange::Push;
+                assert!(self.model.waiting.is_some() && (!is_push || confirm.is_some()), "{pending:?}");
+            }
+            Err(refusal) => {
+                assert!(is_injected(&refusal) && self.has_faults() || self.may_be_refused(config), "{refusal:?}");
+            }
+        }
+    }
+
+    /// Whether a configuration is refused without a fault: it has mistakes, or an interface that is not there.
+    fn may_be_refused(&self, config: usize) -> bool {
+        let Ok(loaded) = world::load(config) else { return true };
+        loaded.policy.interfaces.iter().any(|interface| !self.world.kernel.has_interface(&interface.name))
+    }
+
+    fn confirm(&mut self) {
+        let answer = self.world.ask(|reply| Message::Confirm(caller("ada"), Confirm::default(), reply));
+        match answer {
+            Ok(_) => {
+                assert!(self.model.waiting.is_some(), "nothing waits, and it was confirmed");
+                self.model.confirm();
+                self.model.waiting = None;
+            }
+            Err(Refusal::NothingPending { .. }) => assert!(self.model.waiting.is_none(), "what waits is not known"),
+            Err(refusal) => self.expect_injected(&refusal),
+        }
+    }
+
+    /// What happens by itself.
+    fn tend(&mut self) {
+        let now = self.world.now;
+        self.world.tend();
+        self.model.follow_clock(now);
+        if self.model.waiting.as_ref().is_some_and(|waiting| waiting.is_over(now)) {
+            match self.world.core.waiting {
+                None if matches!(self.model.waiting, Some(Waiting { what: What::Push { .. }, .. })) => {
+                    self.model.undo_push(now);
+                }
+                None => self.model.bring_back(),
+                Some(_) => assert!(self.has_faults(), "what nobody has confirmed is still in force"),
+            }
+        }
+        let ended = self.model.ended(now);
+        let pushed = self.world.core.lists.pushed();
+        let is_there =
+            |(list, prefix, layer): &Key| pushed.iter().any(|one| (&**one.0, one.1, one.2) == (list, *prefix, *layer));
+        match ended.first() {
+            Some(first) if is_there(first) => assert!(self.has_faults(), "what has ended is still there"),
+            _ => self.model.end(&ended),
+        }
+    }
+
+    fn kill(&mut self) {
+        // Exception `what_is_owed_is_lost_by_a_kill`: what the disk refused has not happened for the next daemon.
+        if self.world.core.keeper.has_chores() || self.world.core.history.is_owing() {
+            self.heal();
+        }
+        // The new daemon's file system is there, and the kernel works, or it does not start.
+        self.world.kernel.refuse(0);
+        (self.is_refusing, self.is_disk_bad) = (false, false);
+        if let Err(why) = self.world.restart() {
+            let file = *self.world.file.lock().unwrap();
+            // Exceptions `a_file_that_cannot_be_used_refuses_the_start`, `an_interface_that_is_not_there_refuses_the_start`.
+            assert!(world::load(file).is_err() || why.contains("there is no such interface"), "{why}");
+            *self.world.file.lock().unwrap() = self.model.read.1;
+            self.world.kernel.set_interface("eth0", Some(12));
+            self.world.kernel.set_interface("eth1", Some(13));
+            self.world.restart().unwrap();
+        }
+        self.model.restart(*self.world.file.lock().unwrap(), self.world.now);
+        self.read_at = None;
+    }
+
+    fn has_faults(&self) -> bool {
+        self.is_refusing || self.is_disk_bad
+    }
+
+    fn expect_injected(&self, refusal: &Refusal) {
+        assert!(is_injected(refusal) && self.has_faults(), "{refusal:?}");
+    }
+
+    /// Holds everything against the model.
+    pub fn check(&mut self) {
+        self.check_enforced();
+        self.check_interfaces();
+        self.check_told();
+        let operations = self.world.disk.operations();
+        let is_owing = self.world.core.keeper.has_chores() || self.world.core.history.is_owing();
+        if !is_owing && self.read_at != Some(operations) {
+            self.read_at = Some(operations);
+            self.check_disk();
+        }
+    }
+
+    fn check_enforced(&self) {
+        let enforced = self.world.kernel.enforced().unwrap();
+        assert_eq!(*enforced.policy, self.model.policy(), "the policy that is enforced");
+        let mut wanted: BTreeMap<Prefix, (Member, Vec<&Entry>)> = BTreeMap::new();
+        for prefix in &self.model.own {
+            wanted.entry(*prefix).or_default().0.own = true;
+        }
+        for prefix in &enforced.policy.management {
+            wanted.entry(*prefix).or_default().0.management = true;
+        }
+        for (index, list) in enforced.policy.lists.iter().enumerate() {
+            for prefix in &list.entries {
+                wanted.entry(*prefix).or_default().0.lists |= bit(index);
+            }
+            for ((_, prefix, _), entry) in self.model.entries.iter().filter(|((name, ..), _)| *name == *list.name) {
+                let (member, timed) = wanted.entry(*prefix).or_default();
+                match entry.expires {
+                    None => member.lists |= bit(index),
+                    Some(_) => timed.push(entry),
+                }
+            }
+        }
+        let prefixes: Vec<&Prefix> = wanted.keys().collect();
+        assert_eq!(enforced.table.keys().collect::<Vec<_>>(), prefixes, "prefixes that are in anything");
+        for (prefix, (member, timed)) in &wanted {
+            let found = &enforced.table[prefix];
+            let facts = |member: &Member| (member.lists, member.own, member.management);
+            assert_eq!(facts(found), facts(member), "what {prefix} is in");
+            let latest = timed.iter().filter_map(|entry| entry.latest).max();
+            let last = std::iter::successors(found.next(), |(_, then)| then.next()).last();
+            if let Some((second, _)) = last {
+                let latest = latest.expect("something ends that has no end");
+                assert!(u64::from(second) <= latest.as_secs() + 1, "{prefix} has more time than it was given");
+            }
+        }
+        for (index, list) in enforced.policy.lists.iter().enumerate() {
+            for (_, prefix, _) in self.model.entries.keys().filter(|(name, ..)| *name == *list.name) {
+                assert_ne!(enforced.table[prefix].all_lists() & bit(index), 0, "{prefix} is not in `{}`", list.name);
+            }
+        }
+    }
+
+    fn check_interfaces(&self) {
+        let filtered = self.world.kernel.filtered();
+        for interface in &self.told().interfaces {
+            let index = self.world.kernel.index_of(&interface.name);
+            let is_filtered = index.is_some_and(|index| filtered.contains(&index));
+            assert_eq!(interface.state == "attached", is_filtered, "what is told of {interface:?}");
+            assert!(index.is_none() || is_filtered || self.is_refusing, "{interface:?} is open");
+        }
+    }
+
+    fn told(&self) -> crate::control::Status {
+        self.world.told.borrow().status(self.world.now)
+    }
+
+    fn check_told(&self) {
+        let (told, active) = (self.told(), self.model.active());
+        assert_eq!((told.revision, told.policy_generation), (self.model.revision, self.model.active), "numbers");
+        assert_eq!(told.mode, crate::policy::mode_label(self.model.policy().mode));
+        assert_eq!(told.differs_from_file, active.mode.is_some() || active.bundle != self.model.read.0);
+        let pending = told.pending.map(|pending| (pending.change, pending.generation, pending.previous));
+        let wanted = self.model.waiting.as_ref().map(|waiting| match &waiting.what {
+            What::Policy { generation, previous } => (PendingChange::Policy, *generation, Some(*previous)),
+            What::Push { revision, .. } => (PendingChange::Push, *revision, None),
+        });
+        assert_eq!(pending, wanted, "what waits");
+        let page = self.world.told.borrow().entries(&EntriesQuery::default()).unwrap();
+        let told: Vec<Key> = page
+            .entries
+            .iter()
+            .filter(|entry| entry.layer != crate::lists::entry::Layer::Config)
+            .map(|entry| (entry.list.clone(), entry.prefix.parse().unwrap(), entry.layer))
+            .collect();
+        let lists = self.model.policy().lists;
+        let configured = |key: &&Key| lists.iter().any(|list| *list.name == *key.0);
+        let wanted: Vec<Key> = self.model.entries.keys().filter(configured).cloned().collect();
+        assert_eq!(told, wanted, "entries");
+    }
+
+    /// What the next daemon would find.
+    fn check_disk(&self) {
+        let disk = self.world.disk.after_kill();
+        let opened = Store::open(disk.clone(), self.world.now.wall, u64::MAX).unwrap();
+        let found: Vec<(Key, Option<jiff::Timestamp>)> = opened
+            .runtime
+            .iter()
+            .map(|(list, prefix, layer, entry)| ((list.to_string(), prefix, layer), entry.expires))
+            .collect();
+        let model = self.model.clone().restarted(self.world.now);
+        let wanted: Vec<_> = model.entries.iter().map(|(key, entry)| (key.clone(), entry.expires)).collect();
+        assert_eq!(found, wanted, "the journal");
+        let provisional = opened.store.provisional().map(|push| push.generation);
+        let wanted = match &model.waiting {
+            Some(Waiting { what: What::Push { revision, .. }, .. }) => Some(*revision),
+            _ => None,
+        };
+        assert_eq!(provisional, wanted, "the push that waits, in the journal");
+        let history = History::open(disk, KEEP).unwrap();
+        let facts = |one: &crate::state::history::Generation| (one.number, one.mode, one.bundle);
+        let found: Vec<_> = history.generations().iter().map(facts).collect();
+        let wanted: Vec<_> = self.model.generations.iter().map(|one| (one.number, one.mode, one.bundle)).collect();
+        assert_eq!(found, wanted, "the history");
+        let active = history.active().unwrap();
+        assert_eq!(active.number, self.model.active, "the generation in force");
+        assert_eq!(history.bundle_of(active).unwrap().config, CONFIGS[self.model.active().config]);
+        for (found, wanted) in history.generations().iter().zip(&self.model.generations) {
+            assert_eq!(found.standing == Standing::Confirmed, wanted.is_confirmed, "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What a daemon is to be in, told a second time: plain maps, without disk, kernel, batches or inverses.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::world::{self, KEEP};
+use crate::{
+    clock::Now,
+    lists::entry::Layer,
+    policy::{Mode, Policy, Prefix},
+};
+
+/// List, prefix, layer.
+pub type Key = (String, Prefix, Layer);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub owner: String,
+    pub expires: Option<Timestamp>,
+    /// Time since boot after which no packet may meet it, whatever was done to clocks.
+    pub latest: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generation {
+    pub number: u64,
+    pub config: usize,
+    pub mode: Option<Mode>,
+    pub bundle: u64,
+    pub is_confirmed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub what: What,
+    pub until: Timestamp,
+    pub length: Duration,
+    wall: Timestamp,
+    boot: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    Policy { generation: u64, previous: u64 },
+    Push { revision: u64, before: BTreeMap<Key, Option<Entry>> },
+}
+
+/// A change of one entry: added with a time to live, or removed.
+pub type Wish = (Key, Option<Option<Duration>>);
+
+#[derive(Clone)]
+pub struct Model {
+    pub entries: BTreeMap<Key, Entry>,
+    pub own: BTreeSet<Prefix>,
+    pub generations: Vec<Generation>,
+    pub active: u64,
+    /// Bundle that the configuration file was last read as, and its configuration.
+    pub read: (u64, usize),
+    pub waiting: Option<Waiting>,
+    pub revision: u64,
+    ahead: SignedDuration,
+}
+
+fn ahead(now: Now) -> SignedDuration {
+    now.wall.as_duration() - SignedDuration::try_from(now.boot).unwrap()
+}
+
+impl Waiting {
+    pub fn new(what: What, length: Duration, now: Now) -> Self {
+        let until = now.wall.checked_add(length).unwrap();
+        Self { what, until, length, wall: until, boot: now.boot + length }
+    }
+
+    pub fn is_over(&self, now: Now) -> bool {
+        now.wall >= self.wall || now.boot >= self.boot
+    }
+
+    /// Another daemon waits on: more than the length was is none.
+    fn resume(&mut self, now: Now) {
+        let left = Duration::try_from(self.until.duration_since(now.wall)).unwrap_or_default();
+        let left = if left > self.length { Duration::ZERO } else { left };
+        (self.wall, self.boot) = (now.wall.checked_add(left).unwrap(), now.boot + left);
+    }
+}
+
+impl Model {
+    /// The first start, with configuration `file`.
+    pub fn new(file: usize, now: Now) -> Self {
+        let first = Generation { number: 1, config: file, mode: None, bundle: 1, is_confirmed: true };
+        Self {
+            entries: BTreeMap::new(),
+            own: BTreeSet::new(),
+            generations: vec![first],
+            active: 1,
+            read: (1, file),
+            waiting: None,
+            revision: 1,
+            ahead: ahead(now),
+        }
+    }
+
+    pub fn active(&self) -> &Generation {
+        self.generation(self.active).unwrap()
+    }
+
+    pub fn generation(&self, number: u64) -> Option<&Generation> {
+        self.generations.iter().find(|one| one.number == number)
+    }
+
+    pub fn policy(&self) -> Policy {
+        let active = self.active();
+        let mut policy = world::load(active.config).unwrap().policy;
+        policy.mode = active.mode.unwrap_or(policy.mode);
+        policy
+    }
+
+    /// A push that is in force.
+    pub fn push(&mut self, wishes: &[Wish], owner: &str, confirm: Option<Duration>, now: Now) {
+        let (mut before, mut is_counted) = (BTreeMap::new(), false);
+        for (key, wish) in wishes {
+            let old = self.entries.get(key).cloned();
+            match wish {
+                Some(ttl) => {
+                    let expires = ttl.map(|ttl| now.wall.checked_add(ttl).unwrap());
+                    let latest = ttl.map(|ttl| now.boot + ttl);
+                    self.entries.insert(key.clone(), Entry { owner: owner.into(), expires, latest });
+                    is_counted |= old.is_none();
+                }
+                None if old.is_none() => continue,
+                None => {
+                    self.entries.remove(key);
+                    is_counted = true;
+                }
+            }
+            before.insert(key.clone(), old);
+        }
+        match (confirm, &mut self.waiting) {
+            (Some(length), _) if !before.is_empty() => {
+                let what = What::Push { revision: self.revision + 1, before };
+                self.waiting = Some(Waiting::new(what, length, now));
+            }
+            // What a later push has changed is its own.
+            (None, Some(Waiting { what: What::Push { before: kept, .. }, .. })) => {
+                before.keys().for_each(|key| drop(kept.remove(key)));
+            }
+            _ => {}
+        }
+        self.revision += u64::from(is_counted);
+    }
+
+    /// Puts back what a push that was not confirmed has changed.
+    pub fn undo_push(&mut self, now: Now) {
+        let Some(Waiting { what: What::Push { before, .. }, .. }) = self.waiting.take() else {
+            panic!("no push waits")
+        };
+        for (key, entry) in before {
+            match entry.filter(|entry| entry.expires.is_none_or(|expires| expires > now.wall)) {
+                Some(entry) => drop(self.entries.insert(key, entry)),
+                None => drop(self.entries.remove(&key)),
+            }
+        }
+        self.revision += 1;
+    }
+
+    /// A policy that is in force. `sent` is a configuration, or one that is kept is brought back.
+    pub fn switch(
+        &mut self,
+        config: usize,
+        mode: Option<Mode>,
+        of: Option<u64>,
+        is_read: bool,
+        confirm: Option<Duration>,
+        now: Now,
+    ) {
+        self.revision += 1;
+        let active = self.active().clone();
+        let is_live = of.is_none() && (active.config, active.mode) == (config, None) && mode.is_none();
+        if is_live && confirm.is_none() {
+            if is_read {
+                self.read = (active.bundle, active.config);
+            }
+            if matches!(&self.waiting, Some(Waiting { what: What::Policy { .. }, .. })) {
+                panic!("a policy waits");
+            }
+            return;
+        }
+        let bundle = match of {
+            Some(kept) => self.generation(kept).map_or(kept, |kept| kept.bundle),
+            None if active.config == config => active.bundle,
+            None if self.read.1 == config => self.read.0,
+            None => self.revision,
+        };
+        self.record(Generation { number: self.revision, config, mode, bundle, is_confirmed: confirm.is_none() });
+        if is_read {
+            self.read = (bundle, config);
+        }
+        match confirm {
+            Some(length) => {
+                let what = What::Policy { generation: self.revision, previous: active.number };
+                self.waiting = Some(Waiting::new(what, length, now));
+            }
+            None if matches!(&self.waiting, Some(Waiting { what: What::Policy { .. }, .. })) => self.waiting = None,
+            None => {}
+        }
+        self.prune();
+    }
+
+    fn record(&mut self, generation: Generation) {
+        self.active = generation.number;
+        self.generations.push(generation);
+    }
+
+    /// Brings back what was in force before a policy that was not confirmed.
+    pub fn bring_back(&mut self) {
+        let Some(Waiting { what: What::Policy { previous, .. }, .. }) = self.waiting.take() else {
+            panic!("no policy waits");
+        };
+        self.revision += 1;
+        let back = self.generation(previous).unwrap().clone();
+        self.record(Generation { number: self.revision, is_confirmed: true, ..back });
+        self.prune();
+    }
+
+    pub fn confirm(&mut self) {
+        if let Some(Waiting { what: What::Policy { generation, .. }, .. }) = self.waiting.take() {
+            self.generations.iter_mut().filter(|one| one.number == generation).for_each(|one| one.is_confirmed = true);
+        }
+    }
+
+    /// The generation that a rollback without a number goes to.
+    pub fn previous(&self) -> Option<&Generation> {
+        let active = self.active();
+        let differs = |one: &&Generation| (one.bundle, one.mode) != (active.bundle, active.mode);
+        let before = self.generations.iter().rev().filter(|one| one.number < active.number);
+        before.filter(|one| one.is_confirmed).find(differs)
+    }
+
+    fn prune(&mut self) {
+        let back = match &self.waiting {
+            Some(Waiting { what: What::Policy { previous, .. }, .. }) => Some(*previous),
+            _ => None,
+        };
+        let (mut surplus, active) = (self.generations.len().saturating_sub(KEEP), self.active);
+        self.generations.retain(|one| {
+            let goes = surplus > 0 && one.number != active && Some(one.number) != back;
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+
+    /// The wall clock may have been set: nothing gets more time by that.
+    pub fn follow_clock(&mut self, now: Now) {
+        let by = self.ahead - ahead(now);
+        if by.is_positive() {
+            let forward = |entry: &mut Entry| {
+                entry.expires = entry.expires.map(|expires| expires.checked_sub(by).unwrap());
+            };
+            self.entries.values_mut().for_each(forward);
+            if let Some(Waiting { what: What::Push { before, .. }, .. }) = &mut self.waiting {
+                before.values_mut().flatten().for_each(forward);
+            }
+        }
+        // A step forward is forgotten: what has ended by it has ended.
+        self.ahead = ahead(now);
+    }
+
+    /// Entries whose time is over.
+    pub fn ended(&self, now: Now) -> Vec<Key> {
+        let is_over = |entry: &Entry| entry.expires.is_some_and(|expires| expires <= now.wall);
+        self.entries.iter().filter(|(_, entry)| is_over(entry)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// They are gone.
+    pub fn end(&mut self, keys: &[Key]) {
+        keys.iter().for_each(|key| drop(self.entries.remove(key)));
+        self.revision += u64::from(!keys.is_empty());
+    }
+
+    /// Another daemon starts, and the configuration file says `file`.
+    pub fn restart(&mut self, file: usize, now: Now) {
+        self.ahead = ahead(now);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.resume(now);
+            let is_over = waiting.is_over(now);
+            match waiting.what {
+                What::Push { .. } if is_over => self.undo_push(now),
+                What::Policy { .. } if is_over => {
+                    self.revision = self.generations.last().unwrap().number;
+                    self.end_quietly(now);
+                    return self.bring_back();
+                }
+                _ => {}
+            }
+        }
+        self.end_quietly(now);
+        self.revision = self.generations.last().unwrap().number;
+        let is_policy_waiting = matches!(&self.waiting, Some(Waiting { what: What::Policy { .. }, .. }));
+        if !is_policy_waiting && self.read.1 != file {
+            let active = self.active().clone();
+            if (active.config, active.mode) == (file, None) {
+                self.read = (active.bundle, active.config);
+            } else {
+                self.revision += 1;
+                let bundle = if active.config == file { active.bundle } else { self.revision };
+                let number = self.revision;
+                self.record(Generation { number, config: file, mode: None, bundle, is_confirmed: true });
+                self.read = (bundle, file);
+                self.prune();
+            }
+        }
+    }
+
+    /// What a daemon that starts makes of the entries.
+    pub fn restarted(mut self, now: Now) -> Self {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.resume(now);
+            if matches!(waiting.what, What::Push { .. }) && waiting.is_over(now) {
+                self.undo_push(now);
+            }
+        }
+        self.end_quietly(now);
+        self
+    }
+
+    fn end_quietly(&mut self, now: Now) {
+        let ended = self.ended(now);
+        ended.iter().for_each(|key| drop(self.entries.remove(key)));
+    }
+}

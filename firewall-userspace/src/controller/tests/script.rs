@@ -1,0 +1,106 @@
+//! Scripts: what happens to a daemon, step by step, as a test that fails prints it.
+
+use proptest::prelude::*;
+
+use crate::{lists::entry::Layer, policy::Mode};
+
+/// One thing that happens. Seconds, unless said otherwise.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Somebody pushes.
+    Push(AskedPush),
+    /// The configuration file is edited.
+    Edit(usize),
+    /// `reload`.
+    Reload { confirm: Option<u32>, dry_run: bool },
+    /// `apply` of a configuration.
+    Apply { config: usize, confirm: Option<u32> },
+    /// `rollback`, to a generation that many before the last one.
+    Rollback { back: Option<u64>, confirm: Option<u32> },
+    /// `mode`.
+    SetMode { mode: Mode, confirm: Option<u32> },
+    /// `confirm`.
+    Confirm,
+    /// Time goes on.
+    Wait(u32),
+    /// The wall clock is set.
+    SetClock(i32),
+    /// An interface has another index, or is gone.
+    Interface { name: &'static str, index: Option<u32> },
+    /// `eth0` is called `wan0`, or again what it was.
+    Rename,
+    /// The host has so many addresses.
+    Own(u8),
+    /// The kernel refuses so many calls.
+    RefuseCalls(u64),
+    /// The disk works again, refuses everything, or is full.
+    Disk(Option<bool>),
+    /// The daemon is killed and starts again.
+    Kill,
+}
+
+/// A push.
+#[derive(Clone, Debug)]
+pub struct AskedPush {
+    pub owner: &'static str,
+    pub layer: Layer,
+    pub replace: Option<&'static str>,
+    /// List, last octet of the address, time to live.
+    pub add: Vec<(&'static str, u8, Option<u32>)>,
+    pub remove: Vec<(&'static str, u8)>,
+    pub confirm: Option<u32>,
+    pub dry_run: bool,
+}
+
+fn list() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b"])
+}
+
+fn confirm() -> impl Strategy<Value = Option<u32>> {
+    prop::option::weighted(0.4, 2..20_u32)
+}
+
+fn push() -> impl Strategy<Value = AskedPush> {
+    let layers = vec![Layer::Runtime, Layer::Feed, Layer::Ban];
+    let add = prop::collection::vec((list(), 1..6_u8, prop::option::of(1..20_u32)), 0..4);
+    let remove = prop::collection::vec((list(), 1..6_u8), 0..3);
+    let replace = prop::option::weighted(0.2, list());
+    let owner = prop::sample::select(vec!["ada", "ben"]);
+    let parts = (owner, prop::sample::select(layers), replace, add, remove, confirm(), prop::bool::weighted(0.1));
+    parts.prop_map(|(owner, layer, replace, add, remove, confirm, dry_run)| AskedPush {
+        owner,
+        layer,
+        replace,
+        add,
+        remove,
+        confirm,
+        dry_run,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let mode = prop::sample::select(vec![Mode::Enforce, Mode::Observe]);
+    let name = prop::sample::select(vec!["eth0", "eth1"]);
+    prop_oneof![
+        8 => push().prop_map(Step::Push),
+        2 => (0..4_usize).prop_map(Step::Edit),
+        3 => (confirm(), prop::bool::weighted(0.1)).prop_map(|(confirm, dry_run)| Step::Reload { confirm, dry_run }),
+        3 => (0..4_usize, confirm()).prop_map(|(config, confirm)| Step::Apply { config, confirm }),
+        3 => (prop::option::of(0..4_u64), confirm()).prop_map(|(back, confirm)| Step::Rollback { back, confirm }),
+        2 => (mode, confirm()).prop_map(|(mode, confirm)| Step::SetMode { mode, confirm }),
+        2 => Just(Step::Confirm),
+        5 => (1..12_u32).prop_map(Step::Wait),
+        1 => prop_oneof![-30..-1_i32, 2..30_i32].prop_map(Step::SetClock),
+        2 => (name, prop::option::weighted(0.7, 2..9_u32)).prop_map(|(name, index)| Step::Interface { name, index }),
+        1 => Just(Step::Rename),
+        1 => (0..3_u8).prop_map(Step::Own),
+        2 => (1..4_u64).prop_map(Step::RefuseCalls),
+        2 => prop::option::weighted(0.5, any::<bool>()).prop_map(Step::Disk),
+        3 => Just(Step::Kill),
+    ]
+}
+
+/// Which configuration a daemon begins with, and what happens then.
+pub fn script() -> impl Strategy<Value = (usize, Vec<Step>)> {
+    (0..3_usize, prop::collection::vec(step(), 1..24))
+}

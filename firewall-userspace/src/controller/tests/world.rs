@@ -1,0 +1,167 @@
+//! A daemon on a fake kernel and a fake disk, with hands on both.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    clock::Now,
+    config::{self, Loaded, Report},
+    control::Refusal,
+    controller::{Core, Host, Message, Readings, Setup},
+    datapath::fake::{FakeFilter, FakeKernel},
+    host::connections::Connection,
+    policy::Prefix,
+    preview::packet_tests,
+    state::{
+        fake::{FakeDisk, Fault},
+        history::{History, start},
+        journal::{Opened, Store},
+    },
+};
+
+/// Configurations that the file, or a caller, may say. The last one is no configuration.
+pub const CONFIGS: [&str; 4] = [
+    "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
+     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
+    "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth1\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\nentries = [\"192.0.2.2\"]\n\
+     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
+    "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.b]\nentries = [\"192.0.2.3\"]\n",
+    "[[interface]]\nnane = \"eth0\"\n",
+];
+
+/// Generations that are kept.
+pub const KEEP: usize = 4;
+
+/// Octets of a journal after which a snapshot is due.
+const SNAPSHOT_AFTER: u64 = 300;
+
+/// Everything outside of the daemon, and the daemon.
+pub struct World {
+    pub now: Now,
+    pub kernel: FakeKernel,
+    pub disk: FakeDisk,
+    pub own: Vec<Prefix>,
+    /// Which of [`CONFIGS`] the configuration file says.
+    pub file: Arc<Mutex<usize>>,
+    pub core: Core<FakeFilter, FakeDisk>,
+    pub told: watch::Receiver<Arc<dyn Readings>>,
+}
+
+/// A host that has no connections.
+struct FakeHost(Arc<Mutex<usize>>);
+
+impl Host for FakeHost {
+    fn connections(&self) -> io::Result<Vec<Connection>> {
+        Ok(Vec::new())
+    }
+
+    fn load(&self, _: &Path) -> Result<Loaded, Report> {
+        load(*self.0.lock().unwrap())
+    }
+
+    fn text(&self, _: &Path) -> io::Result<String> {
+        Ok(CONFIGS[*self.0.lock().unwrap()].to_owned())
+    }
+}
+
+/// The file of the daemon.
+pub const PATH: &str = "/etc/portcullis/portcullis.toml";
+
+/// Configuration `index`, as the file says it.
+pub fn load(index: usize) -> Result<Loaded, Report> {
+    config::load_text(Path::new(PATH), CONFIGS[index], Path::new(""))
+}
+
+impl World {
+    /// A host whose daemon starts for the first time, with configuration `file`.
+    pub fn new(file: usize) -> Self {
+        let wall = Timestamp::from_second(1_800_000_000).unwrap();
+        let now = Now { wall, boot: Duration::from_secs(100_000) };
+        let (kernel, disk, own) = (FakeKernel::default(), FakeDisk::default(), Vec::new());
+        kernel.set_interface("eth0", Some(2));
+        kernel.set_interface("eth1", Some(3));
+        let file = Arc::new(Mutex::new(file));
+        let (core, told) = start(now, &kernel, &disk, &own, &file).unwrap();
+        Self { now, kernel, disk, own, file, core, told }
+    }
+
+    /// Kills the daemon and starts another one on what is on disk; an error when it does not start.
+    pub fn restart(&mut self) -> Result<(), String> {
+        // A thread that writes a snapshot dies with its daemon; here it has ended before.
+        self.core.keeper.finish();
+        self.disk = self.disk.after_kill();
+        let (core, told) = start(self.now, &self.kernel, &self.disk, &self.own, &self.file)?;
+        (self.core, self.told) = (core, told);
+        Ok(())
+    }
+
+    /// Time goes on.
+    pub fn wait(&mut self, seconds: u32) {
+        let length = Duration::from_secs(seconds.into());
+        self.now = Now { wall: self.now.wall.checked_add(length).unwrap(), boot: self.now.boot + length };
+    }
+
+    /// The wall clock is set.
+    pub fn set_clock(&mut self, by: i32) {
+        self.now.wall = self.now.wall.checked_add(SignedDuration::from_secs(by.into())).unwrap();
+    }
+
+    /// The disk refuses everything, or what needs room, or nothing.
+    pub fn set_fault(&mut self, fault: Option<bool>) {
+        let fault = fault.map(|is_full| if is_full { Fault::Full(0, u64::MAX) } else { Fault::Broken(0, u64::MAX) });
+        self.disk.set_fault(fault);
+    }
+
+    /// Asks the daemon as others do.
+    pub fn ask<T>(&mut self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> T {
+        let (reply, mut answer) = oneshot::channel();
+        self.core.handle(message(reply), self.now);
+        answer.try_recv().expect("the controller answers")
+    }
+
+    /// What the thread of the controller does between messages.
+    pub fn tend(&mut self) {
+        self.core.keeper.finish();
+        self.core.tend(self.now);
+    }
+}
+
+type Started = (Core<FakeFilter, FakeDisk>, watch::Receiver<Arc<dyn Readings>>);
+
+/// Starts a daemon as `daemon::serve` does.
+fn start(
+    now: Now,
+    kernel: &FakeKernel,
+    disk: &FakeDisk,
+    own: &[Prefix],
+    file: &Arc<Mutex<usize>>,
+) -> Result<Started, String> {
+    let loaded = load(*file.lock().unwrap()).and_then(packet_tests::require);
+    let loaded = loaded.map_err(|report| report.render(false))?;
+    let history = History::open(disk.clone(), KEEP).map_err(|error| error.to_string())?;
+    let opened = Store::open(disk.clone(), now.wall, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
+    let Opened { store, runtime, .. } = opened;
+    let start = start::start(Path::new(PATH), loaded, &history, now)?;
+    let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());
+    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(FakeHost(Arc::clone(file))) };
+    let filter = |policy: &_, members: &_| FakeFilter::start(kernel, policy, members);
+    let mut core = Core::start(setup, filter, now).map_err(|error| error.to_string())?;
+    let told = core.publish();
+    Ok((core, told))
+}
+
+/// Whether a refusal comes from a fault that was injected.
+pub fn is_injected(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NotKept { .. } => true,
+        Refusal::Datapath { message } => message.contains("refused as told"),
+        _ => false,
+    }
+}
