@@ -116,6 +116,16 @@ fn malformed() -> Vec<Case> {
             ip4().ip_fragment(1, false).other(number::UDP, 40),
             Verdict::Fragment,
         ),
+        v4(
+            "an AH fragment at offset 1 is not the TCP fragment at offset 1",
+            ip4().ip_fragment(1, false).other(number::AUTHENTICATION, 40),
+            Verdict::Fragment,
+        ),
+        v6(
+            "a fragment of destination options at offset 1 is not the TCP fragment at offset 1",
+            ip6().fragment(1, false).other(number::DESTINATION_OPTIONS, 40),
+            Verdict::Fragment,
+        ),
         v4("a first fragment with 8 octets of TCP is tiny", ip4().ip_fragment(0, true).other(number::TCP, 8), tiny),
         v4("a first fragment with 16 octets of TCP is tiny", ip4().ip_fragment(0, true).other(number::TCP, 16), tiny),
         v6("a first IPv6 fragment with 16 octets of TCP is tiny", ip6().fragment(0, true).other(number::TCP, 16), tiny),
