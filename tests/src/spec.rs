@@ -1,6 +1,6 @@
-//! The contract a second time, as plain code over slices, written from DESIGN sections 3 and 3.1 and not from
-//! `firewall-common`; limits and caps, which have state, are left out. Two readings that agree on a million odd frames
-//! are worth more than one.
+//! The contract a second time, as plain code over slices, written from docs/policy.md ("Order of judgement" to
+//! "Fragments") and not from `firewall-common`; limits and caps, which have state, are left out. Two readings that agree on
+//! a million odd frames are worth more than one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,5 @@
-//! The table: frames and what the contract says about each. Every verdict was written from DESIGN sections 3 and 3.1.
+//! The table: frames and what the contract says about each. Every verdict was written from docs/policy.md,
+//! from "Order of judgement" to "Observe", which names the case of each sentence.
 //!
 //! The same table runs on the host (`tests/host`) and through the kernel program (`tests/kernel`).
 
