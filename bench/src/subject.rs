@@ -21,7 +21,7 @@ use firewall_common::{
 };
 use firewall_userspace::{
     config,
-    datapath::{Generation, ListSize, LoadOptions, PinFolder, load_policy},
+    datapath::{ListSize, LoadOptions, LoadedPolicy, PinFolder, load_policy},
     lists::members::{Member, Members},
     policy::{
         Prefix,
@@ -45,7 +45,7 @@ pub struct Subject {
 }
 
 enum Loaded {
-    Portcullis(Box<Generation>),
+    Portcullis(Box<LoadedPolicy>),
     Reference(Box<Ebpf>),
 }
 
@@ -94,7 +94,7 @@ impl Subject {
     /// When the kernel refuses, or this was built without a program.
     pub fn portcullis(prepared: &Prepared) -> Result<Self> {
         let pins = Pins::new()?;
-        let generation = Generation::load(&prepared.compiled, &prepared.members(), &pins.pins, &options())?;
+        let generation = LoadedPolicy::load(&prepared.compiled, &prepared.members(), &pins.pins, &options())?;
         Self::with(Loaded::Portcullis(Box::new(generation)), pins)
     }
 

@@ -20,7 +20,7 @@ use firewall_common::{
     rate_table::RateSet,
 };
 use firewall_userspace::{
-    datapath::{Attachments, Generation, LoadOptions, PinFolder, SharedMaps},
+    datapath::{Attachments, LoadOptions, LoadedPolicy, PinFolder, SharedMaps},
     lists::members::{Member, Members},
     policy::{
         AttachMode, Ids, Interface, Mode, Name, Policy, Prefix,
@@ -45,7 +45,7 @@ pub const SHORTEST_FRAME: usize = 14;
 
 /// A loaded program, pinned in a folder of its own; everything is removed on drop.
 pub struct Kernel {
-    generation: Generation,
+    generation: LoadedPolicy,
     counters: [Counters; 3],
     members: Members,
     ids: Identities,
@@ -111,11 +111,12 @@ impl Kernel {
         let folder = fresh_folder();
         let pins = PinFolder::open(&folder)?;
         let members = members(policy, own);
-        let loaded =
-            Generation::load(&compiled, &members, &pins, options).map_err(anyhow::Error::from).and_then(|generation| {
+        let loaded = LoadedPolicy::load(&compiled, &members, &pins, options).map_err(anyhow::Error::from).and_then(
+            |generation| {
                 let open = |name| open(&pins, name);
                 Ok((generation, [open(maps::COUNTERS)?, open(maps::SERVICE_COUNTERS)?, open(maps::LIMIT_COUNTERS)?]))
-            });
+            },
+        );
         match loaded {
             Ok((generation, counters)) => Ok(Self {
                 generation,
@@ -158,7 +159,7 @@ impl Kernel {
         let members = members(policy, own);
         let mut compiled = compile(policy, &self.ids);
         change(&mut compiled);
-        let mut next = Generation::load(&compiled, &members, &self.pins, &self.options)?;
+        let mut next = LoadedPolicy::load(&compiled, &members, &self.pins, &self.options)?;
         let native = |name: &String| Interface { name: name.clone(), mode: AttachMode::Native };
         let wanted: Vec<_> = self.attachments.interfaces().keys().map(native).collect();
         self.attachments.switch(&mut next, Some(&mut self.generation), &wanted, &self.pins)?;

@@ -10,7 +10,7 @@ use super::failure::Failure;
 
 /// A prefix as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub struct BatchItem {
     /// The text.
     pub text: String,
     /// File and line; `None` for an argument.
@@ -21,8 +21,8 @@ pub struct Item {
 const MAX_FILE: u64 = 128 << 20;
 
 /// Reads the prefixes of the arguments, then those of `files`; `-` is standard input.
-pub fn read(arguments: Vec<String>, files: &[String]) -> Result<Vec<Item>, Failure> {
-    let mut items: Vec<Item> = arguments.into_iter().map(|text| Item { text, place: None }).collect();
+pub fn read(arguments: Vec<String>, files: &[String]) -> Result<Vec<BatchItem>, Failure> {
+    let mut items: Vec<BatchItem> = arguments.into_iter().map(|text| BatchItem { text, place: None }).collect();
     for file in files {
         let text = read_text(file).map_err(|source| Failure::Input { file: file.clone(), source })?;
         let name = Rc::from(if file == "-" { "<stdin>" } else { file });
@@ -42,11 +42,11 @@ fn read_text(file: &str) -> io::Result<String> {
 }
 
 /// One prefix a line; `#` starts a comment.
-fn lines<'a>(text: &'a str, name: &'a Rc<str>) -> impl Iterator<Item = Item> + 'a {
+fn lines<'a>(text: &'a str, name: &'a Rc<str>) -> impl Iterator<Item = BatchItem> + 'a {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().zip(1..).filter_map(move |(line, number)| {
         let prefix = line.split('#').next().unwrap_or_default().trim();
-        (!prefix.is_empty()).then(|| Item { text: prefix.to_owned(), place: Some((name.clone(), number)) })
+        (!prefix.is_empty()).then(|| BatchItem { text: prefix.to_owned(), place: Some((name.clone(), number)) })
     })
 }
 

@@ -33,8 +33,8 @@ pub struct ExplainArgs {
     #[arg(long = "sport", value_name = "PORT")]
     source_port: Option<u16>,
     /// What the packet carries; `icmp` is an echo request.
-    #[arg(long = "proto", value_name = "PROTOCOL", value_enum, default_value_t = Protocol::Tcp)]
-    protocol: Protocol,
+    #[arg(long = "proto", value_name = "PROTOCOL", value_enum, default_value_t = ProtocolChoice::Tcp)]
+    protocol: ProtocolChoice,
     /// A packet that opens a TCP connection; otherwise it is one of an established connection.
     #[arg(long)]
     syn: bool,
@@ -48,7 +48,7 @@ pub struct ExplainArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Protocol {
+enum ProtocolChoice {
     Tcp,
     Udp,
     Icmp,
@@ -86,9 +86,9 @@ fn question(args: &ExplainArgs) -> Question {
         source: args.source,
         destination: args.destination,
         protocol: match args.protocol {
-            Protocol::Tcp => AskedProtocol::Tcp,
-            Protocol::Udp => AskedProtocol::Udp,
-            Protocol::Icmp => AskedProtocol::Icmp,
+            ProtocolChoice::Tcp => AskedProtocol::Tcp,
+            ProtocolChoice::Udp => AskedProtocol::Udp,
+            ProtocolChoice::Icmp => AskedProtocol::Icmp,
         },
         port: args.port,
         source_port: args.source_port,

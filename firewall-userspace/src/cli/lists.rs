@@ -3,13 +3,13 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    batch::{self, Item},
+    batch::{self, BatchItem},
     client::{Answer, Client},
     entries,
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
-    terms::Terms,
+    terms::TermsArgs,
 };
 use crate::{
     control::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb},
@@ -91,7 +91,7 @@ pub struct AddArgs {
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     #[command(flatten)]
-    terms: Terms,
+    terms: TermsArgs,
 }
 
 /// Arguments of `remove`.
@@ -100,7 +100,7 @@ pub struct RemoveArgs {
     #[command(flatten)]
     prefixes: Prefixes,
     #[command(flatten)]
-    terms: Terms,
+    terms: TermsArgs,
 }
 
 /// Arguments of `list`.
@@ -119,7 +119,7 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
         ListCommand::Replace(args) => add(client, output, verb, args, true),
         ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, terms }) => {
             let items = batch::read(prefixes, &file)?;
-            let removal = |item: &Item| Removal { list: list.clone(), prefix: item.text.clone() };
+            let removal = |item: &BatchItem| Removal { list: list.clone(), prefix: item.text.clone() };
             let remove = items.iter().map(removal).collect();
             change(client, output, &Push { remove, layer: layer.into(), ..asked(verb, terms) }, &items, "remove")
         }
@@ -130,7 +130,7 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
 fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: bool) -> Result<(), Failure> {
     let AddArgs { prefixes: Prefixes { list, prefixes, file, layer }, ttl, comment, terms } = args;
     let items = batch::read(prefixes, &file)?;
-    let addition = |item: &Item| Addition {
+    let addition = |item: &BatchItem| Addition {
         list: list.clone(),
         prefix: item.text.clone(),
         ttl: ttl.clone(),
@@ -142,11 +142,11 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     change(client, output, &push, &items, if replaces { "replace" } else { "add" })
 }
 
-fn asked(verb: Verb, terms: Terms) -> Push {
+fn asked(verb: Verb, terms: TermsArgs) -> Push {
     Push { verb: Some(verb), ..Push::default() }.on(terms.asked())
 }
 
-fn change(client: &Client, output: Output, push: &Push, items: &[Item], action: &str) -> Result<(), Failure> {
+fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], action: &str) -> Result<(), Failure> {
     let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
     let Answer { value, json } = client.post::<Pushed>("/v1/entries", body).map_err(|failure| {
         let opposite = push.verb.unwrap_or(Verb::Allow).opposite().name();
@@ -188,7 +188,7 @@ fn preview(pushed: &Pushed) -> String {
 }
 
 /// A problem with the place where the caller wrote what is wrong, instead of a pointer into the request.
-fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
+fn tell(Problem { pointer, detail }: &Problem, items: &[BatchItem]) -> String {
     let mut steps = pointer.split('/').skip(2);
     let item = steps.next().and_then(|index| index.parse::<usize>().ok()).and_then(|index| items.get(index));
     match (steps.next(), item) {
@@ -196,8 +196,8 @@ fn tell(Problem { pointer, detail }: &Problem, items: &[Item]) -> String {
         // The same for all prefixes; the detail names the list.
         (Some("list"), Some(_)) => detail.clone(),
         (Some(option @ ("ttl" | "comment")), Some(_)) => format!("--{option}: {detail}"),
-        (_, Some(Item { place: Some((file, line)), .. })) => format!("{file}:{line}: {detail}"),
-        (_, Some(Item { text, place: None })) => {
+        (_, Some(BatchItem { place: Some((file, line)), .. })) => format!("{file}:{line}: {detail}"),
+        (_, Some(BatchItem { text, place: None })) => {
             let why = detail.strip_prefix(&format!("`{text}` ")).unwrap_or(detail);
             format!("{text}: {why}")
         }
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_where_it_was_written() {
-        let item = |text: &str, place| Item { text: text.to_owned(), place };
+        let item = |text: &str, place| BatchItem { text: text.to_owned(), place };
         let items = [item("10.0.0.7/24", None), item("x", Some((Rc::from("a.txt"), 7)))];
         for (pointer, detail, wanted) in [
             ("/add/0/prefix", "`10.0.0.7/24` has host bits set", "10.0.0.7/24: has host bits set"),

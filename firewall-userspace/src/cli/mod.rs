@@ -102,7 +102,7 @@ enum Command {
     /// Show what the daemon does: mode, revision, interfaces, lists, services.
     Status,
     /// Load the configuration of the daemon anew: all of it, or nothing.
-    Reload(terms::Terms),
+    Reload(terms::TermsArgs),
     /// Say what would become of a packet now, and why: exit code 0 when it passes, 1 when it is dropped. Nothing changes.
     Explain(explain::ExplainArgs),
     /// Make the configuration in FILE the policy: all of it, or nothing.

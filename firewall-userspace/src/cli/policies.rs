@@ -10,7 +10,7 @@ use super::{
     diff,
     failure::Failure,
     output::{self, Output},
-    terms::Terms,
+    terms::TermsArgs,
 };
 use crate::{
     config,
@@ -27,7 +27,7 @@ pub struct ApplyArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    terms: Terms,
+    terms: TermsArgs,
 }
 
 /// Arguments of `portcullis rollback`.
@@ -38,7 +38,7 @@ pub struct RollbackArgs {
     #[arg(value_name = "GENERATION")]
     generation: Option<u64>,
     #[command(flatten)]
-    terms: Terms,
+    terms: TermsArgs,
 }
 
 /// Arguments of `portcullis mode`.
@@ -48,7 +48,7 @@ pub struct ModeArgs {
     #[arg(value_name = "MODE", value_enum)]
     mode: Option<ModeName>,
     #[command(flatten)]
-    terms: Terms,
+    terms: TermsArgs,
 }
 
 /// Modes of a policy.
@@ -69,7 +69,7 @@ pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyAr
 }
 
 /// Has the daemon load its configuration anew.
-pub fn reload(client: &Client, output: Output, terms: Terms) -> Result<(), Failure> {
+pub fn reload(client: &Client, output: Output, terms: TermsArgs) -> Result<(), Failure> {
     change(client, output, "/v1/reload", &Reload::default().on(terms.asked()), "configuration loaded")
 }
 

@@ -11,7 +11,7 @@ use crate::{
 
 /// Options of every command that changes what the daemon does.
 #[derive(Args, Clone, Debug)]
-pub struct Terms {
+pub struct TermsArgs {
     /// Say what would change, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -23,7 +23,7 @@ pub struct Terms {
     pub confirm: Option<String>,
 }
 
-impl Terms {
+impl TermsArgs {
     /// What the daemon is asked for.
     pub fn asked(self) -> control::Terms {
         let Self { dry_run, force, confirm } = self;

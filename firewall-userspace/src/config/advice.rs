@@ -4,7 +4,7 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{
     diagnostic::Severity,
-    document::Table,
+    document::TomlTable,
     reader::{At, Reader},
     sections::named::Items,
 };
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The definitions of a policy, in the order of its vectors.
-pub struct Places<'a, 'd> {
+pub struct KeyPlaces<'a, 'd> {
     /// `[lists]`.
     pub lists: &'a Items<'d>,
     /// `[limits]`.
@@ -22,11 +22,11 @@ pub struct Places<'a, 'd> {
     /// `[services]`.
     pub services: &'a Items<'d>,
     /// The document.
-    pub document: &'a Table<'d>,
+    pub document: &'a TomlTable<'d>,
 }
 
 /// Warns of what a valid policy probably does not mean, and refuses more prefixes than the kernel has room for.
-pub fn advise(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, '_>) {
+pub fn advise(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '_>) {
     refuse_too_many_prefixes(reader, policy, places);
     if policy.services.is_empty() {
         let message = "no service is protected: only malformed and impossible packets would be dropped";
@@ -42,14 +42,21 @@ pub fn advise(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, '_>)
 }
 
 /// Warns at the table `key` of the document, or of the whole file when there is none.
-fn warn_of_absence(reader: &mut Reader<'_>, document: &Table<'_>, key: &str, path: &str, message: &str, hint: &str) {
+fn warn_of_absence(
+    reader: &mut Reader<'_>,
+    document: &TomlTable<'_>,
+    key: &str,
+    path: &str,
+    message: &str,
+    hint: &str,
+) {
     match document.node(key) {
         Some(node) => reader.warning(&At { path: path.to_owned(), ..node.at }, message, Some(hint.to_owned())),
         None => reader.missing_in_file(Severity::Warning, path, message, hint),
     }
 }
 
-fn warn_of_closed_services(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, '_>) {
+fn warn_of_closed_services(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '_>) {
     for (service, item) in policy.services.iter().zip(places.services.as_slice()) {
         let is_empty = |list: &usize| policy.lists.get(*list).is_some_and(|list| list.entries.is_empty());
         if service.allow.as_ref().is_some_and(|allow| allow.iter().all(is_empty)) {
@@ -59,7 +66,7 @@ fn warn_of_closed_services(reader: &mut Reader<'_>, policy: &Policy, places: &Pl
     }
 }
 
-fn warn_of_unused(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, '_>) {
+fn warn_of_unused(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '_>) {
     for (index, item) in places.lists.as_slice().iter().enumerate() {
         let is_used = policy.services.iter().any(|service| {
             service.allow.iter().flatten().chain(&service.deny).any(|list| *list == index)
@@ -80,7 +87,7 @@ fn warn_of_unused(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, 
     }
 }
 
-fn refuse_too_many_prefixes(reader: &mut Reader<'_>, policy: &Policy, places: &Places<'_, '_>) {
+fn refuse_too_many_prefixes(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '_>) {
     let most = MAX_PREFIXES as usize;
     let all = || policy.lists.iter().flat_map(|list| &list.entries).chain(&policy.management);
     if all().count() <= most {

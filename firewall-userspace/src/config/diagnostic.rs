@@ -104,7 +104,7 @@ impl Report {
     /// The schema `portcullis.check/v1`; `file` is the configuration that was checked.
     pub fn to_json(&self, file: &Path) -> impl Serialize {
         let rows = |severity| self.of(severity).map(Row::from).collect();
-        Document {
+        ReportDocument {
             schema: "portcullis.check/v1",
             file: file.to_string_lossy().into_owned(),
             errors: rows(Severity::Error),
@@ -119,7 +119,7 @@ impl Report {
 
 /// A report in JSON.
 #[derive(Serialize)]
-struct Document<'d> {
+struct ReportDocument<'d> {
     schema: &'static str,
     file: String,
     errors: Vec<Row<'d>>,

@@ -17,7 +17,7 @@ pub struct Node<'d> {
 }
 
 /// A table and where it stands.
-pub struct Table<'d> {
+pub struct TomlTable<'d> {
     /// Its place: the header of a standard table, all of an inline one.
     pub at: At,
     entries: &'d DeTable<'d>,
@@ -25,14 +25,14 @@ pub struct Table<'d> {
 
 impl Reader<'_> {
     /// The table at `node`, whose keys must be among `keys`.
-    pub fn table<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Option<Table<'d>> {
+    pub fn table<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Option<TomlTable<'d>> {
         let table = self.named_tables(node)?;
         self.check_keys(&table, keys);
         Some(table)
     }
 
     /// Refuses the keys of `table` that are not among `keys`.
-    pub fn check_keys(&mut self, table: &Table<'_>, keys: &[&str]) {
+    pub fn check_keys(&mut self, table: &TomlTable<'_>, keys: &[&str]) {
         if self.has_broken_headers() {
             return;
         }
@@ -49,9 +49,9 @@ impl Reader<'_> {
     }
 
     /// The table at `node`, whose keys are names that the operator chose.
-    pub fn named_tables<'d>(&mut self, node: &Node<'d>) -> Option<Table<'d>> {
+    pub fn named_tables<'d>(&mut self, node: &Node<'d>) -> Option<TomlTable<'d>> {
         match node.value {
-            DeValue::Table(entries) => Some(Table { at: node.at.clone(), entries }),
+            DeValue::Table(entries) => Some(TomlTable { at: node.at.clone(), entries }),
             _ => {
                 self.wrong_type(node, "a table");
                 None
@@ -60,7 +60,7 @@ impl Reader<'_> {
     }
 
     /// The rows of an array of tables such as `[[interface]]`.
-    pub fn rows<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Vec<Table<'d>> {
+    pub fn rows<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Vec<TomlTable<'d>> {
         if let DeValue::Table(_) = node.value {
             let hint = format!("write `[[{}]]`, or put the table into brackets", node.at.path);
             self.error_with_hint(&node.at, "expected an array of tables, found a table", hint);
@@ -70,7 +70,7 @@ impl Reader<'_> {
     }
 
     /// The value of a key that must be written; `example` shows how.
-    pub fn required<'d>(&mut self, table: &Table<'d>, key: &str, example: &str) -> Option<Node<'d>> {
+    pub fn required<'d>(&mut self, table: &TomlTable<'d>, key: &str, example: &str) -> Option<Node<'d>> {
         let node = table.node(key);
         if node.is_none() {
             self.missing(&table.at(key), "this key is required", Some(format!("write for example `{example}`")));
@@ -166,7 +166,7 @@ impl Node<'_> {
     }
 }
 
-impl<'d> Table<'d> {
+impl<'d> TomlTable<'d> {
     /// The whole document.
     pub fn document(entries: &'d DeTable<'d>) -> Self {
         Self { at: At { path: String::new(), span: 0..0 }, entries }

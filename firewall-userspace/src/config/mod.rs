@@ -28,12 +28,12 @@ use toml::de::DeTable;
 
 pub use bundle::{Bundle, ListFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use sections::entries::{Entries, parse_entries_file, read_entries_file};
+pub use sections::entries::{FileEntries, parse_entries_file, read_entries_file};
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{
     bundle::Files,
-    document::Table,
+    document::TomlTable,
     reader::Reader,
     sections::{
         drift, guard, limits,
@@ -117,7 +117,7 @@ fn read_text(name: &Path, text: &str, folder: &Path, given: Option<&Bundle>) -> 
     let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(&source, &syntax_errors);
     let mut files = Files::new(name, given);
-    let policy = read_policy(&mut reader, &Table::document(document.get_ref()), folder, &mut files);
+    let policy = read_policy(&mut reader, &TomlTable::document(document.get_ref()), folder, &mut files);
     let is_clean = reader.is_clean();
     let (files, texts) = files.into_parts();
     let report = Report::new(reader.into_diagnostics(), &files);
@@ -133,7 +133,7 @@ fn read_text(name: &Path, text: &str, folder: &Path, given: Option<&Bundle>) -> 
 /// The policy of `document` and its tests; `None`, or not to be used, after an error.
 fn read_policy(
     reader: &mut Reader<'_>,
-    document: &Table<'_>,
+    document: &TomlTable<'_>,
     folder: &Path,
     files: &mut Files<'_>,
 ) -> Option<(Policy, Vec<PolicyTest>)> {
@@ -177,7 +177,7 @@ fn read_policy(
         state: state?,
         drift_interval: drift_interval?,
     };
-    let places = advice::Places { lists: &lists, limits: &limits, services: &services, document };
+    let places = advice::KeyPlaces { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);
     Some((policy, tests))
 }

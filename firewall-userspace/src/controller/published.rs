@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Core, Readings, in_force::InForce, report::Standing, waiting::Outstanding};
+use super::{Core, Readings, in_force::InForce, report::HistoryView, waiting::Outstanding};
 use crate::{
     datapath::{CounterReader, Filter, FilterReport},
     lists::{
         entry::Layer,
-        pushed::{Counts, Runtime, count_of},
+        pushed::{EntryCounts, Runtime, count_of},
     },
     policy::Policy,
     state::{disk::Disk, history::Generation, journal::StoreCounters},
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Snapshot {
     pub(super) in_force: InForce,
     pub(super) of_policy: OfPolicy,
-    pub(super) standing: Standing,
+    pub(super) standing: HistoryView,
     pub(super) pushed: Runtime,
     pub(super) outstanding: Option<Outstanding>,
     pub(super) filter: FilterReport,
@@ -32,7 +32,7 @@ pub(super) struct Snapshot {
 pub(super) struct OfPolicy {
     policy: Arc<Policy>,
     /// Entries of the configuration, by list.
-    pub(super) configured: Arc<[Counts]>,
+    pub(super) configured: Arc<[EntryCounts]>,
     pub(super) counters: Arc<dyn CounterReader>,
 }
 
@@ -84,7 +84,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         if self.publisher.generations.0 != self.history.changes() {
             self.publisher.generations = (self.history.changes(), self.history.generations().into());
         }
-        let standing = Standing {
+        let standing = HistoryView {
             generations: Arc::clone(&self.publisher.generations.1),
             active: self.history.active().map(|active| active.number),
             differs_from_file: self.history.differs_from_file(),
@@ -106,9 +106,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
 }
 
 /// Entries that each list of `policy` has in the configuration.
-fn configured(policy: &Policy) -> Arc<[Counts]> {
+fn configured(policy: &Policy) -> Arc<[EntryCounts]> {
     let count = |list: &crate::policy::List| {
-        let mut counts = Counts::default();
+        let mut counts = EntryCounts::default();
         list.entries.iter().for_each(|prefix| *count_of(&mut counts, *prefix, Layer::Config) += 1);
         counts
     };

@@ -24,7 +24,7 @@ use crate::{
 
 /// The generations of the policy.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct HistoryView {
     /// The oldest first.
     pub(super) generations: Arc<[Generation]>,
     /// Number of the one in force.
@@ -33,7 +33,7 @@ pub(super) struct Standing {
     pub(super) differs_from_file: bool,
 }
 
-impl Standing {
+impl HistoryView {
     /// The one in force.
     fn active(&self) -> Option<&Generation> {
         self.generations.iter().find(|generation| Some(generation.number) == self.active)

@@ -93,10 +93,10 @@ async fn run<F: Filter, D: Disk>(
     }
 }
 
-type Waiting = (Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>);
+type QueuedPush = (Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>);
 
 /// All pushes that wait: they are kept by one write, and so wait for the disk only once. `next` is the message after them.
-fn collect(first: Waiting, messages: &mut mpsc::Receiver<Message>, next: &mut Option<Message>) -> Vec<Waiting> {
+fn collect(first: QueuedPush, messages: &mut mpsc::Receiver<Message>, next: &mut Option<Message>) -> Vec<QueuedPush> {
     let mut pushes = vec![first];
     while next.is_none()
         && let Ok(message) = messages.try_recv()
@@ -109,7 +109,7 @@ fn collect(first: Waiting, messages: &mut mpsc::Receiver<Message>, next: &mut Op
     pushes
 }
 
-fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<Waiting>, now: Now) {
+fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<QueuedPush>, now: Now) {
     let mut replies = Vec::with_capacity(pushes.len());
     let asked = pushes.into_iter().map(|(caller, push, reply)| {
         replies.push(reply);

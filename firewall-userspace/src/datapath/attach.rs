@@ -12,7 +12,7 @@ use nix::{
     net::if_::{if_nameindex, if_nametoindex},
 };
 
-use super::{DatapathError, Generation, PinFolder, foreign, link, pins::remove};
+use super::{DatapathError, LoadedPolicy, PinFolder, foreign, link, pins::remove};
 use crate::policy::{AttachMode, Interface};
 
 /// One attached interface.
@@ -105,8 +105,8 @@ impl Attachments {
     /// When an interface refuses.
     pub fn switch(
         &mut self,
-        generation: &mut Generation,
-        mut previous: Option<&mut Generation>,
+        generation: &mut LoadedPolicy,
+        mut previous: Option<&mut LoadedPolicy>,
         wanted: &[Interface],
         pins: &PinFolder,
     ) -> Result<(), DatapathError> {
@@ -175,7 +175,7 @@ impl Attachments {
 
     /// Looks whether each interface has a link of ours with the program of `generation`, and attaches it again where it
     /// has not. What changed, by interface.
-    pub fn follow(&mut self, generation: &mut Generation, pins: &PinFolder) -> Vec<(String, InterfaceChange)> {
+    pub fn follow(&mut self, generation: &mut LoadedPolicy, pins: &PinFolder) -> Vec<(String, InterfaceChange)> {
         self.detach_others(pins);
         let mut changes = Vec::new();
         let Ok((program, id)) = generation.program_mut().and_then(|program| {

@@ -87,10 +87,10 @@ impl Part {
 /// The tables of a policy besides its lists, and what is in them.
 pub(super) struct PolicyTables {
     maps: PolicyMaps,
-    wanted: Wanted,
+    wanted: WantedTables,
 }
 
-struct Wanted {
+struct WantedTables {
     addresses: Vec<(AddressKey, u32)>,
     ports: Vec<Box<PortRow>>,
     fragments: Vec<FragmentRule>,
@@ -112,7 +112,7 @@ pub(super) struct PolicyMaps {
 impl PolicyTables {
     /// The tables in `maps`, which were filled from `compiled`.
     pub(super) fn new(maps: PolicyMaps, compiled: &Compiled) -> Self {
-        let wanted = Wanted {
+        let wanted = WantedTables {
             addresses: compiled.addresses.clone(),
             ports: compiled.ports.clone(),
             fragments: compiled.fragments.clone(),
@@ -124,7 +124,7 @@ impl PolicyTables {
     }
 
     pub(super) fn steps(&self) -> Vec<Step> {
-        let Wanted { addresses, ports, fragments, services, limits, caps } = &self.wanted;
+        let WantedTables { addresses, ports, fragments, services, limits, caps } = &self.wanted;
         let parts = [
             (Part::Addresses, addresses.len() + 1, usize::MAX),
             (Part::Ports, ports.len(), 1),
@@ -138,7 +138,7 @@ impl PolicyTables {
 
     /// Looks at a part and puts right what is wrong; what it was.
     pub(super) fn repair(&mut self, Step { part, range }: &Step) -> Result<Vec<usize>, DatapathError> {
-        let Wanted { addresses, ports, fragments, services, limits, caps } = &self.wanted;
+        let WantedTables { addresses, ports, fragments, services, limits, caps } = &self.wanted;
         let (skip, take) = (range.start, range.len());
         let numbered = |index: usize| index as u32;
         match part {

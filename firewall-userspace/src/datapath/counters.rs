@@ -14,7 +14,7 @@ use firewall_common::{
 use super::{CounterReader, DatapathError, PinFolder, plain::Plain};
 use crate::policy::compile::{Identities, Reused};
 
-type Counts = PerCpuArray<MapData, Plain<Count>>;
+type CountMap = PerCpuArray<MapData, Plain<Count>>;
 
 /// What the program in the kernel counted, summed over CPUs. It lives on over reloads and never goes back.
 #[derive(Clone, Debug, Default)]
@@ -76,9 +76,9 @@ impl CounterReader for KernelCounters {
 
 /// The maps of counters.
 pub struct SharedMaps {
-    verdicts: Counts,
-    services: Counts,
-    limits: Counts,
+    verdicts: CountMap,
+    services: CountMap,
+    limits: CountMap,
     newcomers: PerCpuArray<MapData, u64>,
     cpus: usize,
 }
@@ -167,7 +167,7 @@ fn open<T: Pod>(pins: &PinFolder, name: &str) -> Result<PerCpuArray<MapData, T>,
     PerCpuArray::try_from(Map::from_map_data(data).map_err(fail)?).map_err(fail)
 }
 
-fn pair(counts: &Counts, id: u16) -> Result<[Count; 2], DatapathError> {
+fn pair(counts: &CountMap, id: u16) -> Result<[Count; 2], DatapathError> {
     let [first, second] = pair_of(id);
     Ok([sum(counts, first)?, sum(counts, second)?])
 }
@@ -176,7 +176,7 @@ fn pair_of(id: u16) -> [u32; 2] {
     [u32::from(id) * 2, u32::from(id) * 2 + 1]
 }
 
-fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
+fn sum(counts: &CountMap, index: u32) -> Result<Count, DatapathError> {
     let values = counts.get(&index, 0).map_err(|error| DatapathError::map("read a counter", error))?;
     let add = |all: Count, one: &Plain<Count>| Count {
         packets: all.packets.wrapping_add(one.0.packets),
@@ -185,7 +185,7 @@ fn sum(counts: &Counts, index: u32) -> Result<Count, DatapathError> {
     Ok(values.iter().fold(Count::default(), add))
 }
 
-fn clear(counts: &mut Counts, indices: impl IntoIterator<Item = u32>, cpus: usize) -> Result<(), DatapathError> {
+fn clear(counts: &mut CountMap, indices: impl IntoIterator<Item = u32>, cpus: usize) -> Result<(), DatapathError> {
     let fail = |error| DatapathError::map("clear a counter", error);
     for index in indices {
         let zeroes = PerCpuValues::try_from(vec![Plain(Count::default()); cpus])

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Generation, Part, Step};
+use super::{LoadedPolicy, Part, Step};
 use crate::clock::Now;
 
 /// The check that is under way, and how those before went.
@@ -70,7 +70,7 @@ impl Drift {
     }
 
     /// Looks at a piece of `generation` and puts right what is wrong.
-    pub(super) fn look_at(&mut self, generation: &mut Generation, step: &Step) {
+    pub(super) fn look_at(&mut self, generation: &mut LoadedPolicy, step: &Step) {
         let table = step.part.label();
         match generation.repair(step) {
             Ok(wrong) if wrong.is_empty() => {}

@@ -22,7 +22,7 @@ use firewall_common::{
 use super::{
     DatapathError, Explainer, Judgement, OBJECT, PinFolder,
     facts::Facts,
-    generation::{program_of, take},
+    loaded::{program_of, take},
     plain::Plain,
 };
 use crate::policy::compile::Identities;

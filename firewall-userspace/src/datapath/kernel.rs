@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    AttachmentState, Attachments, CounterReader, DatapathError, Explainer, Filter, FilterReport, Generation,
-    InterfaceChange, LoadOptions, Names, PinFolder, Pinned, Presence, SharedMaps, TableError,
+    AttachmentState, Attachments, CounterReader, DatapathError, Explainer, Filter, FilterReport, InterfaceChange,
+    LoadOptions, LoadedPolicy, Names, PinFolder, Pinned, Presence, SharedMaps, TableError,
     adopt::adopt,
     counters::KernelCounters,
     drift::{Drift, LINK},
@@ -26,7 +26,7 @@ use crate::{
 /// The XDP program with its tables, attached and pinned. Dropping it leaves the filter as it is.
 pub struct KernelFilter {
     policy: Arc<Policy>,
-    live: Generation,
+    live: LoadedPolicy,
     ids: Arc<Identities>,
     names: Names,
     shared: SharedMaps,
@@ -268,7 +268,7 @@ fn load(
     members: &Members,
     pins: &PinFolder,
     trace_packets: bool,
-) -> Result<Generation, DatapathError> {
+) -> Result<LoadedPolicy, DatapathError> {
     let mut interfaces = vec![0; firewall_common::abi::MAX_INTERFACES];
     for interface in &policy.interfaces {
         // One that is gone for now has no index.
@@ -278,7 +278,7 @@ fn load(
         }
     }
     let options = LoadOptions { interfaces, trace_packets };
-    let mut generation = Generation::load(&compile(policy, ids), members, pins, &options)?;
+    let mut generation = LoadedPolicy::load(&compile(policy, ids), members, pins, &options)?;
     if trace_packets {
         generation.follow_trace();
     }

@@ -164,7 +164,7 @@ impl ListTable {
         self.explain(result)
     }
 
-    /// See [`Generation::update`](super::Generation::update).
+    /// See [`LoadedPolicy::update`](super::LoadedPolicy::update).
     pub(super) fn update(
         &mut self,
         members: &Members,

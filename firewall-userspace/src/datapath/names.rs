@@ -15,12 +15,12 @@ use crate::policy::{
 
 /// The pinned names.
 pub struct Names {
-    map: Array<MapData, Plain<Slot>>,
+    map: Array<MapData, Plain<NameSlot>>,
 }
 
 /// A name, filled up with zeroes; the longest is that of a service. The slot of identifier 0, which nobody has, says in
 /// its first two octets, lower one first, which identifier was the last that was new.
-type Slot = [u8; 32];
+type NameSlot = [u8; 32];
 
 /// Where the slots of services, limits and interfaces begin.
 const SERVICES: u32 = 0;
@@ -31,7 +31,7 @@ const SLOTS: u32 = INTERFACES + MAX_INTERFACES as u32 + 1;
 const SHAPE: adopt::Shape = adopt::Shape {
     kind: bpf_map_type::BPF_MAP_TYPE_ARRAY as u32,
     key_size: size_of::<u32>() as u32,
-    value_size: size_of::<Slot>() as u32,
+    value_size: size_of::<NameSlot>() as u32,
     max_entries: SLOTS,
     flags: 0,
 };
@@ -106,7 +106,7 @@ impl Names {
         ids: &Ids<K>,
         without: &[u16],
     ) -> Result<(), DatapathError> {
-        let mut slots = vec![Slot::default(); usize::from(max) + 1];
+        let mut slots = vec![NameSlot::default(); usize::from(max) + 1];
         for (name, id) in ids.iter().filter(|(_, id)| !without.contains(id)) {
             if let Some(slot) = slots.get_mut(usize::from(id)) {
                 slot.iter_mut().zip(name.bytes()).for_each(|(octet, byte)| *octet = byte);
@@ -124,7 +124,7 @@ impl Names {
         Ok(())
     }
 
-    fn slot(&self, index: u32) -> Result<Slot, DatapathError> {
+    fn slot(&self, index: u32) -> Result<NameSlot, DatapathError> {
         let slot = self.map.get(&index, 0);
         slot.map(|slot| slot.0).map_err(|error| DatapathError::map("read the names of counters", error))
     }

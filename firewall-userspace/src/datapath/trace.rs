@@ -3,10 +3,10 @@
 use firewall_common::Verdict;
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::Generation;
+use super::LoadedPolicy;
 
 /// Forwards what `generation` logs until it is gone. Must be called inside a tokio runtime.
-pub(super) fn follow(generation: &mut Generation) {
+pub(super) fn follow(generation: &mut LoadedPolicy) {
     let logger = match aya_log::EbpfLogger::init_with_logger(&mut generation.ebpf, Forward) {
         Ok(logger) => logger,
         Err(error) => {

@@ -34,19 +34,19 @@ impl RuntimeEntry {
 /// A clone shares all entries with what it was made of, and takes no time: readers and snapshots have one of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
-    lists: BTreeMap<Name, ListEntries>,
+    lists: BTreeMap<Name, PushedList>,
     expiries: RedBlackTreeSetSync<(Timestamp, Name, Prefix, Layer)>,
 }
 
 /// Entries of one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct ListEntries {
+struct PushedList {
     entries: RedBlackTreeMapSync<(Prefix, Layer), RuntimeEntry>,
-    counts: Counts,
+    counts: EntryCounts,
 }
 
 /// How many entries there are, by layer (in the order of [`Layer::ALL`]) and family: IPv4, IPv6.
-pub type Counts = [[u64; 2]; Layer::ALL.len()];
+pub type EntryCounts = [[u64; 2]; Layer::ALL.len()];
 
 impl Runtime {
     /// The entry of `list` for exactly `prefix` in `layer`.
@@ -113,8 +113,8 @@ impl Runtime {
     }
 
     /// How many entries a list has.
-    pub fn counts(&self, list: &Name) -> Counts {
-        self.lists.get(list).map_or_else(Counts::default, |list| list.counts)
+    pub fn counts(&self, list: &Name) -> EntryCounts {
+        self.lists.get(list).map_or_else(EntryCounts::default, |list| list.counts)
     }
 
     /// Adds or replaces an entry; the one before.
@@ -183,7 +183,7 @@ impl Runtime {
 }
 
 /// The count of this layer and the family of `prefix`.
-pub fn count_of(counts: &mut Counts, prefix: Prefix, layer: Layer) -> &mut u64 {
+pub fn count_of(counts: &mut EntryCounts, prefix: Prefix, layer: Layer) -> &mut u64 {
     let [config, runtime, feed, fleet, ban] = counts;
     let [v4, v6] = match layer {
         Layer::Config => config,

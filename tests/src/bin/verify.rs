@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use firewall_common::rate_table::RateFacts;
 use firewall_tests::{cases::standard, kernel::require_root};
 use firewall_userspace::{
-    datapath::{Generation, LoadOptions, PinFolder},
+    datapath::{LoadOptions, LoadedPolicy, PinFolder},
     lists::members::Members,
     policy::compile::{Compiled, Identities, compile},
 };
@@ -41,7 +41,7 @@ fn measure(pins: &PinFolder) -> Result<Vec<(u32, u32)>> {
     for facts in 0..1 << FACTS {
         let mut compiled = compile(&policy, &ids);
         set(&mut compiled, |fact| facts >> fact & 1 != 0);
-        let generation = Generation::load(&compiled, &Members::default(), pins, &LoadOptions::default())
+        let generation = LoadedPolicy::load(&compiled, &Members::default(), pins, &LoadOptions::default())
             .with_context(|| format!("the variant with the facts {facts:#b}"))?;
         let (verified, octets) = generation.size()?;
         sizes.push((verified.context("the kernel does not tell how much it verified")?, octets));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rates;
-use crate::config::{document::Table, keys, reader::Reader};
+use crate::config::{document::TomlTable, keys, reader::Reader};
 
 /// How long a whole check takes unless written.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -12,7 +12,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Reads `[drift]`; `None` after an error.
-pub fn interval(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Duration> {
+pub fn interval(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<Duration> {
     let Some(node) = document.node("drift") else { return Some(DEFAULT_INTERVAL) };
     let table = reader.table(&node, keys::DRIFT)?;
     let Some(node) = table.node("interval") else { return Some(DEFAULT_INTERVAL) };

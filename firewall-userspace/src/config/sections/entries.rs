@@ -16,7 +16,7 @@ use crate::{
 
 /// The prefixes of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entries {
+pub struct FileEntries {
     /// Sorted, each once.
     pub prefixes: Vec<Prefix>,
     /// Lines that repeat an earlier one.
@@ -41,7 +41,7 @@ const MAX_ERRORS: usize = 100;
 ///
 /// # Errors
 /// A report when the file cannot be read, or of all its bad lines.
-pub fn read_entries_file(file: &Path) -> Result<Entries, Report> {
+pub fn read_entries_file(file: &Path) -> Result<FileEntries, Report> {
     let text = source::read(file, "", MAX_FILE_OCTETS).map_err(|problem| Report::new(vec![*problem], &[]))?;
     parse_entries_file(file, &text)
 }
@@ -53,12 +53,12 @@ pub fn read_entries_file(file: &Path) -> Result<Entries, Report> {
 ///
 /// # Errors
 /// A report of every line that is no prefix (of the first hundred, with the number of the others).
-pub fn parse_entries_file(file: &Path, text: &str) -> Result<Entries, Report> {
+pub fn parse_entries_file(file: &Path, text: &str) -> Result<FileEntries, Report> {
     parse_at(file, "", text).map_err(|problems| Report::new(problems, &[]))
 }
 
 /// [`parse_entries_file`] for the file that the configuration names at `key`.
-pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<Entries, Vec<Diagnostic>> {
+pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<FileEntries, Vec<Diagnostic>> {
     let mut prefixes = Vec::new();
     let mut problems = Vec::new();
     let mut others: Option<(Location, usize)> = None;
@@ -90,7 +90,7 @@ pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<
     let repeated = repetitions(&prefixes);
     prefixes.dedup();
     let first_repetition = if repeated.is_empty() { None } else { locate_repetition(text, &repeated) };
-    Ok(Entries { repeated_lines: lines_read - prefixes.len(), prefixes, first_repetition })
+    Ok(FileEntries { repeated_lines: lines_read - prefixes.len(), prefixes, first_repetition })
 }
 
 /// Reads one prefix; what is too long to be one is cut in the error.
@@ -102,17 +102,17 @@ pub(in crate::config) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError>
 }
 
 /// One line of the file.
-struct Line<'t> {
+struct FileLine<'t> {
     number: usize,
     text: &'t str,
 }
 
-fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+fn lines(text: &str) -> impl Iterator<Item = FileLine<'_>> {
     let text = text.strip_prefix(source::BYTE_ORDER_MARK).unwrap_or(text);
-    text.split('\n').zip(1..).map(|(text, number)| Line { number, text })
+    text.split('\n').zip(1..).map(|(text, number)| FileLine { number, text })
 }
 
-impl<'t> Line<'t> {
+impl<'t> FileLine<'t> {
     /// The line without comment and blanks.
     fn entry(&self) -> &'t str {
         self.text.split('#').next().unwrap_or_default().trim()

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::services;
 use crate::{
     config::{
-        document::{Node, Table},
+        document::{Node, TomlTable},
         keys,
         reader::Reader,
     },
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Reads `[guard]`; `None` after an error.
-pub fn guard(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Guard> {
+pub fn guard(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<Guard> {
     let mut guard = Guard::default();
     let Some(node) = document.node("guard") else { return Some(guard) };
     let table = reader.table(&node, keys::GUARD)?;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    named::Item,
+    named::NamedItem,
     rates::{self, Unit},
 };
 use crate::{
     config::{
-        document::{Node, Table},
+        document::{Node, TomlTable},
         keys,
         reader::Reader,
     },
@@ -19,7 +19,7 @@ use crate::{
 const DEFAULT_CAP: (u64, Duration, u64) = (1000, Duration::from_secs(1), 1000);
 
 /// Reads one limit; `None` after an error.
-pub fn limit(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Limit> {
+pub fn limit(reader: &mut Reader<'_>, item: &NamedItem<'_>) -> Option<Limit> {
     let table = reader.table(&item.node, keys::LIMIT)?;
     let mut is_good = true;
     let mut is_limited = false;
@@ -52,7 +52,7 @@ pub fn limit(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Limit> {
 /// Length of a source that is not written: a whole IPv4 address, or the /64 that one IPv6 subnet has (RFC 4291).
 const DEFAULT_SOURCE_V6: u8 = 64;
 
-fn source_length(reader: &mut Reader<'_>, table: Option<&Table<'_>>, key: &str, default: u8) -> Option<u8> {
+fn source_length(reader: &mut Reader<'_>, table: Option<&TomlTable<'_>>, key: &str, default: u8) -> Option<u8> {
     let Some(node) = table.and_then(|table| table.node(key)) else {
         return Some(default);
     };

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use crate::{
     config::{
-        document::{Node, Table},
+        document::{Node, TomlTable},
         reader::{At, Reader},
     },
     policy::Name,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// One definition.
-pub struct Item<'d> {
+pub struct NamedItem<'d> {
     /// Its key, good or not.
     pub key: &'d str,
     /// Its name; `None` when the key is no name, which has been reported.
@@ -28,14 +28,14 @@ pub struct Item<'d> {
 pub struct Items<'d> {
     /// What they are: `list`, `limit` or `service`.
     kind: &'static str,
-    items: Vec<Item<'d>>,
+    items: Vec<NamedItem<'d>>,
 }
 
-impl Item<'_> {
+impl NamedItem<'_> {
     /// The place of one of its keys, or its own when that is not written.
     pub fn key_at(&self, key: &str) -> At {
         match self.node.value {
-            DeValue::Table(entries) => Table::new(&self.node.at, entries).at(key),
+            DeValue::Table(entries) => TomlTable::new(&self.node.at, entries).at(key),
             _ => self.node.at.clone(),
         }
     }
@@ -43,11 +43,11 @@ impl Item<'_> {
 
 impl<'d> Items<'d> {
     /// Reads the table at `key` of the document; at most `most` definitions of this kind are possible.
-    pub fn read(reader: &mut Reader<'_>, document: &Table<'d>, key: &str, kind: &'static str, most: usize) -> Self {
+    pub fn read(reader: &mut Reader<'_>, document: &TomlTable<'d>, key: &str, kind: &'static str, most: usize) -> Self {
         let table = document.node(key).and_then(|node| reader.named_tables(&node));
         let mut items = Vec::new();
         let mut places: Vec<At> = Vec::new();
-        for (key, at, node) in table.iter().flat_map(Table::nodes) {
+        for (key, at, node) in table.iter().flat_map(TomlTable::nodes) {
             let name = Name::parse(key);
             if name.is_err() {
                 let message = format!(
@@ -56,7 +56,7 @@ impl<'d> Items<'d> {
                 );
                 reader.error(&at, message);
             }
-            items.push(Item { key, name: name.ok(), node });
+            items.push(NamedItem { key, name: name.ok(), node });
             places.push(at);
         }
         items.sort_by_key(|item| item.key);
@@ -69,7 +69,7 @@ impl<'d> Items<'d> {
     }
 
     /// The definitions; references are positions in this slice.
-    pub fn as_slice(&self) -> &[Item<'d>] {
+    pub fn as_slice(&self) -> &[NamedItem<'d>] {
         &self.items
     }
 

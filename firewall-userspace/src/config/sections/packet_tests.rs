@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::named::Items;
 use crate::{
     config::{
-        document::{Node, Table},
+        document::{Node, TomlTable},
         keys,
         reader::Reader,
     },
@@ -45,16 +45,17 @@ const FLAGS: [(&str, u8); 6] = [
 ];
 
 #[derive(Clone, Copy, PartialEq)]
-enum Protocol {
+enum TestProtocol {
     Tcp,
     Udp,
     Icmp,
 }
 
-const PROTOCOLS: [(&str, Protocol); 3] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("icmp", Protocol::Icmp)];
+const PROTOCOLS: [(&str, TestProtocol); 3] =
+    [("tcp", TestProtocol::Tcp), ("udp", TestProtocol::Udp), ("icmp", TestProtocol::Icmp)];
 
 /// Reads every `[[test]]`; incomplete after an error.
-pub fn tests(reader: &mut Reader<'_>, document: &Table<'_>, services: &Items<'_>) -> Vec<PolicyTest> {
+pub fn tests(reader: &mut Reader<'_>, document: &TomlTable<'_>, services: &Items<'_>) -> Vec<PolicyTest> {
     let Some(node) = document.node("test") else { return Vec::new() };
     let mut names: HashMap<String, usize> = HashMap::new();
     let rows = reader.rows(&node, keys::TEST);
@@ -63,7 +64,7 @@ pub fn tests(reader: &mut Reader<'_>, document: &Table<'_>, services: &Items<'_>
 
 fn test(
     reader: &mut Reader<'_>,
-    row: &Table<'_>,
+    row: &TomlTable<'_>,
     services: &Items<'_>,
     names: &mut HashMap<String, usize>,
 ) -> Option<PolicyTest> {
@@ -93,7 +94,7 @@ fn test(
     Some(PolicyTest { name: name?, packet, expect: expect?, service: service?, place: place? })
 }
 
-fn name(reader: &mut Reader<'_>, row: &Table<'_>, names: &mut HashMap<String, usize>) -> Option<String> {
+fn name(reader: &mut Reader<'_>, row: &TomlTable<'_>, names: &mut HashMap<String, usize>) -> Option<String> {
     let node = reader.required(row, "name", "name = \"partners reach https\"")?;
     let name = reader.string(&node, "what the test says")?;
     if name.is_empty() {
@@ -107,7 +108,7 @@ fn name(reader: &mut Reader<'_>, row: &Table<'_>, names: &mut HashMap<String, us
 }
 
 /// Source and destination.
-fn addresses(reader: &mut Reader<'_>, row: &Table<'_>) -> Option<(IpAddr, IpAddr)> {
+fn addresses(reader: &mut Reader<'_>, row: &TomlTable<'_>) -> Option<(IpAddr, IpAddr)> {
     let source = reader.required(row, "source", "source = \"203.0.113.7\"");
     let source = source.and_then(|node| address(reader, &node));
     let destination = match row.node("destination") {
@@ -136,14 +137,14 @@ fn address(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<IpAddr> {
 }
 
 /// What the packet carries; a key that its protocol has no use for is refused.
-fn transport(reader: &mut Reader<'_>, row: &Table<'_>, is_v4: bool) -> Option<Transport> {
+fn transport(reader: &mut Reader<'_>, row: &TomlTable<'_>, is_v4: bool) -> Option<Transport> {
     let node = reader.required(row, "protocol", "protocol = \"tcp\"")?;
     let protocol = reader.choice(&node, &PROTOCOLS)?;
     let word = PROTOCOLS.iter().find(|(_, other)| *other == protocol).map_or("", |(word, _)| *word);
     let foreign: &[&str] = match protocol {
-        Protocol::Tcp => &["icmp_type", "icmp_code"],
-        Protocol::Udp => &["icmp_type", "icmp_code", "flags"],
-        Protocol::Icmp => &["port", "source_port", "flags"],
+        TestProtocol::Tcp => &["icmp_type", "icmp_code"],
+        TestProtocol::Udp => &["icmp_type", "icmp_code", "flags"],
+        TestProtocol::Icmp => &["port", "source_port", "flags"],
     };
     let mut is_good = true;
     for key in foreign {
@@ -153,7 +154,7 @@ fn transport(reader: &mut Reader<'_>, row: &Table<'_>, is_v4: bool) -> Option<Tr
         }
     }
     let is_fragment = matches!(row.node("fragment"), Some(Node { value: DeValue::Boolean(true), .. }));
-    if protocol == Protocol::Icmp {
+    if protocol == TestProtocol::Icmp {
         let echo = if is_v4 { ECHO_V4 } else { ECHO_V6 };
         let (kind, code) = (octet(reader, row, "icmp_type", echo), octet(reader, row, "icmp_code", 0));
         return Some(Transport::Icmp { kind: kind?, code: code? }).filter(|_| is_good);
@@ -167,7 +168,7 @@ fn transport(reader: &mut Reader<'_>, row: &Table<'_>, is_v4: bool) -> Option<Tr
     let flags = row.node("flags").map_or(Some(packet::SYN), |node| flags(reader, &node));
     let (port, source_port) = (port?, source_port?);
     let transport = match protocol {
-        Protocol::Tcp => Transport::Tcp { source_port, port, flags: flags? },
+        TestProtocol::Tcp => Transport::Tcp { source_port, port, flags: flags? },
         _ => Transport::Udp { source_port, port },
     };
     Some(transport).filter(|_| is_good)
@@ -184,7 +185,7 @@ fn port_at(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<u16> {
     }
 }
 
-fn octet(reader: &mut Reader<'_>, row: &Table<'_>, key: &str, default: u8) -> Option<u8> {
+fn octet(reader: &mut Reader<'_>, row: &TomlTable<'_>, key: &str, default: u8) -> Option<u8> {
     let Some(node) = row.node(key) else { return Some(default) };
     let number = reader.integer(&node, "a number from 0 to 255")?;
     let octet = u8::try_from(number).ok();

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    entries::{self, Entries},
-    named::Item,
+    entries::{self, FileEntries},
+    named::NamedItem,
 };
 use crate::{
     config::{
@@ -49,7 +49,7 @@ pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {
 }
 
 /// Reads one list with its file, which is relative to `folder` and is read through `files`; `None` after an error.
-pub fn list(reader: &mut Reader<'_>, item: &Item<'_>, folder: &Path, files: &mut Files<'_>) -> Option<List> {
+pub fn list(reader: &mut Reader<'_>, item: &NamedItem<'_>, folder: &Path, files: &mut Files<'_>) -> Option<List> {
     let table = reader.table(&item.node, keys::LIST)?;
     let written = table.node("entries").map(|node| array(reader, &node)).unwrap_or_default();
     let mut entries = Vec::new();
@@ -74,7 +74,7 @@ fn list_path(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, folder: &Path
     Some(folder.join(path))
 }
 
-fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut Files<'_>) -> Option<Entries> {
+fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut Files<'_>) -> Option<FileEntries> {
     let key = &node.at.path;
     let text = files.text(file, key).map_err(|problem| vec![*problem]);
     let problems = match text.and_then(|text| entries::parse_at(file, key, text)) {
@@ -91,7 +91,7 @@ fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut 
     None
 }
 
-fn warn_of_repetitions(reader: &mut Reader<'_>, at: &At, file: &Path, read: &Entries, written: &[(Prefix, At)]) {
+fn warn_of_repetitions(reader: &mut Reader<'_>, at: &At, file: &Path, read: &FileEntries, written: &[(Prefix, At)]) {
     if read.repeated_lines > 0 {
         let lines = counted(read.repeated_lines, "line");
         let verb = if read.repeated_lines == 1 { "repeats" } else { "repeat" };

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, net::IpAddr, ops::RangeInclusive};
 
-use super::named::{Item, Items};
+use super::named::{Items, NamedItem};
 use crate::{
     config::{
-        document::{Node, Table},
+        document::{Node, TomlTable},
         keys,
         reader::{At, Reader},
     },
@@ -48,7 +48,7 @@ pub struct Definitions<'a, 'd> {
 type References = Option<Vec<(usize, At)>>;
 
 /// Reads one service; `None` when it is no table.
-pub fn service(reader: &mut Reader<'_>, item: &Item<'_>, definitions: &Definitions<'_, '_>) -> Option<Draft> {
+pub fn service(reader: &mut Reader<'_>, item: &NamedItem<'_>, definitions: &Definitions<'_, '_>) -> Option<Draft> {
     let table = reader.table(&item.node, keys::SERVICE)?;
     let protocol = reader
         .required(&table, "protocol", "protocol = \"tcp\"")
@@ -89,7 +89,7 @@ pub fn service(reader: &mut Reader<'_>, item: &Item<'_>, definitions: &Definitio
 }
 
 /// The elements of `ports`, and all of them merged unless one could not be read.
-fn read_ports(reader: &mut Reader<'_>, table: &Table<'_>) -> (Vec<Claim>, Option<Vec<RangeInclusive<u16>>>) {
+fn read_ports(reader: &mut Reader<'_>, table: &TomlTable<'_>) -> (Vec<Claim>, Option<Vec<RangeInclusive<u16>>>) {
     let Some(node) = reader.required(table, "ports", "ports = [443, \"8443-8445\"]") else {
         return (Vec::new(), None);
     };
@@ -210,7 +210,7 @@ fn refuse_contradictions(reader: &mut Reader<'_>, allow: Option<&References>, de
 /// Reads `limit_for`; `None` after an error.
 fn read_limit_for(
     reader: &mut Reader<'_>,
-    table: &Table<'_>,
+    table: &TomlTable<'_>,
     definitions: &Definitions<'_, '_>,
 ) -> Option<Vec<LimitFor>> {
     let Some(node) = table.node("limit_for") else { return Some(Vec::new()) };

@@ -12,7 +12,7 @@ use super::prefixes;
 use crate::{
     config::{
         diagnostic::Severity,
-        document::{Node, Table},
+        document::{Node, TomlTable},
         keys,
         reader::Reader,
     },
@@ -45,7 +45,7 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
 
 /// Reads every `[[interface]]`; incomplete after an error.
-pub fn interfaces(reader: &mut Reader<'_>, document: &Table<'_>) -> Vec<Interface> {
+pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Interface> {
     let hint = "add `[[interface]]` with `name = \"eth0\"`";
     let Some(node) = document.node("interface") else {
         let message = "no interface is named, so nothing would be filtered";
@@ -91,7 +91,7 @@ fn is_interface_name(name: &str) -> bool {
 }
 
 /// Reads `[policy]`; `None` after an error.
-pub fn general(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<General> {
+pub fn general(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<General> {
     let mut general = General {
         mode: Mode::Enforce,
         host_default: HostDefault::Pass,
@@ -136,7 +136,7 @@ fn host_default(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<HostDefault>
 }
 
 /// Reads `[admin]`; `None` after an error.
-pub fn admin_listen(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<SocketAddr> {
+pub fn admin_listen(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<SocketAddr> {
     let Some(node) = document.node("admin") else { return Some(DEFAULT_LISTEN) };
     let Some(node) = reader.table(&node, keys::ADMIN)?.node("listen") else { return Some(DEFAULT_LISTEN) };
     let text = reader.string(&node, "an address with a port, for example \"127.0.0.1:9191\"")?;
@@ -155,7 +155,7 @@ pub fn admin_listen(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<Soc
 }
 
 /// Reads `[api]`; `None` after an error.
-pub fn api_socket(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<PathBuf> {
+pub fn api_socket(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<PathBuf> {
     let default = || Some(PathBuf::from(DEFAULT_SOCKET));
     let Some(node) = document.node("api") else { return default() };
     let Some(node) = reader.table(&node, keys::API)?.node("socket") else { return default() };

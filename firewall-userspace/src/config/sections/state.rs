@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::rates;
 use crate::{
-    config::{document::Table, keys, reader::Reader},
+    config::{document::TomlTable, keys, reader::Reader},
     policy::StateFolder,
     text::shown::shown,
 };
@@ -22,7 +22,7 @@ const DEFAULT_GENERATIONS: usize = 10;
 const GENERATIONS: std::ops::RangeInclusive<u64> = 2..=1000;
 
 /// Reads `[state]`; `None` after an error.
-pub fn state(reader: &mut Reader<'_>, document: &Table<'_>) -> Option<StateFolder> {
+pub fn state(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<StateFolder> {
     let mut state = StateFolder {
         directory: PathBuf::from(DEFAULT_DIRECTORY),
         snapshot_after: DEFAULT_SNAPSHOT_AFTER,

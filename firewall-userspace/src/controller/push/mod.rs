@@ -25,7 +25,7 @@ use crate::{
     state::{disk::Disk, journal::Provisional},
 };
 
-type Answer = Result<Pushed, Refusal>;
+type PushAnswer = Result<Pushed, Refusal>;
 
 /// A push that is in the lists and not in what filters yet.
 struct Staged {
@@ -48,7 +48,7 @@ enum Checked {
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Carries out pushes in their order; an answer for each. Each one is all or nothing; all are kept by one write before any
     /// is answered, but those that are to be confirmed each by one of its own.
-    pub(super) fn push_all(&mut self, pushes: Vec<(Caller, Push)>, now: Now) -> Vec<Answer> {
+    pub(super) fn push_all(&mut self, pushes: Vec<(Caller, Push)>, now: Now) -> Vec<PushAnswer> {
         let mut answers = Vec::with_capacity(pushes.len());
         let mut batch = Vec::new();
         for (caller, push) in pushes {
@@ -75,11 +75,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Carries out pushes; with a length of time there is one, and it waits so long for a confirmation.
-    fn push_batch(&mut self, pushes: Vec<(Caller, Push)>, confirm: Option<Duration>, now: Now) -> Vec<Answer> {
+    fn push_batch(&mut self, pushes: Vec<(Caller, Push)>, confirm: Option<Duration>, now: Now) -> Vec<PushAnswer> {
         // Each is given its answer below; a push without one would be a bug.
-        let mut answers: Vec<Answer> = pushes.iter().map(|_| Err(Refusal::Stopping)).collect();
-        let mut give =
-            |index: usize, answer: Answer| answers.iter_mut().skip(index).take(1).for_each(|one| *one = answer.clone());
+        let mut answers: Vec<PushAnswer> = pushes.iter().map(|_| Err(Refusal::Stopping)).collect();
+        let mut give = |index: usize, answer: PushAnswer| {
+            answers.iter_mut().skip(index).take(1).for_each(|one| *one = answer.clone())
+        };
         let mut staged: Vec<Staged> = Vec::new();
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
             match self.stage(&caller, &push, now) {

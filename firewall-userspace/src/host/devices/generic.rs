@@ -54,7 +54,7 @@ pub struct Generic {
 
 /// What follows the netlink header: command, version, reserved, attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
+struct GenericMessage {
     family: u16,
     octets: Vec<u8>,
 }
@@ -119,7 +119,7 @@ impl Generic {
         octets.extend(encoded);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST;
-        let message = Message { family: self.family, octets };
+        let message = GenericMessage { family: self.family, octets };
         let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         request.finalize();
         let mut octets = vec![0; request.buffer_len()];
@@ -127,7 +127,7 @@ impl Generic {
         self.socket.send(&octets, 0)?;
         let mut answer = Vec::with_capacity(ANSWER);
         self.socket.recv(&mut answer, 0)?;
-        match NetlinkMessage::<Message>::deserialize(&answer).map_err(io::Error::other)?.payload {
+        match NetlinkMessage::<GenericMessage>::deserialize(&answer).map_err(io::Error::other)?.payload {
             NetlinkPayload::InnerMessage(message) => Ok(message.octets.get(4..).unwrap_or_default().to_vec()),
             NetlinkPayload::Error(error) => Err(error.to_io()),
             _ => Err(io::ErrorKind::InvalidData.into()),
@@ -145,7 +145,7 @@ fn attribute(octets: &[u8], kind: u16) -> Option<Vec<u8>> {
     attributes(octets).find(|(other, _)| *other == kind).map(|(_, value)| value)
 }
 
-impl NetlinkSerializable for Message {
+impl NetlinkSerializable for GenericMessage {
     fn message_type(&self) -> u16 {
         self.family
     }
@@ -161,7 +161,7 @@ impl NetlinkSerializable for Message {
     }
 }
 
-impl NetlinkDeserializable for Message {
+impl NetlinkDeserializable for GenericMessage {
     type Error = Infallible;
 
     fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Infallible> {

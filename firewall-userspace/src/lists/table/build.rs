@@ -7,7 +7,7 @@ use std::{
 
 use firewall_common::prefix_table::{CLASS_BITS, LEAF_TAGS, Tag, WORDS, entry, number};
 
-use super::{Classes, Table, TableFull, Words, bits, node, places::Content};
+use super::{Classes, Table, TableFull, Words, bits, node, places::LineContent};
 use crate::{lists::members::Members, policy::Prefix};
 
 /// A prefix and the class of the union of everything that covers it.
@@ -73,7 +73,7 @@ impl Slot {
     }
 
     /// The classes of these /24s in `content`.
-    pub fn nets_of<'a>(&self, content: &'a Content) -> &'a [u32] {
+    pub fn nets_of<'a>(&self, content: &'a LineContent) -> &'a [u32] {
         content.nets.get(self.third_octets()).unwrap_or_default()
     }
 

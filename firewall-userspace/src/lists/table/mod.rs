@@ -20,7 +20,7 @@ use firewall_common::prefix_table::{CROWDED, PlacesHash, ROOT_SLOTS, RootSlot, T
 use self::{
     arena::Arena,
     build::{Item, Slot},
-    places::{Content, Place, Places},
+    places::{LineContent, Place, Places},
 };
 use super::members::{Member, Members};
 use crate::policy::Prefix;
@@ -164,7 +164,7 @@ impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     fn build_root(&mut self, slot: &Slot, base: u32, items: &[Item]) -> Result<(usize, NewRoot), TableFull> {
         let root = slot.first_root();
         if self.groups(root) != CROWDED
-            && let Some(content) = Content::of(base, items)
+            && let Some(content) = LineContent::of(base, items)
         {
             match self.set_places(slot, &content) {
                 Ok(()) => {
@@ -239,7 +239,7 @@ impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
         let slot = Slot::root(true, root);
         if self.groups(root) != CROWDED {
             let (base, items) = slot.read(members, classes)?;
-            if let Some(content) = Content::of(base, &items) {
+            if let Some(content) = LineContent::of(base, &items) {
                 match self.set_places(changed, &content) {
                     Ok(()) => {
                         let part = if self.unsure.remove(&root) { &slot } else { changed };
@@ -273,7 +273,7 @@ impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     }
 
     /// Sets the places of `content` that are inside `part`.
-    fn set_places(&mut self, part: &Slot, content: &Content) -> Result<(), TableFull> {
+    fn set_places(&mut self, part: &Slot, content: &LineContent) -> Result<(), TableFull> {
         self.touched.push(part.first_root());
         let words = &self.memory.places;
         for (third, class) in part.third_octets().zip(part.nets_of(content)) {
@@ -293,7 +293,7 @@ impl<R: Words<u32>, L: Words<u64>> Table<R, L> {
     }
 
     /// Removes the places inside `part` that are not in `content`.
-    fn remove_places(&mut self, part: &Slot, content: Option<&Content>) {
+    fn remove_places(&mut self, part: &Slot, content: Option<&LineContent>) {
         let words = &self.memory.places;
         let is_gone = |place| content.is_none_or(|content| !content.has(place));
         if let Some(bits) = part.host() {
@@ -444,7 +444,7 @@ enum NewRoot {
         /// The groups in which they are.
         groups: u64,
         /// Which they are, for those that others may have to be removed from.
-        content: Option<Box<Content>>,
+        content: Option<Box<LineContent>>,
     },
     /// Too much for places.
     Slot(RootSlot),

@@ -29,7 +29,7 @@ pub enum Place {
 }
 
 /// A slot of the root as places.
-pub struct Content {
+pub struct LineContent {
     /// Classes of whole /24s, by the third octet.
     pub nets: [u32; 256],
     /// Single addresses and their classes.
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-impl Content {
+impl LineContent {
     /// What is in a slot of which all has the class `base` except for `items`; `None` when it is too much for places.
     pub fn of(base: u32, items: &[Item]) -> Option<Self> {
         if base != 0 {
@@ -189,7 +189,7 @@ impl Places {
 /// How many places a fresh table needs, and how many IPv4 prefixes are in slots that are too full for places.
 pub fn count(members: &Members) -> [usize; 2] {
     let mut total = [0; 2];
-    let mut slot = Counts::default();
+    let mut slot = PlaceCounts::default();
     let mut covered = 0u64;
     for prefix in members.prefixes() {
         let IpAddr::V4(address) = prefix.address() else { continue };
@@ -204,7 +204,7 @@ pub fn count(members: &Members) -> [usize; 2] {
         }
         if slot.root != bits >> 16 {
             slot.end(&mut total);
-            slot = Counts { root: bits >> 16, ..Counts::default() };
+            slot = PlaceCounts { root: bits >> 16, ..PlaceCounts::default() };
         }
         slot.add(bits, prefix.length());
     }
@@ -212,8 +212,8 @@ pub fn count(members: &Members) -> [usize; 2] {
     total
 }
 
-/// What [`Content::of`] will find in a slot.
-struct Counts {
+/// What [`LineContent::of`] will find in a slot.
+struct PlaceCounts {
     root: u32,
     nets: [u64; 4],
     hosts: [usize; 256],
@@ -221,13 +221,13 @@ struct Counts {
     is_too_full: bool,
 }
 
-impl Default for Counts {
+impl Default for PlaceCounts {
     fn default() -> Self {
         Self { root: 0, nets: [0; 4], hosts: [0; 256], prefixes: 0, is_too_full: false }
     }
 }
 
-impl Counts {
+impl PlaceCounts {
     fn add(&mut self, bits: u32, length: u8) {
         self.prefixes += 1;
         let third = third_octet(bits);

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     clock::Now,
     control::{
-        Apply, Confirm, Confirmed, EntriesQuery as ControllerQuery, Generations, Page, Push, Refusal, Reload, Reloaded,
-        Rollback, SetMode, Status,
+        Apply, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Refusal, Reload, Reloaded, Rollback, SetMode,
+        Status,
     },
     controller::{Controller, Readings},
     preview::explain::{Explained, Question},
@@ -34,7 +34,7 @@ pub const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Query of `GET /v1/entries`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EntriesQuery {
+pub struct ListQuery {
     /// Only entries of this list.
     list: Option<String>,
 }
@@ -46,11 +46,11 @@ pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<
 
 /// `GET /v1/entries`.
 pub async fn entries(
-    query: Result<Query<EntriesQuery>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
     State(controller): State<Controller>,
 ) -> Result<Response, ProblemDetails> {
     let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
-    let query = ControllerQuery { list: query.list, after: None };
+    let query = EntriesQuery { list: query.list, after: None };
     // Every page is of the same moment.
     let readings = controller.readings()?;
     let first = readings.entries(&query)?;
@@ -61,7 +61,7 @@ pub async fn entries(
 /// there is no page.
 fn pages(
     readings: Arc<dyn Readings>,
-    query: ControllerQuery,
+    query: EntriesQuery,
     first: Page,
 ) -> impl Stream<Item = Result<Vec<u8>, Refusal>> + Send {
     let Page { revision, policy_generation, .. } = &first;
@@ -83,7 +83,7 @@ fn pages(
                 piece.extend_from_slice(b"]}");
                 return Some((Ok(piece), None));
             }
-            match task::spawn_blocking(move || readings.entries(&ControllerQuery { after: next, ..query })).await {
+            match task::spawn_blocking(move || readings.entries(&EntriesQuery { after: next, ..query })).await {
                 Ok(Ok(page)) => {
                     let comma = if page.entries.is_empty() { Vec::new() } else { vec![b','] };
                     Some((Ok(piece), Some((page, comma))))

@@ -23,7 +23,7 @@ use tokio::net::UnixListener;
 
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
 pub use handlers::CONTROLLER_TIMEOUT;
-pub use socket::{BindError, bind};
+pub use socket::{ApiBindError, bind};
 
 use self::{listener::ApiListener, peer::Peers};
 use super::http::{host, problem, requests, server};

@@ -37,7 +37,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no socket.
 #[derive(Debug)]
-pub enum BindError {
+pub enum ApiBindError {
     /// The folder cannot be made or opened.
     Folder {
         /// The folder.
@@ -76,13 +76,13 @@ pub enum BindError {
 /// A missing folder is made with mode 0750. To be called inside a tokio runtime.
 ///
 /// # Errors
-/// See [`BindError`].
-pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
+/// See [`ApiBindError`].
+pub fn bind(path: &Path) -> Result<UnixListener, ApiBindError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let folder_error = |source| BindError::Folder { path: folder.to_owned(), source };
+    let folder_error = |source| ApiBindError::Folder { path: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(folder_error)?;
     // Two daemons that start at once must not each take the socket of the other for a stale one.
     let lock = fs::File::open(folder).map_err(folder_error)?;
@@ -91,37 +91,37 @@ pub fn bind(path: &Path) -> Result<UnixListener, BindError> {
     let socket = listen_at(path)?;
     drop(lock);
     let listener = std::os::unix::net::UnixListener::from(socket);
-    let refused = |source| BindError::Socket { path: path.to_owned(), attempt: "listen at", source };
+    let refused = |source| ApiBindError::Socket { path: path.to_owned(), attempt: "listen at", source };
     listener.set_nonblocking(true).map_err(refused)?;
     UnixListener::from_std(listener).map_err(refused)
 }
 
-fn take(lock: &fs::File, folder: &Path) -> Result<(), BindError> {
+fn take(lock: &fs::File, folder: &Path) -> Result<(), ApiBindError> {
     let end = Instant::now() + LOCK_TIMEOUT;
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
-            Err(TryLockError::WouldBlock) => return Err(BindError::Locked { path: folder.to_owned() }),
+            Err(TryLockError::WouldBlock) => return Err(ApiBindError::Locked { path: folder.to_owned() }),
             Err(TryLockError::Error(source)) => {
-                return Err(BindError::Folder { path: folder.to_owned(), source });
+                return Err(ApiBindError::Folder { path: folder.to_owned(), source });
             }
         }
     }
 }
 
-fn remove_stale(path: &Path) -> Result<(), BindError> {
-    let refused = |attempt, source| BindError::Socket { path: path.to_owned(), attempt, source };
+fn remove_stale(path: &Path) -> Result<(), ApiBindError> {
+    let refused = |attempt, source| ApiBindError::Socket { path: path.to_owned(), attempt, source };
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {}
-        Ok(_) => return Err(BindError::NotASocket { path: path.to_owned() }),
+        Ok(_) => return Err(ApiBindError::NotASocket { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(refused("look at", error)),
     }
     match try_connect(path) {
         Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(|error| refused("remove the stale socket", error)),
         // EAGAIN: the backlog is full, so somebody listens, if slowly.
-        Ok(()) | Err(Errno::EAGAIN) => Err(BindError::InUse { path: path.to_owned() }),
+        Ok(()) | Err(Errno::EAGAIN) => Err(ApiBindError::InUse { path: path.to_owned() }),
         Err(errno) => Err(refused("see who listens at", errno.into())),
     }
 }
@@ -134,16 +134,16 @@ fn unix_socket() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
 }
 
-fn listen_at(path: &Path) -> Result<OwnedFd, BindError> {
+fn listen_at(path: &Path) -> Result<OwnedFd, ApiBindError> {
     let refused =
-        |errno: nix::Error| BindError::Socket { path: path.to_owned(), attempt: "listen at", source: errno.into() };
+        |errno: nix::Error| ApiBindError::Socket { path: path.to_owned(), attempt: "listen at", source: errno.into() };
     let socket = unix_socket().map_err(refused)?;
     // bind(2) gives the file the mode of the socket less the umask (Linux, net/unix/af_unix.c unix_bind_bsd), so it is
     // never wider than this. What the umask took is given back before anybody can connect.
     fchmod(&socket, Mode::from_bits_truncate(SOCKET_MODE)).map_err(refused)?;
     let address = UnixAddr::new(path).map_err(refused)?;
     bind_address(socket.as_raw_fd(), &address).map_err(refused)?;
-    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(|source| BindError::Socket {
+    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(|source| ApiBindError::Socket {
         path: path.to_owned(),
         attempt: "set the mode of",
         source,
@@ -180,7 +180,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-impl fmt::Display for BindError {
+impl fmt::Display for ApiBindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder { path, source } => {
@@ -213,7 +213,7 @@ impl fmt::Display for BindError {
     }
 }
 
-impl std::error::Error for BindError {
+impl std::error::Error for ApiBindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Folder { source, .. } | Self::Socket { source, .. } => Some(source),

@@ -74,16 +74,16 @@ fn render(status: Option<&Status>, counters: Option<&Counters>, errors: u64) -> 
     }
     families.extend(process::families(&Process::read())?);
     let registry = Registry::new();
-    registry.register(Box::new(Snapshot(families)))?;
+    registry.register(Box::new(Scrape(families)))?;
     let mut text = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut text)?;
     String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
 }
 
 /// The families of one scrape.
-struct Snapshot(Vec<Family>);
+struct Scrape(Vec<Family>);
 
-impl Collector for Snapshot {
+impl Collector for Scrape {
     fn desc(&self) -> Vec<&Desc> {
         self.0.iter().map(Family::description).collect()
     }

@@ -12,7 +12,7 @@ pub const VERSION: u32 = 1;
 
 /// All of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Document {
+pub struct HistoryDocument {
     version: u32,
     /// The oldest first.
     pub generations: Vec<Generation>,
@@ -109,7 +109,7 @@ pub struct Provision {
     pub until: Until,
 }
 
-impl Default for Document {
+impl Default for HistoryDocument {
     fn default() -> Self {
         Self { version: VERSION, generations: Vec::new(), active: None, read: None, pending: None }
     }
@@ -134,7 +134,7 @@ impl Generation {
     }
 }
 
-impl Document {
+impl HistoryDocument {
     /// Refuses what a newer daemon wrote, with its version.
     pub fn require_version(&self) -> Result<(), u32> {
         if self.version > VERSION { Err(self.version) } else { Ok(()) }

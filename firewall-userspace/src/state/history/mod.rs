@@ -25,14 +25,14 @@ pub use repair::repair;
 
 use std::time::Duration;
 
-use self::document::Document;
+use self::document::HistoryDocument;
 use super::{disk::Disk, error::StoreError};
 use crate::{clock::Now, config::Bundle};
 
 /// The generations, on disk and in memory.
 pub struct History<D: Disk> {
     disk: D,
-    document: Document,
+    document: HistoryDocument,
     /// Most generations.
     keep: usize,
     /// Configurations that are not on disk yet.
@@ -48,7 +48,7 @@ pub struct History<D: Disk> {
 
 /// What a history knew at a time.
 #[derive(Clone, Debug)]
-pub struct Known(Document);
+pub struct Known(HistoryDocument);
 
 /// What to do when a change cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl<D: Disk> History<D> {
     /// # Errors
     /// When it cannot be read, is damaged or of a newer daemon.
     pub fn open(disk: D, keep: usize) -> Result<Self, HistoryError> {
-        let document = file::read::<D, Document>(&disk, NAME)?.unwrap_or_default();
+        let document = file::read::<D, HistoryDocument>(&disk, NAME)?.unwrap_or_default();
         document.require_version().map_err(|version| HistoryError::Newer { path: disk.path(NAME), version })?;
         Ok(Self {
             disk,
@@ -284,7 +284,7 @@ impl<D: Disk> History<D> {
         &mut self,
         new: Option<(u64, Bundle)>,
         care: Care,
-        change: impl FnOnce(&mut Document),
+        change: impl FnOnce(&mut HistoryDocument),
     ) -> Result<(), StoreError> {
         let before = self.document.clone();
         let has_new = new.is_some();

@@ -33,7 +33,7 @@ pub use snapshot::{Job, Written};
 
 use self::{
     record::Record,
-    recover::{Care, Found, Journal, journal_name},
+    recover::{Found, Journal, Strictness, journal_name},
 };
 use crate::{
     lists::{change::Change, entry::Layer, pushed::Runtime},
@@ -84,7 +84,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When anything that was acknowledged is lost, a newer daemon was here, or a new folder cannot be written.
     pub fn open(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
-        let found = recover::read(&disk, Care::Strict)?;
+        let found = recover::read(&disk, Strictness::Strict)?;
         let Found { mut runtime, provisional, latest, snapshot, snapshot_octets, journal, mut notes } = found;
         let is_new = journal.is_none();
         let mut store = Self {

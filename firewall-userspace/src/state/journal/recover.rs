@@ -51,7 +51,7 @@ pub struct Journal {
 
 /// Whether to go on where something is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Care {
+pub enum Strictness {
     /// Refuse.
     Strict,
     /// Keep all that can be read.
@@ -80,22 +80,22 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 ///
 /// # Errors
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
-pub fn read<D: Disk>(disk: &D, care: Care) -> Result<Found, StoreError> {
+pub fn read<D: Disk>(disk: &D, care: Strictness) -> Result<Found, StoreError> {
     let names = disk.names().map_err(|source| StoreError::Folder { path: disk.path(""), attempt: "read", source })?;
-    let mut reader = Reader { disk, care, found: Found::default() };
+    let mut reader = JournalReader { disk, care, found: Found::default() };
     let journals = numbers(&names, "journal");
     reader.snapshot(&numbers(&names, "snapshot"), journals.first().copied())?;
     reader.journals(&journals)?;
     Ok(reader.found)
 }
 
-struct Reader<'a, D> {
+struct JournalReader<'a, D> {
     disk: &'a D,
-    care: Care,
+    care: Strictness,
     found: Found,
 }
 
-impl<D: Disk> Reader<'_, D> {
+impl<D: Disk> JournalReader<'_, D> {
     /// Reads the newest snapshot that is whole.
     fn snapshot(&mut self, numbers: &[u64], first_journal: Option<u64>) -> Result<(), StoreError> {
         let mut newest = None;
@@ -268,7 +268,7 @@ impl<D: Disk> Reader<'_, D> {
 
     /// Refuses, or goes on without what is lost.
     fn lose(&mut self, error: StoreError) -> Result<(), StoreError> {
-        if self.care == Care::Strict {
+        if self.care == Strictness::Strict {
             return Err(error);
         }
         let (path, why) = match error {

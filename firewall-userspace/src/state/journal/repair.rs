@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     Note,
     record::Record,
-    recover::{self, Care, Found, journal_name, numbers, snapshot_name},
+    recover::{self, Found, Strictness, journal_name, numbers, snapshot_name},
     snapshot::Job,
 };
 use crate::state::{
@@ -33,7 +33,7 @@ const SET_ASIDE: &str = ".damaged";
 /// # Errors
 /// When the disk refuses, or a newer daemon was here.
 pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError> {
-    let found = recover::read(disk, Care::Salvage)?;
+    let found = recover::read(disk, Strictness::Salvage)?;
     let entries = found.runtime.len();
     if !found.notes.iter().any(|note| matches!(note, Note::Lost { .. } | Note::SkippedSnapshot { .. })) {
         return Ok(Repaired { entries, notes: found.notes, set_aside: Vec::new() });

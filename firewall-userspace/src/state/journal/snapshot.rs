@@ -50,18 +50,18 @@ impl<D: Disk> Job<D> {
     pub fn run(self) -> Result<Written, StoreError> {
         let name = snapshot_name(self.number);
         let octets = self.write().map_err(|source| match source {
-            Failure::Io(source) => {
+            JobFailure::Io(source) => {
                 // What is left of it takes room that is short, maybe; the next one would use the same name.
                 let _ = self.disk.remove(UNFINISHED);
                 StoreError::Write { path: self.disk.path(&name), attempt: "write the snapshot", source }
             }
-            Failure::Store(error) => error,
+            JobFailure::Store(error) => error,
         })?;
         self.clean();
         Ok(Written { number: self.number, octets })
     }
 
-    fn write(&self) -> Result<u64, Failure> {
+    fn write(&self) -> Result<u64, JobFailure> {
         let mut file = self.disk.create(UNFINISHED)?;
         let mut octets = 0;
         let mut buffer = Vec::new();
@@ -153,18 +153,18 @@ pub fn read_snapshot(octets: &[u8], number: u64) -> Result<Contents, SnapshotErr
     Err(SnapshotError::Flaw(Flaw::Truncated))
 }
 
-enum Failure {
+enum JobFailure {
     Io(std::io::Error),
     Store(StoreError),
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for JobFailure {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for JobFailure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }

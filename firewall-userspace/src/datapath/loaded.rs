@@ -1,4 +1,4 @@
-//! One generation: a loaded program with the tables of one policy.
+//! A loaded program with the tables of one policy.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// A loaded program and the tables of its policy. Dropping it frees the tables once no packet can use them.
-pub struct Generation {
+pub struct LoadedPolicy {
     pub(super) ebpf: Ebpf,
     lists: ListTable,
     tables: PolicyTables,
@@ -45,7 +45,7 @@ pub struct LoadOptions {
     pub trace_packets: bool,
 }
 
-impl Generation {
+impl LoadedPolicy {
     /// Loads the program for `compiled` beside whatever is live, and fills its tables. Nothing is attached.
     ///
     /// # Errors
