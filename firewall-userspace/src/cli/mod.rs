@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 //!
-//! Standard output is for data, standard error for words; [`exit::Exit`] says what each exit code means.
+//! In: arguments, files that they name, answers of a daemon. Out: standard output for data, standard error for words, and an exit
+//! code, whose meanings [`exit::Exit`] has. Nobody owns anything here: the daemon does.
 
 mod batch;
 pub mod check;

@@ -1,4 +1,7 @@
 //! The clock of operators and the clock of the kernel.
+//!
+//! In: both clocks, read at one place. Out: [`Now`], which everybody below the daemon is given, and deadlines by both clocks. Whoever
+//! waits owns its deadline.
 
 pub mod deadline;
 

@@ -1,4 +1,7 @@
 //! `portcullis run`: from a configuration file to a filtering host, until it is told to stop.
+//!
+//! In: the configuration, the state folder, signals, netlink. Out: the threads and tasks of the daemon, in their order. It owns the
+//! runtime and the sockets; the controller owns what is enforced.
 
 mod follow;
 

@@ -1,4 +1,7 @@
 //! The kernel side of the controller, and the only place with aya: load, fill, attach, swap, count.
+//!
+//! In: a policy with its members, changes of both. Out: what packets meet, counters, explanations. [`KernelFilter`] owns programs,
+//! tables, links, pins and identifiers; [`Filter`] is what the controller sees of it.
 
 mod adopt;
 mod attach;

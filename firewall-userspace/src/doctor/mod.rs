@@ -1,4 +1,7 @@
-//! `portcullis doctor`: whether this host can be filtered, and what to do about what is in the way. Nothing is changed.
+//! `portcullis doctor`: whether this host can be filtered, and what to do about what is in the way.
+//!
+//! In: what the kernel says of itself and of its interfaces. Out: findings with a way out. Nothing is changed, and nobody owns
+//! anything here.
 
 mod host;
 mod interface;

@@ -1,6 +1,7 @@
 //! What others connect to.
 //!
-//! In: requests of the API's socket and of whoever scrapes metrics. Out: answers of the controller. Nobody owns anything here.
+//! In: requests of the API's socket and of whoever scrapes metrics. Out: what the controller answers, or has published. Nobody owns
+//! anything here but the listeners.
 
 pub mod admin;
 pub mod api;

@@ -1,6 +1,7 @@
 //! The sections of a configuration file, a file each.
 //!
-//! In: a table of the document. Out: a draft of that part of the policy. Problems go to the reader, which owns them.
+//! In: a table of the document. Out: a draft of that part of the policy; `None` after an error. Problems go to the reader, which
+//! owns them.
 
 pub mod drift;
 pub mod entries;

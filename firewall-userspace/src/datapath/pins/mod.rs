@@ -1,4 +1,7 @@
 //! The folder in the BPF file system where links and shared maps are pinned.
+//!
+//! In: the folder that an operator names. Out: paths for links and maps, and what a daemon before this one has left. [`PinFolder`]
+//! owns the folder as long as it lives, by a lock.
 
 mod other;
 

@@ -1,4 +1,7 @@
 //! What the kernel knows of the network interfaces of this namespace; nothing is changed.
+//!
+//! In: sysfs, and a generic netlink socket. Out: one [`Device`] each, with what its driver can. The kernel owns all of it: what is
+//! told may be over a moment later.
 
 mod attached;
 mod generic;

@@ -1,4 +1,7 @@
 //! What one policy has and another has not: setting by setting, entry by entry.
+//!
+//! In: two policies as documents. Out: their difference, for people and for scripts. Nobody owns anything here: both documents are
+//! copies.
 
 mod document;
 

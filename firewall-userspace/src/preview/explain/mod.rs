@@ -1,6 +1,6 @@
 //! `explain`: what would become of a packet now, and why.
 //!
-//! The verdict is that of the live program on the live tables ([`Generation::explain`](crate::datapath::Generation::explain));
+//! The verdict is that of the live program on the live tables (`datapath::Explainer`);
 //! here are the question, the answer, and the names of what the program knows by number.
 
 mod entries;

@@ -1,6 +1,7 @@
 //! What a change would hurt, asked before anything is written. What it finds is refused unless the caller insists.
 //!
-//! Both policies are judged on the host ([`crate::preview::model`]): only what the live one lets through can be cut off.
+//! In: the live policy and the new one with their members, connections of this host. Out: harm, each with its reason. Both policies
+//! are judged on the host ([`crate::preview::model`]): only what the live one lets through can be cut off.
 
 mod lockout;
 mod management;

@@ -1,4 +1,7 @@
 //! What the API and the admin listener share: an HTTP/1.1 server with limits, and how it says no.
+//!
+//! In: connections of a listener. Out: requests with their limits of size and time, answers and problems (RFC 9457). The server owns
+//! its connections, and ends them at a shutdown.
 
 pub mod host;
 pub mod problem;

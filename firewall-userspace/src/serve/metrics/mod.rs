@@ -1,4 +1,7 @@
 //! The metrics: what the controller has published, with the counters of the kernel, written by the `prometheus` crate.
+//!
+//! In: a scrape. Out: the text format 0.0.4. What cannot be read is missing, and counted; the controller is not asked, and owns
+//! what it has published.
 
 mod daemon;
 mod data_plane;
