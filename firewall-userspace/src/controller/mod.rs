@@ -1,7 +1,7 @@
 //! The one thread that changes what is enforced.
 //!
-//! In: messages of a [`Controller`], the time, what netlink and the kernel say. Out: answers, and what readers are told. The
-//! [`Core`] has the owners: each knows its own part alone, and the flows (`push`, `policy`, `confirm`, `explain`) bring them
+//! In: messages of a [`Controller`], the time, what netlink and the kernel say. Out: answers, and what readers are told.
+//! `Core` has the owners: each knows its own part alone, and the flows (`push`, `policy`, `confirm`, `explain`) bring them
 //! together.
 
 mod asked;
