@@ -11,7 +11,7 @@ use firewall_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{cases::short, frame::Family, interrupt, load::Probe, prefixes::Prefixes, results::Effort, rounds::Sample};
+use crate::{cases::short, effort::Effort, frame::Family, interrupt, load::Probe, prefixes::Prefixes, rounds::Sample};
 
 /// Times for one number of entries.
 #[derive(Clone, Debug, Serialize, Deserialize)]

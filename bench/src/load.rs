@@ -25,10 +25,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cases::{Case, Situation, short},
     counters::Counters,
+    effort::Effort,
     frame::{self, Family},
     interrupt, netfilter,
     prefixes::Prefixes,
-    results::Effort,
     rounds::Sample,
 };
 

@@ -5,6 +5,7 @@
 mod bpf;
 mod cases;
 mod counters;
+mod effort;
 mod frame;
 mod interrupt;
 mod kept;

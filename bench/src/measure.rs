@@ -8,11 +8,12 @@ use firewall_tests::live;
 
 use crate::{
     cases::Case,
+    effort::Effort,
     frame::Family,
     interrupt, kept, load,
     machine::Machine,
     memory, packets, push,
-    results::{Effort, Results, SCHEMA},
+    results::{Results, SCHEMA},
     subject::reference_object,
     wire,
 };

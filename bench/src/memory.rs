@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cases::{Case, Situation, short},
+    effort::Effort,
     frame::Family,
     packets::Contender,
     prefixes::Prefixes,
-    results::Effort,
     subject::{Prepared, Subject},
 };
 

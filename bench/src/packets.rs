@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bpf::{self, Program},
     cases::{Case, Situation},
+    effort::Effort,
     frame,
     prefixes::Prefixes,
-    results::Effort,
     rounds::{Sample, interleave},
     scrambler::{Scrambler, Sources, constant},
     subject::{Prepared, Subject},

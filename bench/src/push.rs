@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bpf,
     cases::{Case, Situation, short},
+    effort::Effort,
     frame::{self, Family},
     interrupt,
     prefixes::Prefixes,
-    results::Effort,
     rounds::Sample,
     subject::{Prepared, Subject},
 };

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{kept::Kept, load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes, wire::Wire};
+use crate::{
+    effort::Effort, kept::Kept, load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes,
+    wire::Wire,
+};
 
 /// Name and version of the form of [`Results`].
 pub const SCHEMA: &str = "portcullis.bench/v1";
@@ -29,24 +32,4 @@ pub struct Results {
     pub memory: Vec<Memory>,
     /// Changes of one prefix.
     pub pushes: Option<Pushes>,
-}
-
-/// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Effort {
-    /// Rounds of each case.
-    pub rounds: usize,
-    /// Frames of each program in a round.
-    pub frames: u32,
-    /// Longest list.
-    pub longest: usize,
-    /// Seed of lists, sources and orders.
-    pub seed: u64,
-}
-
-impl Effort {
-    /// For figures that are quoted.
-    pub const WHOLE: Self = Self { rounds: 9, frames: 300_000, longest: 1_000_000, seed: 1 };
-    /// For trying.
-    pub const QUICK: Self = Self { rounds: 3, frames: 200_000, longest: 100_000, seed: 1 };
 }

@@ -68,11 +68,7 @@ fn grouped(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        report::promise::Promises,
-        report::sections::sections,
-        results::{Effort, SCHEMA},
-    };
+    use crate::{effort::Effort, report::promise::Promises, report::sections::sections, results::SCHEMA};
 
     #[test]
     fn the_template_names_every_section_and_nothing_else() {

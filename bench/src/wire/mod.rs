@@ -24,9 +24,9 @@ use link::Cable;
 use crate::{
     bpf::{self, Program},
     cases::{Case, Situation, short},
+    effort::Effort,
     frame::{self, Family},
     prefixes::Prefixes,
-    results::Effort,
     rounds::{Sample, interleave},
     scrambler::Sources,
     subject::Prepared,
