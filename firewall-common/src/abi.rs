@@ -3,7 +3,7 @@
 //! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
 use crate::{
-    address::Family, parse::Transport, prefix_table::ROOT_SLOTS, rate::Quota, rate_table::HashSeed, verdict::Verdict,
+    address::Family, flow::Transport, prefix_table::ROOT_SLOTS, rate::Quota, rate_table::HashSeed, verdict::Verdict,
 };
 
 /// Grows with every incompatible change of this file.

@@ -1,7 +1,7 @@
 //! Stage 2: which service a packet is for, and what becomes of packets that are for none.
 
 use crate::{
-    parse::{Flow, Transport},
+    flow::{Flow, Transport},
     tables::{FragmentPolicy, HostDefault, Membership, Tables},
     verdict::Verdict,
 };

@@ -5,7 +5,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use crate::{
     abi::{BucketKey, LimitRecord, ServiceRecord},
     address::Address,
-    parse::Flow,
+    flow::Flow,
     rate::{self, Quantity, Quota, TatCell},
     tables::{Bucket, Membership, Tables},
     verdict::Verdict,

@@ -3,7 +3,7 @@
 use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
-    parse::{Flow, Fragment, Transport},
+    flow::{Flow, Fragment, Transport},
     rate,
     tables::{Membership, Tables},
     verdict::Verdict,

@@ -8,8 +8,9 @@ use crate::{
     classify::{host_default, judge_fragment, service_of},
     decide::decide,
     essential::pass_essential,
+    flow::{Flow, Fragment},
     frame::Frame,
-    parse::{self, Flow, Fragment},
+    parse::{parse, plain_v4, plain_v6},
     source::refuse_impossible,
     tables::Tables,
     verdict::Verdict,
@@ -50,20 +51,20 @@ pub fn judge<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Judgement {
 /// Plain packets have a pipeline of their own for each family, from which the compiler removes what they cannot be.
 #[inline(always)]
 pub fn settle<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Settled {
-    if let Some(flow) = parse::plain_v4(frame) {
+    if let Some(flow) = plain_v4(frame) {
         return settle_flow::<true>(&flow, tables);
     }
-    if let Some(flow) = parse::plain_v6(frame) {
+    if let Some(flow) = plain_v6(frame) {
         return settle_flow::<true>(&flow, tables);
     }
     let mut family = Family::Other;
-    match parse::parse(frame, &mut family) {
+    match parse(frame, &mut family) {
         Continue(flow) => settle_flow::<false>(&flow, tables),
         Break(verdict) => Settled { bits: Settled::pack(family, verdict, 0, 0), frame_length: None },
     }
 }
 
-/// `PLAIN`: the packet is one of those that [`parse::plain_v4`] and [`parse::plain_v6`] read, of which none is essential.
+/// `PLAIN`: the packet is one of those that [`plain_v4`] and [`plain_v6`] read, of which none is essential.
 #[inline(always)]
 fn settle_flow<const PLAIN: bool>(flow: &Flow, tables: &impl Tables) -> Settled {
     let bits = match settle_in_order::<PLAIN>(flow, tables) {

@@ -4,7 +4,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
     essential,
-    parse::{Flow, Transport},
+    flow::{Flow, Transport},
     tables::Membership,
     verdict::Verdict,
 };

@@ -4,7 +4,7 @@ use crate::{
     abi::{BucketKey, FragmentRule, LimitRecord, ServiceRecord},
     address::Address,
     essential::Essential,
-    parse::Transport,
+    flow::Transport,
     rate::{Quantity, Quota, TatCell},
 };
 

@@ -4,11 +4,10 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::ip::Ipv4Hdr;
 
-use super::{
-    Flow, Fragment, FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, Transport, transport,
-};
+use super::{FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, transport};
 use crate::{
     address::Address,
+    flow::{Flow, Fragment, Transport},
     frame::{ExtensionHeader, Frame},
     verdict::Verdict,
 };

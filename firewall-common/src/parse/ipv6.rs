@@ -5,11 +5,11 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use network_types::ip::Ipv6Hdr;
 
 use super::{
-    Flow, Fragment, FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, Transport,
-    ipv4::authentication_length, transport,
+    FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, ipv4::authentication_length, transport,
 };
 use crate::{
     address::Address,
+    flow::{Flow, Fragment, Transport},
     frame::{ExtensionHeader, Frame},
     verdict::Verdict,
     verifier::forget,

@@ -5,11 +5,12 @@
 //! of the instructions: one compare of bounds, and few values that the verifier has to be made to forget.
 
 use super::{
-    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, Flow, Fragment, PROTOCOL_TCP, PROTOCOL_UDP, Transport,
+    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, PROTOCOL_TCP, PROTOCOL_UDP,
     transport::{ACK, SYN, are_impossible},
 };
 use crate::{
     address::Address,
+    flow::{Flow, Fragment, Transport},
     frame::{Frame, Header},
 };
 

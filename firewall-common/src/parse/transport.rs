@@ -4,8 +4,8 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::{icmp::Icmpv4Hdr, tcp::TcpHdr, udp::UdpHdr};
 
-use super::{Flow, Fragment, Transport};
 use crate::{
+    flow::{Flow, Fragment, Transport},
     frame::{Frame, Header, offset_and_flags},
     verdict::Verdict,
 };
