@@ -430,6 +430,8 @@ pub const fn counter_index(interface: u32, family: Family, verdict: Verdict) -> 
     (interface * Family::ALL.len() as u32 + family as u32) * MAX_VERDICTS + verdict.index()
 }
 
+const _: () = assert!(Verdict::ALL.len() <= MAX_VERDICTS as usize, "every verdict has a counter");
+
 const _: () = {
     assert!(size_of::<ClassRecord>() == 24);
     assert!(size_of::<AddressKey>() == 24);

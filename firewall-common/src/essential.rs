@@ -5,28 +5,9 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use crate::{
     flow::{Flow, Fragment, Transport},
     rate,
-    tables::{Membership, Tables},
+    tables::{Essential, Membership, Tables},
     verdict::Verdict,
 };
-
-/// A kind of essential traffic. The number is the index of its cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Essential {
-    /// IPv6 neighbour discovery (RFC 4861), redirects excepted.
-    NeighbourDiscovery = 0,
-    /// Multicast listener discovery (RFC 2710, RFC 3810).
-    Mld = 1,
-    /// ICMP errors: IPv4 type 3, IPv6 types 1 to 4.
-    IcmpError = 2,
-    /// DHCP and DHCPv6 replies to the client ports.
-    Dhcp = 3,
-}
-
-impl Essential {
-    /// Every kind, in the order of the caps.
-    pub const ALL: [Self; 4] = [Self::NeighbourDiscovery, Self::Mld, Self::IcmpError, Self::Dhcp];
-}
 
 /// Settles essential traffic: it passes within its cap. Management sources are not capped.
 #[inline(always)]

@@ -31,11 +31,10 @@ mod verdict;
 pub mod verifier;
 
 pub use address::{Address, Family};
-pub use essential::Essential;
 pub use flow::{Flow, Fragment, Transport};
 pub use frame::{Frame, Header, MAX_OFFSET};
 pub use judge::{Judgement, Settled, judge, settle};
 pub use parse::parse;
 pub use rate::{Quantity, Quota};
-pub use tables::{Bucket, FragmentPolicy, HostDefault, Membership, Tables};
+pub use tables::{Bucket, Essential, FragmentPolicy, HostDefault, Membership, Tables};
 pub use verdict::{Action, Verdict};

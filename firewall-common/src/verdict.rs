@@ -52,7 +52,6 @@ macro_rules! verdicts {
         const _: () = {
             let mut expected = 0;
             $(assert!($index == expected, "the numbers of verdicts have no gaps"); expected += 1;)+
-            assert!(expected <= crate::abi::MAX_VERDICTS as usize, "every verdict has a counter");
         };
     };
 }
