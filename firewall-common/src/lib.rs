@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! bytes --parse--> Flow --impossible, essential, management--> classify --> decide --> Judgement
-//!        parse.rs         source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
+//!        parse/           source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
 //! ```
 //!
 //! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
