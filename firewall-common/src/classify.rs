@@ -2,7 +2,8 @@
 
 use crate::{
     flow::{Flow, Transport},
-    tables::{FragmentPolicy, HostDefault, Membership, Tables},
+    prefix_table::Membership,
+    tables::{FragmentPolicy, HostDefault, Tables},
     verdict::Verdict,
 };
 

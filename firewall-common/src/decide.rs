@@ -6,8 +6,9 @@ use crate::{
     abi::{BucketKey, LimitRecord, ServiceRecord},
     address::Address,
     flow::Flow,
+    prefix_table::Membership,
     rate::{self, Quantity, Quota, TatCell},
-    tables::{Bucket, Membership, Tables},
+    tables::{Bucket, Tables},
     verdict::Verdict,
 };
 

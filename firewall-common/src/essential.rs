@@ -4,8 +4,9 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use crate::{
     flow::{Flow, Fragment, Transport},
+    prefix_table::Membership,
     rate,
-    tables::{Essential, Membership, Tables},
+    tables::{Essential, Tables},
     verdict::Verdict,
 };
 

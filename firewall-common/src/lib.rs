@@ -35,6 +35,7 @@ pub use flow::{Flow, Fragment, Transport};
 pub use frame::{Frame, Header, MAX_OFFSET};
 pub use judge::{Judgement, Settled, judge, settle};
 pub use parse::parse;
+pub use prefix_table::Membership;
 pub use rate::{Quantity, Quota};
-pub use tables::{Bucket, Essential, FragmentPolicy, HostDefault, Membership, Tables};
+pub use tables::{Bucket, Essential, FragmentPolicy, HostDefault, Tables};
 pub use verdict::{Action, Verdict};

@@ -5,7 +5,7 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use crate::{
     essential,
     flow::{Flow, Transport},
-    tables::Membership,
+    prefix_table::Membership,
     verdict::Verdict,
 };
 

@@ -4,19 +4,9 @@ use crate::{
     abi::{BucketKey, FragmentRule, LimitRecord, ServiceRecord},
     address::Address,
     flow::Transport,
+    prefix_table::Membership,
     rate::{Quantity, Quota, TatCell},
 };
-
-/// What the lists say about a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Membership {
-    /// Bit n: a prefix of list n covers the source.
-    pub lists: u64,
-    /// An address of this host, or a broadcast address of its subnets.
-    pub own: bool,
-    /// In a management prefix.
-    pub management: bool,
-}
 
 /// What happens to traffic of no service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,15 +2,13 @@
 //!
 //! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
-use crate::{
-    address::Family, flow::Transport, prefix_table::ROOT_SLOTS, rate::Quota, rate_table::HashSeed, verdict::Verdict,
-};
+use crate::{address::Family, flow::Transport, rate::Quota, rate_table::HashSeed, verdict::Verdict};
+
+pub use crate::prefix_table::{ClassRecord, LIST_CLASSES, MANAGEMENT, MAX_CLASSES, MAX_LISTS, OWN, RootV4, RootV6};
 
 /// Grows with every incompatible change of this file.
 pub const ABI_VERSION: u32 = 2;
 
-/// Lists of one policy: the bits of a membership.
-pub const MAX_LISTS: usize = 64;
 /// Services of one policy.
 pub const MAX_SERVICES: usize = 256;
 /// Limits of one policy.
@@ -166,48 +164,6 @@ pub mod globals {
     /// `[u32; MAX_INTERFACES]`: interface indices; the position is the index in the counters.
     pub const INTERFACES: &str = "INTERFACES";
 }
-
-/// What a class of addresses is in: the union of all prefixes that cover them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct ClassRecord {
-    /// Bit n: member of list n.
-    pub lists: u64,
-    /// [`OWN`] and [`MANAGEMENT`].
-    pub flags: u32,
-    /// Second of the boot clock in which this ends; 0: never.
-    pub ends: u32,
-    /// The class that holds from then on.
-    pub next: u32,
-    /// Always zero.
-    pub padding: u32,
-}
-
-/// The IPv4 root of the prefix table, see [`prefix_table`](crate::prefix_table).
-#[repr(C)]
-pub struct RootV4 {
-    /// By the first 16 bits of an address.
-    pub slots: [u64; ROOT_SLOTS],
-    /// The groups of each slot: apart, so that what most packets need stays in the cache.
-    pub groups: [u64; ROOT_SLOTS],
-}
-
-/// The IPv6 root of the prefix table.
-#[repr(C)]
-pub struct RootV6 {
-    /// Entries by the first 16 bits of an address.
-    pub slots: [u32; ROOT_SLOTS],
-}
-
-/// Classes of one generation.
-pub const MAX_CLASSES: u32 = 1 << 16;
-/// Classes 1 to 64 are in one list each and in nothing else, the first in list 0: no record has to be read.
-pub const LIST_CLASSES: u32 = MAX_LISTS as u32;
-
-/// [`ClassRecord::flags`]: an address of this host or a broadcast address of its subnets.
-pub const OWN: u32 = 1;
-/// [`ClassRecord::flags`]: in a management prefix.
-pub const MANAGEMENT: u32 = 2;
 
 /// Key of `ADDRESSES`. Keys are aligned to 8, as the verifier wants every store of 8 octets to the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -433,7 +389,6 @@ pub const fn counter_index(interface: u32, family: Family, verdict: Verdict) -> 
 const _: () = assert!(Verdict::ALL.len() <= MAX_VERDICTS as usize, "every verdict has a counter");
 
 const _: () = {
-    assert!(size_of::<ClassRecord>() == 24);
     assert!(size_of::<AddressKey>() == 24);
     assert!(size_of::<PortRow>() == 131_072);
     assert!(size_of::<FragmentRule>() == 24);

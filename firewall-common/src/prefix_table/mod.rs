@@ -37,24 +37,20 @@
 //! Replaced lines are used again only after a grace period in which every program that could have loaded the old slot has
 //! ended.
 
+mod membership;
 mod places;
+mod records;
 
 use self::places::lookup_place;
-pub use self::places::{
-    PLACE_HOST, PLACE_NET, PLACE_SHIFT, PLACES, PLACES_RUN, PlacesHash, Spread, index_of_tag, place,
+pub use self::{
+    membership::{MAX_LISTS, Membership},
+    places::{PLACE_HOST, PLACE_NET, PLACE_SHIFT, PLACES, PLACES_RUN, PlacesHash, Spread, index_of_tag, place},
+    records::{ClassRecord, LIST_CLASSES, MANAGEMENT, MAX_CLASSES, OWN, ROOT_SLOTS, RootV4, RootV6},
 };
-use crate::{
-    abi::{self, ClassRecord},
-    address::Address,
-    tables::Membership,
-    verifier::forget,
-};
+use crate::{address::Address, verifier::forget};
 
 /// Words of 64 bits of a line.
 pub const WORDS: usize = 8;
-
-/// Slots of each root.
-pub const ROOT_SLOTS: usize = 1 << 16;
 
 /// The memory of one table.
 pub trait PrefixMemory {
@@ -119,7 +115,7 @@ pub enum Code {
 /// Bits of a class in a slot of the IPv4 root.
 const ROOT_CLASS_BITS: u32 = 16;
 
-const _: () = assert!(abi::MAX_CLASSES <= 1 << ROOT_CLASS_BITS);
+const _: () = assert!(MAX_CLASSES <= 1 << ROOT_CLASS_BITS);
 
 /// A slot of the IPv4 root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,7 +195,7 @@ pub const fn number(entry: u32) -> u32 {
 }
 
 /// Most ends of one class: each list has one at most.
-const MAX_ENDS: usize = abi::MAX_LISTS;
+const MAX_ENDS: usize = MAX_LISTS;
 
 /// What an address is in now.
 #[inline(always)]
@@ -207,7 +203,7 @@ pub fn membership(memory: &impl PrefixMemory, address: &Address) -> Membership {
     let nothing = Membership { lists: 0, own: false, management: false };
     let class = lookup(memory, address);
     let list = class.wrapping_sub(1);
-    if list < abi::LIST_CLASSES {
+    if list < LIST_CLASSES {
         return Membership { lists: 1 << list, ..nothing };
     }
     if class == 0 {
@@ -228,11 +224,7 @@ pub fn membership(memory: &impl PrefixMemory, address: &Address) -> Membership {
             record = next;
         }
     }
-    Membership {
-        lists: record.lists,
-        own: record.flags & abi::OWN != 0,
-        management: record.flags & abi::MANAGEMENT != 0,
-    }
+    Membership { lists: record.lists, own: record.flags & OWN != 0, management: record.flags & MANAGEMENT != 0 }
 }
 
 /// The class of an address.
