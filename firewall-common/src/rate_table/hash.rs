@@ -14,7 +14,8 @@
 //! A new IPv6 bucket meets at most `8 * n` others in each table, so another one's state is taken for its own with probability
 //! at most `2 * 8 * n * (2 / n + 2^-30) * 2^-62`, below 2^-56: at a million new sources a second not once in 2,000 years.
 
-use crate::{abi::BucketKey, address::Family};
+use super::BucketKey;
+use crate::address::Family;
 
 /// Random numbers for a [`Hash`](struct@Hash). Who knows them can fill a set of their choice.
 #[derive(Clone, Copy, Debug)]

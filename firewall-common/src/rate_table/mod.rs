@@ -33,6 +33,7 @@
 mod age;
 mod facts;
 mod hash;
+mod key;
 mod tags;
 
 use self::{
@@ -46,6 +47,7 @@ pub use facts::{RateFacts, gate_quota};
 #[cfg(not(target_arch = "bpf"))]
 pub use hash::SEED_WORDS;
 pub use hash::{Hash, HashSeed, SumSeed};
+pub use key::BucketKey;
 
 /// Buckets of a set.
 pub const WAYS: usize = 8;
