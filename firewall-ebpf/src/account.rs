@@ -10,7 +10,8 @@ use firewall_common::{
 use crate::{
     context::XdpFrame,
     explain,
-    maps::{COUNTERS, INTERFACE_COUNT, INTERFACES, LIMIT_COUNTERS, SERVICE_COUNTERS},
+    facts::{INTERFACE_COUNT, INTERFACES},
+    maps::{COUNTERS, LIMIT_COUNTERS, SERVICE_COUNTERS},
 };
 
 /// Adds the frame to the counters of its verdict, its service and its limit; the number of the verdict.

@@ -14,8 +14,11 @@ use firewall_common::{
     rate_table::{self, Gate, Hash, Lookup, RateMemory, RateSet, RateTable, SetMemory, WAYS, Way},
 };
 
-use crate::explain;
-use crate::maps::{COUNTED, MEMBER_LISTS, StatePointer, TatPointer, compare_exchange};
+use crate::{
+    cells::{StatePointer, TatPointer, compare_exchange},
+    explain,
+    facts::{COUNTED, MEMBER_LISTS},
+};
 
 /// Page-aligned, which keeps a set in four cache lines.
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;

@@ -11,9 +11,13 @@ mod account;
 #[cfg_attr(feature = "reference", path = "reference/buckets.rs")]
 mod buckets;
 #[cfg(target_arch = "bpf")]
+mod cells;
+#[cfg(target_arch = "bpf")]
 mod context;
 #[cfg(target_arch = "bpf")]
 mod explain;
+#[cfg(target_arch = "bpf")]
+mod facts;
 #[cfg(target_arch = "bpf")]
 #[cfg_attr(feature = "reference", path = "reference/lists.rs")]
 mod lists;
@@ -26,7 +30,7 @@ mod program {
     use aya_log_ebpf::debug;
     use firewall_common::{Verdict, settle};
 
-    use crate::{account::account, context::XdpFrame, maps};
+    use crate::{account::account, context::XdpFrame, facts::OBSERVE, maps};
 
     #[xdp(frags)]
     #[inline(always)]
@@ -50,7 +54,7 @@ mod program {
     /// What is done by the verdict of that number, which `service` gave.
     #[inline(always)]
     fn action(verdict: u32, service: u16) -> u32 {
-        if maps::OBSERVE.load() != 0 || maps::observes(service) {
+        if OBSERVE.load() != 0 || maps::observes(service) {
             return xdp_action::XDP_PASS;
         }
         // Shows up in the kernel's own `xdp:xdp_exception` tracepoint: it cannot happen.

@@ -1,19 +1,26 @@
 //! The maps, and [`Tables`] over them.
 
 use aya_ebpf::{
-    Global,
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::{Array, HashMap, PerCpuArray},
     macros::btf_map,
 };
 use firewall_common::{
-    Address, Bucket, Essential, FragmentPolicy, HostDefault, Membership, Quantity, Quota, Tables, Transport,
+    Address, Essential, FragmentPolicy, HostDefault, Membership, Quota, Tables, Transport,
     abi::{self, AddressKey, BucketKey, Count, FragmentRule, LimitRecord, PortRow, ServiceRecord},
-    rate::TatCell,
     verifier::index_16,
 };
 
-use crate::{buckets, explain, lists};
+use crate::{
+    buckets,
+    cells::{StatePointer, TatPointer},
+    explain,
+    facts::{
+        COUNTED, FRAGMENTS_BY_SOURCE, HAS_ADDRESSES, HAS_TCP, HAS_UDP, HOST_DEFAULT_DROP, MEMBER_LISTS,
+        OBSERVED_SERVICES,
+    },
+    lists,
+};
 
 const FLAGS: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -40,30 +47,6 @@ pub(crate) static COUNTERS: PerCpuArray<Count, { abi::COUNTERS as usize }> = Per
 pub(crate) static SERVICE_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_SERVICES + 1) }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static LIMIT_COUNTERS: PerCpuArray<Count, { 2 * (abi::MAX_LIMITS + 1) }> = PerCpuArray::new();
-
-// Facts of the policy, set when the generation is loaded: the verifier removes what they make unreachable.
-#[unsafe(no_mangle)]
-pub(crate) static OBSERVE: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static OBSERVED_SERVICES: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static HOST_DEFAULT_DROP: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static FRAGMENTS_BY_SOURCE: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static HAS_TCP: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static HAS_UDP: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub(crate) static MEMBER_LISTS: Global<u64> = Global::new(0);
-#[unsafe(no_mangle)]
-pub(crate) static COUNTED: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-static HAS_ADDRESSES: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub(crate) static INTERFACE_COUNT: Global<u32> = Global::new(0);
-#[unsafe(no_mangle)]
-pub(crate) static INTERFACES: Global<[u32; abi::MAX_INTERFACES]> = Global::new([0; abi::MAX_INTERFACES]);
 
 /// The tables of the live generation.
 pub(crate) struct Maps;
@@ -181,61 +164,4 @@ fn block_of(destination: &Address) -> u32 {
         Some(block) => *block,
         None => 0,
     }
-}
-
-/// Rate state of one source in a map: where its first TAT is, and how many TATs further the next one is.
-pub(crate) struct StatePointer {
-    pub(crate) first: *mut u64,
-    pub(crate) stride: usize,
-}
-
-impl Bucket for StatePointer {
-    type Cell = TatPointer;
-
-    #[inline(always)]
-    fn cell(&self, quantity: Quantity) -> TatPointer {
-        // SAFETY: the state has one TAT for each quantity at this distance, so the result stays inside it.
-        TatPointer(unsafe { self.first.add(quantity as usize * self.stride) })
-    }
-}
-
-/// A TAT in a map.
-pub(crate) struct TatPointer(pub(crate) *mut u64);
-
-impl TatCell for TatPointer {
-    #[inline(always)]
-    fn load(&self) -> u64 {
-        // SAFETY: a map value is valid for the whole run of the program. Other CPUs change it only by aligned 64-bit
-        // compare-exchange, so the read is never torn.
-        unsafe { self.0.read_volatile() }
-    }
-
-    #[inline(always)]
-    fn compare_exchange(&self, current: u64, new: u64) -> u64 {
-        // SAFETY: the map value is aligned and valid for the whole run.
-        unsafe { compare_exchange(self.0, current, new) }
-    }
-}
-
-/// Replaces a number by `new` if it is `current`; returns what it was, and changes nothing when this instance
-/// [explains](explain). `core` has no compare-exchange for BPF.
-///
-/// # Safety
-/// `cell` must point to an aligned number in a map value.
-#[inline(always)]
-pub(crate) unsafe fn compare_exchange(cell: *mut u64, current: u64, new: u64) -> u64 {
-    if explain::is_on() {
-        return current;
-    }
-    let seen: u64;
-    // SAFETY: one BPF_CMPXCHG on what the caller answers for.
-    unsafe {
-        core::arch::asm!(
-            "r0 = cmpxchg_64({cell} + 0, r0, {new})",
-            cell = in(reg) cell,
-            new = in(reg) new,
-            inout("r0") current => seen,
-        );
-    }
-    seen
 }

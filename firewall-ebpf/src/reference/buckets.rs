@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use firewall_common::abi::{self, BucketKey, BucketState, LimitRecord};
 
-use crate::maps::StatePointer;
+use crate::cells::StatePointer;
 
 #[btf_map]
 static BUCKETS: LruHashMap<BucketKey, BucketState, { abi::MAX_BUCKETS as usize }> = LruHashMap::new();
