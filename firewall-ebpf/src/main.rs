@@ -7,8 +7,7 @@
 
 #[cfg(target_arch = "bpf")]
 mod account;
-#[cfg(target_arch = "bpf")]
-#[cfg_attr(feature = "reference", path = "reference/buckets.rs")]
+#[cfg(all(target_arch = "bpf", not(feature = "reference")))]
 mod buckets;
 #[cfg(target_arch = "bpf")]
 mod cells;
@@ -18,11 +17,15 @@ mod context;
 mod explain;
 #[cfg(target_arch = "bpf")]
 mod facts;
-#[cfg(target_arch = "bpf")]
-#[cfg_attr(feature = "reference", path = "reference/lists.rs")]
+#[cfg(all(target_arch = "bpf", not(feature = "reference")))]
 mod lists;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(all(target_arch = "bpf", feature = "reference"))]
+mod reference;
+
+#[cfg(all(target_arch = "bpf", feature = "reference"))]
+use self::reference::{buckets, lists};
 
 #[cfg(target_arch = "bpf")]
 mod program {
