@@ -7,6 +7,7 @@ mod ci;
 mod demo;
 mod doctor;
 mod ebpf;
+mod house;
 mod interrupt;
 mod kernels;
 mod lab;
@@ -66,6 +67,15 @@ enum Task {
     Verify,
     /// Boot Debian's kernels in emulated machines and run the XDP program on them
     Kernels(kernels::Selection),
+    /// Hold the sources against the rules of docs/architecture.md and CONTRIBUTING.md
+    House {
+        /// Show all violations, however many there are
+        #[arg(long)]
+        all: bool,
+        /// Another workspace than the one this was built from
+        #[arg(long, hide = true)]
+        tree: Option<PathBuf>,
+    },
     /// Check everything that must hold before a change lands
     Ci,
     /// What setup runs through sudo
@@ -111,6 +121,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::bench(&tree, &options),
         Task::Verify => verify::verify(&tree),
         Task::Kernels(selection) => kernels::kernels(&tree, &selection),
+        Task::House { all, tree: other } => house::house(other.as_ref().unwrap_or(&tree.root), all),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),
     }
