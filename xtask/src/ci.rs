@@ -24,5 +24,5 @@ pub fn ci(tree: &Tree) -> Result<()> {
     test::test(tree, &test::Selection::default())?;
     // What a newcomer runs first must not rot; with the binary the tests have just used.
     demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))?;
-    kernels::kernels(tree, &kernels::Selection::default())
+    kernels::kernels(tree, &kernels::Choice::default())
 }

@@ -66,7 +66,7 @@ enum Task {
     /// Print what the program costs the kernel's verifier, against what docs/limits.md promises
     Verify,
     /// Boot Debian's kernels in emulated machines and run the XDP program on them
-    Kernels(kernels::Selection),
+    Kernels(kernels::Choice),
     /// Hold the sources against the rules of docs/architecture.md and CONTRIBUTING.md
     House {
         /// Show all violations, however many there are
@@ -120,7 +120,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(selection) => test::test(&tree, &selection),
         Task::Bench(options) => bench::bench(&tree, &options),
         Task::Verify => verify::verify(&tree),
-        Task::Kernels(selection) => kernels::kernels(&tree, &selection),
+        Task::Kernels(choice) => kernels::kernels(&tree, &choice),
         Task::House { all, tree: other } => house::house(other.as_ref().unwrap_or(&tree.root), all),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),

@@ -34,7 +34,7 @@ pub struct Selection {
 }
 
 /// A part of the tests, and what came of it.
-struct Outcome {
+struct Finished {
     part: String,
     tally: Tally,
     passed: bool,
@@ -98,7 +98,7 @@ fn as_root(tree: &Tree, targets: &[&str]) -> Result<Command> {
     Ok(cargo)
 }
 
-fn run(part: &str, cargo: &mut Command, selection: &Selection) -> Result<Outcome> {
+fn run(part: &str, cargo: &mut Command, selection: &Selection) -> Result<Finished> {
     cargo.arg("--").args(&selection.filters);
     eprintln!("  $ {}", process::show(cargo));
     let start = Instant::now();
@@ -116,12 +116,12 @@ fn run(part: &str, cargo: &mut Command, selection: &Selection) -> Result<Outcome
     interrupt::check()?;
     // A part in which nothing ran has shown nothing.
     let passed = status.success() && (tally.passed > 0 || !selection.filters.is_empty());
-    Ok(Outcome { part: part.to_owned(), tally, passed, time: start.elapsed() })
+    Ok(Finished { part: part.to_owned(), tally, passed, time: start.elapsed() })
 }
 
-fn summarise(outcomes: &[Outcome], selection: &Selection) -> Result<()> {
+fn summarise(outcomes: &[Finished], selection: &Selection) -> Result<()> {
     println!("\nsummary:");
-    for Outcome { part, tally: Tally { passed, failed, ignored }, passed: well, time } in outcomes {
+    for Finished { part, tally: Tally { passed, failed, ignored }, passed: well, time } in outcomes {
         let word = if *well { "ok" } else { "FAILED" };
         println!(
             "  {part:<26} {word:<7} {passed} passed, {failed} failed, {ignored} ignored in {:.1} s",

@@ -29,7 +29,7 @@ const QUEUE_TIME: Duration = Duration::from_millis(50);
 /// Takes every step.
 pub fn all(lab: &mut Lab, report: &mut Report) -> Result<()> {
     attached(lab, report)?;
-    let start = Tally::take(lab)?;
+    let start = Arrivals::take(lab)?;
     let v4 = |host: &Host| IpAddr::from(host.v4);
     lists(lab, report, "ipv4", v4, WIDE_PREFIX_V4)?;
     limits(lab, report)?;
@@ -157,10 +157,10 @@ fn conforming(time: Duration) -> u64 {
     FLOOD_BURST + time.as_millis() as u64 * FLOOD_RATE / 1000
 }
 
-fn every_frame(lab: &Lab, report: &mut Report, start: &Tally) -> Result<()> {
+fn every_frame(lab: &Lab, report: &mut Report, start: &Arrivals) -> Result<()> {
     let what = "the kernel counts the frames that reached eth0 since the first step";
     report.step(what, "/metrics counts as many, each under one reason", || {
-        let end = Tally::take(lab)?;
+        let end = Arrivals::take(lab)?;
         let frames = end.frames - start.frames;
         let counted = end.counters.total() - start.counters.total();
         Ok(Seen {
@@ -171,12 +171,12 @@ fn every_frame(lab: &Lab, report: &mut Report, start: &Tally) -> Result<()> {
 }
 
 /// What has reached the host, as the kernel counts it and as Portcullis does.
-struct Tally {
+struct Arrivals {
     frames: u64,
     counters: Counters,
 }
 
-impl Tally {
+impl Arrivals {
     /// Reads both while the wire is silent: neighbour discovery may slip in between two readings.
     fn take(lab: &Lab) -> Result<Self> {
         let silent = interrupt::wait_for(SILENCE_LIMIT, || {

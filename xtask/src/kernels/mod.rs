@@ -28,7 +28,7 @@ use crate::{
 
 /// Which kernels; all without a choice.
 #[derive(Args, Debug, Default)]
-pub struct Selection {
+pub struct Choice {
     /// Boot only this kernel; may be given several times
     #[arg(long = "kernel", value_enum)]
     series: Vec<Series>,
@@ -68,22 +68,22 @@ impl Series {
 }
 
 /// Fetches and boots the kernels, side by side; an error when one fails.
-pub fn kernels(tree: &Tree, selection: &Selection) -> Result<()> {
+pub fn kernels(tree: &Tree, choice: &Choice) -> Result<()> {
     ensure!(
         cfg!(target_arch = "x86_64"),
         "cannot boot Debian's kernels: they are fetched and emulated for x86-64 only"
     );
     interrupt::notice()?;
     setup::ensure(Scope::Kernels)?;
-    let wanted: Vec<Series> = match &*selection.series {
+    let wanted: Vec<Series> = match &*choice.series {
         [] => Series::value_variants().to_vec(),
         some => Series::value_variants().iter().copied().filter(|series| some.contains(series)).collect(),
     };
     let folder = tree.target.join("kernels");
-    let kernels = fetch::fetch(&folder, &wanted, selection.refresh)?;
+    let kernels = fetch::fetch(&folder, &wanted, choice.refresh)?;
     let guest = guest(tree, &folder)?;
     let start = Instant::now();
-    let outcomes = boot_all(&folder, &kernels, &guest, selection.all)?;
+    let outcomes = boot_all(&folder, &kernels, &guest, choice.all)?;
     report::summarise(&outcomes, start.elapsed())
 }
 
