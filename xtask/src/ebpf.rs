@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    needs::{Install, Missing},
+    missing::{Install, Missing},
     process::{self, find_program},
     tree::Tree,
 };

@@ -11,6 +11,7 @@ mod house;
 mod interrupt;
 mod kernels;
 mod lab;
+mod missing;
 mod needs;
 mod packages;
 mod privilege;

@@ -5,7 +5,11 @@ use std::{path::Path, process::Command};
 use clap::ValueEnum;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use crate::{ebpf, process::find_program};
+use crate::{
+    ebpf,
+    missing::{Install, Missing},
+    process::find_program,
+};
 
 /// What a machine is wanted for. Each includes those before it, but for `bench`, which goes on from `demo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -43,38 +47,6 @@ impl Scope {
             Self::Bench => other == Self::Bench || other <= Self::Demo,
             _ => other <= self,
         }
-    }
-}
-
-/// Something that is not there.
-#[derive(Debug)]
-pub struct Missing {
-    /// Package or program.
-    pub name: String,
-    /// What it is for.
-    pub why: String,
-    /// How to get it.
-    pub install: Install,
-}
-
-/// How to get what is missing.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Install {
-    /// A Debian package.
-    Apt {
-        /// The daemon it brings, which installing must not start.
-        service: Option<&'static str>,
-    },
-    /// A command to run as the user.
-    Command(Vec<String>),
-    /// The BPF file system.
-    MountBpffs,
-}
-
-impl Install {
-    /// A command line without quotes.
-    pub fn command(line: &str) -> Self {
-        Self::Command(line.split_whitespace().map(str::to_owned).collect())
     }
 }
 

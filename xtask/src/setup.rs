@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::{
     ebpf,
-    needs::{self, Install, Missing, Scope},
+    missing::{Install, Missing},
+    needs::{self, Scope},
     packages, privilege,
     process::{self, find_program},
 };
