@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::fetch::remove;
+use super::mirrors::Mirrors;
 use crate::process;
 
 /// The suites that have the kernels: small ones, whose lists are fetched in a few seconds.
@@ -30,7 +30,7 @@ const PARTS: [&str; 2] = ["linux-binary-", "linux-modules-"];
 /// The package lists of the suites.
 pub(super) struct Apt {
     folder: PathBuf,
-    mirrors: [String; 2],
+    mirrors: Mirrors,
     names: Vec<String>,
     /// Packages with what they depend on.
     available: Vec<(String, String)>,
@@ -45,12 +45,9 @@ impl Apt {
             let path = folder.join(part);
             fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
-        let mirrors = [
-            mirror("/debian", "http://deb.debian.org/debian"),
-            mirror("/debian-security", "http://deb.debian.org/debian-security"),
-        ];
+        let mirrors = Mirrors::of_this_system()?;
         let source = |(suite, part): (&str, Part)| {
-            let mirror = if part == Part::Main { &mirrors[0] } else { &mirrors[1] };
+            let mirror = if part == Part::Main { &mirrors.main } else { &mirrors.security };
             format!("deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main\n")
         };
         let list = folder.join("sources.list");
@@ -73,7 +70,7 @@ impl Apt {
 
     /// Where they come from.
     pub(super) fn origin(&self) -> String {
-        self.mirrors.join(" and ")
+        self.mirrors.origin()
     }
 
     /// Downloads an image package and those that it is split into since Linux 7: the files.
@@ -124,12 +121,14 @@ impl Apt {
 
 const HINT: &str = "hint: check the network and the mirror in apt's sources; kernels that were fetched once are kept";
 
-/// The mirror that this system's apt uses for a part of the archive, or Debian's own.
-fn mirror(end: &str, otherwise: &str) -> String {
-    let targets = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
-    let said = process::output(Command::new("apt-get").args(targets)).unwrap_or_default();
-    let mut mirrors = said.lines().map(|line| line.trim_end_matches('/'));
-    mirrors.find(|line| line.ends_with(end)).unwrap_or(otherwise).to_owned()
+/// Removes a folder and what is in it, if it is there.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Name and dependencies of each package in a list.

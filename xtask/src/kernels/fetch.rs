@@ -1,4 +1,4 @@
-//! Fetches kernels from Debian's mirrors: with apt, whose signatures are checked, but none of the system's apt state.
+//! Fetches kernels from the mirrors in apt's sources: with apt, whose signatures are checked, but none of its state.
 
 use std::{
     cmp::Reverse,
@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Series, archive::Apt};
+use super::{
+    Series,
+    archive::{Apt, remove},
+};
 use crate::process;
 
 /// A kernel that is unpacked here.
@@ -75,16 +78,6 @@ fn unpack(folder: &Path, apt: &Apt, package: &str) -> Result<()> {
     }
     let finished = folder.join(package);
     fs::rename(&unfinished, &finished).with_context(|| format!("cannot rename {}", unfinished.display()))
-}
-
-/// Removes a folder and what is in it, if it is there.
-pub(super) fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The newest of these packages that belongs to a series.

@@ -5,6 +5,7 @@ mod archive;
 mod fetch;
 mod initramfs;
 mod machine;
+mod mirrors;
 mod modules;
 mod report;
 
