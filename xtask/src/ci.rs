@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     build::{self, Profile},
-    demo, ebpf, kernels,
+    demo, ebpf, house, kernels,
     needs::Scope,
     process::run_shown,
     setup, test,
@@ -15,6 +15,7 @@ use crate::{
 pub fn ci(tree: &Tree) -> Result<()> {
     setup::check(Scope::Ci)?;
     run_shown(tree.cargo().args(["fmt", "--all", "--check"]))?;
+    house::house(&tree.root, false)?;
     ebpf::clippy(tree)?;
     ebpf::build(tree)?;
     run_shown(tree.cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"]))?;
