@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::trial::Trial;
+use crate::trial::{Trial, disk_place};
 
 /// A file system in memory, in the folder of a test; unmounted when this goes.
 #[derive(Debug)]
@@ -18,17 +18,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Where the one disk of a test is.
-    pub fn place(folder: &Path) -> PathBuf {
-        folder.join("disk")
-    }
-
     /// Mounts one of this size, such as `256k`.
     ///
     /// # Errors
     /// When this is not root.
     pub fn mount(trial: &Trial, size: &str) -> Result<Self> {
-        let path = Self::place(trial.folder());
+        let path = disk_place(trial.folder());
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let options = format!("size={size},mode=700");
         mount(Some("pct"), &path, Some("tmpfs"), MsFlags::empty(), Some(&*options))

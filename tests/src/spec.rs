@@ -14,7 +14,7 @@ use crate::{
 
 /// What the contract says about a frame, when no limit and no cap is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Reading {
     /// The verdict.
     pub verdict: Verdict,
     /// The family of the frame.
@@ -24,18 +24,18 @@ pub struct Said {
 }
 
 /// Judges `frame` by `policy` on a host with the addresses `own`.
-pub fn judge(policy: &Policy, own: &[Prefix], frame: &[u8]) -> Said {
+pub fn judge(policy: &Policy, own: &[Prefix], frame: &[u8]) -> Reading {
     let mut family = Family::Other;
     let mut service = None;
     let verdict = match read_frame(frame, &mut family) {
         Ok(packet) => judge_packet(policy, own, &packet, &mut service),
         Err(verdict) => verdict,
     };
-    Said { verdict, family, service }
+    Reading { verdict, family, service }
 }
 
 /// What the verdict on a well-formed packet needs to know.
-struct Packet<'a> {
+struct ReadPacket<'a> {
     source: IpAddr,
     destination: IpAddr,
     hop_limit: u8,
@@ -64,7 +64,7 @@ enum Part {
     Later,
 }
 
-fn read_frame<'a>(frame: &'a [u8], family: &mut Family) -> Result<Packet<'a>, Verdict> {
+fn read_frame<'a>(frame: &'a [u8], family: &mut Family) -> Result<ReadPacket<'a>, Verdict> {
     let mut rest = frame.get(12..).ok_or(Verdict::Truncated)?;
     for tags in 0.. {
         let kind = word(rest, 0).ok_or(Verdict::Truncated)?;
@@ -86,7 +86,7 @@ fn read_frame<'a>(frame: &'a [u8], family: &mut Family) -> Result<Packet<'a>, Ve
     Err(Verdict::Truncated)
 }
 
-fn read_ipv4(rest: &[u8]) -> Result<Packet<'_>, Verdict> {
+fn read_ipv4(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
     let header: &[u8; 20] = rest.first_chunk().ok_or(Verdict::Truncated)?;
     let header_length = usize::from(header[0] % 16) * 4;
     if header[0] / 16 != 4 || header_length < 20 {
@@ -120,7 +120,7 @@ fn read_ipv4(rest: &[u8]) -> Result<Packet<'_>, Verdict> {
         upper = upper_v4(protocol);
     }
     check_transport(upper, part, payload)?;
-    Ok(Packet {
+    Ok(ReadPacket {
         source: Ipv4Addr::new(header[12], header[13], header[14], header[15]).into(),
         destination: Ipv4Addr::new(header[16], header[17], header[18], header[19]).into(),
         hop_limit: header[8],
@@ -139,7 +139,7 @@ fn upper_v4(protocol: u8) -> Upper {
     }
 }
 
-fn read_ipv6(rest: &[u8]) -> Result<Packet<'_>, Verdict> {
+fn read_ipv6(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
     let header: &[u8; 40] = rest.first_chunk().ok_or(Verdict::Truncated)?;
     if header[0] / 16 != 6 {
         return Err(Verdict::BadIpHeader);
@@ -207,7 +207,7 @@ fn read_ipv6(rest: &[u8]) -> Result<Packet<'_>, Verdict> {
     }
     check_transport(upper, part, payload)?;
     let address = |octets: &[u8]| Ipv6Addr::from(<[u8; 16]>::try_from(octets).unwrap_or_default());
-    Ok(Packet {
+    Ok(ReadPacket {
         source: address(&header[8..24]).into(),
         destination: address(&header[24..40]).into(),
         hop_limit: header[7],
@@ -282,7 +282,7 @@ fn check_transport(upper: Upper, part: Part, octets: &[u8]) -> Result<(), Verdic
     Ok(())
 }
 
-fn judge_packet(policy: &Policy, own: &[Prefix], packet: &Packet<'_>, service: &mut Option<String>) -> Verdict {
+fn judge_packet(policy: &Policy, own: &[Prefix], packet: &ReadPacket<'_>, service: &mut Option<String>) -> Verdict {
     let source = Address::from(packet.source);
     let inside = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| covers(*prefix, &source));
     if is_impossible(packet) || inside(own) {
@@ -311,7 +311,7 @@ fn judge_packet(policy: &Policy, own: &[Prefix], packet: &Packet<'_>, service: &
     }
 }
 
-fn judge_later_fragment(policy: &Policy, packet: &Packet<'_>, in_any: impl Fn(&[usize]) -> bool) -> Verdict {
+fn judge_later_fragment(policy: &Policy, packet: &ReadPacket<'_>, in_any: impl Fn(&[usize]) -> bool) -> Verdict {
     let of_protocol = |service: &&Service| match packet.upper {
         Upper::Tcp => service.protocol == Protocol::Tcp,
         Upper::Udp => service.protocol == Protocol::Udp,
@@ -337,7 +337,7 @@ fn judge_later_fragment(policy: &Policy, packet: &Packet<'_>, in_any: impl Fn(&[
     }
 }
 
-fn find_service<'a>(policy: &'a Policy, packet: &Packet<'_>) -> Option<&'a Service> {
+fn find_service<'a>(policy: &'a Policy, packet: &ReadPacket<'_>) -> Option<&'a Service> {
     let protocol = match packet.upper {
         Upper::Tcp => Protocol::Tcp,
         Upper::Udp => Protocol::Udp,
@@ -354,7 +354,7 @@ fn find_service<'a>(policy: &'a Policy, packet: &Packet<'_>) -> Option<&'a Servi
     fitting.first().copied()
 }
 
-fn is_impossible(packet: &Packet<'_>) -> bool {
+fn is_impossible(packet: &ReadPacket<'_>) -> bool {
     if packet.source == packet.destination {
         return true;
     }
@@ -375,7 +375,7 @@ fn is_impossible(packet: &Packet<'_>) -> bool {
     }
 }
 
-fn is_essential(packet: &Packet<'_>) -> bool {
+fn is_essential(packet: &ReadPacket<'_>) -> bool {
     let whole = matches!(packet.part, Part::Whole | Part::WholeWithFragmentHeader);
     let icmp_type = packet.transport.first().copied().unwrap_or(0);
     match packet.upper {
@@ -386,7 +386,7 @@ fn is_essential(packet: &Packet<'_>) -> bool {
     }
 }
 
-fn is_neighbour_discovery(packet: &Packet<'_>) -> bool {
+fn is_neighbour_discovery(packet: &ReadPacket<'_>) -> bool {
     let full_length = match packet.transport.first() {
         Some(133) => 8,
         Some(134) => 16,
@@ -401,7 +401,7 @@ fn is_neighbour_discovery(packet: &Packet<'_>) -> bool {
         && (packet.transport[0] != 134 || is_link_local(packet.source))
 }
 
-fn is_mld(packet: &Packet<'_>) -> bool {
+fn is_mld(packet: &ReadPacket<'_>) -> bool {
     packet.upper == Upper::Icmpv6
         && matches!(packet.transport.first(), Some(130..=132 | 143))
         && packet.hop_limit == 1
@@ -412,7 +412,7 @@ fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn ports(packet: &Packet<'_>) -> Option<(u16, u16)> {
+fn ports(packet: &ReadPacket<'_>) -> Option<(u16, u16)> {
     Some((word(packet.transport, 0)?, word(packet.transport, 2)?))
 }
 

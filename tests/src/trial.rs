@@ -107,6 +107,11 @@ pub fn binary() -> Result<PathBuf> {
     })
 }
 
+/// Where the one disk of a test is mounted, in its folder.
+pub fn disk_place(folder: &Path) -> PathBuf {
+    folder.join("disk")
+}
+
 /// Removes what earlier runs left that were killed before they could clean up.
 fn sweep() {
     for folder in [Path::new(NAMESPACES), &env::temp_dir(), Path::new(BPFFS)] {
@@ -119,7 +124,7 @@ fn sweep() {
             if folder == Path::new(NAMESPACES) {
                 let _ = Command::new("ip").args(["netns", "delete"]).arg(&name).status();
             } else {
-                let _ = umount2(&crate::mounted::Disk::place(&entry.path()), MntFlags::MNT_DETACH);
+                let _ = umount2(&disk_place(&entry.path()), MntFlags::MNT_DETACH);
                 let _ = fs::remove_dir_all(entry.path());
             }
         }

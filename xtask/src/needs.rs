@@ -59,7 +59,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 12] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -88,6 +88,13 @@ const PACKAGES: [Package; 11] = [
         why: "checks and scrapes the metrics",
         scope: Scope::Test,
         service: Some("prometheus"),
+    },
+    Package {
+        name: "bpftool",
+        program: "bpftool",
+        why: "changes maps and links behind the daemon's back",
+        scope: Scope::Test,
+        service: None,
     },
     Package {
         name: "qemu-system-x86",

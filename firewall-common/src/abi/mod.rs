@@ -1,6 +1,7 @@
 //! What the kernel program and userspace agree on: map names, keys, values and their sizes.
 //!
-//! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
+//! Identifiers of services and limits count from 1; 0 means none. Integers are in host order. Userspace writes the tables of a policy
+//! and owns them; the kernel program writes counters and rate state, which are shared by all generations.
 
 mod counters;
 mod explanation;

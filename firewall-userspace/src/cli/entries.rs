@@ -11,7 +11,7 @@ use super::{
     client::Client,
     failure::Failure,
     output::{self, Output},
-    table::Table,
+    table::TextTable,
 };
 use crate::{
     control::{ListStatus, Status, Verb},
@@ -50,7 +50,7 @@ struct Shower<'a> {
     output: Output,
     /// Lists that are asked for.
     shown: BTreeSet<&'a str>,
-    table: Table<7>,
+    table: TextTable<7>,
     json: String,
     count: usize,
     /// How writing ended before reading did.
@@ -170,8 +170,8 @@ fn check_role(lists: &[ListStatus], name: &str, verb: Verb) -> Result<(), Failur
     })
 }
 
-fn table() -> Table<7> {
-    Table::new(["LIST", "PREFIX", "LAYER", "OWNER", "CREATED", "EXPIRES", "COMMENT"])
+fn table() -> TextTable<7> {
+    TextTable::new(["LIST", "PREFIX", "LAYER", "OWNER", "CREATED", "EXPIRES", "COMMENT"])
 }
 
 fn row(entry: Entry) -> [String; 7] {

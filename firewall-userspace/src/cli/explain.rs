@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     output::{self, Output},
     pcap,
-    table::Table,
+    table::TextTable,
 };
 use crate::{
     preview::explain::{AskedProtocol, Explained, Question, to_hex},
@@ -145,7 +145,7 @@ fn screen(explained: &Explained) -> String {
     if explained.entries.is_empty() {
         return text;
     }
-    let mut table = Table::new(["", "LIST", "PREFIX", "EFFECT", "LAYER", "OWNER", "EXPIRES", "COMMENT"]);
+    let mut table = TextTable::new(["", "LIST", "PREFIX", "EFFECT", "LAYER", "OWNER", "EXPIRES", "COMMENT"]);
     for one in &explained.entries {
         let (entry, decides) = (&one.entry, if one.decides { "*" } else { "" });
         let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}"));

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
-    table::Table,
+    table::TextTable,
 };
 use crate::{
     control::Generations,
@@ -27,8 +27,8 @@ pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn table(history: &Generations) -> Table<7> {
-    let mut table = Table::new(["", "GENERATION", "SINCE", "BY", "HOW", "CHANGES", "FROM"]);
+fn table(history: &Generations) -> TextTable<7> {
+    let mut table = TextTable::new(["", "GENERATION", "SINCE", "BY", "HOW", "CHANGES", "FROM"]);
     for generation in history.generations.iter().rev() {
         let is_active = history.active == Some(generation.number);
         table.push([

@@ -7,7 +7,7 @@ use super::{
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
-    table::Table,
+    table::TextTable,
 };
 use crate::{
     control::{ListStatus, Status},
@@ -30,7 +30,7 @@ fn screen(status: &Status) -> String {
     for (name, value) in facts(status) {
         let _ = writeln!(text, "{name:<12}{}", printable(&value));
     }
-    let mut interfaces = Table::new(["INTERFACE", "STATE", "MODE", "CONFIGURED"]);
+    let mut interfaces = TextTable::new(["INTERFACE", "STATE", "MODE", "CONFIGURED"]);
     for interface in &status.interfaces {
         interfaces.push([
             interface.name.clone(),
@@ -39,7 +39,7 @@ fn screen(status: &Status) -> String {
             interface.configured.clone(),
         ]);
     }
-    let mut lists = Table::new(["LIST", "IPV4", "IPV6", "LAYERS", "ALLOWED BY", "DENIED BY"]);
+    let mut lists = TextTable::new(["LIST", "IPV4", "IPV6", "LAYERS", "ALLOWED BY", "DENIED BY"]);
     for list in &status.lists {
         let family = |family: &str| sum(list, |entries_family, _| entries_family == family);
         let layer = |layer: Layer| sum(list, |_, entries_layer| entries_layer == layer);
@@ -52,7 +52,7 @@ fn screen(status: &Status) -> String {
             .collect();
         lists.push([list.name.clone(), v4, v6, layers.join(", "), allowed, denied]);
     }
-    let mut services = Table::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
+    let mut services = TextTable::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
     for service in &status.services {
         services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", "), service.mode.clone()]);
     }

@@ -5,14 +5,14 @@ use std::fmt;
 use crate::text::shown::printable;
 
 /// A table; each row has as many cells as the header.
-pub struct Table<const N: usize> {
+pub struct TextTable<const N: usize> {
     header: [&'static str; N],
     rows: Vec<[String; N]>,
     /// Of what was [taken](Self::take): columns of a long table do not become narrower.
     widths: [usize; N],
 }
 
-impl<const N: usize> Table<N> {
+impl<const N: usize> TextTable<N> {
     /// A table without rows.
     pub fn new(header: [&'static str; N]) -> Self {
         Self { header, rows: Vec::new(), widths: [0; N] }
@@ -58,7 +58,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-impl<const N: usize> fmt::Display for Table<N> {
+impl<const N: usize> fmt::Display for TextTable<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.needed();
         write_row(f, &self.header, &widths)?;
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_have_no_blanks_at_the_end() {
-        let mut table = Table::new(["A", "BB", "C"]);
+        let mut table = TextTable::new(["A", "BB", "C"]);
         table.push(["äöü".into(), String::new(), "x".into()]);
         table.push(["1".into(), "2".into(), String::new()]);
         assert_eq!(table.to_string(), "A    BB  C\näöü      x\n1    2\n");
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_long_table_is_taken_in_pieces_whose_columns_do_not_become_narrower() {
-        let mut table = Table::new(["A", "B"]);
+        let mut table = TextTable::new(["A", "B"]);
         table.push(["wide".into(), "1".into()]);
         assert_eq!(table.take(), "A     B\nwide  1\n");
         table.push(["x".into(), "2".into()]);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let mut table = Table::new(["A"]);
+        let mut table = TextTable::new(["A"]);
         table.push(["\u{1b}[2J\n\u{9b}".into()]);
         assert_eq!(table.to_string(), "A\n\\u{1b}[2J\\n\\u{9b}\n");
     }

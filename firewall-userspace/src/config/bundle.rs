@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{diagnostic::Diagnostic, sections::entries, source};
+use super::{diagnostic::Diagnostic, entries, source};
 use crate::text::shown::shown_path;
 
 /// All texts of one configuration.

@@ -9,6 +9,7 @@ mod advice;
 mod bundle;
 mod diagnostic;
 mod document;
+mod entries;
 mod keys;
 mod reader;
 mod render;
@@ -28,7 +29,7 @@ use toml::de::DeTable;
 
 pub use bundle::{Bundle, ListFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use sections::entries::{FileEntries, parse_entries_file, read_entries_file};
+pub use entries::{FileEntries, parse_entries_file, read_entries_file};
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{

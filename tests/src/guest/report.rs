@@ -13,7 +13,7 @@ pub(super) struct Report {
 }
 
 /// What a step found out, for the table of the host.
-pub(super) type Facts = Vec<(&'static str, String)>;
+pub(super) type StepFacts = Vec<(&'static str, String)>;
 
 impl Report {
     /// A cell of the host's table.
@@ -23,7 +23,7 @@ impl Report {
     }
 
     /// Runs one step and tells how it went.
-    pub(super) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<Facts>) {
+    pub(super) fn step(&mut self, name: &str, step: impl FnOnce() -> Result<StepFacts>) {
         let start = Instant::now();
         match step() {
             Ok(facts) => {

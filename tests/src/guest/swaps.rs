@@ -11,7 +11,7 @@ use firewall_userspace::{
 
 use super::{
     PROTECTED,
-    report::Facts,
+    report::StepFacts,
     traffic::{Capture, Stream, attached, judged, wait_for},
 };
 use crate::{
@@ -30,7 +30,7 @@ const FRIEND: &str = "203.0.113.7";
 const FOE: &str = "198.18.0.66";
 
 /// Every frame is judged by one policy or the other, and nothing passes that both refuse.
-pub(super) fn check() -> Result<Facts> {
+pub(super) fn check() -> Result<StepFacts> {
     // Both admit the friend and refuse the foe, for different reasons.
     let (denies, does_not_allow) = (policy(&["foes"]), policy(&[]));
     let frames = [FRIEND, FOE].map(|source| Packet::v4(source, "192.0.2.10").udp(40_000, 53).build());

@@ -11,7 +11,7 @@ use firewall_userspace::{
 
 use super::{
     PROTECTED, SENDER,
-    report::Facts,
+    report::StepFacts,
     traffic::{attached, judged, wait_for},
 };
 use crate::{
@@ -35,7 +35,7 @@ struct Tally {
     skipped: BTreeMap<&'static str, usize>,
 }
 
-pub(super) fn check() -> Result<Facts> {
+pub(super) fn check() -> Result<StepFacts> {
     let mut tally = Tally::default();
     let socket = RawSocket::on(SENDER)?;
     let options = LoadOptions { interfaces: vec![Attachments::index_of(PROTECTED)?], ..LoadOptions::default() };

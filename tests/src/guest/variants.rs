@@ -13,7 +13,7 @@ use firewall_userspace::{
 use super::{
     PROTECTED,
     facts::{self, Facts},
-    report::Facts as Told,
+    report::StepFacts,
     traffic::{Stream, attached, judged, wait_for},
 };
 use crate::{
@@ -43,7 +43,7 @@ struct Measured {
 
 /// Swaps each of `variants` for the one before, in the driver, while frames flow; each judges what the model judges, before
 /// and after a push.
-pub(super) fn check(variants: &[Facts]) -> Result<Told> {
+pub(super) fn check(variants: &[Facts]) -> Result<StepFacts> {
     let (whole, own) = facts::whole()?;
     let frames = frames(&whole, &own);
     let interfaces = vec![LOOPBACK, Attachments::index_of(PROTECTED)?];
@@ -141,7 +141,7 @@ impl Variant<'_> {
 }
 
 impl Measured {
-    fn told(mut self, sent: u64) -> Result<Told> {
+    fn told(mut self, sent: u64) -> Result<StepFacts> {
         self.loads.sort();
         let median = self.loads.get(self.loads.len() / 2).context("no variant was loaded")?;
         let range = |values: &[u32]| {

@@ -4,7 +4,6 @@
 //! owns them.
 
 pub mod drift;
-pub mod entries;
 pub mod guard;
 pub mod limits;
 pub mod named;

@@ -5,15 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    entries::{self, FileEntries},
-    named::NamedItem,
-};
+use super::named::NamedItem;
 use crate::{
     config::{
         bundle::Files,
         diagnostic::{Diagnostic, Severity},
         document::Node,
+        entries::{self, FileEntries},
         keys,
         reader::{At, Reader},
     },

@@ -58,7 +58,7 @@ pub fn parse_entries_file(file: &Path, text: &str) -> Result<FileEntries, Report
 }
 
 /// [`parse_entries_file`] for the file that the configuration names at `key`.
-pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<FileEntries, Vec<Diagnostic>> {
+pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<FileEntries, Vec<Diagnostic>> {
     let mut prefixes = Vec::new();
     let mut problems = Vec::new();
     let mut others: Option<(Location, usize)> = None;
@@ -94,7 +94,7 @@ pub(in crate::config) fn parse_at(file: &Path, key: &str, text: &str) -> Result<
 }
 
 /// Reads one prefix; what is too long to be one is cut in the error.
-pub(in crate::config) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError> {
+pub(super) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError> {
     if text.len() > MAX_PREFIX || text.contains(char::is_control) {
         return Err(PrefixError::Syntax { text: shown(text) });
     }
