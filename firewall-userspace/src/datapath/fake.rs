@@ -78,7 +78,9 @@ impl FakeKernel {
     pub fn rename(&self, one: &str, other: &str) {
         let mut inner = self.inner();
         let (from, to) = if inner.interfaces.contains_key(one) { (one, other) } else { (other, one) };
-        if let Some(index) = inner.interfaces.remove(from) {
+        if !inner.interfaces.contains_key(to)
+            && let Some(index) = inner.interfaces.remove(from)
+        {
             inner.interfaces.insert(to.to_owned(), index);
         }
     }
