@@ -54,7 +54,11 @@ fn how(generation: &Generation) -> String {
         how.push_str(&format!(", {}", mode_label(mode)));
     }
     match generation.standing {
-        Standing::Confirmed => {}
+        Standing::Confirmed => {
+            if let Some(who) = &generation.confirmed_by {
+                how.push_str(&format!(", confirmed by {who}"));
+            }
+        }
         Standing::Pending => how.push_str(", not confirmed yet"),
         Standing::RolledBack => how.push_str(", rolled back"),
     }

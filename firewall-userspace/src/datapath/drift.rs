@@ -69,11 +69,11 @@ impl Drift {
         self.steps = steps.into_iter();
     }
 
-    /// Looks at a piece of `generation` and puts right what is wrong.
-    pub(super) fn look_at(&mut self, generation: &mut LoadedPolicy, step: &Step) {
+    /// Looks at a piece of `live` and puts right what is wrong; whether there was anything to tell.
+    pub(super) fn look_at(&mut self, live: &mut LoadedPolicy, step: &Step) -> bool {
         let table = step.part.label();
-        match generation.repair(step) {
-            Ok(wrong) if wrong.is_empty() => {}
+        match live.repair(step) {
+            Ok(wrong) if wrong.is_empty() => return false,
             Ok(wrong) => {
                 let count = wrong.len();
                 let named = wrong.get(..count.min(NAMED)).unwrap_or_default();
@@ -85,6 +85,7 @@ impl Drift {
                 tracing::warn!("{error}");
             }
         }
+        true
     }
 
     /// So many entries of `table` were put right.

@@ -34,7 +34,7 @@ pub trait Filter: Send {
     /// Brings interfaces in line with the policy in force, after some may have come, gone or changed.
     fn follow(&mut self, members: &Members);
 
-    /// Compares a piece of what filters with what was written, when it is time for that; whether it did.
+    /// Compares a piece of what filters with what was written, when it is time for that; whether its state is another now.
     fn look(&mut self, members: &Members, now: Now) -> bool;
 
     /// How long until there is something to [look](Self::look) at.

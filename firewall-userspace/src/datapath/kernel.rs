@@ -223,9 +223,9 @@ impl Filter for KernelFilter {
             None => {
                 self.follow(members);
                 self.drift.begin(self.live.steps(), self.policy.drift_interval, now);
+                true
             }
         }
-        true
     }
 
     fn time_until_look(&self, now: Now) -> Duration {

@@ -118,3 +118,26 @@ fn a_configuration_with_mistakes_does_not_start() -> Result<()> {
     assert!(site.is_gone());
     Ok(())
 }
+
+#[test]
+fn a_push_makes_a_revision_and_a_policy_a_generation() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let numbers = || {
+        let status = daemon.status()?;
+        anyhow::Ok(["generation", "revision", "policy_generation"].map(|key| status[key].as_u64()))
+    };
+    assert_eq!(numbers()?, [Some(1); 3]);
+    assert_eq!(
+        daemon.ok(&["allow", "add", "friends", "203.0.113.0/24"])?,
+        "revision 2: 1 added, 0 removed, 0 unchanged\n"
+    );
+    assert_eq!(numbers()?, [Some(2), Some(2), Some(1)]);
+    assert_eq!(daemon.ok(&["mode", "observe"])?, "generation 3: drops are only counted\n");
+    assert_eq!(numbers()?, [Some(3); 3]);
+    let entries: serde_json::Value = serde_json::from_str(&daemon.ok(&["allow", "list", "-o", "json"])?)?;
+    assert_eq!(["generation", "revision", "policy_generation"].map(|key| entries[key].as_u64()), [Some(3); 3]);
+    let table = daemon.ok(&["status"])?;
+    assert!(table.contains("revision    3\n") && table.contains("generation 3, mode from"), "{table}");
+    Ok(())
+}

@@ -146,6 +146,8 @@ fn what_is_confirmed_stays_and_only_one_change_waits_at_a_time() -> Result<()> {
     }
     assert!(daemon.ok(&["confirm", "--dry-run"])?.contains("generation 2 would be confirmed"));
     assert_eq!(daemon.ok(&["confirm"])?, "confirmed generation 2\n");
+    assert!(daemon.ok(&["history"])?.contains("apply, confirmed by root"));
+    assert!(daemon.log().contains("generation 2 was confirmed owner=\"root\" way=\"socket\""), "{}", daemon.log());
     assert_eq!(daemon.cli(&["confirm"])?.code, 6);
     daemon.kill()?;
     let daemon = Daemon::start_at(&lab, daemon.site().clone())?;

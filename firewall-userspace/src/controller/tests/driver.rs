@@ -18,7 +18,7 @@ use crate::{
         Rollback, SetMode, Way,
     },
     controller::Message,
-    lists::members::Member,
+    lists::{entry::Layer, members::Member},
     policy::{Prefix, compile::bit},
     state::{
         history::{History, Standing},
@@ -399,11 +399,24 @@ impl Driver {
             What::Push { revision, .. } => (PendingChange::Push, *revision, None),
         });
         assert_eq!(pending, wanted, "what waits");
+        for list in &told.lists {
+            for layer in Layer::ALL.into_iter().filter(|layer| *layer != Layer::Config) {
+                let counted = list.entries.iter().filter(|entries| entries.layer == layer).map(|entries| entries.count);
+                let is_its = |key: &&Key| key.0 == list.name && key.2 == layer;
+                let wanted = self.model.entries.keys().filter(is_its).count();
+                assert_eq!(
+                    counted.sum::<u64>(),
+                    wanted as u64,
+                    "how many entries layer {layer:?} of {} has",
+                    list.name
+                );
+            }
+        }
         let page = self.world.told.borrow().entries(&EntriesQuery::default()).unwrap();
         let told: Vec<Key> = page
             .entries
             .iter()
-            .filter(|entry| entry.layer != crate::lists::entry::Layer::Config)
+            .filter(|entry| entry.layer != Layer::Config)
             .map(|entry| (entry.list.clone(), entry.prefix.parse().unwrap(), entry.layer))
             .collect();
         let lists = self.model.policy().lists;
