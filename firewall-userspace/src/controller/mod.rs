@@ -109,6 +109,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let is_changed = self.follow_clock(now)
             | self.undo_overdue(now)
             | self.expire(now)
+            | self.refresh(now)
             | self.keeper.tend(now)
             | self.history.tend(now)
             | self.filter.look(self.lists.members(), now);
@@ -122,7 +123,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let end = self.lists.time_until_end(now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
         let deadline = self.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
-        let has_chores = self.keeper.has_chores() || self.history.is_owing();
+        let has_chores = self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
         let chores = [end, deadline, has_chores.then_some(TICK)];
         chores.into_iter().flatten().fold(self.filter.time_until_look(now), Duration::min)
     }
@@ -134,7 +135,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Ok(()) => Ok(applied),
             Err(refusal) => {
                 self.lists.apply(&self.in_force.policy, applied.inverse, now);
-                self.restore(&mut applied.moved.into_keys());
+                self.restore(applied.moved.into_keys());
                 Err(refusal)
             }
         }
@@ -148,11 +149,26 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Brings what filters in line with the lists again, after a change of `prefixes` that was refused: a part of it may be
-    /// live. What cannot be taken back is said; a reload fills fresh tables.
-    fn restore(&mut self, prefixes: &mut dyn Iterator<Item = Prefix>) {
-        if let Err(error) = self.filter.update(self.lists.members(), prefixes) {
-            tracing::error!(%error, "cannot undo a part of the change; reload to bring the tables in line");
+    /// live. What cannot be taken back is tried again until it can.
+    fn restore(&mut self, prefixes: impl IntoIterator<Item = Prefix>) {
+        self.lists.mark_stale(prefixes);
+        let prefixes = self.lists.all_stale();
+        if let Err(error) = self.filter.update(self.lists.members(), &mut prefixes.into_iter()) {
+            tracing::error!(%error, "cannot undo a part of the change; trying again");
+        } else {
+            self.lists.refreshed();
         }
+    }
+
+    /// Tries again to undo what could not be undone; whether it did.
+    fn refresh(&mut self, now: Now) -> bool {
+        let stale = self.lists.stale(now);
+        if stale.is_empty() || self.filter.update(self.lists.members(), &mut stale.into_iter()).is_err() {
+            return false;
+        }
+        self.lists.refreshed();
+        tracing::info!("undid the part of a change that could not be undone before");
+        true
     }
 
     /// This host has the addresses `own`; whether they are refused as sources now.
@@ -166,7 +182,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Err(refusal) => {
                 tracing::error!(%refusal, "cannot refuse sources with the new addresses of this host; trying again");
                 self.lists.set_own(&self.in_force.policy, before, now);
-                self.restore(&mut moved.into_keys());
+                self.restore(moved.into_keys());
                 false
             }
         }

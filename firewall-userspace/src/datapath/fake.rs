@@ -57,10 +57,10 @@ impl FakeKernel {
         self.inner().enforced.clone()
     }
 
-    /// Calls from the next one on are refused, or none.
-    pub fn refuse(&self, count: u64) {
+    /// So many calls are refused, after so many that are not.
+    pub fn refuse(&self, after: u64, count: u64) {
         let mut inner = self.inner();
-        inner.refused = (count > 0).then_some(Refused { from: inner.calls, count });
+        inner.refused = (count > 0).then_some(Refused { from: inner.calls + after, count });
     }
 
     /// An interface is made with this index, in the place of the one of that name, or only removed.

@@ -32,6 +32,10 @@ pub struct Lists {
     members: Members,
     /// Time since boot before which no entry is ended again: the last attempt failed.
     retry: Duration,
+    /// Prefixes that packets may meet as they were in a change that was refused.
+    stale: BTreeSet<Prefix>,
+    /// Time since boot before which those are not tried again.
+    stale_retry: Duration,
 }
 
 /// What a change of the lists came to.
@@ -43,14 +47,14 @@ pub struct Applied {
     pub moved: BTreeMap<Prefix, Member>,
 }
 
-/// Between two attempts to end entries.
+/// Between two attempts at what was refused.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Lists {
     /// The lists of `policy` with what was pushed, and the addresses of this host.
     pub fn new(policy: &Policy, pushed: Runtime, own: BTreeSet<Prefix>, now: Now) -> Self {
         let members = Members::from_all(layers::all_members(policy, &pushed, &own, now));
-        Self { pushed, own, members, retry: Duration::ZERO }
+        Self { pushed, own, members, retry: Duration::ZERO, stale: BTreeSet::new(), stale_retry: Duration::ZERO }
     }
 
     /// Entries that were pushed.
@@ -73,9 +77,39 @@ impl Lists {
         Members::from_all(layers::all_members(policy, &self.pushed, &self.own, now))
     }
 
-    /// A policy with these [members](Self::members_with) has come into force.
+    /// A policy with these [members](Self::members_with) has come into force, in fresh tables.
     pub fn follow(&mut self, members: Members) {
         self.members = members;
+        self.stale.clear();
+    }
+
+    /// What filters may have these prefixes as they were in a change that was refused: it is to be told again.
+    pub fn mark_stale(&mut self, prefixes: impl IntoIterator<Item = Prefix>) {
+        self.stale.extend(prefixes);
+    }
+
+    /// All such prefixes.
+    pub fn all_stale(&self) -> Vec<Prefix> {
+        self.stale.iter().copied().collect()
+    }
+
+    /// Prefixes that what filters is to be told again, after a while since the last attempt.
+    pub fn stale(&mut self, now: Now) -> Vec<Prefix> {
+        if self.stale.is_empty() || now.boot < self.stale_retry {
+            return Vec::new();
+        }
+        self.stale_retry = now.boot.saturating_add(RETRY);
+        self.all_stale()
+    }
+
+    /// Whether what filters may differ from the members.
+    pub fn is_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
+    /// What filters was told.
+    pub fn refreshed(&mut self) {
+        self.stale.clear();
     }
 
     /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.

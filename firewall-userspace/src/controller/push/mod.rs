@@ -120,7 +120,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let moved: BTreeSet<Prefix> = staged.iter().flat_map(|one| one.applied.moved.keys().copied()).collect();
         if let Err(refusal) = self.enforce(&mut moved.iter().copied()) {
             let undone = self.undo_staged(staged, now);
-            self.restore(&mut moved.into_iter());
+            self.restore(moved);
             self.keeper.take_back(now, undone, waited);
             return Err(refusal);
         }

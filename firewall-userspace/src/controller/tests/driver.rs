@@ -93,8 +93,8 @@ impl Driver {
                     assert!(self.is_refusing, "refused addresses without a reason");
                 }
             }
-            Step::RefuseCalls(count) => {
-                self.world.kernel.refuse(*count);
+            Step::RefuseCalls { after, count } => {
+                self.world.kernel.refuse(*after, *count);
                 self.is_refusing = true;
             }
             Step::Disk(fault) => {
@@ -108,7 +108,7 @@ impl Driver {
 
     /// Everything works again, and what could not be done is done.
     pub fn heal(&mut self) {
-        self.world.kernel.refuse(0);
+        self.world.kernel.refuse(0, 0);
         self.world.set_fault(None);
         (self.is_refusing, self.is_disk_bad) = (false, false);
         self.world.wait(2);
@@ -296,7 +296,7 @@ impl Driver {
             self.heal();
         }
         // The new daemon's file system is there, and the kernel works, or it does not start.
-        self.world.kernel.refuse(0);
+        self.world.kernel.refuse(0, 0);
         (self.is_refusing, self.is_disk_bad) = (false, false);
         if let Err(why) = self.world.restart() {
             let file = *self.world.file.lock().unwrap();
@@ -335,6 +335,10 @@ impl Driver {
     fn check_enforced(&self) {
         let enforced = self.world.kernel.enforced().unwrap();
         assert_eq!(*enforced.policy, self.model.policy(), "the policy that is enforced");
+        if self.world.core.lists.is_stale() {
+            assert!(self.is_refusing, "what filters is stale without a reason");
+            return;
+        }
         let mut wanted: BTreeMap<Prefix, (Member, Vec<&Entry>)> = BTreeMap::new();
         for prefix in &self.model.own {
             wanted.entry(*prefix).or_default().0.own = true;

@@ -31,12 +31,23 @@ pub enum Step {
     Rename,
     /// The host has so many addresses.
     Own(u8),
-    /// The kernel refuses so many calls.
-    RefuseCalls(u64),
-    /// The disk works again, refuses everything, or is full.
-    Disk(Option<bool>),
+    /// The kernel refuses so many calls, after so many that it does not.
+    RefuseCalls { after: u64, count: u64 },
+    /// The disk works again, or does not.
+    Disk(Option<BadDisk>),
     /// The daemon is killed and starts again.
     Kill,
+}
+
+/// What a disk does not do.
+#[derive(Clone, Copy, Debug)]
+pub struct BadDisk {
+    /// It refuses only what needs room.
+    pub is_full: bool,
+    /// Operations that it still does.
+    pub after: u64,
+    /// Operations that it does not; `None`: any that come.
+    pub count: Option<u64>,
 }
 
 /// A push.
@@ -78,6 +89,11 @@ fn push() -> impl Strategy<Value = AskedPush> {
     })
 }
 
+fn bad_disk() -> impl Strategy<Value = BadDisk> {
+    let parts = (any::<bool>(), 0..8_u64, prop::option::weighted(0.7, 1..5_u64));
+    parts.prop_map(|(is_full, after, count)| BadDisk { is_full, after, count })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let mode = prop::sample::select(vec![Mode::Enforce, Mode::Observe]);
     let name = prop::sample::select(vec!["eth0", "eth1"]);
@@ -94,8 +110,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (name, prop::option::weighted(0.7, 2..9_u32)).prop_map(|(name, index)| Step::Interface { name, index }),
         1 => Just(Step::Rename),
         1 => (0..3_u8).prop_map(Step::Own),
-        2 => (1..4_u64).prop_map(Step::RefuseCalls),
-        2 => prop::option::weighted(0.5, any::<bool>()).prop_map(Step::Disk),
+        2 => (0..4_u64, 1..4_u64).prop_map(|(after, count)| Step::RefuseCalls { after, count }),
+        2 => prop::option::weighted(0.7, bad_disk()).prop_map(Step::Disk),
         3 => Just(Step::Kill),
     ]
 }

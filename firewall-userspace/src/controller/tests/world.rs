@@ -10,6 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 
+use super::script::BadDisk;
 use crate::{
     clock::Now,
     config::{self, Loaded, Report},
@@ -113,9 +114,13 @@ impl World {
         self.now.wall = self.now.wall.checked_add(SignedDuration::from_secs(by.into())).unwrap();
     }
 
-    /// The disk refuses everything, or what needs room, or nothing.
-    pub fn set_fault(&mut self, fault: Option<bool>) {
-        let fault = fault.map(|is_full| if is_full { Fault::Full(0, u64::MAX) } else { Fault::Broken(0, u64::MAX) });
+    /// The disk works, or does not.
+    pub fn set_fault(&mut self, bad: Option<BadDisk>) {
+        let next = self.disk.operations() + 1;
+        let fault = bad.map(|BadDisk { is_full, after, count }| {
+            let (from, to) = (next + after, count.map_or(u64::MAX, |count| next + after + count - 1));
+            if is_full { Fault::Full(from, to) } else { Fault::Broken(from, to) }
+        });
         self.disk.set_fault(fault);
     }
 

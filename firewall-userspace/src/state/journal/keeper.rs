@@ -118,7 +118,7 @@ impl<D: Disk> Keeper<D> {
     /// What is due by itself: the snapshot that is over, and what could not be kept so far. Whether anything was done.
     pub fn tend(&mut self, now: Now) -> bool {
         let is_collected = self.collect_snapshot();
-        if !self.store.is_owing() || now.boot < self.retry {
+        if !(self.store.is_owing() || self.store.is_torn()) || now.boot < self.retry {
             return is_collected;
         }
         self.settle(now);
@@ -136,11 +136,11 @@ impl<D: Disk> Keeper<D> {
     }
 
     fn settle(&mut self, now: Now) {
-        if !self.store.is_owing() {
+        if !(self.store.is_owing() || self.store.is_torn()) {
             return;
         }
         self.retry = now.boot.saturating_add(RETRY);
-        match self.store.settle() {
+        match self.store.mend(now.wall).and_then(|()| self.store.settle()) {
             Ok(()) => self.is_told = false,
             Err(error) => {
                 self.counters.failures += 1;
@@ -152,9 +152,9 @@ impl<D: Disk> Keeper<D> {
         }
     }
 
-    /// Whether there is something to do that nobody asks for.
+    /// Whether there is something to do that nobody asks for: to persist what has happened, or to collect a snapshot.
     pub fn has_chores(&self) -> bool {
-        self.store.is_owing() || self.running.is_some()
+        self.store.is_owing() || self.store.is_torn() || self.running.is_some()
     }
 
     /// Begins a snapshot of `runtime`, which is what was kept so far, when one is due.

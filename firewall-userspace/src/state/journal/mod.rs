@@ -243,6 +243,19 @@ impl<D: Disk> Store<D> {
         !self.owed.is_empty()
     }
 
+    /// Whether the journal has an end that does not count and could not be cut off: a daemon that starts now would read it.
+    pub fn is_torn(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Begins the next journal, whose head says that the [torn](Self::is_torn) end does not count.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn mend(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.prepare(at)
+    }
+
     /// Octets of the journal.
     pub fn journal_octets(&self) -> u64 {
         self.journal.length
