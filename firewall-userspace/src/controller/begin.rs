@@ -43,7 +43,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     fn begin_with_file(&mut self, bundle: Bundle, mode: Option<Mode>, now: Now) {
         let kept = if mode.is_none() && self.history.is_live(&bundle) {
-            self.history.read_again()
+            self.history.read_again(Care::Owe)
         } else {
             let number = self.in_force.begin(self.history.last() + 1);
             let generation = Generation {

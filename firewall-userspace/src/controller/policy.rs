@@ -242,7 +242,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let care = if how == How::Reload && pending.is_none() { Care::Owe } else { Care::Must };
         let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle));
         let kept = if is_live && pending.is_none() {
-            if is_read { self.history.read_again() } else { Ok(()) }
+            if is_read { self.history.read_again(care) } else { Ok(()) }
         } else {
             let standing = if pending.is_some() { Standing::Pending } else { Standing::Confirmed };
             let generation = Generation {

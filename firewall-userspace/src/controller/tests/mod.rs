@@ -11,7 +11,11 @@ mod world;
 
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use self::{driver::Driver, script::Step};
+use self::{
+    driver::Driver,
+    script::{AskedPush, BadDisk, Step},
+};
+use crate::lists::entry::Layer;
 
 /// Scripts of each of the two tests, which run side by side.
 const SEQUENCES: u32 = 10_000;
@@ -52,4 +56,30 @@ fn whatever_happens_all_agree_with_the_model() {
 #[test]
 fn whatever_else_happens_all_agree_with_the_model() {
     any_script_holds();
+}
+
+fn push(prefixes: &[u8]) -> Step {
+    let add = prefixes.iter().map(|last| ("a", *last, None)).collect();
+    let (layer, replace, remove) = (Layer::Runtime, None, Vec::new());
+    Step::Push(AskedPush { owner: "ada", layer, replace, add, remove, confirm: None, dry_run: false })
+}
+
+fn bad_disk(after: u64) -> Step {
+    Step::Disk(Some(BadDisk { is_full: false, after, count: None }))
+}
+
+#[test]
+fn a_change_that_is_refused_halfway_and_whose_undoing_is_refused_too_does_not_stay() {
+    run(0, &[Step::RefuseCalls { after: 1, count: 2 }, push(&[1, 2])]);
+}
+
+#[test]
+fn a_write_that_is_refused_and_cannot_be_cut_off_does_not_come_back() {
+    run(0, &[push(&[]), bad_disk(1), push(&[1]), Step::Disk(None), Step::Wait(1), Step::Kill]);
+}
+
+#[test]
+fn an_apply_that_is_refused_by_the_disk_says_nothing_about_the_file() {
+    let apply = || Step::Apply { config: 2, confirm: None };
+    run(0, &[apply(), bad_disk(0), Step::Edit(2), apply()]);
 }

@@ -185,13 +185,13 @@ impl<D: Disk> History<D> {
     /// The configuration file was read and says what the live generation says.
     ///
     /// # Errors
-    /// As for [`record`](Self::record); it is owed.
-    pub fn read_again(&mut self) -> Result<(), StoreError> {
+    /// As for [`record`](Self::record).
+    pub fn read_again(&mut self, care: Care) -> Result<(), StoreError> {
         let bundle = self.active().map(|active| active.bundle);
         if self.document.read == bundle {
             return Ok(());
         }
-        self.change(None, Care::Owe, |document| document.read = bundle)
+        self.change(None, care, |document| document.read = bundle)
     }
 
     /// Whether the configuration file, as it was last read, says something else than the live generation.
