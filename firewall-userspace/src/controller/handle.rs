@@ -22,7 +22,7 @@ use crate::{
         Rollback, SetMode, Status,
     },
     datapath::Explainer,
-    policy::{Policy, Prefix},
+    policy::Prefix,
     preview::{
         diff::PolicyDocument,
         explain::{Explained, Question},
@@ -83,10 +83,7 @@ pub trait Readings: Send + Sync + fmt::Debug {
     /// [`Refusal::Invalid`] for an unknown list.
     fn entries(&self, query: &EntriesQuery) -> Result<Page, Refusal>;
 
-    /// The policy in force.
-    fn policy(&self) -> Arc<Policy>;
-
-    /// The same as a document; it may be large.
+    /// The policy in force as a document; it may be large.
     fn document(&self) -> PolicyDocument;
 
     /// The generations of the policy that are kept.

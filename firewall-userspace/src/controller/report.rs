@@ -16,7 +16,7 @@ use crate::{
         entry::{Entry, Layer},
         layers,
     },
-    policy::{Policy, Protocol, Service, attach_label, mode_label},
+    policy::{Protocol, Service, attach_label, mode_label},
     preview::diff::PolicyDocument,
     state::history::Generation,
     text::problem::Problem,
@@ -103,10 +103,6 @@ impl Readings for Snapshot {
             }
         }
         Ok(page)
-    }
-
-    fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.in_force.policy)
     }
 
     fn document(&self) -> PolicyDocument {

@@ -12,7 +12,6 @@ use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Refusal, Status},
     controller::{Controller, Counters, Message, Readings},
-    policy::Policy,
     preview::diff::PolicyDocument,
     serve::http::{ProblemDetails, problem::codes},
 };
@@ -51,10 +50,6 @@ impl Readings for Nothing {
 
     fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
         Err(Refusal::Stopping)
-    }
-
-    fn policy(&self) -> Arc<Policy> {
-        unreachable!("nobody asks for the policy")
     }
 
     fn document(&self) -> PolicyDocument {

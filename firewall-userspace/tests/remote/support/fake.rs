@@ -161,10 +161,6 @@ impl Readings for Told {
         entries(query)
     }
 
-    fn policy(&self) -> Arc<Policy> {
-        Arc::new(policy())
-    }
-
     fn document(&self) -> PolicyDocument {
         PolicyDocument::of(&policy(), 7)
     }
