@@ -179,6 +179,8 @@ impl Filter for FakeFilter {
                 reattachments: 0,
             });
             if let Some(index) = index {
+                // One link for each name.
+                inner.links.retain(|_, name| *name != interface.name);
                 inner.links.insert(index, interface.name.clone());
                 (state.attached.ifindex, state.attached.presence) = (index, Presence::Attached);
             }

@@ -5,7 +5,10 @@
 
 pub(super) mod check;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use self::check::CheckedPush;
 use super::{
@@ -76,30 +79,26 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Carries out pushes; with a length of time there is one, and it waits so long for a confirmation.
     fn push_batch(&mut self, pushes: Vec<(Caller, Push)>, confirm: Option<Duration>, now: Now) -> Vec<PushAnswer> {
-        // Each is given its answer below; a push without one would be a bug.
-        let mut answers: Vec<PushAnswer> = pushes.iter().map(|_| Err(Refusal::Stopping)).collect();
-        let mut give = |index: usize, answer: PushAnswer| {
-            answers.iter_mut().skip(index).take(1).for_each(|one| *one = answer.clone())
-        };
+        let mut answers: BTreeMap<usize, PushAnswer> = BTreeMap::new();
         let mut staged: Vec<Staged> = Vec::new();
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
             match self.stage(&caller, &push, now) {
                 Ok(Checked::Staged(pushed, applied, changes)) => {
                     staged.push(Staged { index, caller, pushed, applied, changes });
                 }
-                Ok(Checked::Answered(pushed)) => give(index, Ok(pushed)),
-                Err(refusal) => give(index, Err(refusal)),
+                Ok(Checked::Answered(pushed)) => drop(answers.insert(index, Ok(pushed))),
+                Err(refusal) => drop(answers.insert(index, Err(refusal))),
             }
         }
         let until = confirm.map(|length| Until::after(length, now));
         match self.carry_out_pushes(&mut staged, until, now) {
-            Ok(()) => staged.into_iter().for_each(|one| {
+            Ok(()) => answers.extend(staged.into_iter().map(|one| {
                 let (index, pushed) = self.acknowledge(one, until, now);
-                give(index, Ok(pushed));
-            }),
-            Err(refusal) => staged.into_iter().for_each(|one| give(one.index, Err(refusal.clone()))),
+                (index, Ok(pushed))
+            })),
+            Err(refusal) => answers.extend(staged.into_iter().map(|one| (one.index, Err(refusal.clone())))),
         }
-        answers
+        answers.into_values().collect()
     }
 
     /// Keeps what is staged and makes it filter: all of it, or nothing.
