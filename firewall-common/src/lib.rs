@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! bytes --parse--> Flow --impossible, essential, management--> classify --> decide --> Judgement
-//!        parse/   stages/ source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
+//!        parse/           source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
 //! ```
 //!
 //! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
@@ -15,6 +15,9 @@
 
 pub mod abi;
 mod address;
+mod classify;
+mod decide;
+mod essential;
 mod flow;
 mod frame;
 mod judge;
@@ -22,7 +25,7 @@ mod parse;
 pub mod prefix_table;
 pub mod rate;
 pub mod rate_table;
-mod stages;
+mod source;
 mod tables;
 mod verdict;
 pub mod verifier;

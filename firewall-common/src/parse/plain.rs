@@ -183,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stages::essential;
+    use crate::essential;
 
     /// Source and destination ports of DHCP replies, now and then; else those of the octets.
     fn ports() -> impl Strategy<Value = Option<(u16, u16)>> {
