@@ -151,7 +151,21 @@ impl Settled {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{essential, parse::nearly_plain};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn no_plain_packet_is_essential(frame in nearly_plain()) {
+            if let Some(flow) = plain_v4(frame.as_slice()).or_else(|| plain_v6(frame.as_slice())) {
+                prop_assert_eq!(essential::essential(&flow), None);
+            }
+        }
+    }
 
     #[test]
     fn a_judgement_has_the_parts_that_were_packed() {

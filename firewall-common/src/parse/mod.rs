@@ -8,6 +8,8 @@ mod ipv6;
 mod plain;
 mod transport;
 
+#[cfg(test)]
+pub(crate) use self::plain::tests::nearly_plain;
 pub use self::plain::{plain_v4, plain_v6};
 
 use core::ops::ControlFlow::{self, Break, Continue};
