@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! bytes --parse--> Flow --impossible, essential, management--> classify --> decide --> Judgement
-//!        parse/           source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
+//!        parse/    judge/ source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
 //! ```
 //!
 //! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
@@ -15,9 +15,6 @@
 
 pub mod abi;
 mod address;
-mod classify;
-mod decide;
-mod essential;
 mod flow;
 mod frame;
 mod judge;
@@ -25,7 +22,6 @@ mod parse;
 pub mod prefix_table;
 pub mod rate;
 pub mod rate_table;
-mod source;
 mod tables;
 mod verdict;
 pub mod verifier;

@@ -2,8 +2,8 @@
 
 use core::ops::ControlFlow::{self, Break, Continue};
 
+use super::essential;
 use crate::{
-    essential,
     flow::{Flow, Transport},
     prefix_table::Membership,
     verdict::Verdict,

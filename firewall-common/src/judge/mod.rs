@@ -1,17 +1,24 @@
 //! The pipeline: one frame in, one judgement out.
 
+mod classify;
+mod decide;
+mod essential;
+mod source;
+
 use core::ops::ControlFlow::{self, Break, Continue};
 
-use crate::{
-    abi::{MAX_VERDICTS, counter_index},
-    address::Family,
+use self::{
     classify::{host_default, judge_fragment, service_of},
     decide::decide,
     essential::pass_essential,
+    source::refuse_impossible,
+};
+use crate::{
+    abi::{MAX_VERDICTS, counter_index},
+    address::Family,
     flow::{Flow, Fragment},
     frame::Frame,
     parse::{parse, plain_v4, plain_v6},
-    source::refuse_impossible,
     tables::Tables,
     verdict::Verdict,
     verifier::opaque,
@@ -154,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{essential, parse::nearly_plain};
+    use crate::parse::nearly_plain;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
