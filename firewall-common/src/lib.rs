@@ -4,12 +4,26 @@
 //! the command line use it. No allocation, no clock, no maps: whatever a verdict depends on besides the bytes comes
 //! in through [`Tables`].
 //!
+//! # A frame
 //! ```text
 //! bytes --parse--> Flow --impossible, essential, management--> classify --> decide --> Judgement
 //!        parse/    judge/ source.rs  essential.rs              classify.rs  decide.rs  verdict.rs
 //! ```
 //!
-//! Start with [`judge`], then read [`Verdict`], the one table of everything that can be said about a frame.
+//! Start with [`judge`](judge()), then read [`Verdict`], the one table of everything that can be said about a frame.
+//!
+//! # The map
+//! Top first: a module names modules below it, and none beside it.
+//! ```text
+//! judge/         the pipeline, and its stages: source, essential, classify, decide
+//! parse/         bytes -> Flow, or the verdict that refuses them
+//! tables.rs      the trait Tables: the policy and the state that a verdict depends on
+//! abi/           what the kernel program and userspace agree on, one file for each kind of table
+//! prefix_table/  source -> its lists             rate_table/  source and limit -> its rate state
+//! flow.rs        what is known of a packet       frame.rs     read access to the bytes
+//! verdict.rs     everything that can be said     rate.rs      GCRA, in integers
+//! address.rs     addresses and families          verifier.rs  words to the kernel's verifier
+//! ```
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

@@ -1,4 +1,8 @@
 //! Results for people.
+//!
+//! - In: the file of a run, and one to compare with.
+//! - Out: tables on standard output, and `docs/performance.md` with its plot when asked for.
+//! - Owner: nobody. What was measured is in [`Results`], which nothing here changes.
 
 mod compare;
 mod document;

@@ -1,7 +1,10 @@
 //! What the kernel program and userspace agree on: map names, keys, values and their sizes.
 //!
-//! Identifiers of services and limits count from 1; 0 means none. Integers are in host order. Userspace writes the tables of a policy
-//! and owns them; the kernel program writes counters and rate state, which are shared by all generations.
+//! - In: nothing. This is data; records that a table needs for itself stand with the table and are shown here too.
+//! - Out: the names of maps and globals, and a record for each map, one file for each kind of table.
+//! - Owner: the controller writes the maps of a policy before its generation goes live, the kernel the shared ones.
+//!
+//! Identifiers of services and limits count from 1; 0 means none. Integers are in host order.
 
 mod counters;
 mod explanation;

@@ -1,4 +1,8 @@
 //! The pipeline: one frame in, one judgement out.
+//!
+//! - In: a [`Frame`], and the [`Tables`] for whatever a verdict depends on besides the bytes.
+//! - Out: a [`Judgement`], or the same packed into a number, [`Settled`]. The first stage that knows the answer settles it.
+//! - Owner: nobody. The stages stand here, one a file, and nothing is kept from one frame to the next.
 
 mod classify;
 mod decide;

@@ -1,5 +1,9 @@
 //! Stage 1: from bytes to a [`Flow`], or to the verdict that says why not.
 //!
+//! - In: a [`Frame`], from the first octet of its Ethernet header.
+//! - Out: a [`Flow`] whose headers are whole and consistent, in host order, or the [`Verdict`] that refuses the frame.
+//! - Owner: nobody. Later stages do not read the frame, and nothing is kept from one to the next.
+//!
 //! Hostile input is the normal case here. Every offset stays below the length of the packet, which stays below the
 //! length of the frame. `end` is the first octet after the packet: lengths come from the IP header, so Ethernet padding is never taken for packet.
 

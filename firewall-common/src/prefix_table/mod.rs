@@ -1,5 +1,9 @@
 //! The read side of the compiled prefix table: an address to its class.
 //!
+//! - In: an [`Address`], and the memory of a table, [`PrefixMemory`].
+//! - Out: the [`Membership`] of that address: lists, management, own address.
+//! - Owner: the controller, which alone writes; any number of CPUs read.
+//!
 //! The first 16 bits of an address index a *root*.
 //!
 //! **IPv4.** With each slot of the root goes a word of 64 *groups*, a bit for four /24s each: where it is clear, none of

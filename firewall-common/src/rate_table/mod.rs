@@ -1,5 +1,9 @@
 //! The rate table: finds the bucket of a source, or makes one.
 //!
+//! - In: the [`Hash`](struct@Hash) of a [`BucketKey`], the time, and the memory of both tables, [`RateMemory`].
+//! - Out: a [`Way`] to the TATs of the source, or that it shares the overflow bucket of its limit ([`Lookup`]).
+//! - Owner: the packet program. Its CPUs read and write all at once, and all generations share one state.
+//!
 //! Sets of eight *ways*. A way is a tag, which tells whose it is, and one TAT for each quantity. The [hash](struct@Hash) of a
 //! bucket's key names one set and the tag to look for there, so a packet reads one cache line of tags and one for each
 //! quantity that is charged. A way is *in debt* while any of its TATs is ahead of now, else *idle*: then it says no more than

@@ -1,7 +1,8 @@
 //! What the reference program has in place of our tables: the kernel's own trie and hash table.
 //!
-//! A source comes in, or the key of its bucket; what the lists say of it goes out, or where its rate state is. The maps
-//! are the kernel's, which also decides whose state is forgotten; `bench/` and tests write them.
+//! - In: a source, or the key of its bucket.
+//! - Out: what the lists say about the source, or where its rate state is.
+//! - Owner: `bench/` and tests write the lists; the kernel decides whose rate state it forgets.
 
 pub(crate) mod buckets;
 pub(crate) mod lists;

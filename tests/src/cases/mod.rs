@@ -2,6 +2,10 @@
 //! from "Order of judgement" to "Observe", which names the case of each sentence.
 //!
 //! The same table runs on the host (`tests/host`) and through the kernel program (`tests/kernel`).
+//!
+//! - In: nothing. The rows are written by hand, one file for each stage or protocol.
+//! - Out: scenarios: a policy with its lists, and what becomes of each frame under it.
+//! - Owner: whoever runs the table; a row knows neither the model nor the kernel.
 
 mod essentials;
 mod fragments;

@@ -2,6 +2,10 @@
 //! card, on the kernel the machine was booted with.
 //!
 //! `eth1` and `eth0` are on one hub: frames sent out of `eth1` come in on `eth0`, where the program is.
+//!
+//! - In: the command line of the kernel, which says how many variants are asked for.
+//! - Out: a report on the console, line by line, which `cargo xtask kernels` reads.
+//! - Owner: this program is the first process of the machine, and switches it off.
 
 mod facts;
 mod machine;

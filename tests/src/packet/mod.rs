@@ -2,6 +2,10 @@
 //!
 //! Whatever a method does not say is what an honest sender would write: lengths, next headers and checksums are filled
 //! in when the frame is built. The methods that lie (`claims_…`) come after the layer they are about.
+//!
+//! - In: addresses, ports, flags and lies, in the order of the layers.
+//! - Out: the octets of one frame.
+//! - Owner: the test that builds it; nothing here knows what a frame is judged.
 
 mod checksum;
 mod layer;
