@@ -1,15 +1,15 @@
 //! Portcullis in userspace, from the top floor down; an import only goes down (docs/architecture.md has the table).
 //!
 //! ```text
-//! cli        one file a verb                         doctor   can this host be filtered?
-//! daemon     `portcullis run`: starts all, follows netlink
+//! cli        one file a verb
+//! doctor     can this host be filtered?              daemon   `portcullis run`: starts all, follows netlink
 //! serve      what others connect to: API, metrics
 //! controller the one thread that changes what is enforced, and what it publishes for readers
 //! control    requests and answers as data
 //! datapath   the kernel: the only place with aya     preview  what a policy would do, on the host
 //! state      what outlives the daemon: journal, history
-//! lists      what every prefix is in
-//! config     from a file to a policy                 host     this host as the kernel describes it
+//! lists      what every prefix is in                 config   from a file to a policy
+//! host       this host as the kernel describes it
 //! policy     what a configuration means
 //! text       words and numbers for people            clock    time
 //! ```

@@ -19,7 +19,7 @@ pub struct Status {
     pub started: Timestamp,
     /// Number of the last change, as older clients know it: the same as `revision`.
     pub generation: u64,
-    /// Revision of the lists; grows with every change of an entry or of the policy.
+    /// Revision of the lists; grows when entries are added, removed or end, and when the policy changes.
     #[serde(default)]
     pub revision: u64,
     /// Generation of the policy: the revision that it made.

@@ -25,14 +25,16 @@ const SHORTEST_FRAME: usize = 14;
 const LONGEST_FRAME: usize = (1 << 16) + 22;
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    /// Asks what filters, on the live tables, without side effects.
-    pub(super) fn explain(&mut self, question: &Question, now: Now) -> Result<Explaining, Refusal> {
+    /// Asks what filters, on the live tables, without side effects; `loads` what answers, when that is not loaded.
+    pub(super) fn explain(&mut self, question: &Question, loads: bool, now: Now) -> Result<Explaining, Refusal> {
         let (frame, destination) = self.frame(question)?;
         let explainer = self.filter.explainer();
-        if !explainer.is_loaded() {
-            return Ok(Explaining::NotLoaded(explainer));
-        }
         let fail = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
+        match explainer.is_loaded() {
+            true => {}
+            false if loads => explainer.load().map_err(fail)?,
+            false => return Ok(Explaining::NotLoaded(explainer)),
+        }
         let judgement = explainer.explain(&frame).map_err(fail)?;
         let policy = &self.in_force.policy;
         let Judgement { action, verdict, explanation, .. } = &judgement;

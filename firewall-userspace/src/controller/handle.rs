@@ -42,8 +42,8 @@ pub struct Controller {
 pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::explain`].
-    Explain(Question, oneshot::Sender<Result<Explaining, Refusal>>),
+    /// See [`Controller::explain`]. With `true` the controller itself loads what answers, if it is not loaded.
+    Explain(Question, bool, oneshot::Sender<Result<Explaining, Refusal>>),
     /// See [`Controller::reload`].
     Reload(Caller, Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::apply`].
@@ -127,8 +127,8 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How often a question is asked again because the policy has changed while what answers was loaded.
-const EXPLAIN_ATTEMPTS: usize = 8;
+/// How often what answers is loaded off the controller's thread for one question.
+const EXPLAIN_ATTEMPTS: usize = 2;
 
 impl Controller {
     /// A handle that sends into `messages` and looks at `readings`.
@@ -166,9 +166,12 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Invalid`] and [`Refusal::Datapath`].
     pub async fn explain(&self, question: Question) -> Result<Explained, Refusal> {
-        for _ in 0..EXPLAIN_ATTEMPTS {
-            let asked = question.clone();
-            let explainer = match self.ask(|reply| Message::Explain(asked, reply)).await?? {
+        let mut attempts = 0;
+        loop {
+            // A policy that changes all the time is gone when its instance is loaded: then the controller waits for it.
+            let (asked, is_last) = (question.clone(), attempts == EXPLAIN_ATTEMPTS);
+            attempts += 1;
+            let explainer = match self.ask(|reply| Message::Explain(asked, is_last, reply)).await?? {
                 Explaining::Explained(explained) => return Ok(*explained),
                 Explaining::NotLoaded(explainer) => explainer,
             };
@@ -181,8 +184,6 @@ impl Controller {
             };
             return Err(Refusal::Datapath { message });
         }
-        let message = "cannot explain a packet: the policy changes all the time\nhint: ask again later".into();
-        Err(Refusal::Datapath { message })
     }
 
     /// Loads the configuration anew: all of it, or nothing. Pushed entries stay.

@@ -36,7 +36,8 @@ impl InForce {
         Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0 }
     }
 
-    /// Grows by one with every change of the policy and of the lists; a policy has the one that it made as its generation.
+    /// Grows by one when entries are added, removed or end, and when the policy changes; a policy has the one that it made as
+    /// its generation.
     pub(super) fn revision(&self) -> u64 {
         self.revision
     }

@@ -109,13 +109,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let is_changed = self.follow_clock(now)
             | self.undo_overdue(now)
             | self.expire(now)
-            | self.refresh(now)
             | self.keeper.tend(now)
             | self.history.tend(now)
             | self.filter.look(self.lists.members(), now);
         if is_changed {
             self.publish();
         }
+        // Last: readers are told the same before and after it.
+        self.refresh(now);
     }
 
     /// How long nothing happens by itself.
@@ -132,7 +133,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn change(&mut self, changes: Vec<Change>, now: Now) -> Result<Applied, Refusal> {
         let applied = self.lists.apply(&self.in_force.policy, changes, now);
         match self.enforce(&mut applied.moved.keys().copied()) {
-            Ok(()) => Ok(applied),
+            Ok(()) => {
+                self.lists.refreshed(applied.moved.keys());
+                Ok(applied)
+            }
             Err(refusal) => {
                 self.lists.apply(&self.in_force.policy, applied.inverse, now);
                 self.restore(applied.moved.into_keys());
@@ -153,22 +157,19 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn restore(&mut self, prefixes: impl IntoIterator<Item = Prefix>) {
         self.lists.mark_stale(prefixes);
         let prefixes = self.lists.all_stale();
-        if let Err(error) = self.filter.update(self.lists.members(), &mut prefixes.into_iter()) {
-            tracing::error!(%error, "cannot undo a part of the change; trying again");
-        } else {
-            self.lists.refreshed();
+        match self.filter.update(self.lists.members(), &mut prefixes.iter().copied()) {
+            Ok(()) => self.lists.refreshed(&prefixes),
+            Err(error) => tracing::error!(%error, "cannot undo a part of the change; trying again"),
         }
     }
 
-    /// Tries again to undo what could not be undone; whether it did.
-    fn refresh(&mut self, now: Now) -> bool {
+    /// Tries again to undo what could not be undone.
+    fn refresh(&mut self, now: Now) {
         let stale = self.lists.stale(now);
-        if stale.is_empty() || self.filter.update(self.lists.members(), &mut stale.into_iter()).is_err() {
-            return false;
+        if !stale.is_empty() && self.filter.update(self.lists.members(), &mut stale.iter().copied()).is_ok() {
+            self.lists.refreshed(&stale);
+            tracing::info!("undid the part of a change that could not be undone before");
         }
-        self.lists.refreshed();
-        tracing::info!("undid the part of a change that could not be undone before");
-        true
     }
 
     /// This host has the addresses `own`; whether they are refused as sources now.

@@ -128,7 +128,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
-            Message::Explain(question, reply) => answer(reply, self.explain(&question, now)),
+            Message::Explain(question, loads, reply) => answer(reply, self.explain(&question, loads, now)),
             Message::Reload(caller, reload, reply) => {
                 let reloaded = self.reload(&caller, &reload, now);
                 self.tell(reply, reloaded);

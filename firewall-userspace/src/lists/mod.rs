@@ -47,8 +47,11 @@ pub struct Applied {
     pub moved: BTreeMap<Prefix, Member>,
 }
 
-/// Between two attempts at what was refused.
+/// Between two attempts to end entries.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Between two attempts to undo a part of a change: each may load a program.
+const STALE_RETRY: Duration = Duration::from_secs(5);
 
 impl Lists {
     /// The lists of `policy` with what was pushed, and the addresses of this host.
@@ -98,7 +101,7 @@ impl Lists {
         if self.stale.is_empty() || now.boot < self.stale_retry {
             return Vec::new();
         }
-        self.stale_retry = now.boot.saturating_add(RETRY);
+        self.stale_retry = now.boot.saturating_add(STALE_RETRY);
         self.all_stale()
     }
 
@@ -107,9 +110,13 @@ impl Lists {
         !self.stale.is_empty()
     }
 
-    /// What filters was told.
-    pub fn refreshed(&mut self) {
-        self.stale.clear();
+    /// What filters was told all of these prefixes.
+    pub fn refreshed<'a>(&mut self, prefixes: impl IntoIterator<Item = &'a Prefix>) {
+        if !self.stale.is_empty() {
+            for prefix in prefixes {
+                self.stale.remove(prefix);
+            }
+        }
     }
 
     /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.

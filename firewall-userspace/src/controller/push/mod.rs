@@ -123,6 +123,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             self.keeper.take_back(now, undone, waited);
             return Err(refusal);
         }
+        self.lists.refreshed(&moved);
         if let Some(until) = until.filter(|_| waits) {
             self.waiting = Some(Waiting::new(Awaited::Push, Deadline::resume(until, now)));
         }

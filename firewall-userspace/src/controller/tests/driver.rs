@@ -111,7 +111,7 @@ impl Driver {
         self.world.kernel.refuse(0, 0);
         self.world.set_fault(None);
         (self.is_refusing, self.is_disk_bad) = (false, false);
-        self.world.wait(2);
+        self.world.wait(6);
         self.tend();
     }
 
