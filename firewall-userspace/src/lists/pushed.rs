@@ -1,9 +1,9 @@
 //! Entries that were pushed, each in its layer.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
+use immutable_chunkmap::{map::MapM, set::SetM};
 use jiff::{SignedDuration, Timestamp};
-use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use super::entry::Layer;
 use crate::policy::{Name, Prefix};
@@ -35,14 +35,20 @@ impl RuntimeEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
     lists: BTreeMap<Name, PushedList>,
-    expiries: RedBlackTreeSetSync<(Timestamp, Name, Prefix, Layer)>,
+    expiries: SetM<(Timestamp, Name, Prefix, Layer)>,
 }
 
 /// Entries of one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PushedList {
-    entries: RedBlackTreeMapSync<(Prefix, Layer), RuntimeEntry>,
+    entries: MapM<(Prefix, Layer), Arc<RuntimeEntry>>,
     counts: EntryCounts,
+}
+
+impl PushedList {
+    fn len(&self) -> usize {
+        self.counts.iter().flatten().sum::<u64>() as usize
+    }
 }
 
 /// How many entries there are, by layer (in the order of [`Layer::ALL`]) and family: IPv4, IPv6.
@@ -51,14 +57,14 @@ pub type EntryCounts = [[u64; 2]; Layer::ALL.len()];
 impl Runtime {
     /// The entry of `list` for exactly `prefix` in `layer`.
     pub fn entry(&self, list: &Name, prefix: Prefix, layer: Layer) -> Option<&RuntimeEntry> {
-        self.lists.get(list)?.entries.get(&(prefix, layer))
+        self.lists.get(list)?.entries.get(&(prefix, layer)).map(|entry| &**entry)
     }
 
     /// The entries of `list` for exactly `prefix`, of all layers.
     pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (Layer, &RuntimeEntry)> {
         let all = (prefix, Layer::FIRST)..=(prefix, Layer::LAST);
         let lists = self.lists.get(list).into_iter();
-        lists.flat_map(move |list| list.entries.range(all.clone())).map(|((_, layer), entry)| (*layer, entry))
+        lists.flat_map(move |list| list.entries.range(all.clone())).map(|((_, layer), entry)| (*layer, &**entry))
     }
 
     /// Entries of `list`.
@@ -76,19 +82,19 @@ impl Runtime {
         let lists = self.lists.get(list).into_iter();
         lists
             .flat_map(move |list| list.entries.range((first, Bound::Unbounded)))
-            .map(|((prefix, layer), entry)| (*prefix, *layer, entry))
+            .map(|((prefix, layer), entry)| (*prefix, *layer, &**entry))
     }
 
     /// Every entry, by list, prefix and layer.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, Layer, &RuntimeEntry)> {
         self.lists.iter().flat_map(|(name, list)| {
-            list.entries.iter().map(move |((prefix, layer), entry)| (name, *prefix, *layer, entry))
+            list.entries.into_iter().map(move |((prefix, layer), entry)| (name, *prefix, *layer, &**entry))
         })
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.lists.values().map(|list| list.entries.size()).sum()
+        self.lists.values().map(|list| list.len()).sum()
     }
 
     /// Whether there is none.
@@ -98,7 +104,7 @@ impl Runtime {
 
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        let ending: Vec<_> = self.expiries.iter().cloned().collect();
+        let ending: Vec<_> = self.expiries.into_iter().cloned().collect();
         for (_, list, prefix, layer) in ending {
             if let Some(mut entry) = self.entry(&list, prefix, layer).cloned() {
                 entry.bring_forward(by_ns);
@@ -109,7 +115,7 @@ impl Runtime {
 
     /// Lists that have entries.
     pub fn lists(&self) -> impl Iterator<Item = (&Name, usize)> {
-        self.lists.iter().map(|(name, list)| (name, list.entries.size()))
+        self.lists.iter().map(|(name, list)| (name, list.len()))
     }
 
     /// How many entries a list has.
@@ -123,22 +129,21 @@ impl Runtime {
             Some(of_list) => of_list,
             None => self.lists.entry(list.clone()).or_default(),
         };
-        let old = of_list.entries.get(&(prefix, layer)).cloned();
         let new_expiry = entry.expires;
-        of_list.entries.insert_mut((prefix, layer), entry);
+        let old = of_list.entries.insert_cow((prefix, layer), Arc::new(entry));
         if old.is_none() {
             *count_of(&mut of_list.counts, prefix, layer) += 1;
         }
         let old_expiry = old.as_ref().and_then(|entry| entry.expires);
         if old_expiry != new_expiry {
             if let Some(expires) = old_expiry {
-                self.expiries.remove_mut(&(expires, list.clone(), prefix, layer));
+                self.expiries.remove_cow(&(expires, list.clone(), prefix, layer));
             }
             if let Some(expires) = new_expiry {
-                self.expiries.insert_mut((expires, list.clone(), prefix, layer));
+                self.expiries.insert_cow((expires, list.clone(), prefix, layer));
             }
         }
-        old
+        old.map(Arc::unwrap_or_clone)
     }
 
     /// Makes an entry what it is to be, or removes it; the one before.
@@ -158,26 +163,25 @@ impl Runtime {
     /// Removes an entry.
     pub fn remove(&mut self, list: &Name, prefix: Prefix, layer: Layer) -> Option<RuntimeEntry> {
         let of_list = self.lists.get_mut(list)?;
-        let old = of_list.entries.get(&(prefix, layer)).cloned()?;
-        of_list.entries.remove_mut(&(prefix, layer));
+        let old = of_list.entries.remove_cow(&(prefix, layer))?;
         *count_of(&mut of_list.counts, prefix, layer) -= 1;
-        if of_list.entries.is_empty() {
+        if of_list.len() == 0 {
             self.lists.remove(list);
         }
         if let Some(expires) = old.expires {
-            self.expiries.remove_mut(&(expires, list.clone(), prefix, layer));
+            self.expiries.remove_cow(&(expires, list.clone(), prefix, layer));
         }
-        Some(old)
+        Some(Arc::unwrap_or_clone(old))
     }
 
     /// When the next entry ends.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.first().map(|(expires, ..)| *expires)
+        self.expiries.into_iter().next().map(|(expires, ..)| *expires)
     }
 
     /// Entries that have ended at `now`.
     pub fn expired(&self, now: Timestamp) -> Vec<(Name, Prefix, Layer)> {
-        let ended = self.expiries.iter().take_while(|(expires, ..)| *expires <= now);
+        let ended = self.expiries.into_iter().take_while(|(expires, ..)| *expires <= now);
         ended.map(|(_, list, prefix, layer)| (list.clone(), *prefix, *layer)).collect()
     }
 }

@@ -196,8 +196,9 @@ async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T
         Ok(result) => result.map_err(ProblemDetails::from),
         Err(_) => {
             let seconds = CONTROLLER_TIMEOUT.as_secs();
-            let detail =
-                format!("no answer within {seconds} s; a change may still happen: see `revision` and `age_ms` in /v1/status");
+            let detail = format!(
+                "no answer within {seconds} s; a change may still happen: see `revision` and `age_ms` in /v1/status"
+            );
             Err(ProblemDetails::new(StatusCode::GATEWAY_TIMEOUT, codes::UNANSWERED, detail))
         }
     }
