@@ -17,6 +17,7 @@ mod netfilter;
 mod packets;
 mod prefixes;
 mod push;
+mod readers;
 mod report;
 mod results;
 mod rounds;

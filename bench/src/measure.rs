@@ -12,7 +12,7 @@ use crate::{
     frame::Family,
     interrupt, kept, load,
     machine::Machine,
-    memory, packets, push,
+    memory, packets, push, readers,
     results::{Results, SCHEMA},
     subject::reference_object,
     wire,
@@ -56,6 +56,7 @@ pub fn measure(options: &Options) -> Result<Results> {
         kept: None,
         memory: Vec::new(),
         pushes: None,
+        readers: None,
     };
     let cases = Case::all().into_iter();
     for case in cases.filter(|case| case.prefixes <= effort.longest && options.wants(&case.to_string())) {
@@ -91,6 +92,11 @@ pub fn measure(options: &Options) -> Result<Results> {
         let pushes = on_one_cpu(|| push::measure(effort, first_cpu)).context("cannot time pushes")?;
         eprintln!("{pushes}");
         results.pushes = Some(pushes);
+    }
+    if options.wants("readers") {
+        let readers = readers::measure(effort).context("cannot time readers")?;
+        eprintln!("{readers}");
+        results.readers = Some(readers);
     }
     Ok(results)
 }

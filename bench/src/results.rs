@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effort::Effort, kept::Kept, load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes,
-    wire::Wire,
+    readers::Readers, wire::Wire,
 };
 
 /// Name and version of the form of [`Results`].
@@ -32,4 +32,7 @@ pub struct Results {
     pub memory: Vec<Memory>,
     /// Changes of one prefix.
     pub pushes: Option<Pushes>,
+    /// Readers beside work.
+    #[serde(default)]
+    pub readers: Option<Readers>,
 }

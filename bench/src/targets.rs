@@ -55,6 +55,9 @@ pub const MEMORY_MIB: f64 = 64.0;
 /// Until a push is visible: microseconds, of which 99 in 100 pushes stay below.
 pub const PUSH_US: f64 = 1_000.0;
 
+/// What readers wait beside work, of which 99 in 100 calls stay below: times what they wait beside nothing, at most.
+pub const READERS_TIMES: f64 = 3.0;
+
 /// What was promised of a case, if anything.
 pub fn target(case: Case) -> Option<Target> {
     let (.., net_ns, ratio) = PACKETS

@@ -8,6 +8,7 @@ pub mod cases;
 pub mod corpus;
 pub mod daemon;
 pub mod draft;
+pub mod frozen;
 pub mod generate;
 pub mod guest;
 pub mod kernel;

@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
     /// Only what has this in its name: `v4/unlisted/1M`, `limited`, `wire`, `load`, `kept`, `memory`,
-    /// `push`
+    /// `push`, `readers`
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }

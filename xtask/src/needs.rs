@@ -59,7 +59,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 12] = [
+const PACKAGES: [Package; 14] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -97,6 +97,13 @@ const PACKAGES: [Package; 12] = [
         service: None,
     },
     Package {
+        name: "e2fsprogs",
+        program: "mkfs.ext4",
+        why: "makes a disk that can be frozen",
+        scope: Scope::Test,
+        service: None,
+    },
+    Package {
         name: "qemu-system-x86",
         program: "qemu-system-x86_64",
         why: "emulates the machines that boot other kernels",
@@ -116,6 +123,13 @@ const PACKAGES: [Package; 12] = [
         why: "a filter to compare with: an interval set",
         scope: Scope::Bench,
         service: Some("nftables"),
+    },
+    Package {
+        name: "e2fsprogs",
+        program: "mkfs.ext4",
+        why: "makes a disk that can be frozen",
+        scope: Scope::Bench,
+        service: None,
     },
     Package {
         name: "ipset",

@@ -82,6 +82,7 @@ mod tests {
             kept: None,
             memory: Vec::new(),
             pushes: None,
+            readers: None,
         };
         let sections = sections(&results, &mut Promises::default());
         assert!(sections.iter().all(|(name, _)| TEMPLATE.matches(&format!("{{{{{name}}}}}")).count() == 1));

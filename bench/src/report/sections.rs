@@ -12,11 +12,12 @@ use crate::{
     memory::Memory,
     packets::{Contender, Measured},
     push::Pushes,
+    readers::{Beside, Readers},
     results::Results,
     rounds::Sample,
     targets::{
-        self, KEPT_PUSH_S, KEPT_RESTART_S, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, WIRE_BARE, WIRE_NFTABLES,
-        WIRE_REFERENCE,
+        self, KEPT_PUSH_S, KEPT_RESTART_S, LOAD_NFT, LOAD_S, MEMORY_MIB, PUSH_US, READERS_TIMES, WIRE_BARE,
+        WIRE_NFTABLES, WIRE_REFERENCE,
     },
     wire::{FilterKind, Wire},
 };
@@ -35,6 +36,7 @@ pub fn sections(results: &Results, promises: &mut Promises) -> Vec<(&'static str
     all.push(("kept", kept(results.kept.as_ref(), promises)));
     all.push(("memory", memory(&results.memory, promises)));
     all.push(("push", push(results.pushes.as_ref(), promises)));
+    all.push(("readers", readers(results.readers.as_ref(), promises)));
     all
 }
 
@@ -204,6 +206,33 @@ fn push(pushes: Option<&Pushes>, promises: &mut Promises) -> Table {
         promised,
         kept,
     ]);
+    table
+}
+
+fn readers(readers: Option<&Readers>, promises: &mut Promises) -> Table {
+    let head = ["call", "beside", "p50 of idle", "p99 of idle", "least", "most", "promised", "kept"];
+    let mut table = Table::new("what readers wait beside work, in times of what they wait beside nothing", &head);
+    let Some(readers) = readers else { return table };
+    for (question, waits) in &readers.waits {
+        let idle = waits.get(&Beside::Nothing).map_or(0.0, |wait| wait.p50_us.median());
+        for (beside, wait) in waits.iter().filter(|(beside, _)| **beside != Beside::Nothing) {
+            let name = format!("readers: {} beside {}", question.name(), beside.name());
+            let ratio = wait.p99_times.median();
+            let kept =
+                is_whole(readers.prefixes).then(|| promises.note(&name, &[at_most("p99", ratio, READERS_TIMES)]));
+            let (promised, kept) = kept.unwrap_or_default();
+            table.row([
+                question.name().to_owned(),
+                beside.name().to_owned(),
+                times(wait.p50_us.median() / idle),
+                times(ratio),
+                times(wait.p99_times.min()),
+                times(wait.p99_times.max()),
+                promised,
+                kept,
+            ]);
+        }
+    }
     table
 }
 

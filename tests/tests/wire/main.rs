@@ -24,6 +24,7 @@ mod observe;
 mod own;
 mod policy;
 mod push;
+mod readers;
 mod refusals;
 mod reload;
 mod restart;
