@@ -179,7 +179,7 @@ pub fn measure(effort: Effort) -> Result<Readers> {
     let site = Site { state: disk.path().join("state"), ..Site::of(&lab.trial) };
     site.configure(&format!("{POLICY}[state]\ndirectory = \"{}\"\ngenerations = 2\n", site.state.display()))?;
     let daemon = Daemon::start_at(&lab, site)?;
-    let bench = Bench { lab: &lab, disk: &disk, lists, socket: &daemon.site().socket, calls };
+    let bench = ReadersBench { lab: &lab, disk: &disk, lists, socket: &daemon.site().socket, calls };
 
     let mut readers = Readers { prefixes: effort.longest, calls, reloads: Sample::default(), waits: BTreeMap::new() };
     let mut random = Random::part(effort.seed, 4);
@@ -246,7 +246,7 @@ impl<'a> Lists<'a> {
     }
 }
 
-struct Bench<'a> {
+struct ReadersBench<'a> {
     lab: &'a Lab,
     disk: &'a FreezableDisk,
     lists: Lists<'a>,
@@ -254,7 +254,7 @@ struct Bench<'a> {
     calls: usize,
 }
 
-impl Bench<'_> {
+impl ReadersBench<'_> {
     /// The calls, and how many reloads were answered meanwhile.
     fn beside(&self, beside: Beside) -> Result<(Calls, usize)> {
         interrupt::check()?;
@@ -296,7 +296,7 @@ impl Bench<'_> {
                     self.post("/v1/reload", "{}")
                 })
             });
-            let explains = scope.spawn(|| self.again_and_again(&over, &explain));
+            let explains = scope.spawn(|| self.again_and_again(&over, explain));
             let calls = self.wait_for_work().and_then(|()| self.ask());
             over.store(true, Ordering::Relaxed);
             let reloads = joined(reloads)?;

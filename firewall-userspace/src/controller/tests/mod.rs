@@ -5,6 +5,7 @@
 //! `PORTCULLIS_SEQUENCES` says how many scripts are tried.
 
 mod driver;
+mod inverse;
 mod model;
 mod script;
 mod world;
