@@ -41,10 +41,6 @@ pub enum Layer {
 impl Layer {
     /// Every layer.
     pub const ALL: [Self; 5] = [Self::Config, Self::Runtime, Self::Feed, Self::Fleet, Self::Ban];
-    /// The first in order.
-    pub const FIRST: Self = Self::Config;
-    /// The last in order.
-    pub const LAST: Self = Self::Ban;
 
     /// Its name, also the metric label.
     pub const fn label(self) -> &'static str {

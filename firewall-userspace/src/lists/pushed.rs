@@ -62,9 +62,9 @@ impl Runtime {
 
     /// The entries of `list` for exactly `prefix`, of all layers.
     pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (Layer, &RuntimeEntry)> {
-        let all = (prefix, Layer::FIRST)..=(prefix, Layer::LAST);
-        let lists = self.lists.get(list).into_iter();
-        lists.flat_map(move |list| list.entries.range(all.clone())).map(|((_, layer), entry)| (*layer, &**entry))
+        // A look-up each: a range costs more than all of them.
+        let list = self.lists.get(list);
+        Layer::ALL.into_iter().filter_map(move |layer| Some((layer, &**list?.entries.get(&(prefix, layer))?)))
     }
 
     /// Entries of `list`.
