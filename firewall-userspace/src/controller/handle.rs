@@ -21,7 +21,7 @@ use crate::{
         Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushed, Refusal, Reload, Reloaded,
         Rollback, SetMode, Status,
     },
-    datapath::Explainer,
+    datapath::{Explainer, give_way},
     policy::Prefix,
     preview::{
         diff::PolicyDocument,
@@ -175,8 +175,9 @@ impl Controller {
                 Explaining::Explained(explained) => return Ok(*explained),
                 Explaining::NotLoaded(explainer) => explainer,
             };
-            // On a thread of its own: the verifier takes a fraction of a second, and pushes do not wait for it.
-            let loaded = task::spawn_blocking(move || explainer.load()).await;
+            // On a thread of its own: the verifier takes a fraction of a second, and pushes do not wait for it. With few CPUs
+            // readers would, if it did not give way.
+            let loaded = task::spawn_blocking(move || give_way("explain", || explainer.load())).await;
             let message = match loaded {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error.to_string(),

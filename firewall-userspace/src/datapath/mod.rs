@@ -6,6 +6,7 @@
 mod adopt;
 mod attach;
 mod audit;
+mod background;
 mod counters;
 mod drift;
 mod error;
@@ -31,6 +32,7 @@ mod trace;
 
 pub use attach::{Attached, AttachmentState, Attachments, InterfaceChange, Presence};
 pub use audit::{Part, Step};
+pub use background::give_way;
 pub use counters::{FrameCounters, SharedMaps};
 pub use drift::DriftCounters;
 pub use error::DatapathError;
