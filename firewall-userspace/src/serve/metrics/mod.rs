@@ -8,7 +8,10 @@ mod data_plane;
 mod family;
 mod process;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use prometheus::{
     Encoder, Registry, TextEncoder,
@@ -29,7 +32,7 @@ use crate::{
 /// What a scrape asks, and how often it was not answered.
 pub struct Metrics {
     controller: Controller,
-    errors: AtomicU64,
+    errors: Arc<AtomicU64>,
     /// Scrapes come one after the other, so that many of them cannot keep this host from its work.
     turn: Mutex<()>,
 }
@@ -37,7 +40,7 @@ pub struct Metrics {
 impl Metrics {
     /// Metrics of the daemon behind `controller`.
     pub fn new(controller: Controller) -> Self {
-        Self { controller, errors: AtomicU64::new(0), turn: Mutex::new(()) }
+        Self { controller, errors: Arc::default(), turn: Mutex::new(()) }
     }
 
     /// All metrics as text, format 0.0.4. What cannot be read is missing and counted in `portcullis_scrape_errors_total`.
@@ -46,28 +49,24 @@ impl Metrics {
     /// When the `prometheus` crate refuses the families, which only a bug can cause.
     pub async fn render(&self) -> prometheus::Result<String> {
         let _turn = self.turn.lock().await;
-        let controller = self.controller.clone();
-        // Reading counters asks the kernel a few thousand times, too often for a thread that also serves others.
-        let read = move || {
-            let status = controller.status(Now::read());
-            (status, controller.readings().and_then(|readings| readings.counters()))
+        let (controller, errors) = (self.controller.clone(), Arc::clone(&self.errors));
+        // Too long for a thread that also serves others. All of it is handed over at once: each time may mean to wait for a CPU.
+        let scrape = move || {
+            let status = or_count(controller.status(Now::read()), &errors);
+            let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors);
+            render(status.as_ref(), counters.as_ref(), errors.load(Ordering::Relaxed))
         };
-        let failed = |error: task::JoinError| prometheus::Error::Msg(error.to_string());
-        let (status, counters) = task::spawn_blocking(read).await.map_err(failed)?;
-        let (status, counters) = (self.or_count(status), self.or_count(counters));
-        let errors = self.errors.load(Ordering::Relaxed);
-        task::spawn_blocking(move || render(status.as_ref(), counters.as_ref(), errors)).await.map_err(failed)?
+        task::spawn_blocking(scrape).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
     }
+}
 
-    fn or_count<T>(&self, read: Result<T, Refusal>) -> Option<T> {
-        let error = match read {
-            Ok(read) => return Some(read),
-            Err(refusal) => refusal.to_string(),
-        };
-        tracing::warn!(error, "a scrape is incomplete");
-        self.errors.fetch_add(1, Ordering::Relaxed);
-        None
-    }
+/// What was read; `None` when it could not be, which is counted.
+fn or_count<T>(read: Result<T, Refusal>, errors: &AtomicU64) -> Option<T> {
+    let count = |refusal| {
+        tracing::warn!(error = %refusal, "a scrape is incomplete");
+        errors.fetch_add(1, Ordering::Relaxed);
+    };
+    read.map_err(count).ok()
 }
 
 fn render(status: Option<&Status>, counters: Option<&Counters>, errors: u64) -> prometheus::Result<String> {
