@@ -135,7 +135,7 @@ impl Draft {
             addresses: service.addresses.clone(),
         });
         Policy {
-            interfaces: vec![Interface { name: "eth0".to_owned(), mode: AttachMode::Native }],
+            interfaces: vec![Interface { name: "eth0".to_owned(), mode: AttachMode::Native, required: false }],
             mode: self.mode,
             host_default: HostDefault::Pass,
             fragments: self.fragments,

@@ -160,7 +160,7 @@ impl Kernel {
         let mut compiled = compile(policy, &self.ids);
         change(&mut compiled);
         let mut next = LoadedPolicy::load(&compiled, &members, &self.pins, &self.options)?;
-        let native = |name: &String| Interface { name: name.clone(), mode: AttachMode::Native };
+        let native = |name: &String| Interface { name: name.clone(), mode: AttachMode::Native, required: false };
         let wanted: Vec<_> = self.attachments.interfaces().keys().map(native).collect();
         self.attachments.switch(&mut next, Some(&mut self.generation), &wanted, &self.pins)?;
         self.members = members;
@@ -175,7 +175,7 @@ impl Kernel {
     /// # Errors
     /// When the kernel refuses.
     pub fn attach(&mut self, interface: &str) -> Result<()> {
-        let wanted = [Interface { name: interface.to_owned(), mode: AttachMode::Native }];
+        let wanted = [Interface { name: interface.to_owned(), mode: AttachMode::Native, required: false }];
         Ok(self.attachments.switch(&mut self.generation, None, &wanted, &self.pins)?)
     }
 

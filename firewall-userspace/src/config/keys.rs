@@ -16,7 +16,7 @@ pub const ROOT: &[&str] = &[
     "test",
 ];
 /// `[[interface]]`.
-pub const INTERFACE: &[&str] = &["name", "mode"];
+pub const INTERFACE: &[&str] = &["name", "mode", "required"];
 /// `[policy]`.
 pub const POLICY: &[&str] = &["mode", "host_default", "fragments", "management"];
 /// `[lists.NAME]`.

@@ -198,7 +198,7 @@ impl Attachments {
                     }
                 }
                 (Some(index), _) => {
-                    let interface = Interface { name: name.clone(), mode: attached.configured };
+                    let interface = Interface { name: name.clone(), mode: attached.configured, required: false };
                     let is_known = attached.ifindex == index && attached.presence != Presence::Missing;
                     attach(program, &interface, pins).map_err(|error| error.to_string()).map(|new| {
                         *attached = new;

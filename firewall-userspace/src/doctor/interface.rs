@@ -206,7 +206,7 @@ mod tests {
             Device { is_loopback: true, ..named("lo") },
             Device { is_up: false, ..named("eth3") },
         ];
-        let wanted = [Interface { name: "eth0".into(), mode: AttachMode::Native }];
+        let wanted = [Interface { name: "eth0".into(), mode: AttachMode::Native, required: false }];
         let found = uncovered(&devices, &wanted, Path::new("x.toml"));
         assert_eq!(found.iter().map(|check| &*check.subject).collect::<Vec<_>>(), ["eth1"]);
     }

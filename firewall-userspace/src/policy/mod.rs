@@ -85,6 +85,8 @@ pub struct Interface {
     pub name: String,
     /// How to attach.
     pub mode: AttachMode,
+    /// The daemon is not ready without it.
+    pub required: bool,
 }
 
 /// Where in the receive path the program runs.

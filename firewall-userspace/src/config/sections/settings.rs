@@ -68,6 +68,7 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
                     [("native", AttachMode::Native), ("generic", AttachMode::Generic), ("auto", AttachMode::Auto)];
                 reader.choice(&node, &choices)
             });
+            let required = row.node("required").map(|node| reader.boolean(&node));
             let node = reader.required(row, "name", "name = \"eth0\"")?;
             let name = reader.string(&node, "the name of an interface")?;
             if !is_interface_name(name) {
@@ -79,7 +80,11 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
             if let Some(line) = lines.insert(name, reader.line(&node.at)) {
                 reader.error(&node.at, format!("`{name}` is named twice (first in line {line})"));
             }
-            Some(Interface { name: name.to_owned(), mode: mode.unwrap_or(Some(AttachMode::Native))? })
+            Some(Interface {
+                name: name.to_owned(),
+                mode: mode.unwrap_or(Some(AttachMode::Native))?,
+                required: required.unwrap_or(Some(false))?,
+            })
         })
         .collect()
 }

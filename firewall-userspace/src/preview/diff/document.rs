@@ -100,6 +100,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
     ]);
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());
+        settings.insert(format!("interface.{}.required", interface.name), interface.required.into());
     }
     settings.extend(lists.iter().map(|list| (format!("lists.{}", list.name), json!({}))));
     settings.extend(limits.iter().flat_map(limit));
