@@ -160,7 +160,8 @@ impl Failure {
                     | codes::GUARDED
                     | codes::FULL
                     | codes::DATAPATH
-                    | codes::NOT_KEPT,
+                    | codes::NOT_KEPT
+                    | codes::NO_POLICY,
                     _,
                 ) => Exit::Refused,
                 (codes::UNANSWERED, _) | (_, 409) => Exit::Unconfirmed,

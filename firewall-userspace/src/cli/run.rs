@@ -29,6 +29,13 @@ pub struct RunArgs {
     /// Counters and rate state start again.
     #[arg(long)]
     replace: bool,
+    /// Exit when there is nothing to enforce: a configuration file that cannot be used, and no generation of before. Without it the
+    /// daemon stays up, is not ready and says why, and begins as soon as the file is right.
+    #[arg(long)]
+    strict: bool,
+    /// Where pushed entries and generations of the policy are, when the configuration file cannot be read.
+    #[arg(long, value_name = "DIR", default_value = config::DEFAULT_STATE_DIRECTORY)]
+    state_directory: PathBuf,
     /// Log every packet and its verdict; for debugging only, it costs most of the speed.
     #[arg(long)]
     trace_packets: bool,
@@ -36,7 +43,7 @@ pub struct RunArgs {
 
 impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
-        let RunArgs { config, pin_directory, replace, trace_packets } = args;
-        Self { config, pin_directory, replace, trace_packets }
+        let RunArgs { config, pin_directory, replace, strict, state_directory, trace_packets } = args;
+        Self { config, pin_directory, replace, strict, state_directory, trace_packets }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     table::TextTable,
 };
 use crate::{
-    control::{ListStatus, Status},
+    control::{Condition, ListStatus, Status},
     lists::entry::Layer,
     text::shown::printable,
 };
@@ -87,6 +87,11 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
     facts.extend(policy.into_iter().chain(pending));
+    let told = |condition: &Condition| {
+        let first = condition.message.lines().next().unwrap_or_default().to_owned();
+        (if condition.blocks { "NOT READY" } else { "WARNING" }, first)
+    };
+    facts.extend(status.conditions.iter().map(told));
     facts
 }
 

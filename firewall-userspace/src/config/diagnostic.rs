@@ -44,7 +44,7 @@ pub struct Report {
 
 impl Diagnostic {
     /// An error of a whole file.
-    pub(super) fn of_file(file: &Path, path: &str, message: String) -> Self {
+    pub(crate) fn of_file(file: &Path, path: &str, message: String) -> Self {
         Self {
             severity: Severity::Error,
             path: path.to_owned(),

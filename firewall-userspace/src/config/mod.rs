@@ -6,6 +6,7 @@
 //! ```
 
 mod advice;
+mod basics;
 mod bundle;
 mod diagnostic;
 mod document;
@@ -27,6 +28,7 @@ use std::{
 use firewall_common::abi::{MAX_LIMITS, MAX_LISTS, MAX_SERVICES};
 use toml::de::DeTable;
 
+pub use basics::Basics;
 pub use bundle::{Bundle, ListFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use entries::{FileEntries, parse_entries_file, read_entries_file};

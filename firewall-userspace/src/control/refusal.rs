@@ -57,6 +57,11 @@ pub enum Refusal {
         /// Those that are kept.
         kept: Vec<u64>,
     },
+    /// The daemon has no policy: neither a configuration file nor a generation that can be used.
+    NoPolicy {
+        /// Why.
+        why: String,
+    },
     /// The daemon is stopping.
     Stopping,
 }
@@ -103,6 +108,10 @@ impl fmt::Display for Refusal {
                 let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
                 write!(f, "; kept are {}", kept.join(", "))
             }
+            Self::NoPolicy { why } => write!(
+                f,
+                "the daemon has nothing to enforce: {why}\nhint: correct the configuration file, then `portcullis reload`"
+            ),
             Self::Stopping => f.write_str("the daemon is stopping"),
         }
     }

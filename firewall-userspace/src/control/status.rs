@@ -28,7 +28,7 @@ pub struct Status {
     /// For how many milliseconds something has been under way that this does not show yet; 0: nothing is.
     #[serde(default)]
     pub age_ms: u64,
-    /// `enforce` or `observe`.
+    /// `enforce` or `observe`; `none` while there is no policy.
     pub mode: String,
     /// The configuration file.
     pub config: PathBuf,
@@ -50,6 +50,43 @@ pub struct Status {
     pub lists: Vec<ListStatus>,
     /// Services, by name.
     pub services: Vec<ServiceStatus>,
+    /// What is not as it should be; nothing when all is well.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+impl Status {
+    /// Whether all that the policy asks for is enforced.
+    pub fn is_ready(&self) -> bool {
+        self.conditions.iter().all(|condition| !condition.blocks)
+    }
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Condition {
+    /// What kind: one of the constants.
+    pub code: String,
+    /// The daemon is not ready because of it.
+    pub blocks: bool,
+    /// In words.
+    pub message: String,
+}
+
+impl Condition {
+    /// Nothing is enforced.
+    pub const NO_POLICY: &str = "no_policy";
+    /// The configuration file is not in force, because it was refused.
+    pub const NOT_THE_FILE: &str = "not_the_file";
+    /// An interface is not filtered: it is not there, or refuses.
+    pub const INTERFACE: &str = "interface";
+    /// Pushes are refused.
+    pub const PUSHES_REFUSED: &str = "pushes_refused";
+    /// Generations of the policy are not kept.
+    pub const HISTORY_REFUSED: &str = "history_refused";
+    /// Every kind.
+    pub const ALL: [&str; 5] =
+        [Self::NO_POLICY, Self::NOT_THE_FILE, Self::INTERFACE, Self::PUSHES_REFUSED, Self::HISTORY_REFUSED];
 }
 
 /// How loading the configuration went.

@@ -12,7 +12,7 @@ use crate::{
     policy::Mode,
     state::{
         disk::Disk,
-        history::{Care, Content, Generation, How, Standing, start::Basis},
+        history::{Care, Content, Generation, start::Basis},
     },
 };
 
@@ -37,26 +37,44 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 self.in_force.begin(self.history.last() + 1);
                 self.note_return(previous, "the policy before the restart was not confirmed".into(), now);
             }
+            Basis::Older(kept, why) => {
+                let number = self.in_force.begin(self.history.last() + 1);
+                let Generation { number: of, mode, source, bundle, .. } = kept;
+                let summary = why.lines().next_back().unwrap_or_default().to_owned();
+                let generation = Generation {
+                    of: Some(of),
+                    mode,
+                    source,
+                    bundle,
+                    summary,
+                    ..Generation::new(number, now.wall, &Caller::daemon().name)
+                };
+                self.note_start(generation, Content::Of(of), false);
+            }
             Basis::File(bundle, mode) => self.begin_with_file(bundle, mode, now),
         }
     }
 
     fn begin_with_file(&mut self, bundle: Bundle, mode: Option<Mode>, now: Now) {
-        let kept = if mode.is_none() && self.history.is_live(&bundle) {
-            self.history.read_again(Care::Owe)
-        } else {
-            let number = self.in_force.begin(self.history.last() + 1);
-            let generation = Generation {
-                how: How::Start,
-                source: bundle.name.clone(),
-                summary: "as in the configuration file".into(),
-                standing: Standing::Confirmed,
-                mode,
-                ..Generation::new(number, now.wall, &Caller::daemon().name)
-            };
-            self.history.record(generation, Content::Sent(bundle), true, None, Care::Owe)
+        if self.history.is_live(&bundle, mode) {
+            if let Err(error) = self.history.read_again(Care::Owe) {
+                tracing::error!(%error, "cannot keep what the configuration file was read as; trying again");
+            }
+            return self.history.clean();
+        }
+        let number = self.in_force.begin(self.history.last() + 1);
+        let generation = Generation {
+            source: bundle.name.clone(),
+            summary: "as in the configuration file".into(),
+            mode,
+            ..Generation::new(number, now.wall, &Caller::daemon().name)
         };
-        if let Err(error) = kept {
+        self.note_start(generation, Content::Sent(bundle), true);
+    }
+
+    /// Keeps the generation that a start has made.
+    fn note_start(&mut self, generation: Generation, content: Content, is_read: bool) {
+        if let Err(error) = self.history.record(generation, content, is_read, None, Care::Owe) {
             tracing::error!(%error, "cannot keep this generation of the policy; trying again");
         }
         self.history.clean();

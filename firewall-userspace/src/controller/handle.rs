@@ -14,12 +14,13 @@ use tokio::{
     task,
 };
 
-use super::Counters;
+use super::{ConfigFile, Counters, ReadConfig};
 use crate::{
     clock::Now,
+    config::Bundle,
     control::{
         Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushed, Refusal, Reload, Reloaded,
-        Rollback, SetMode, Status,
+        Rollback, SetMode, Status, Terms,
     },
     datapath::{Explainer, give_way},
     policy::Prefix,
@@ -35,6 +36,7 @@ pub struct Controller {
     messages: mpsc::Sender<Message>,
     readings: watch::Receiver<Arc<dyn Readings>>,
     work: Arc<Work>,
+    config: ConfigFile,
 }
 
 /// One request and where its answer goes.
@@ -44,10 +46,10 @@ pub enum Message {
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
     /// See [`Controller::explain`]. With `true` the controller itself loads what answers, if it is not loaded.
     Explain(Question, bool, oneshot::Sender<Result<Explaining, Refusal>>),
-    /// See [`Controller::reload`].
-    Reload(Caller, Reload, oneshot::Sender<Result<Reloaded, Refusal>>),
-    /// See [`Controller::apply`].
-    Apply(Caller, Apply, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::reload`]; with what the configuration file says.
+    Reload(Caller, Reload, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::apply`]; with what was sent.
+    Apply(Caller, Terms, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::rollback`].
     Rollback(Caller, Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::set_mode`].
@@ -61,6 +63,32 @@ pub enum Message {
     Interfaces,
     /// See [`Controller::stop`].
     Stop(oneshot::Sender<()>),
+}
+
+impl Message {
+    /// Whether whoever asked has given up: it does not want it any more.
+    pub fn is_given_up(&self) -> bool {
+        match self {
+            Self::Push(.., reply) => reply.is_closed(),
+            Self::Explain(.., reply) => reply.is_closed(),
+            Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
+            Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
+            Self::Confirm(.., reply) => reply.is_closed(),
+            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => false,
+        }
+    }
+
+    /// Answers a request with a refusal; what is no request is nobody's.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        match self {
+            Self::Push(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Confirm(.., reply) => drop(reply.send(Err(refusal))),
+            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
+        }
+    }
 }
 
 /// What comes of a question.
@@ -131,9 +159,14 @@ fn milliseconds(duration: Duration) -> u64 {
 const EXPLAIN_ATTEMPTS: usize = 2;
 
 impl Controller {
-    /// A handle that sends into `messages` and looks at `readings`.
-    pub fn new(messages: mpsc::Sender<Message>, readings: watch::Receiver<Arc<dyn Readings>>, work: Arc<Work>) -> Self {
-        Self { messages, readings, work }
+    /// A handle that sends into `messages` and looks at `readings`; a reload reads `config`.
+    pub fn new(
+        messages: mpsc::Sender<Message>,
+        readings: watch::Receiver<Arc<dyn Readings>>,
+        work: Arc<Work>,
+        config: ConfigFile,
+    ) -> Self {
+        Self { messages, readings, work, config }
     }
 
     /// What readers are told now.
@@ -192,7 +225,10 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Config`], [`Refusal::Guarded`] and [`Refusal::Datapath`]; the old policy goes on.
     pub async fn reload(&self, caller: Caller, reload: Reload) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Reload(caller, reload, reply)).await?
+        // Until it is answered, so that no other reload brings an older text after this one.
+        let mut turn = self.config.turn().await;
+        let read = Box::new(ReadConfig { loaded: self.config.read(&mut turn).await, is_file: true });
+        self.ask(|reply| Message::Reload(caller, reload, read, reply)).await?
     }
 
     /// Makes another configuration the policy: all of it, or nothing. Pushed entries stay.
@@ -200,7 +236,10 @@ impl Controller {
     /// # Errors
     /// As for [`reload`](Self::reload), [`Refusal::NotKept`] and [`Refusal::Pending`].
     pub async fn apply(&self, caller: Caller, apply: Apply) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Apply(caller, apply, reply)).await?
+        let (terms, Apply { name, config, files, .. }) = (apply.terms(), apply);
+        let mut turn = self.config.turn().await;
+        let sent = Box::new(self.config.check(Bundle { name, config, files }, &mut turn).await);
+        self.ask(|reply| Message::Apply(caller, terms, sent, reply)).await?
     }
 
     /// Brings a generation back, as a new one.

@@ -29,9 +29,17 @@ pub(super) struct Reloads {
 }
 
 impl InForce {
-    /// `policy` is in force since `now`, with the revision of the last generation that is known.
-    pub(super) fn new(policy: Arc<Policy>, config: PathBuf, last: u64, now: Timestamp) -> Self {
-        let reloads = Reloads { successes: 1, failures: 0, error: None };
+    /// `policy` is in force since `now`, with the revision of the last generation that is known; `refused` is why the
+    /// configuration file is not.
+    pub(super) fn new(
+        policy: Arc<Policy>,
+        config: PathBuf,
+        last: u64,
+        refused: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        let (successes, failures) = (u64::from(refused.is_none()), u64::from(refused.is_some()));
+        let reloads = Reloads { successes, failures, error: refused };
         let revision = last.max(1);
         Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0 }
     }

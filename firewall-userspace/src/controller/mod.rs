@@ -9,8 +9,10 @@ mod begin;
 mod confirm;
 mod counters;
 mod explain;
+mod file;
 mod handle;
 mod host;
+mod idle;
 mod in_force;
 mod policy;
 mod prepare;
@@ -25,9 +27,11 @@ mod waiting;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 pub use counters::Counters;
+pub use file::{ConfigFile, ReadConfig};
 pub use handle::{Controller, Explaining, Message, Readings, Work};
 pub use host::{Host, ThisHost};
-pub use thread::{Launch, start};
+pub use idle::{Begin, Idle, NoPolicy};
+pub use thread::{Beginning, Launch, start};
 
 use self::{in_force::InForce, published::Publisher, waiting::Waiting};
 use crate::{
@@ -77,20 +81,27 @@ struct Core<F: Filter, D: Disk> {
 const TICK: Duration = Duration::from_secs(1);
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    /// Brings the policy of `setup` into force, by the filter that `filter` starts.
+    /// Brings the policy of `setup` into force, by the filter that `filter` starts. Where it comes from the configuration file,
+    /// and a guard or the kernel refuses it, what was in force before goes on.
     fn start(
         setup: Setup<D>,
-        filter: impl FnOnce(&Arc<Policy>, &Members) -> Result<F, DatapathError>,
+        filter: &mut dyn FnMut(&Arc<Policy>, &Members) -> Result<F, DatapathError>,
         now: Now,
     ) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
-        let Start { policy, basis } = start;
-        let policy = Arc::new(policy);
-        let lists = Lists::new(&policy, runtime, own, now);
+        let mut start = prepare::admit_start(start, &runtime, &own, &*host, now);
+        let (policy, lists, filter) = loop {
+            let policy = Arc::new(start.policy.clone());
+            let lists = Lists::new(&policy, runtime.clone(), own.clone(), now);
+            match filter(&policy, lists.members()) {
+                Ok(filter) => break (policy, lists, filter),
+                Err(error) => start = start.fall_back(&error.to_string()).map_err(|_| error)?,
+            }
+        };
         prepare::warn_at_start(&policy, lists.members(), &*host);
-        let filter = filter(&policy, lists.members())?;
+        let Start { basis, refused, .. } = start;
         let mut core = Self {
-            in_force: InForce::new(policy, config, history.last(), now.wall),
+            in_force: InForce::new(policy, config, history.last(), refused, now.wall),
             lists,
             publisher: Publisher::new(),
             filter,

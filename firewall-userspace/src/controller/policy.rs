@@ -1,7 +1,7 @@
 //! Changes of the whole policy: from the configuration file, from a caller, or from a generation that is kept.
 
 use super::{
-    Core,
+    Core, ReadConfig,
     asked::Asked,
     prepare::Candidate,
     waiting::{Awaited, Waiting},
@@ -11,14 +11,11 @@ use crate::{
         Now,
         deadline::{Deadline, Until},
     },
-    config::{self, Bundle, Loaded, Report},
-    control::{Apply, Caller, Refusal, Reload, Reloaded, Rollback, SetMode},
+    config::{self, Loaded, Report},
+    control::{Caller, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
     datapath::Filter,
     policy::{Mode, Policy},
-    preview::{
-        diff::{Difference, PolicyDocument},
-        packet_tests,
-    },
+    preview::diff::{Difference, PolicyDocument},
     state::{
         disk::Disk,
         history::{Care, Content, Generation, How, Provision, Standing},
@@ -28,9 +25,9 @@ use crate::{
 /// What the policy is to be.
 enum Wanted {
     /// What the configuration file says.
-    File,
+    File(ReadConfig),
     /// What a caller sent.
-    Sent(Bundle),
+    Sent(ReadConfig),
     /// A generation that is kept.
     Kept(Generation),
     /// What it is, in another mode.
@@ -52,8 +49,15 @@ struct Fresh {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Loads the configuration file anew.
-    pub(super) fn reload(&mut self, caller: &Caller, reload: &Reload, now: Now) -> Result<Reloaded, Refusal> {
-        let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(caller, Wanted::File, &asked, now));
+    pub(super) fn reload(
+        &mut self,
+        caller: &Caller,
+        reload: &Reload,
+        read: ReadConfig,
+        now: Now,
+    ) -> Result<Reloaded, Refusal> {
+        let wanted = Wanted::File(read);
+        let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(caller, wanted, &asked, now));
         if let (Err(refusal), false) = (&result, reload.dry_run) {
             self.in_force.reloads.failures += 1;
             let reason = refusal.to_string();
@@ -66,10 +70,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Makes another configuration the policy.
-    pub(super) fn apply(&mut self, caller: &Caller, apply: Apply, now: Now) -> Result<Reloaded, Refusal> {
-        let asked = Asked::on(apply.terms())?;
-        let Apply { name, config, files, .. } = apply;
-        self.change_policy(caller, Wanted::Sent(Bundle { name, config, files }), &asked, now)
+    pub(super) fn apply(
+        &mut self,
+        caller: &Caller,
+        terms: Terms,
+        sent: ReadConfig,
+        now: Now,
+    ) -> Result<Reloaded, Refusal> {
+        self.change_policy(caller, Wanted::Sent(sent), &Asked::on(terms)?, now)
     }
 
     /// Brings a generation back, or undoes what waits for a confirmation.
@@ -122,7 +130,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// An answer with the numbers of now.
-    fn answered(&self) -> Reloaded {
+    pub(super) fn answered(&self) -> Reloaded {
         let revision = self.in_force.revision();
         let policy_generation = self.policy_generation();
         Reloaded { generation: revision, revision, policy_generation, ..Reloaded::default() }
@@ -131,24 +139,24 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// What `wanted` is, without mistakes.
     fn fresh(&self, wanted: Wanted) -> Result<Fresh, Refusal> {
         let refuse = |report: Report| Refusal::Config { errors: report.errors().count(), report: report.render(false) };
-        let of_loaded = |loaded: Loaded, how, is_read| Fresh {
+        let of_loaded = |loaded: Loaded, mode: Option<Mode>, how, is_read| Fresh {
             source: loaded.bundle.name.clone(),
-            policy: loaded.policy,
+            policy: Policy { mode: mode.unwrap_or(loaded.policy.mode), ..loaded.policy },
             warnings: loaded.warnings,
             content: Content::Sent(loaded.bundle),
-            mode: None,
+            mode,
             how,
             of: None,
             is_read,
         };
         match wanted {
-            Wanted::File => {
-                let loaded = self.host.load(&self.in_force.config).and_then(packet_tests::require).map_err(refuse)?;
-                Ok(of_loaded(loaded, How::Reload, true))
+            Wanted::File(ReadConfig { loaded, is_file }) => {
+                let loaded = loaded.map_err(refuse)?;
+                let mode = self.history.kept_mode(loaded.policy.mode);
+                Ok(of_loaded(loaded, mode, How::Reload, is_file))
             }
-            Wanted::Sent(bundle) => {
-                let loaded = config::load_bundle(&bundle).and_then(packet_tests::require).map_err(refuse)?;
-                Ok(of_loaded(loaded, How::Apply, self.file_says(&bundle)))
+            Wanted::Sent(ReadConfig { loaded, is_file }) => {
+                Ok(of_loaded(loaded.map_err(refuse)?, None, How::Apply, is_file))
             }
             Wanted::Kept(generation) => {
                 let Generation { number, mode, source, .. } = generation.clone();
@@ -170,14 +178,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 Ok(Fresh { policy, warnings, content, mode, how: How::Mode, of: None, source, is_read: false })
             }
         }
-    }
-
-    /// Whether the configuration file says what `bundle` says.
-    fn file_says(&self, bundle: &Bundle) -> bool {
-        // Most are not that file, and list files may be long.
-        let config = &self.in_force.config;
-        self.host.text(config).is_ok_and(|text| text == bundle.config)
-            && self.host.load(config).is_ok_and(|loaded| loaded.bundle.says_the_same_as(bundle))
     }
 
     /// Keeps the new generation, then swaps it in.
@@ -240,7 +240,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let pending = until.zip(active).map(|(until, previous)| Provision { generation: number, previous, until });
         // A reload is right after a restart also when it is not kept: the file is read anew then.
         let care = if how == How::Reload && pending.is_none() { Care::Owe } else { Care::Must };
-        let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle));
+        let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle, mode));
         let kept = if is_live && pending.is_none() {
             if is_read { self.history.read_again(care) } else { Ok(()) }
         } else {

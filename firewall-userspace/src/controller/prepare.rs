@@ -11,16 +11,17 @@ use crate::{
     datapath::Filter,
     host::connections::Connection,
     lists::{
-        Applied,
+        Applied, layers,
         members::{Member, Members},
+        pushed::Runtime,
     },
     policy::{Policy, Prefix},
     preview::{
-        diff::Difference,
+        diff::{Difference, PolicyDocument},
         guard::{self, Harm, Side},
         model::HostModel,
     },
-    state::disk::Disk,
+    state::{disk::Disk, history::start::Start},
 };
 
 /// A policy that nothing speaks against, with what every prefix would be in.
@@ -54,12 +55,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Sources that a whole policy would lock out.
     fn lockouts(&self, policy: &Policy, members: &Members, caller: Option<Connection>) -> Vec<Harm> {
-        let (live, new) = (HostModel::new(&self.in_force.policy), HostModel::new(policy));
-        let live = Side { model: &live, members: &|source| self.lists.members().lookup(source) };
-        let side = Side { model: &new, members: &|source| members.lookup(source) };
-        let mut harms = guard::cut_off(&policy.guard, Some(&live), &side, &inbound(&*self.host), caller);
-        harms.extend(guard::management(&self.in_force.policy, policy, &new, members));
-        harms
+        let live = (&*self.in_force.policy, self.lists.members());
+        lockouts_between(live, (policy, members), &*self.host, caller)
     }
 
     /// Refuses a push, which is in the lists already, that there is no room for or that would lock somebody out, or by which
@@ -120,6 +117,36 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let new = Side { model: &model, members: &|source| members.lookup(source) };
         guard::cut_off(&policy.guard, Some(&live), &new, &established, caller)
     }
+}
+
+/// Sources that `new`, a policy with its members, would lock out, and `live` does not.
+fn lockouts_between(
+    (live, live_members): (&Policy, &Members),
+    (new, new_members): (&Policy, &Members),
+    host: &dyn Host,
+    caller: Option<Connection>,
+) -> Vec<Harm> {
+    let (live_model, model) = (HostModel::new(live), HostModel::new(new));
+    let before = Side { model: &live_model, members: &|source| live_members.lookup(source) };
+    let side = Side { model: &model, members: &|source| new_members.lookup(source) };
+    let mut harms = guard::cut_off(&new.guard, Some(&before), &side, &inbound(host), caller);
+    harms.extend(guard::management(live, new, &model, new_members));
+    harms
+}
+
+/// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on.
+pub(super) fn admit_start(start: Start, runtime: &Runtime, own: &BTreeSet<Prefix>, host: &dyn Host, now: Now) -> Start {
+    let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return start };
+    let members = |policy: &Policy| Members::from_all(layers::all_members(policy, runtime, own, now));
+    let (live, new) = ((before, &members(before)), (&start.policy, &members(&start.policy)));
+    let difference = Difference::between(&PolicyDocument::of(before, 0), &PolicyDocument::of(&start.policy, 0));
+    let mut harms = lockouts_between(live, new, host, None);
+    harms.extend(start.policy.guard.shrinks(&difference));
+    if harms.is_empty() {
+        return start;
+    }
+    let why = Refusal::Guarded(harms).to_string().replace("`--force`", "`portcullis reload --force`");
+    start.fall_back(&why).unwrap_or_else(|start| *start)
 }
 
 /// Warns of connections that the first policy of a daemon cuts off: nobody is there to be asked.

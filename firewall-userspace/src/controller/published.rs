@@ -57,6 +57,11 @@ impl Publisher {
         Self { sender: None, of_policy: None, generations: (0, Arc::from([])) }
     }
 
+    /// Those who listen to `sender` are told.
+    pub(super) fn telling(sender: watch::Sender<Arc<dyn Readings>>) -> Self {
+        Self { sender: Some(sender), ..Self::new() }
+    }
+
     /// Tells `readings` from now on.
     fn tell(&mut self, readings: Arc<dyn Readings>) -> &watch::Sender<Arc<dyn Readings>> {
         match self.sender.take() {

@@ -8,10 +8,10 @@ use super::{Counters, Readings, published::Snapshot, push::check};
 use crate::{
     clock::Now,
     control::{
-        EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal, ReloadStatus,
-        ServiceStatus, Status,
+        Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal,
+        ReloadStatus, ServiceStatus, Status,
     },
-    datapath::AttachmentState,
+    datapath::{AttachmentState, Presence},
     lists::{
         entry::{Entry, Layer},
         layers,
@@ -69,6 +69,7 @@ impl Readings for Snapshot {
             interfaces: self.filter.interfaces.iter().map(interface_status).collect(),
             lists: (0..policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
             services: policy.services.iter().map(service_status).collect(),
+            conditions: self.conditions(),
         }
     }
 
@@ -139,6 +140,29 @@ impl Readings for Snapshot {
 impl Snapshot {
     fn policy_generation(&self) -> u64 {
         self.standing.active.unwrap_or_default()
+    }
+
+    /// What is not as it should be.
+    fn conditions(&self) -> Vec<Condition> {
+        let condition = |code: &str, blocks, message| Condition { code: code.into(), blocks, message };
+        let generation = self.policy_generation();
+        let file = self.in_force.reloads.error.as_ref().map(|why| {
+            let config = self.in_force.config.display();
+            let message =
+                format!("not {config} but generation {generation} is in force, because the file was refused: {why}");
+            condition(Condition::NOT_THE_FILE, false, message)
+        });
+        let is_open = self.filter.interfaces.iter().all(|one| !one.attached.presence.is_filtered());
+        let interfaces = self.filter.interfaces.iter().filter(|one| !one.attached.presence.is_filtered()).map(|one| {
+            let wanted = self.in_force.policy.interfaces.iter().find(|wanted| wanted.name == one.name);
+            let why = match &one.attached.presence {
+                Presence::Refused(cause) => format!("refused: {cause}"),
+                other => other.label().to_owned(),
+            };
+            let blocks = is_open || wanted.is_some_and(|wanted| wanted.required);
+            condition(Condition::INTERFACE, blocks, format!("{} is not filtered: {why}", one.name))
+        });
+        file.into_iter().chain(interfaces).collect()
     }
 
     fn list_status(&self, index: usize) -> Option<ListStatus> {

@@ -1,28 +1,55 @@
 //! The thread of the controller: one message after the other.
 
 use std::{
+    net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     thread::{Builder, JoinHandle},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Controller, Core, Message, Setup, Work};
+use super::{
+    ConfigFile, Controller, Core, Message, Readings, Setup, Work,
+    idle::{Idle, until_policy},
+};
 use crate::{
     clock::Now,
     control::{Caller, Push, Pushed, Refusal},
     datapath::{DatapathError, Filter, KernelFilter, PinFolder},
+    lists::members::Members,
+    policy::Policy,
     state::disk::{Disk, Folder},
 };
 
 /// What the thread runs with, besides a [`Setup`].
 pub struct Launch {
-    /// Where links and shared maps are pinned.
-    pub pins: PinFolder,
+    /// Opens the folder where links and shared maps are pinned; again after a failure.
+    pub pins: Box<dyn FnMut() -> Result<PinFolder, DatapathError> + Send>,
     /// Log every packet.
     pub trace_packets: bool,
     /// Reads the clocks.
     pub clock: fn() -> Now,
+    /// The configuration file, which a reload reads.
+    pub config: ConfigFile,
+}
+
+/// What a daemon begins with.
+pub enum Beginning {
+    /// A policy.
+    Policy(Box<Setup<Folder>>),
+    /// Nothing, until a reload finds something.
+    Idle(Box<Idle<Folder>>),
+}
+
+impl Beginning {
+    /// Where probes and the API are served.
+    pub fn places(&self) -> (SocketAddr, PathBuf) {
+        match self {
+            Self::Policy(setup) => (setup.start.policy.admin_listen, setup.start.policy.api_socket.clone()),
+            Self::Idle(idle) => (idle.told.basics.admin_listen, idle.told.basics.api_socket.clone()),
+        }
+    }
 }
 
 /// Messages that wait for the controller.
@@ -32,26 +59,42 @@ const QUEUE: usize = 64;
 ///
 /// # Errors
 /// When the kernel refuses; nothing is attached then that was not before.
-pub fn start(setup: Setup<Folder>, launch: Launch) -> Result<(Controller, JoinHandle<()>), DatapathError> {
-    let Launch { pins, trace_packets, clock } = launch;
-    let filter = |policy: &_, members: &_| KernelFilter::start(policy, members, pins, trace_packets);
-    let mut core = Core::start(setup, filter, clock())?;
-    let (sender, receiver) = mpsc::channel(QUEUE);
+pub fn start(beginning: Beginning, launch: Launch) -> Result<(Controller, JoinHandle<()>), DatapathError> {
+    let Launch { mut pins, trace_packets, clock, config } = launch;
+    let mut filter =
+        move |policy: &Arc<Policy>, members: &Members| KernelFilter::start(policy, members, pins()?, trace_packets);
+    let (sender, mut receiver) = mpsc::channel(QUEUE);
     let work = Arc::new(Work::default());
-    let controller = Controller::new(sender, core.publish(), Arc::clone(&work));
+    let doing = Arc::clone(&work);
     let runtime = tokio::runtime::Handle::current();
-    let thread = Builder::new()
-        .name("controller".into())
-        .spawn(move || runtime.block_on(run(core, receiver, &work, clock)))
-        .map_err(|error| DatapathError::Load {
-            cause: format!("no thread to be had: {error}"),
-            errno: error.raw_os_error(),
-        })?;
-    Ok((controller, thread))
+    let thread = Builder::new().name("controller".into());
+    let (readings, thread) = match beginning {
+        Beginning::Policy(setup) => {
+            let mut core = Core::start(*setup, &mut filter, clock())?;
+            (core.publish(), thread.spawn(move || runtime.block_on(run(core, receiver, &doing, clock))))
+        }
+        Beginning::Idle(idle) => {
+            let told = watch::Sender::new(Arc::new(idle.told.clone()) as Arc<dyn Readings>);
+            let readings = told.subscribe();
+            let thread = thread.spawn(move || {
+                runtime.block_on(async move {
+                    if let Some(core) = until_policy(*idle, &mut receiver, told, &mut filter, clock).await {
+                        run(core, receiver, &doing, clock).await;
+                    }
+                });
+            });
+            (readings, thread)
+        }
+    };
+    let thread = thread.map_err(|error| DatapathError::Load {
+        cause: format!("no thread to be had: {error}"),
+        errno: error.raw_os_error(),
+    })?;
+    Ok((Controller::new(sender, readings, work, config), thread))
 }
 
 /// A caller that has hung up does not want its answer.
-fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
     drop(reply.send(answer));
 }
 
@@ -77,6 +120,8 @@ async fn run<F: Filter, D: Disk>(
         let now = clock();
         work.begin(now);
         match message {
+            // It would be a surprise to whoever does not wait for it any more.
+            Some(message) if message.is_given_up() => drop(message),
             Some(Message::Push(caller, push, reply)) => {
                 let pushes = collect((caller, push, reply), &mut messages, &mut next);
                 push_all(&mut core, pushes, now);
@@ -111,7 +156,8 @@ fn collect(first: QueuedPush, messages: &mut mpsc::Receiver<Message>, next: &mut
 
 fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<QueuedPush>, now: Now) {
     let mut replies = Vec::with_capacity(pushes.len());
-    let asked = pushes.into_iter().map(|(caller, push, reply)| {
+    let wanted = pushes.into_iter().filter(|(.., reply)| !reply.is_closed());
+    let asked = wanted.map(|(caller, push, reply)| {
         replies.push(reply);
         (caller, push)
     });
@@ -129,12 +175,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
             Message::Explain(question, loads, reply) => answer(reply, self.explain(&question, loads, now)),
-            Message::Reload(caller, reload, reply) => {
-                let reloaded = self.reload(&caller, &reload, now);
+            Message::Reload(caller, reload, read, reply) => {
+                let reloaded = self.reload(&caller, &reload, *read, now);
                 self.tell(reply, reloaded);
             }
-            Message::Apply(caller, apply, reply) => {
-                let applied = self.apply(&caller, apply, now);
+            Message::Apply(caller, terms, sent, reply) => {
+                let applied = self.apply(&caller, terms, *sent, now);
                 self.tell(reply, applied);
             }
             Message::Rollback(caller, rollback, reply) => {

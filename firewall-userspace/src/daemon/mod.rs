@@ -3,11 +3,11 @@
 //! In: the configuration, the state folder, signals, netlink. Out: the threads and tasks of the daemon, in their order. It owns the
 //! runtime and the sockets; the controller owns what is enforced.
 
+mod begin;
 mod follow;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
-use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -16,19 +16,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     clock::Now,
-    config,
     control::{Caller, Reload, Way},
-    controller::{self, Controller, Launch, Setup, ThisHost},
-    datapath::PinFolder,
+    controller::{self, ConfigFile, Controller, Launch},
+    datapath::{DatapathError, PinFolder},
     host::netlink::Addresses,
-    preview::packet_tests,
     serve::{admin, api},
-    state::{
-        disk::Folder,
-        history::{History, start},
-        journal::{Opened, Store},
-    },
-    text::shown::counted,
+    state::disk::Folder,
 };
 
 /// What `portcullis run` was asked.
@@ -40,6 +33,10 @@ pub struct RunOptions {
     pub pin_directory: PathBuf,
     /// Take over what another ABI version, or another build, has pinned.
     pub replace: bool,
+    /// Exit when there is nothing to enforce.
+    pub strict: bool,
+    /// The state folder, when the configuration file does not say.
+    pub state_directory: PathBuf,
     /// Log every packet.
     pub trace_packets: bool,
 }
@@ -47,8 +44,8 @@ pub struct RunOptions {
 /// Why the daemon did not start. Nothing is attached that was not attached before.
 #[derive(Debug)]
 enum StartError {
-    /// The configuration is wrong; the report was printed.
-    Config,
+    /// The configuration is wrong, and there is nothing else: the report.
+    Config(String),
     /// Anything else: what was attempted, on what, and why it failed.
     Refused(String),
 }
@@ -70,7 +67,10 @@ pub fn run(options: &RunOptions) -> ExitCode {
     };
     match runtime.block_on(serve(options)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(StartError::Config) => ExitCode::from(INVALID),
+        Err(StartError::Config(report)) => {
+            eprintln!("{report}");
+            ExitCode::from(INVALID)
+        }
         Err(StartError::Refused(message)) => {
             eprintln!("error: {message}");
             ExitCode::from(REFUSED)
@@ -79,38 +79,25 @@ pub fn run(options: &RunOptions) -> ExitCode {
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
-    let loaded = config::load(&options.config).and_then(packet_tests::require).map_err(|report| {
-        eprint!("{}", report.render(false));
-        let errors = counted(report.errors().count(), "error");
-        eprintln!("error: {} is refused: {errors}", options.config.display());
-        StartError::Config
-    })?;
-    for warning in loaded.warnings.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let state = loaded.policy.state.clone();
-    // Everything that can be refused without touching an interface comes first.
-    let folder = Folder::open(&state.directory).map_err(refused)?;
-    let history = History::open(folder.clone(), state.generations).map_err(refused)?;
-    let Opened { store, runtime, notes } =
-        Store::open(folder, Timestamp::now(), state.snapshot_after).map_err(refused)?;
-    for note in notes {
-        tracing::warn!("{note}");
-    }
-    tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
-    let start = start::start(&options.config, loaded, &history, Now::read()).map_err(refused)?;
-    let open_pins = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
-    let pins = open_pins(&options.pin_directory).map_err(refused)?;
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    let config = ConfigFile::new(options.config.clone());
+    let loaded = config.read(&mut *config.turn().await).await;
+    // Everything that can be refused without touching an interface comes first.
+    let (basics, loaded) = begin::basics(options, loaded);
+    let folder = Folder::open(&basics.state.directory).map_err(refused)?;
+    let pins = open_pins(options).map_err(refused)?;
     let (addresses, links) = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
-    let admin = admin::bind(start.policy.admin_listen).await.map_err(refused)?;
-    let api = api::bind(&start.policy.api_socket).map_err(refused)?;
+    let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone() };
+    let beginning = begin::beginning(begin, loaded, options.strict)?;
+    let (listen, socket) = beginning.places();
+    let admin = admin::bind(listen).await.map_err(refused)?;
+    let api = api::bind(&socket).map_err(refused)?;
 
-    let (config, host) = (options.config.clone(), Box::new(ThisHost));
-    let setup = Setup { config, start, history, own: own.clone(), store, runtime, host };
-    let launch = Launch { pins, trace_packets: options.trace_packets, clock: Now::read };
-    let (controller, thread) = match controller::start(setup, launch) {
+    let (mut pins, again) = (Some(pins), options.clone());
+    let pins = Box::new(move || pins.take().map_or_else(|| open_pins(&again), Ok));
+    let launch = Launch { pins, trace_packets: options.trace_packets, clock: Now::read, config };
+    let (controller, thread) = match controller::start(beginning, launch) {
         Ok(started) => started,
         Err(error) => {
             api::discard(api);
@@ -120,6 +107,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(());
     tokio::spawn(follow::addresses(addresses, controller.clone(), own));
     tokio::spawn(follow::links(links, controller.clone()));
+    tokio::spawn(begin::until_policy(controller.clone()));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
     };
@@ -135,6 +123,11 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
         tracing::error!("the controller panicked: a bug worth a report");
     }
     Ok(())
+}
+
+fn open_pins(options: &RunOptions) -> Result<PinFolder, DatapathError> {
+    let open = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
+    open(&options.pin_directory)
 }
 
 struct Signals {

@@ -93,14 +93,20 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// Whether an interface is filtered.
-async fn is_ready(State(admin): State<Arc<Admin>>) -> Result<&'static str, ProblemDetails> {
-    let not_ready = |code, why| ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
-    match admin.controller.status(Now::read()) {
-        Ok(status) if status.interfaces.is_empty() => Err(not_ready(codes::NOT_READY, "no interface is attached")),
-        Ok(_) => Ok("ok\n"),
-        Err(_) => Err(not_ready(codes::STOPPING, "the daemon is stopping")),
+/// Whether all that the policy asks for is enforced; what is not as it should be is told in either case.
+async fn is_ready(State(admin): State<Arc<Admin>>) -> Result<String, ProblemDetails> {
+    let not_ready = |code, why: String| ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, code, why);
+    let Ok(status) = admin.controller.status(Now::read()) else {
+        return Err(not_ready(codes::STOPPING, "the daemon is stopping".into()));
+    };
+    let told = |blocks: bool| {
+        let those = status.conditions.iter().filter(move |condition| condition.blocks == blocks);
+        those.map(|condition| condition.message.as_str())
+    };
+    if !status.is_ready() {
+        return Err(not_ready(codes::NOT_READY, told(true).chain(told(false)).collect::<Vec<_>>().join("; ")));
     }
+    Ok(std::iter::once("ok").chain(told(false)).map(|line| format!("{line}\n")).collect())
 }
 
 /// Whether `host` is `localhost` or a loopback address written as such.

@@ -1,6 +1,9 @@
 //! The admin listener: probes and hosts. What `/metrics` says is in metrics.rs.
 
-use firewall_userspace::serve::admin;
+use firewall_userspace::{
+    control::{Condition, Status},
+    serve::admin,
+};
 
 use crate::support::{Daemon, Fake, get, request, status};
 
@@ -23,12 +26,18 @@ fn a_daemon_without_its_controller_is_alive_but_not_ready() {
 }
 
 #[test]
-fn a_daemon_without_interfaces_is_not_ready() {
-    let mut status = status();
-    status.interfaces.clear();
-    let answer = Daemon::start(Fake { status, ..Fake::default() }).admin(get("/readyz"));
+fn a_daemon_that_lacks_something_is_not_ready_and_one_with_a_warning_says_it() {
+    let condition =
+        |blocks, message: &str| Condition { code: Condition::INTERFACE.into(), blocks, message: message.into() };
+    let (open, late) = (condition(true, "eth0 is not filtered: missing"), condition(false, "eth1 is late"));
+    let told = |conditions: Vec<Condition>| {
+        Daemon::start(Fake { status: Status { conditions, ..status() }, ..Fake::default() }).admin(get("/readyz"))
+    };
+    let answer = told(vec![late.clone(), open]);
     assert_eq!(answer.problem(), (503, "not_ready".into()));
-    assert_eq!(answer.json()["detail"], "no interface is attached");
+    assert_eq!(answer.json()["detail"], "eth0 is not filtered: missing; eth1 is late");
+    let answer = told(vec![late]);
+    assert_eq!((answer.status, &*answer.body), (200, "ok\neth1 is late\n"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use firewall_userspace::{
     control::Reloaded,
-    controller::{Controller, Message},
+    controller::{ConfigFile, Controller, Message},
     serve::api,
 };
 
@@ -144,7 +144,7 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     let listener = runtime.block_on(async { api::bind(&path).unwrap() });
     let server = runtime.spawn(api::serve(
         listener,
-        Controller::new(messages, Fake::default().readings(), Arc::default()),
+        Controller::new(messages, Fake::default().readings(), Arc::default(), ConfigFile::new("/nonexistent".into())),
         stopped,
     ));
     let client = std::thread::spawn({
@@ -162,7 +162,7 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     while path.exists() {
         std::thread::yield_now();
     }
-    let Message::Reload(_, _, reply) = question else { panic!("{question:?}") };
+    let Message::Reload(.., reply) = question else { panic!("{question:?}") };
     reply.send(Ok(Reloaded::default())).unwrap();
     assert_eq!(client.join().unwrap().status, 200);
     runtime.block_on(server).unwrap();

@@ -39,10 +39,10 @@ const MAX_INTERFACE_NAME: usize = 15;
 const MAX_SOCKET_PATH: usize = 107;
 
 /// Where the metrics are served unless written.
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9191);
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9191);
 
 /// Where the API is served unless written.
-const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
+pub const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
 
 /// Reads every `[[interface]]`; incomplete after an error.
 pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Interface> {

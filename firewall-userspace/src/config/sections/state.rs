@@ -21,13 +21,18 @@ const DEFAULT_GENERATIONS: usize = 10;
 /// How many may be kept: at least one to go back to.
 const GENERATIONS: std::ops::RangeInclusive<u64> = 2..=1000;
 
-/// Reads `[state]`; `None` after an error.
-pub fn state(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<StateFolder> {
-    let mut state = StateFolder {
+/// `[state]` when nothing is written.
+pub fn default() -> StateFolder {
+    StateFolder {
         directory: PathBuf::from(DEFAULT_DIRECTORY),
         snapshot_after: DEFAULT_SNAPSHOT_AFTER,
         generations: DEFAULT_GENERATIONS,
-    };
+    }
+}
+
+/// Reads `[state]`; `None` after an error.
+pub fn state(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<StateFolder> {
+    let mut state = default();
     let Some(node) = document.node("state") else { return Some(state) };
     let table = reader.table(&node, keys::STATE)?;
     let mut is_good = true;

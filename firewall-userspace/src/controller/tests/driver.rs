@@ -1,7 +1,6 @@
 //! Carries a script out on a daemon and on the model, and holds the one against the other.
 //!
 //! What is not so today, and is the next change's work, stands here as exceptions by name:
-//! - `a_file_that_cannot_be_used_refuses_the_start`
 //! - `an_interface_that_is_not_there_refuses_the_start`
 //! - `what_is_owed_is_lost_by_a_kill`
 
@@ -10,14 +9,14 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     model::{Entry, Key, Model, Waiting, What, Wish},
     script::{AskedPush, Step},
-    world::{self, CONFIGS, KEEP, PATH, World, is_injected},
+    world::{self, CONFIGS, KEEP, World, is_injected},
 };
 use crate::{
     control::{
-        Addition, Apply, Caller, Confirm, EntriesQuery, PendingChange, Push, Refusal, Reload, Reloaded, Removal,
-        Rollback, SetMode, Way,
+        Addition, Caller, Condition, Confirm, EntriesQuery, PendingChange, Push, Refusal, Reload, Reloaded, Removal,
+        Rollback, SetMode, Terms, Way,
     },
-    controller::Message,
+    controller::{Message, ReadConfig},
     lists::{entry::Layer, members::Member},
     policy::{Prefix, compile::bit},
     state::{
@@ -177,19 +176,24 @@ impl Driver {
     fn reload(&mut self, confirm: Option<u32>, dry_run: bool) {
         let file = *self.world.file.lock().unwrap();
         let reload = Reload { confirm: text(confirm), dry_run, ..Reload::default() };
-        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), reload, reply));
+        let read = Box::new(ReadConfig { loaded: world::load(file), is_file: true });
+        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), reload, read, reply));
         if dry_run {
-            assert!(answer.is_ok_and(|answer| answer.dry_run) || self.may_be_refused(file));
+            let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
+            let may_be_refused = self.may_be_refused(file) || self.model.locks_out(file, mode);
+            assert!(answer.is_ok_and(|answer| answer.dry_run) || may_be_refused);
             return;
         }
-        self.changed(answer, file, None, None, true, confirm);
+        self.model.is_file_refused |= answer.is_err();
+        let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
+        self.changed(answer, file, mode, None, true, confirm);
     }
 
     fn apply(&mut self, config: usize, confirm: Option<u32>) {
-        let apply =
-            Apply { confirm: text(confirm), name: PATH.into(), config: CONFIGS[config].into(), ..Apply::default() };
-        let answer = self.world.ask(|reply| Message::Apply(caller("ben"), apply, reply));
         let is_read = *self.world.file.lock().unwrap() == config;
+        let terms = Terms { confirm: text(confirm), ..Terms::default() };
+        let sent = Box::new(ReadConfig { loaded: world::load(config), is_file: is_read });
+        let answer = self.world.ask(|reply| Message::Apply(caller("ben"), terms, sent, reply));
         self.changed(answer, config, None, None, is_read, confirm);
     }
 
@@ -234,6 +238,8 @@ impl Driver {
         match answer {
             Ok(answer) => {
                 assert!(world::load(config).is_ok(), "a configuration with mistakes was taken");
+                let undoes = of.is_some() && self.model.waiting.is_some() && confirm.is_none();
+                assert!(undoes || !self.model.locks_out(config, mode), "the way in was taken from the management");
                 self.model.switch(config, mode, of, is_read, confirm.map(seconds), self.world.now);
                 assert_eq!((answer.revision, answer.policy_generation), (self.model.revision, self.model.active));
             }
@@ -241,6 +247,7 @@ impl Driver {
                 let is_push = pending.change == PendingChange::Push;
                 assert!(self.model.waiting.is_some() && (!is_push || confirm.is_some()), "{pending:?}");
             }
+            Err(Refusal::Guarded(harms)) => assert!(self.model.locks_out(config, mode), "{harms:?}"),
             Err(refusal) => {
                 assert!(is_injected(&refusal) && self.has_faults() || self.may_be_refused(config), "{refusal:?}");
             }
@@ -298,15 +305,7 @@ impl Driver {
         // The new daemon's file system is there, and the kernel works, or it does not start.
         self.world.kernel.refuse(0, 0);
         (self.is_refusing, self.is_disk_bad) = (false, false);
-        if let Err(why) = self.world.restart() {
-            let file = *self.world.file.lock().unwrap();
-            // Exceptions `a_file_that_cannot_be_used_refuses_the_start`, `an_interface_that_is_not_there_refuses_the_start`.
-            assert!(world::load(file).is_err() || why.contains("there is no such interface"), "{why}");
-            *self.world.file.lock().unwrap() = self.model.read.1;
-            self.world.kernel.set_interface("eth0", Some(12));
-            self.world.kernel.set_interface("eth1", Some(13));
-            self.world.restart().unwrap();
-        }
+        self.world.restart().unwrap();
         self.model.restart(*self.world.file.lock().unwrap(), self.world.now);
         self.read_at = None;
     }
@@ -397,6 +396,8 @@ impl Driver {
         assert_eq!((told.revision, told.policy_generation), (self.model.revision, self.model.active), "numbers");
         assert_eq!(told.mode, crate::policy::mode_label(self.model.policy().mode));
         assert_eq!(told.differs_from_file, active.mode.is_some() || active.bundle != self.model.read.0);
+        let is_refused = told.conditions.iter().any(|one| one.code == Condition::NOT_THE_FILE);
+        assert_eq!(is_refused, self.model.is_file_refused, "whether the file was refused");
         let pending = told.pending.map(|pending| (pending.change, pending.generation, pending.previous));
         let wanted = self.model.waiting.as_ref().map(|waiting| match &waiting.what {
             What::Policy { generation, previous } => (PendingChange::Policy, *generation, Some(*previous)),

@@ -62,6 +62,8 @@ pub struct Model {
     pub read: (u64, usize),
     pub waiting: Option<Waiting>,
     pub revision: u64,
+    /// The configuration file was refused when it was last tried.
+    pub is_file_refused: bool,
     ahead: SignedDuration,
 }
 
@@ -99,6 +101,7 @@ impl Model {
             read: (1, file),
             waiting: None,
             revision: 1,
+            is_file_refused: false,
             ahead: ahead(now),
         }
     }
@@ -177,8 +180,9 @@ impl Model {
         now: Now,
     ) {
         self.revision += 1;
+        self.is_file_refused = false;
         let active = self.active().clone();
-        let is_live = of.is_none() && (active.config, active.mode) == (config, None) && mode.is_none();
+        let is_live = of.is_none() && (active.config, active.mode) == (config, mode);
         if is_live && confirm.is_none() {
             if is_read {
                 self.read = (active.bundle, active.config);
@@ -207,6 +211,18 @@ impl Model {
             None => {}
         }
         self.prune();
+    }
+
+    /// The mode that was set by hand and stays, since the file's own mode is what it was when it was last read.
+    pub fn kept_mode(&self, own: Mode) -> Option<Mode> {
+        let read = world::load(self.read.1).unwrap().policy.mode;
+        self.active().mode.filter(|_| read == own)
+    }
+
+    /// Whether the guard refuses this policy in place of the one in force: it drops what was management.
+    pub fn locks_out(&self, config: usize, mode: Option<Mode>) -> bool {
+        let is_enforcing = mode.is_none_or(|mode| mode == Mode::Enforce);
+        config == world::LOCKS_OUT && self.active().config != world::LOCKS_OUT && is_enforcing
     }
 
     fn record(&mut self, generation: Generation) {
@@ -291,6 +307,7 @@ impl Model {
                 What::Policy { .. } if is_over => {
                     self.revision = self.generations.last().unwrap().number;
                     self.end_quietly(now);
+                    self.is_file_refused = world::load(file).is_err();
                     return self.bring_back();
                 }
                 _ => {}
@@ -298,19 +315,21 @@ impl Model {
         }
         self.end_quietly(now);
         self.revision = self.generations.last().unwrap().number;
+        let own = world::load(file).ok().map(|loaded| loaded.policy.mode);
+        self.is_file_refused = own.is_none();
         let is_policy_waiting = matches!(&self.waiting, Some(Waiting { what: What::Policy { .. }, .. }));
-        if !is_policy_waiting && self.read.1 != file {
-            let active = self.active().clone();
-            if (active.config, active.mode) == (file, None) {
-                self.read = (active.bundle, active.config);
-            } else {
-                self.revision += 1;
-                let bundle = if active.config == file { active.bundle } else { self.revision };
-                let number = self.revision;
-                self.record(Generation { number, config: file, mode: None, bundle, is_confirmed: true });
-                self.read = (bundle, file);
-                self.prune();
-            }
+        let (Some(own), false, true) = (own, is_policy_waiting, self.read.1 != file) else { return };
+        let (active, mode) = (self.active().clone(), self.kept_mode(own));
+        if self.locks_out(file, mode) {
+            self.is_file_refused = true;
+        } else if (active.config, active.mode) == (file, mode) {
+            self.read = (active.bundle, active.config);
+        } else {
+            self.revision += 1;
+            let bundle = if active.config == file { active.bundle } else { self.revision };
+            self.record(Generation { number: self.revision, config: file, mode, bundle, is_confirmed: true });
+            self.read = (bundle, file);
+            self.prune();
         }
     }
 

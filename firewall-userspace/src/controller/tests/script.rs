@@ -99,9 +99,9 @@ fn step() -> impl Strategy<Value = Step> {
     let name = prop::sample::select(vec!["eth0", "eth1"]);
     prop_oneof![
         8 => push().prop_map(Step::Push),
-        2 => (0..4_usize).prop_map(Step::Edit),
+        2 => (0..6_usize).prop_map(Step::Edit),
         3 => (confirm(), prop::bool::weighted(0.1)).prop_map(|(confirm, dry_run)| Step::Reload { confirm, dry_run }),
-        3 => (0..4_usize, confirm()).prop_map(|(config, confirm)| Step::Apply { config, confirm }),
+        3 => (0..6_usize, confirm()).prop_map(|(config, confirm)| Step::Apply { config, confirm }),
         3 => (prop::option::of(0..4_u64), confirm()).prop_map(|(back, confirm)| Step::Rollback { back, confirm }),
         2 => (mode, confirm()).prop_map(|(mode, confirm)| Step::SetMode { mode, confirm }),
         2 => Just(Step::Confirm),

@@ -19,7 +19,6 @@ use crate::{
     datapath::fake::{FakeFilter, FakeKernel},
     host::connections::Connection,
     policy::Prefix,
-    preview::packet_tests,
     state::{
         fake::{FakeDisk, Fault},
         history::{History, start},
@@ -27,15 +26,21 @@ use crate::{
     },
 };
 
-/// Configurations that the file, or a caller, may say. The last one is no configuration.
-pub const CONFIGS: [&str; 4] = [
+/// Configurations that the file, or a caller, may say. One of them is no configuration.
+pub const CONFIGS: [&str; 6] = [
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
     "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth1\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\nentries = [\"192.0.2.2\"]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.b]\nentries = [\"192.0.2.3\"]\n",
     "[[interface]]\nnane = \"eth0\"\n",
+    "[[interface]]\nname = \"eth0\"\n[policy]\nmode = \"observe\"\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\n",
+    "[[interface]]\nname = \"eth0\"\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
+     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
 ];
+
+/// The one of [`CONFIGS`] that locks the management prefix of the others out.
+pub const LOCKS_OUT: usize = 5;
 
 /// Generations that are kept.
 pub const KEEP: usize = 4;
@@ -56,19 +61,11 @@ pub struct World {
 }
 
 /// A host that has no connections.
-struct FakeHost(Arc<Mutex<usize>>);
+struct FakeHost;
 
 impl Host for FakeHost {
     fn connections(&self) -> io::Result<Vec<Connection>> {
         Ok(Vec::new())
-    }
-
-    fn load(&self, _: &Path) -> Result<Loaded, Report> {
-        load(*self.0.lock().unwrap())
-    }
-
-    fn text(&self, _: &Path) -> io::Result<String> {
-        Ok(CONFIGS[*self.0.lock().unwrap()].to_owned())
     }
 }
 
@@ -148,16 +145,15 @@ fn start(
     own: &[Prefix],
     file: &Arc<Mutex<usize>>,
 ) -> Result<Started, String> {
-    let loaded = load(*file.lock().unwrap()).and_then(packet_tests::require);
-    let loaded = loaded.map_err(|report| report.render(false))?;
+    let loaded = load(*file.lock().unwrap()).map_err(|report| report.render(false));
     let history = History::open(disk.clone(), KEEP).map_err(|error| error.to_string())?;
     let opened = Store::open(disk.clone(), now.wall, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());
-    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(FakeHost(Arc::clone(file))) };
-    let filter = |policy: &_, members: &_| FakeFilter::start(kernel, policy, members);
-    let mut core = Core::start(setup, filter, now).map_err(|error| error.to_string())?;
+    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(FakeHost) };
+    let mut filter = |policy: &_, members: &_| FakeFilter::start(kernel, policy, members);
+    let mut core = Core::start(setup, &mut filter, now).map_err(|error| error.to_string())?;
     let told = core.publish();
     Ok((core, told))
 }

@@ -48,6 +48,18 @@ impl PolicyDocument {
         }
     }
 
+    /// Where there is no policy.
+    pub fn none() -> Self {
+        Self {
+            schema: "portcullis.policy/v1".into(),
+            generation: 0,
+            revision: 0,
+            policy_generation: 0,
+            settings: BTreeMap::new(),
+            lists: BTreeMap::new(),
+        }
+    }
+
     /// The entries of a list; none when there is no such list.
     pub fn entries(&self, list: &str) -> &[Prefix] {
         self.lists.get(list).map_or(&[], Vec::as_slice)

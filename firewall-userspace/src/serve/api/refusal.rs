@@ -61,6 +61,9 @@ impl From<Refusal> for ProblemDetails {
             refusal @ Refusal::NoGeneration { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::NO_GENERATION, refusal.to_string())
             }
+            refusal @ Refusal::NoPolicy { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::NO_POLICY, refusal.to_string())
+            }
             Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
         }
     }

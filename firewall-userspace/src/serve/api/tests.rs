@@ -11,7 +11,7 @@ use super::{peer::Peer, router};
 use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Refusal, Status},
-    controller::{Controller, Counters, Message, Readings},
+    controller::{ConfigFile, Controller, Counters, Message, Readings},
     preview::diff::PolicyDocument,
     serve::http::{ProblemDetails, problem::codes},
 };
@@ -68,7 +68,7 @@ impl Readings for Nothing {
 fn controller() -> (Controller, mpsc::Receiver<Message>) {
     let (messages, questions) = mpsc::channel(1);
     let (_, readings) = watch::channel(Arc::new(Nothing) as Arc<dyn Readings>);
-    (Controller::new(messages, readings, Arc::default()), questions)
+    (Controller::new(messages, readings, Arc::default(), ConfigFile::new("/nonexistent".into())), questions)
 }
 
 #[tokio::test]

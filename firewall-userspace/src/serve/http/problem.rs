@@ -75,6 +75,8 @@ pub mod codes {
     pub const INTERNAL: &str = "internal";
     /// The daemon is stopping, or not ready.
     pub const STOPPING: &str = "stopping";
+    /// The daemon has nothing to enforce.
+    pub const NO_POLICY: &str = "no_policy";
     /// The daemon is not ready to serve.
     pub const NOT_READY: &str = "not_ready";
     /// The controller took too long; what was asked may still happen.

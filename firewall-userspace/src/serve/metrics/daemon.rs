@@ -4,7 +4,7 @@ use firewall_common::abi::ABI_VERSION;
 
 use super::family::Family;
 use crate::{
-    control::{InterfaceStatus, PendingChange, Status},
+    control::{Condition, InterfaceStatus, PendingChange, Status},
     policy::{Mode, mode_label},
     serve::http::requests,
 };
@@ -18,6 +18,7 @@ pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Resu
         families.extend(interfaces(status)?);
         families.extend(policy(status)?);
         families.push(reloads(status)?);
+        families.extend(conditions(status)?);
         families.extend(confirmations(status)?);
     }
     Ok(families)
@@ -84,6 +85,18 @@ fn reloads(status: &Status) -> prometheus::Result<Family> {
     family.push(&["success"], status.reload.successes as f64);
     family.push(&["failure"], status.reload.failures as f64);
     Ok(family)
+}
+
+fn conditions(status: &Status) -> prometheus::Result<[Family; 2]> {
+    let help = "1 when all that the policy asks for is enforced, as /readyz says, else 0.";
+    let ready = Family::gauge("portcullis_ready", help, &[])?.with(f64::from(u8::from(status.is_ready())));
+    let help = "1 while something is not as it should be; `portcullis status` has the words.";
+    let mut conditions = Family::gauge("portcullis_condition", help, &["code"])?;
+    for code in Condition::ALL {
+        let is_so = status.conditions.iter().any(|condition| condition.code == code);
+        conditions.push(&[code], f64::from(u8::from(is_so)));
+    }
+    Ok([ready, conditions])
 }
 
 fn confirmations(status: &Status) -> prometheus::Result<[Family; 2]> {

@@ -27,7 +27,11 @@ use std::time::Duration;
 
 use self::document::HistoryDocument;
 use super::{disk::Disk, error::StoreError};
-use crate::{clock::Now, config::Bundle};
+use crate::{
+    clock::Now,
+    config::{Basics, Bundle},
+    policy::Mode,
+};
 
 /// The generations, on disk and in memory.
 pub struct History<D: Disk> {
@@ -199,9 +203,17 @@ impl<D: Disk> History<D> {
         self.active().is_some_and(|active| active.mode.is_some() || self.document.read != Some(active.bundle))
     }
 
-    /// Whether `bundle` says what the live generation says.
-    pub fn is_live(&self, bundle: &Bundle) -> bool {
-        self.active().is_some_and(|active| active.mode.is_none() && self.same_as(bundle) == Some(active.bundle))
+    /// Whether `bundle` in this mode, or in its own, is the live generation.
+    pub fn is_live(&self, bundle: &Bundle, mode: Option<Mode>) -> bool {
+        self.active().is_some_and(|active| active.mode == mode && self.same_as(bundle) == Some(active.bundle))
+    }
+
+    /// The mode that was set by hand and stays although the configuration file is read anew, which now says `own`: it goes when
+    /// the file's own mode changes.
+    pub fn kept_mode(&self, own: Mode) -> Option<Mode> {
+        let set = self.active()?.mode?;
+        let read = self.read_as().ok()??;
+        (Basics::of(&read.config).mode == own).then_some(set)
     }
 
     /// What waits for a confirmation was confirmed by `who`.

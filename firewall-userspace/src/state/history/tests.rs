@@ -66,7 +66,7 @@ fn applied(disk: &FakeDisk, is_read: bool, waits: bool) -> History<FakeDisk> {
 
 /// What a start uses when the configuration file says this.
 fn chosen(disk: &FakeDisk, config: &str, list: &str) -> String {
-    match choose(&open(&disk.after_kill()), &bundle(config, list), now(1)).unwrap() {
+    match choose(&open(&disk.after_kill()), Some((&bundle(config, list), Mode::Enforce)), now(1)) {
         Choice::File(mode, why) => format!("file {mode:?} {why:?}"),
         Choice::Kept(generation, why) => format!("{} {why:?}", generation.number),
         other => format!("{other:?}"),
@@ -114,14 +114,17 @@ fn list_files_that_have_changed_are_read_anew_and_a_mode_that_was_set_stays() {
     history.record(observe, Content::Of(1), false, None, Care::Must).unwrap();
     assert_eq!(chosen(&disk, "a", "1"), "2 Same");
     assert_eq!(chosen(&disk, "a", "2"), "file Some(Observe) ListsChanged");
-    assert_eq!(chosen(&disk, "b", "1"), "file None Changed");
+    assert_eq!(chosen(&disk, "b", "1"), "file Some(Observe) Changed");
+    let observing = bundle("[policy]\nmode = \"observe\"\n", "1");
+    let choice = choose(&open(&disk), Some((&observing, Mode::Observe)), now(1));
+    assert_eq!(choice, Choice::File(None, Why::Changed), "the file's own mode has changed");
 }
 
 #[test]
 fn what_waits_goes_on_until_its_deadline_and_then_the_one_before_comes_back_whatever_the_file_says() {
     let disk = FakeDisk::default();
     applied(&disk, true, true);
-    let choice = |second: i64| choose(&open(&disk.after_kill()), &bundle("c", "9"), now(second)).unwrap();
+    let choice = |second: i64| choose(&open(&disk.after_kill()), Some((&bundle("c", "9"), Mode::Enforce)), now(second));
     let left = |deadline: Deadline, second| deadline.left(now(second)).as_secs();
     assert!(matches!(choice(20), Choice::Waiting(two, _, deadline) if two.number == 2 && left(deadline, 20) == 40));
     assert!(matches!(choice(60), Choice::Back(one, _) if one.number == 1));
@@ -234,7 +237,8 @@ fn damage_is_refused_and_a_repair_sets_it_aside() {
     let mut octets = disk.get("policy-0000000002");
     octets[20] ^= 1;
     disk.put("policy-0000000002", &octets);
-    let refused = choose(&open(&disk), &bundle("a", "1"), now(1)).unwrap_err().to_string();
+    let history = open(&disk);
+    let refused = history.bundle_of(history.active().unwrap()).unwrap_err().to_string();
     assert!(
         refused.contains("/state/policy-0000000002: it is damaged\nhint: what a daemon left attached"),
         "{refused}"

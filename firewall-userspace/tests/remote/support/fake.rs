@@ -10,8 +10,9 @@ use firewall_userspace::{
     clock::Now,
     config,
     control::{
-        Addition, Apply, Caller, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus, ListEntries,
+        Addition, Caller, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus, ListEntries,
         ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Terms,
     },
     controller::{Counters, Message, Readings},
     lists::entry::{Entry, Layer},
@@ -67,8 +68,8 @@ impl Fake {
                     callers.lock().unwrap().push(caller);
                     reply.send(result).unwrap();
                 }
-                Message::Reload(_, reload, reply) => reply.send(self.reload(&reload)).unwrap(),
-                Message::Apply(_, Apply { dry_run, force, .. }, reply) => {
+                Message::Reload(_, reload, _, reply) => reply.send(self.reload(&reload)).unwrap(),
+                Message::Apply(_, Terms { dry_run, force, .. }, _, reply) => {
                     reply.send(self.reload(&Reload { dry_run, force, ..Reload::default() })).unwrap();
                 }
                 Message::Confirm(_, _, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
@@ -263,6 +264,7 @@ pub fn status() -> Status {
             protocol: "tcp".into(),
             ports: vec!["443".into(), "8443-8445".into()],
         }],
+        conditions: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use firewall_userspace::{
     control::{Caller, Push},
-    controller::{Controller, Message},
+    controller::{ConfigFile, Controller, Message},
     serve::{admin, api},
 };
 use tokio::{
@@ -75,7 +75,8 @@ impl Daemon {
         let pushes = Arc::new(Mutex::new(Vec::new()));
         let callers = Arc::new(Mutex::new(Vec::new()));
         let (messages, questions) = mpsc::channel::<Message>(8);
-        let controller = Controller::new(messages, fake.readings(), Arc::default());
+        let controller =
+            Controller::new(messages, fake.readings(), Arc::default(), ConfigFile::new("/nonexistent".into()));
         runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {

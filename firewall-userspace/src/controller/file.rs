@@ -1,0 +1,144 @@
+//! The configuration file, read where the controller does not wait for it: a file system may hang.
+//!
+//! In: a path. Out: what the file and its list files say, or why not, within a limit of time. [`ConfigFile`] owns the one reading that
+//! is under way.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::Builder,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{
+        Mutex, MutexGuard,
+        oneshot::{self, error::TryRecvError},
+    },
+    task, time,
+};
+
+use crate::{
+    config::{self, Bundle, Diagnostic, Loaded, Report},
+    preview::packet_tests,
+};
+
+/// A configuration that was read for a request, before the controller hears of it.
+#[derive(Debug)]
+pub struct ReadConfig {
+    /// What it says, with tests that pass, or every problem.
+    pub loaded: Result<Loaded, Report>,
+    /// Whether the configuration file of the daemon says the same.
+    pub is_file: bool,
+}
+
+/// The configuration file of a daemon; clones are the same.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    path: Arc<Path>,
+    limit: Duration,
+    reading: Arc<Mutex<Reading>>,
+}
+
+type Answer = Result<Loaded, Report>;
+
+/// The reading that did not end in time.
+#[derive(Debug, Default)]
+pub struct Reading(Option<oneshot::Receiver<Answer>>);
+
+/// How long a file system may take for the configuration and its list files. A million entries are read and checked in a few
+/// seconds on a slow host.
+const LIMIT: Duration = Duration::from_secs(30);
+
+impl ConfigFile {
+    /// The file at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path: path.into(), limit: LIMIT, reading: Arc::default() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until it may be read: one at a time, so that what was read later is not overtaken by what was read before.
+    pub async fn turn(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().await
+    }
+
+    /// Reads it, on a thread of its own.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or that it could not be read in time.
+    pub async fn read(&self, turn: &mut Reading) -> Answer {
+        if let Some(hung) = &mut turn.0
+            && let Err(TryRecvError::Empty) = hung.try_recv()
+        {
+            return Err(self.unreadable("an attempt to read it still waits for its file system"));
+        }
+        let (sender, mut receiver) = oneshot::channel();
+        let path = Arc::clone(&self.path);
+        let read = move || drop(sender.send(config::load(&path).and_then(packet_tests::require)));
+        if let Err(error) = Builder::new().name("configuration".into()).spawn(read) {
+            return Err(self.unreadable(&format!("no thread to be had: {error}")));
+        }
+        match time::timeout(self.limit, &mut receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.unreadable("reading it panicked, a bug worth a report")),
+            Err(_) => {
+                turn.0 = Some(receiver);
+                let why = format!("its file system, or that of a list file, has not answered for {:?}", self.limit);
+                Err(self.unreadable(&why))
+            }
+        }
+    }
+
+    /// Checks `bundle`, which somebody sent, off the controller's thread; whether the file says the same is found out too.
+    pub async fn check(&self, bundle: Bundle, turn: &mut Reading) -> ReadConfig {
+        let asked = bundle.clone();
+        let checked = task::spawn_blocking(move || config::load_bundle(&bundle).and_then(packet_tests::require)).await;
+        let loaded = checked.unwrap_or_else(|_| Err(self.unreadable("checking it panicked, a bug worth a report")));
+        let is_file = loaded.is_ok() && self.read(turn).await.is_ok_and(|file| file.bundle.says_the_same_as(&asked));
+        ReadConfig { loaded, is_file }
+    }
+
+    fn unreadable(&self, why: &str) -> Report {
+        let message = format!("cannot read {}: {why}", self.path.display());
+        let mut problem = Diagnostic::of_file(&self.path, "", message);
+        problem.hint = Some("the policy in force goes on; see whether the file system of the file answers".into());
+        Report::new(vec![problem], &[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::ffi::OsStrExt as _};
+
+    use super::*;
+
+    fn fifo(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let text = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+        // SAFETY: the path is a string that ends in zero and lives until the call returns.
+        assert_eq!(unsafe { libc::mkfifo(text.as_ptr(), 0o600) }, 0);
+        path
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_is_told() {
+        let file = ConfigFile::new("/nonexistent/portcullis.toml".into());
+        let report = file.read(&mut *file.turn().await).await.unwrap_err();
+        assert!(report.render(false).contains("/nonexistent/portcullis.toml"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_hangs_is_refused_in_time_and_at_once_while_it_hangs() {
+        let path = fifo("hangs");
+        let file = ConfigFile { limit: Duration::from_millis(50), ..ConfigFile::new(path.clone()) };
+        let mut turn = file.turn().await;
+        let said = file.read(&mut turn).await.unwrap_err().render(false);
+        assert!(said.contains("hint: "), "{said}");
+        let _ = fs::remove_file(path);
+    }
+}

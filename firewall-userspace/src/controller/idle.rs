@@ -1,0 +1,140 @@
+//! A daemon that has nothing to enforce: no configuration file that can be used, and no generation that can be read.
+//!
+//! In: messages. Out: refusals that say why, until a reload finds something. It owns nothing that filters: what a daemon before it left
+//! attached filters on.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::{Core, Counters, Message, Readings, Setup, published::Publisher, thread::answer};
+use crate::{
+    clock::Now,
+    config::{Basics, Loaded},
+    control::{Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
+    datapath::{DatapathError, Filter},
+    lists::members::Members,
+    policy::Policy,
+    preview::diff::PolicyDocument,
+    state::disk::Disk,
+};
+
+/// A daemon that waits for a policy.
+pub struct Idle<D: Disk> {
+    /// What it tells meanwhile.
+    pub told: NoPolicy,
+    /// Makes a start of what the configuration file says now.
+    pub begin: Begin<D>,
+}
+
+/// Makes a start of what the configuration file says, or says why there is none.
+pub type Begin<D> = Box<dyn FnMut(Result<Loaded, String>, Now) -> Result<Setup<D>, String> + Send>;
+
+/// What a daemon without a policy tells.
+#[derive(Clone, Debug)]
+pub struct NoPolicy {
+    /// Why there is none.
+    pub why: String,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// What is known without one.
+    pub basics: Basics,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// Attempts to begin that failed.
+    pub failures: u64,
+}
+
+/// Answers messages until there is a policy; `None` when the daemon is to end.
+pub(super) async fn until_policy<F: Filter, D: Disk>(
+    Idle { mut told, mut begin }: Idle<D>,
+    messages: &mut mpsc::Receiver<Message>,
+    readings: watch::Sender<Arc<dyn Readings>>,
+    filter: &mut (dyn FnMut(&Arc<Policy>, &Members) -> Result<F, DatapathError> + Send),
+    clock: fn() -> Now,
+) -> Option<Core<F, D>> {
+    while let Some(message) = messages.recv().await {
+        let refusal = Refusal::NoPolicy { why: told.why.clone() };
+        match message {
+            Message::Reload(_, reload, read, reply) if !reload.dry_run => {
+                let now = clock();
+                let loaded = read.loaded.map_err(|report| report.render(false));
+                let begun = begin(loaded, now)
+                    .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()));
+                match begun {
+                    Ok(mut core) => {
+                        core.publisher = Publisher::telling(readings);
+                        core.publish();
+                        answer(reply, Ok(core.answered()));
+                        return Some(core);
+                    }
+                    Err(why) => {
+                        if why != told.why {
+                            tracing::error!("still nothing to enforce: {why}");
+                        }
+                        told = NoPolicy { why: why.clone(), failures: told.failures + 1, ..told };
+                        readings.send_replace(Arc::new(told.clone()));
+                        answer::<Result<Reloaded, _>>(reply, Err(Refusal::NoPolicy { why }));
+                    }
+                }
+            }
+            Message::OwnAddresses(_, reply) => answer(reply, false),
+            Message::Stop(reply) => {
+                answer(reply, ());
+                return None;
+            }
+            other => other.refuse(refusal),
+        }
+    }
+    None
+}
+
+impl Readings for NoPolicy {
+    fn status(&self, now: Now) -> Status {
+        let message = format!("NOTHING IS ENFORCED by this daemon: {}", self.why);
+        Status {
+            schema: "portcullis.status/v1".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: self.started,
+            generation: 0,
+            revision: 0,
+            policy_generation: 0,
+            age_ms: 0,
+            mode: "none".into(),
+            config: self.config.clone(),
+            admin_listen: self.basics.admin_listen,
+            reload: ReloadStatus {
+                successful: false,
+                last_success: now.wall,
+                successes: 0,
+                failures: self.failures,
+                error: Some(self.why.clone()),
+            },
+            policy: None,
+            differs_from_file: false,
+            pending: None,
+            automatic_rollbacks: 0,
+            interfaces: Vec::new(),
+            lists: Vec::new(),
+            services: Vec::new(),
+            conditions: vec![Condition { code: Condition::NO_POLICY.into(), blocks: true, message }],
+        }
+    }
+
+    fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
+        Err(Refusal::NoPolicy { why: self.why.clone() })
+    }
+
+    fn document(&self) -> PolicyDocument {
+        PolicyDocument::none()
+    }
+
+    fn history(&self, _: Now) -> Generations {
+        Generations { schema: "portcullis.history/v1".into(), active: None, pending: None, generations: Vec::new() }
+    }
+
+    fn counters(&self) -> Result<Counters, Refusal> {
+        Ok(Counters::default())
+    }
+}

@@ -1,0 +1,146 @@
+//! What a daemon begins with: the configuration file, what was in force before, or nothing.
+//!
+//! In: what the file says, the state folder. Out: a start of the controller, or one that waits for a policy. The controller owns it all
+//! from then on.
+
+use std::{collections::BTreeSet, fs, io::Read as _, path::PathBuf, time::Duration};
+
+use tokio::time;
+
+use super::{RunOptions, StartError};
+use crate::{
+    clock::Now,
+    config::{Basics, Loaded, Report},
+    control::{Caller, Condition, Reload},
+    controller::{Beginning, Controller, Idle, NoPolicy, Setup, ThisHost},
+    policy::Prefix,
+    state::{
+        disk::Folder,
+        history::{History, start},
+        journal::{Opened, Store},
+    },
+    text::shown::counted,
+};
+
+/// Between two attempts to begin that nobody asks for: the host may be open meanwhile.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Octets of a configuration that cannot be used that are looked at.
+const MOST_OCTETS: u64 = 1 << 20;
+
+/// Makes starts of what the configuration file says.
+#[derive(Clone)]
+pub(super) struct Beginner {
+    pub(super) config: PathBuf,
+    pub(super) folder: Folder,
+    pub(super) basics: Basics,
+    pub(super) own: BTreeSet<Prefix>,
+}
+
+/// Where this daemon keeps and serves things, and what its configuration file says; what is wrong with it is printed.
+pub(super) fn basics(options: &RunOptions, loaded: Result<Loaded, Report>) -> (Basics, Result<Loaded, String>) {
+    match loaded {
+        Ok(loaded) => {
+            for warning in loaded.warnings.warnings() {
+                tracing::warn!("{warning}");
+            }
+            let policy = &loaded.policy;
+            let basics = Basics {
+                admin_listen: policy.admin_listen,
+                api_socket: policy.api_socket.clone(),
+                state: policy.state.clone(),
+                mode: policy.mode,
+            };
+            (basics, Ok(loaded))
+        }
+        Err(report) => {
+            let errors = counted(report.errors().count(), "error");
+            let why = format!("{}{} is refused: {errors}", report.render(false), options.config.display());
+            let mut text = Vec::new();
+            // What hangs or is no file was refused for that: only a file is looked at again.
+            if options.config.is_file()
+                && let Ok(file) = fs::File::open(&options.config)
+            {
+                let _ = file.take(MOST_OCTETS).read_to_end(&mut text);
+            }
+            let text = String::from_utf8_lossy(&text);
+            let mut basics = Basics::of(&text);
+            if basics.state == Basics::of("").state {
+                basics.state.directory.clone_from(&options.state_directory);
+            }
+            (basics, Err(why))
+        }
+    }
+}
+
+/// What this daemon begins with. Where there is nothing, a daemon that is `is_strict` does not begin.
+pub(super) fn beginning(
+    mut beginner: Beginner,
+    loaded: Result<Loaded, String>,
+    is_strict: bool,
+) -> Result<Beginning, StartError> {
+    let now = Now::read();
+    match beginner.setup(loaded, now) {
+        Ok(setup) => Ok(Beginning::Policy(Box::new(setup))),
+        Err(Nothing::Refused(why)) => Err(StartError::Refused(why)),
+        Err(Nothing::Unusable(why)) if is_strict => Err(StartError::Config(why)),
+        Err(Nothing::Unusable(why)) => {
+            tracing::error!(
+                "NOTHING IS ENFORCED by this daemon: {why}\\nhint: correct the configuration file; it is read again every \
+                 {} s, and by `portcullis reload`",
+                RETRY.as_secs()
+            );
+            let (config, basics) = (beginner.config.clone(), beginner.basics.clone());
+            let told = NoPolicy { why, config, basics, started: now.wall, failures: 1 };
+            let begin = Box::new(move |loaded, now| beginner.setup(loaded, now).map_err(|nothing| nothing.why()));
+            Ok(Beginning::Idle(Box::new(Idle { told, begin })))
+        }
+    }
+}
+
+/// Why there is no start.
+enum Nothing {
+    /// No policy can be used.
+    Unusable(String),
+    /// The state folder cannot be used.
+    Refused(String),
+}
+
+impl Nothing {
+    fn why(self) -> String {
+        match self {
+            Self::Unusable(why) | Self::Refused(why) => why,
+        }
+    }
+}
+
+impl Beginner {
+    /// A start with what the configuration file says, or with what was in force before.
+    fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<Folder>, Nothing> {
+        let fail = |error: &dyn std::fmt::Display| Nothing::Refused(error.to_string());
+        let state = &self.basics.state;
+        let history = History::open(self.folder.clone(), state.generations).map_err(|error| fail(&error))?;
+        let start = start::start(&self.config, loaded, &history, now).map_err(Nothing::Unusable)?;
+        let opened = Store::open(self.folder.clone(), now.wall, state.snapshot_after).map_err(|error| fail(&error))?;
+        let Opened { store, runtime, notes } = opened;
+        for note in notes {
+            tracing::warn!("{note}");
+        }
+        tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
+        let (config, host) = (self.config.clone(), Box::new(ThisHost));
+        Ok(Setup { config, start, history, own: self.own.clone(), store, runtime, host })
+    }
+}
+
+/// Tries again and again while there is no policy.
+pub(super) async fn until_policy(controller: Controller) {
+    loop {
+        let Ok(status) = controller.status(Now::read()) else { return };
+        if status.conditions.iter().all(|condition| condition.code != Condition::NO_POLICY) {
+            return;
+        }
+        time::sleep(RETRY).await;
+        // What comes of it is logged, and told by `status`.
+        let _ = controller.reload(Caller::daemon(), Reload::default()).await;
+    }
+}
