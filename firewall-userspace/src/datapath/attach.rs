@@ -96,13 +96,16 @@ impl Attachments {
 
     /// Makes `generation` the program of exactly `wanted`: new interfaces are attached, those that stay are swapped by
     /// one link update each, the others are detached. All of it, or nothing: on failure `previous` is put back. What cannot be
-    /// detached does not fail it, and is tried again by [`follow`](Self::follow).
+    /// detached does not fail it, and is tried again by [`follow`](Self::follow). An interface that is not there is waited
+    /// for, and so is one that refuses, unless it is new: what can be filtered does not wait for the others.
+    ///
+    /// At a start, which has no `previous`, every interface that refuses is waited for, as long as there is another one.
     ///
     /// Links that a killed daemon left come last: until all else is attached they filter on as they are, and no failure
     /// removes them.
     ///
     /// # Errors
-    /// When an interface refuses.
+    /// When a new interface refuses; at a start, when all of them do.
     pub fn switch(
         &mut self,
         generation: &mut LoadedPolicy,
@@ -116,6 +119,8 @@ impl Attachments {
             !self.interfaces.contains_key(&interface.name) && !pins.left_links(&interface.name).is_empty()
         };
         let (left, others): (Vec<_>, Vec<_>) = wanted.iter().partition(is_left);
+        let is_start = previous.is_none();
+        let mut first_refusal = None;
         for interface in others.iter().chain(&left) {
             let is_there = Self::index_of(&interface.name).is_ok();
             let result = match self.interfaces.get(&interface.name) {
@@ -127,13 +132,23 @@ impl Attachments {
                 Some(current) if current.presence == Presence::Attached && has_link(&interface.name, pins) => {
                     swap(generation.program_mut()?, &interface.name, pins).map(|()| swapped.push(&interface.name))
                 }
-                None if !is_there && pins.find_link(&interface.name).is_some() => {
-                    attached.push((interface.name.clone(), Attached::missing(interface)));
+                None if !is_there => {
+                    attached.push((interface.name.clone(), Attached::without(interface, Presence::Missing)));
                     Ok(())
                 }
-                _ => attach(generation.program_mut()?, interface, pins).map(|new| {
-                    attached.push((interface.name.clone(), new));
-                }),
+                known => match attach(generation.program_mut()?, interface, pins) {
+                    Ok(new) => {
+                        attached.push((interface.name.clone(), new));
+                        Ok(())
+                    }
+                    Err(error) if is_start || known.is_some() => {
+                        let presence = Presence::Refused(error.to_string());
+                        attached.push((interface.name.clone(), Attached::without(interface, presence)));
+                        first_refusal = first_refusal.or(Some(error));
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
             };
             if let Err(error) = result {
                 let is_new =
@@ -152,6 +167,10 @@ impl Attachments {
                 }
                 return Err(error);
             }
+        }
+        let refuses = |(_, one): &(String, Attached)| matches!(one.presence, Presence::Refused(_));
+        if let (true, true, Some(error)) = (is_start, attached.iter().all(refuses), first_refusal) {
+            return Err(error);
         }
         self.interfaces.extend(attached);
         // Also what a killed daemon left on an interface that is not in the configuration any more.
@@ -305,10 +324,10 @@ fn attach_in(
 }
 
 impl Attached {
-    /// An interface that was filtered before and is not there.
-    fn missing(interface: &Interface) -> Self {
+    /// An interface that is not filtered, and why.
+    fn without(interface: &Interface, presence: Presence) -> Self {
         let mode = if interface.mode == AttachMode::Generic { AttachMode::Generic } else { AttachMode::Native };
-        Self { ifindex: 0, configured: interface.mode, mode, presence: Presence::Missing }
+        Self { ifindex: 0, configured: interface.mode, mode, presence }
     }
 }
 

@@ -137,7 +137,6 @@ impl FakeFilter {
     /// Starts on what a daemon before this one has left.
     pub fn start(kernel: &FakeKernel, policy: &Arc<Policy>, members: &Members) -> Result<Self, DatapathError> {
         let mut filter = Self { kernel: kernel.clone(), policy: Arc::clone(policy), states: BTreeMap::new() };
-        filter.admit(policy)?;
         filter.switch(policy, members)?;
         Ok(filter)
     }

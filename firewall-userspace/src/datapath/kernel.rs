@@ -43,17 +43,17 @@ pub struct KernelFilter {
 }
 
 impl KernelFilter {
-    /// Loads the program for `policy` and attaches it, in the place of what a daemon before this one left.
+    /// Loads the program for `policy` and attaches it, in the place of what a daemon before this one left. Interfaces that are
+    /// not there, or refuse, are waited for.
     ///
     /// # Errors
-    /// When the kernel refuses; nothing is attached then that was not before.
+    /// When the kernel refuses the program, or every interface; nothing is attached then that was not before.
     pub fn start(
         policy: &Arc<Policy>,
         members: &Members,
         pins: PinFolder,
         trace_packets: bool,
     ) -> Result<Self, DatapathError> {
-        require_new(policy, &pins)?;
         adopt(&pins, members)?;
         let (mut names, mut ids) = Names::open(&pins)?;
         let reused = ids.assign(policy);
@@ -108,7 +108,9 @@ impl KernelFilter {
             let mode = crate::policy::attach_label(attached.mode);
             match &attached.presence {
                 Presence::Attached => tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering"),
-                other => tracing::warn!(interface, presence = other.label(), "not there as configured"),
+                Presence::Missing => tracing::error!(interface, "is not there; it is filtered as soon as it is"),
+                Presence::Refused(cause) => tracing::error!(interface, "is not filtered; trying again: {cause}"),
+                Presence::Renamed(name) => tracing::warn!(interface, name, "has another name now and is filtered on"),
             }
         }
     }
@@ -253,13 +255,6 @@ impl Filter for KernelFilter {
         let interfaces = self.policy.interfaces.iter().map(|interface| interface.name.clone()).collect();
         Arc::new(KernelCounters::new(Arc::clone(&self.readable), Arc::clone(&self.ids), interfaces))
     }
-}
-
-/// Refuses a start on an interface that is not there, unless a daemon before has filtered it: then it is no mistake.
-fn require_new(policy: &Policy, pins: &PinFolder) -> Result<(), DatapathError> {
-    let left = pins.interfaces();
-    let mut new = policy.interfaces.iter().filter(|interface| !left.contains(&interface.name));
-    new.try_for_each(|interface| Attachments::index_of(&interface.name).map(drop))
 }
 
 fn load(

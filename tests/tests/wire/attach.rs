@@ -55,17 +55,29 @@ fn native_where_the_driver_has_none_is_refused_with_advice() -> Result<()> {
     let lab = Lab::new()?;
     lab.host.ip("link add name br0 type bridge")?;
     let site = Site::of(&lab.trial);
-    site.configure(&format!(
-        "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"br0\"\nmode = \"native\"\n{POLICY}"
-    ))?;
+    let bridge = "[[interface]]\nname = \"br0\"\nmode = \"native\"\n";
+    site.configure(&format!("{bridge}{POLICY}"))?;
     let said = site.attempt(&lab)?;
     assert_eq!(said.code, 4, "{said:?}");
-    for words in ["cannot attach to br0 in native mode", "hint: ", "mode = \"generic\""] {
+    let advice = ["cannot attach to br0 in native mode", "hint: ", "mode = \"generic\""];
+    for words in advice {
         assert!(said.stderr.contains(words), "{words} is not in {said:?}");
     }
-    // All interfaces or none.
-    lab.wait_until_detached(INTERFACE)?;
     assert!(site.is_gone(), "pins or a socket are left: {:?}", std::fs::read_dir(&site.pins).map(Iterator::count));
+
+    // Where there is another interface, that one is filtered.
+    site.configure(&format!("[[interface]]\nname = \"eth0\"\n{bridge}{POLICY}"))?;
+    let daemon = Daemon::start_at(&lab, site)?;
+    for words in advice {
+        assert!(daemon.log().contains(words), "{words} is not in {}", daemon.log());
+    }
+    let status = daemon.status()?;
+    let told = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
+    let told: Vec<_> = told.map(|one| (one["name"].as_str(), one["state"].as_str())).collect();
+    assert_eq!(told, [(Some("br0"), Some("refused")), (Some("eth0"), Some("attached"))]);
+    assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
+    // Neither does a reload wait for it.
+    daemon.ok(&["reload"])?;
     Ok(())
 }
 

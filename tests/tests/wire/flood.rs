@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use firewall_tests::{
     daemon::LIMIT,
     lab::{FOE4, HOST4, Lab},
     running::wait_until,
-    traffic::bind,
+    traffic::{Arrived, Receiver, bind},
 };
 
 use crate::policy::DATA;
@@ -33,4 +33,19 @@ pub fn send(lab: &Lab, over: &AtomicBool, sent: &AtomicU64) -> Result<()> {
 /// Waits until so many packets are sent.
 pub fn wait_for(sent: &AtomicU64, wanted: u64) -> Result<()> {
     wait_until("packets that are sent", LIMIT, || Ok((sent.load(Ordering::Relaxed) >= wanted).then_some(())))
+}
+
+/// Sends as the foe while `work` is done, and at least 1000 packets before and behind it: what arrived, and how many were sent.
+pub fn leaked_while(lab: &Lab, work: impl FnOnce() -> Result<()>) -> Result<(Arrived, u64)> {
+    let receiver = Receiver::start(lab, HOST4, DATA)?;
+    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| send(lab, &over, &sent));
+        let more = || wait_for(&sent, sent.load(Ordering::Relaxed) + 1000);
+        let done = more().and_then(|()| work()).and_then(|()| more());
+        over.store(true, Ordering::Relaxed);
+        flood.join().map_err(|_| anyhow!("the flood panicked"))??;
+        done
+    })?;
+    Ok((receiver.finish()?, sent.into_inner()))
 }

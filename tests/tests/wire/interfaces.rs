@@ -1,15 +1,20 @@
 //! Interfaces that come, go and change while the daemon runs, or does not.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use firewall_tests::{
-    daemon::{Daemon, LIMIT},
-    lab::{FOE4, FRIEND4, HOST4, Lab},
+    daemon::{Daemon, LIMIT, Site},
+    lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
     running::wait_until,
     scrape::packets,
     traffic::Probe,
 };
 
-use crate::policy::{DATA, POLICY};
+use crate::{
+    flood,
+    policy::{DATA, POLICY},
+};
 
 #[test]
 fn an_interface_that_is_made_anew_is_filtered_again_and_told() -> Result<()> {
@@ -82,6 +87,61 @@ fn an_interface_that_is_renamed_is_filtered_on_and_told() -> Result<()> {
     wait_for(&next, "renamed")?;
     assert_eq!(lab.attached_to("wan0")?.as_deref(), Some("xdp"), "it is filtered on");
     Ok(())
+}
+
+/// As `two-interfaces.toml` of those to whom it happened, over UDP so that packets are counted.
+const TWO: &str = r#"
+[[interface]]
+name = "eth0"
+mode = "auto"
+[[interface]]
+name = "eth1"
+mode = "auto"
+[lists.blocked]
+entries = ["192.0.2.66"]
+[services.api]
+protocol = "udp"
+ports = [9000]
+deny = ["blocked"]
+"#;
+
+#[test]
+fn an_interface_that_is_late_leaves_no_other_open_at_the_first_start_and_after_a_reboot() -> Result<()> {
+    let lab = Lab::new()?;
+    let site = Site::of(&lab.trial);
+    site.configure(TWO)?;
+    for start in ["the first", "after a reboot"] {
+        let mut daemon = Daemon::start_at(&lab, site.clone())?;
+        let (leaked, sent) = flood::leaked_while(&lab, || {
+            assert_eq!(states(&daemon)?, [("eth0", "attached"), ("eth1", "missing")].map(owned), "{start}");
+            assert!(daemon.log().contains("is not there; it is filtered as soon as it is"), "{}", daemon.log());
+            let labels = [("interface", "eth1")];
+            assert_eq!(daemon.metrics()?.value("portcullis_interface_attached", &labels), Some(0.0), "{start}");
+            daemon.ok(&["reload"])?;
+            lab.host.ip("link add name eth1 type bridge")?;
+            wait_until("eth1", LIMIT, || Ok((states(&daemon)?[1].1 == "attached").then_some(())))
+        })?;
+        assert_eq!(lab.attached_to("eth1")?.as_deref(), Some("xdpgeneric"));
+        assert!(leaked.is_empty(), "{start}: of {sent} packets leaked {leaked:?}");
+        // The state folder is there, the pins are gone.
+        daemon.kill()?;
+        fs::remove_dir_all(&site.pins)?;
+        lab.host.ip("link delete dev eth1")?;
+        lab.wait_until_detached(INTERFACE)?;
+    }
+    Ok(())
+}
+
+/// Name and state of each interface.
+fn states(daemon: &Daemon) -> Result<Vec<(String, String)>> {
+    let status = daemon.status()?;
+    let interfaces = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
+    let word = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    Ok(interfaces.map(|one| (word(one, "name"), word(one, "state"))).collect())
+}
+
+fn owned((one, other): (&str, &str)) -> (String, String) {
+    (one.to_owned(), other.to_owned())
 }
 
 fn wait_for(daemon: &Daemon, state: &str) -> Result<()> {

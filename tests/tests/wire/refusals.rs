@@ -70,14 +70,16 @@ fn generic_mode_refuses_a_foreign_program_in_the_driver() -> Result<()> {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_named() -> Result<()> {
+fn a_reload_with_a_new_interface_that_is_not_there_is_refused() -> Result<()> {
     let lab = Lab::new()?;
-    let site = Site::of(&lab.trial);
-    site.configure(&format!("[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth7\"\n{POLICY}"))?;
-    let words = ["cannot attach to eth7: there is no such interface", "hint: `ip link` lists"];
-    assert_refused(&site.attempt(&lab)?, &words);
-    assert_eq!(lab.attached()?, None);
-    assert!(site.is_gone(), "{}", left(&site));
+    let daemon = Daemon::start(&lab, POLICY)?;
+    daemon.site().configure(&format!("[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth7\"\n{POLICY}"))?;
+    let said = daemon.cli(&["reload"])?;
+    assert_eq!(said.code, 4, "{said:?}");
+    for words in ["cannot attach to eth7: there is no such interface", "hint: `ip link` lists"] {
+        assert!(said.stderr.contains(words), "{words:?} is not in {said:?}");
+    }
+    assert_eq!(daemon.status()?["interfaces"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 

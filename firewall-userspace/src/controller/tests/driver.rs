@@ -1,7 +1,6 @@
 //! Carries a script out on a daemon and on the model, and holds the one against the other.
 //!
 //! What is not so today, and is the next change's work, stands here as exceptions by name:
-//! - `an_interface_that_is_not_there_refuses_the_start`
 //! - `what_is_owed_is_lost_by_a_kill`
 
 use std::{collections::BTreeMap, time::Duration};
@@ -254,7 +253,7 @@ impl Driver {
         }
     }
 
-    /// Whether a configuration is refused without a fault: it has mistakes, or an interface that is not there.
+    /// Whether a configuration is refused without a fault: it has mistakes, or a new interface that is not there.
     fn may_be_refused(&self, config: usize) -> bool {
         let Ok(loaded) = world::load(config) else { return true };
         loaded.policy.interfaces.iter().any(|interface| !self.world.kernel.has_interface(&interface.name))
