@@ -1,4 +1,4 @@
-//! A small disk of its own, for what only happens to small disks.
+//! File systems of a test's own: a small disk, for what only happens to small disks, and one for pins.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::trial::{Trial, disk_place};
+use crate::trial::{Trial, disk_place, pins_place};
 
 /// A file system in memory, in the folder of a test; unmounted when this goes.
 #[derive(Debug)]
@@ -55,6 +55,40 @@ impl Disk {
         let mut file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         while file.write_all(&[0; 4096]).is_ok() {}
         Ok(path)
+    }
+}
+
+/// A BPF file system in the folder of a test; unmounted when this goes.
+#[derive(Debug)]
+pub struct PinMount {
+    path: PathBuf,
+}
+
+impl PinMount {
+    /// Mounts one whose root has this mode, such as `700`.
+    ///
+    /// # Errors
+    /// When this is not root.
+    pub fn mount(trial: &Trial, mode: &str) -> Result<Self> {
+        let path = pins_place(trial.folder());
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let options = format!("mode={mode}");
+        mount(Some("bpf"), &path, Some("bpf"), MsFlags::empty(), Some(&*options))
+            .with_context(|| format!("cannot mount a BPF file system at {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for PinMount {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
+            println!("cannot unmount {}: {error}", self.path.display());
+        }
     }
 }
 

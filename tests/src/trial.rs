@@ -112,6 +112,11 @@ pub fn disk_place(folder: &Path) -> PathBuf {
     folder.join("disk")
 }
 
+/// Where the one BPF file system of a test is mounted, in its folder.
+pub fn pins_place(folder: &Path) -> PathBuf {
+    folder.join("bpf")
+}
+
 /// Removes what earlier runs left that were killed before they could clean up.
 fn sweep() {
     for folder in [Path::new(NAMESPACES), &env::temp_dir(), Path::new(BPFFS)] {
@@ -124,7 +129,9 @@ fn sweep() {
             if folder == Path::new(NAMESPACES) {
                 let _ = Command::new("ip").args(["netns", "delete"]).arg(&name).status();
             } else {
-                let _ = umount2(&disk_place(&entry.path()), MntFlags::MNT_DETACH);
+                for place in [disk_place(&entry.path()), pins_place(&entry.path())] {
+                    let _ = umount2(&place, MntFlags::MNT_DETACH);
+                }
                 let _ = fs::remove_dir_all(entry.path());
             }
         }

@@ -29,7 +29,7 @@ pub fn commands(packages: &[&str], services: &[&str], mount: bool) -> Vec<String
         lines.push(format!("systemctl disable --now {}", services.join(" ")));
     }
     if mount {
-        lines.push(format!("mount -t bpf bpf {BPFFS}"));
+        lines.push(format!("mount -t bpf -o mode=700 bpf {BPFFS}"));
     }
     lines
 }
@@ -40,7 +40,7 @@ pub fn install(packages: &[impl AsRef<OsStr>], services: &[impl AsRef<OsStr>], m
         install_packages(packages, services)?;
     }
     if mount {
-        run_shown(Command::new("mount").args(["-t", "bpf", "bpf", BPFFS]))?;
+        run_shown(Command::new("mount").args(["-t", "bpf", "-o", "mode=700", "bpf", BPFFS]))?;
     }
     Ok(())
 }

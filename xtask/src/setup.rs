@@ -162,7 +162,7 @@ mod tests {
             "  apt-get update",
             "  apt-get install --yes --no-install-recommends curl nginx-light",
             "  systemctl disable --now nginx",
-            "  mount -t bpf bpf /sys/fs/bpf",
+            "  mount -t bpf -o mode=700 bpf /sys/fs/bpf",
             "then, as yourself:",
             "  cargo install tool --locked",
         ];

@@ -6,8 +6,12 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::{ForeignProgram, floor::FLOOR};
+use super::{Distrust, ForeignProgram, Holder, floor::FLOOR};
 use crate::policy::AttachMode;
+
+/// What makes a BPF file system that only root writes to: without the mode the kernel lets everybody (`bpf_fill_super`,
+/// kernel/bpf/inode.c).
+pub const MOUNT: &str = "mount -t bpf -o mode=700 bpf /sys/fs/bpf";
 
 /// A failure of the data path. Nothing that was live before has changed.
 #[derive(Debug)]
@@ -32,6 +36,15 @@ pub enum DatapathError {
     InUse {
         /// The folder.
         folder: PathBuf,
+        /// Who has it, as far as the kernel tells.
+        holders: Vec<Holder>,
+    },
+    /// Another user could change what is pinned.
+    Untrusted {
+        /// What is not believed.
+        path: PathBuf,
+        /// Why.
+        fault: Distrust,
     },
     /// Another ABI version has pins.
     OtherVersion {
@@ -141,10 +154,11 @@ impl DatapathError {
         match self {
             Self::NoObject => Some("build with `cargo xtask build`".into()),
             Self::Kernel { .. } => Some(format!("boot Linux {}.{} or later", FLOOR.0, FLOOR.1)),
-            Self::NoBpffs { .. } => Some("mount -t bpf bpf /sys/fs/bpf".into()),
+            Self::NoBpffs { .. } => Some(MOUNT.into()),
             Self::InUse { .. } => {
                 Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
             }
+            Self::Untrusted { path, fault } => Some(fault.hint(path)),
             Self::OtherVersion { interfaces, .. } => Some(format!(
                 "`portcullis run --replace` {} and removes those pins; its counters and rate state are not taken over",
                 if interfaces.is_empty() { "starts afresh" } else { "takes over without a gap" }
@@ -170,6 +184,10 @@ impl DatapathError {
                 Some(format!("portcullis replaces no program of others; {} takes it off", removals.join(", ")))
             }
             Self::ModeChange { .. } => Some("restart portcullis to attach in another mode".into()),
+            Self::Pin { path, error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Some(format!(
+                "{} belongs to another user: run as that user, or `{MOUNT}` elsewhere, `chown` it to the user of the daemon and name a folder in it with --pin-directory",
+                path.parent().unwrap_or(path).display()
+            )),
             Self::Pin { .. } | Self::Swap { .. } => None,
         }
     }
@@ -212,7 +230,11 @@ impl fmt::Display for DatapathError {
             Self::NoBpffs { folder } => {
                 write!(f, "cannot keep maps in {}: it is not on a BPF file system", folder.display())
             }
-            Self::InUse { folder } => write!(f, "cannot use {}: another process holds it", folder.display()),
+            Self::InUse { folder, holders } => {
+                write!(f, "cannot use {}: another process holds it", folder.display())?;
+                holders.iter().try_for_each(|holder| write!(f, ": {holder}"))
+            }
+            Self::Untrusted { path, fault } => write!(f, "cannot trust {}: {fault}", path.display()),
             Self::OtherVersion { folder, version, interfaces } => {
                 let filters = match interfaces.join(", ") {
                     none if none.is_empty() => "it filters nothing".to_owned(),

@@ -1,12 +1,14 @@
 //! What the kernel can do, asked without attaching anything.
 
+use std::path::{Path, PathBuf};
+
 use aya::{
     maps::MapType,
     programs::{ProgramType, loaded_programs},
     sys::{is_map_supported, is_program_supported},
 };
 
-use super::{DatapathError, OBJECT, floor};
+use super::{DatapathError, OBJECT, floor, pins};
 
 /// Kinds of maps that the program has.
 const MAPS: [(MapType, &str); 3] =
@@ -49,4 +51,9 @@ pub fn features() -> Result<(), String> {
 pub fn program_name(id: u32) -> Option<String> {
     let mut programs = loaded_programs().filter_map(Result::ok);
     programs.find(|program| program.id() == id)?.name_as_str().map(str::to_owned)
+}
+
+/// The BPF file system that the folder `pins` is or would be on, and its permissions; `None` when there is none.
+pub fn bpffs_of(pins: &Path) -> Option<(PathBuf, u32)> {
+    pins::root_of(pins)
 }

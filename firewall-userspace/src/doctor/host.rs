@@ -1,22 +1,23 @@
 //! What all interfaces need.
 
-use std::{fs, io, thread};
-
-use nix::{
-    sys::{
-        statfs::{BPF_FS_MAGIC, statfs},
-        utsname::uname,
-    },
-    unistd::geteuid,
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    thread,
 };
 
+use nix::{sys::utsname::uname, unistd::geteuid};
+
 use super::Check;
-use crate::{datapath::probe, host::connections};
+use crate::{
+    datapath::{MOUNT, probe},
+    host::connections,
+};
 
 const HOST: &str = "host";
 
-/// Where the BPF file system belongs.
-const BPFFS: &str = "/sys/fs/bpf";
+/// Where a daemon pins unless it is told otherwise, and what tells it.
+const PINS: (&str, &str) = ("/sys/fs/bpf/portcullis", "PORTCULLIS_PIN_DIRECTORY");
 
 /// Capabilities that the daemon needs, with their bits (include/uapi/linux/capability.h).
 const CAPABILITIES: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
@@ -98,11 +99,23 @@ fn compiler() -> Check {
     }
 }
 
+/// The file system of the pin folder.
 fn bpffs() -> Check {
-    if statfs(BPFFS).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC) {
-        Check::ok(HOST, "bpffs", BPFFS)
-    } else {
-        Check::fail(HOST, "bpffs", format!("no BPF file system on {BPFFS}"), format!("mount -t bpf bpf {BPFFS}"))
+    let pins = env::var_os(PINS.1).map_or_else(|| PathBuf::from(PINS.0), PathBuf::from);
+    bpffs_of(&pins, probe::bpffs_of(&pins))
+}
+
+/// `found` is where it is mounted, and its permissions.
+fn bpffs_of(pins: &Path, found: Option<(PathBuf, u32)>) -> Check {
+    let Some((root, mode)) = found else {
+        return Check::fail(HOST, "bpffs", format!("{} is on no BPF file system", pins.display()), MOUNT);
+    };
+    let told = format!("{} (mode {mode:04o})", root.display());
+    let fix = format!("chmod 700 {}, and mount it by `{MOUNT}`", root.display());
+    match (mode & 0o022, mode & 0o1000) {
+        (0, _) => Check::ok(HOST, "bpffs", told),
+        (_, 0) => Check::fail(HOST, "bpffs", format!("{told}: others may replace what is pinned there"), fix),
+        _ => Check::warn(HOST, "bpffs", format!("{told}: others may make the pin folder first"), fix),
     }
 }
 
@@ -119,6 +132,20 @@ fn guard() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Level;
+
+    #[test]
+    fn a_bpf_file_system_that_others_write_to_is_named() {
+        let check = |mode| bpffs_of(Path::new(PINS.0), Some(("/sys/fs/bpf".into(), mode)));
+        assert_eq!(check(0o700).level, Level::Ok);
+        assert_eq!(check(0o777).level, Level::Fail);
+        let sticky = check(0o1777);
+        assert_eq!(sticky.level, Level::Warn);
+        assert_eq!(sticky.found, "/sys/fs/bpf (mode 1777): others may make the pin folder first");
+        let fix = "chmod 700 /sys/fs/bpf, and mount it by `mount -t bpf -o mode=700 bpf /sys/fs/bpf`";
+        assert_eq!(sticky.fix.as_deref(), Some(fix));
+        assert_eq!(bpffs_of(Path::new(PINS.0), None).fix.as_deref(), Some(MOUNT));
+    }
 
     #[test]
     fn capabilities_are_read_from_the_effective_set() {

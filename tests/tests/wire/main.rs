@@ -22,6 +22,7 @@ mod metrics;
 mod neighbours;
 mod observe;
 mod own;
+mod pins;
 mod policy;
 mod push;
 mod readers;

@@ -88,7 +88,10 @@ fn pins_belong_on_a_bpf_file_system() -> Result<()> {
     let lab = Lab::new()?;
     let site = Site { pins: lab.trial.folder().join("pins"), ..Site::of(&lab.trial) };
     site.configure(POLICY)?;
-    assert_refused(&site.attempt(&lab)?, &["it is not on a BPF file system", "hint: mount -t bpf bpf /sys/fs/bpf"]);
+    assert_refused(
+        &site.attempt(&lab)?,
+        &["it is not on a BPF file system", "hint: mount -t bpf -o mode=700 bpf /sys/fs/bpf"],
+    );
     assert_eq!(lab.attached()?, None);
     assert!(site.is_gone(), "{}", left(&site));
     Ok(())

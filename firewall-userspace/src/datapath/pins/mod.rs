@@ -3,26 +3,29 @@
 //! In: the folder that an operator names. Out: paths for links and maps, and what a daemon before this one has left. [`PinFolder`]
 //! owns the folder as long as it lives, by a lock.
 
+mod lock;
 mod other;
+#[cfg(test)]
+mod scratch;
+mod trust;
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use firewall_common::abi::ABI_VERSION;
-use nix::{
-    fcntl::{Flock, FlockArg},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
 
-use self::other::OtherVersion;
-use super::DatapathError;
+pub(super) use self::trust::root_of;
+use self::{
+    lock::{LOCK, Lock},
+    other::OtherVersion,
+};
+use super::{DatapathError, Distrust};
 use crate::policy::{AttachMode, attach_label};
 
 /// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside. So are the folders of other ABI versions, which
-/// have the same form.
+/// have the same form. All of them belong to the user that this process runs as, and nobody else may look into them.
 ///
 /// When it goes and no link is left, maps and empty folders go with it, so that a start that was refused leaves nothing.
 /// As long as there is a link, something filters, and what it counts stays.
@@ -32,7 +35,7 @@ pub struct PinFolder {
     folder: PathBuf,
     replaces: bool,
     others: Vec<OtherVersion>,
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 /// What is pinned in the folder of one ABI version, or was until now.
@@ -51,7 +54,8 @@ impl PinFolder {
     /// adopted or removed.
     ///
     /// # Errors
-    /// When `base` is not on a BPF file system, another process has it, or another ABI version has pins in it.
+    /// When `base` is not on a BPF file system, another process has it, another user could change what is in it, or another
+    /// ABI version has pins in it.
     pub fn open(base: &Path) -> Result<Self, DatapathError> {
         let mut pins = Self::open_replacing(base)?;
         match pins.others.iter().map(OtherVersion::pinned).find(|pinned| !pinned.is_empty()) {
@@ -70,33 +74,29 @@ impl PinFolder {
     /// other ABI versions.
     ///
     /// # Errors
-    /// When `base` is not on a BPF file system, or another process has it.
+    /// When `base` is not on a BPF file system, another process has it, or another user could change what is in it.
     pub fn open_replacing(base: &Path) -> Result<Self, DatapathError> {
-        let existing = base.ancestors().find(|folder| folder.exists()).unwrap_or(base);
-        if !statfs(existing).is_ok_and(|status| status.filesystem_type() == BPF_FS_MAGIC) {
-            return Err(DatapathError::NoBpffs { folder: base.to_owned() });
-        }
+        trust::make(base)?;
         let folder = folder_of(base, ABI_VERSION);
-        for part in ["maps", "links"] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).map_err(pin_error("create the folder", &path))?;
-        }
-        let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
-        let lock = lock(handle, &folder, FlockArg::LockExclusiveNonblock)?;
+        // Nothing is made in what is not believed.
+        trust::tighten_version(&folder, &PARTS)?;
         let others = other::lock_all(base)?;
+        trust::make_in(&folder, &["maps", "links", LOCK])?;
+        let lock = Lock::exclusive(&folder)?;
         Ok(Self { base: base.to_owned(), folder, replaces: true, others, _lock: lock })
     }
 
     /// What is pinned under `base`, by ABI version; nothing is made or removed.
     ///
     /// # Errors
-    /// When a daemon has the folder, so that nobody else may change it.
+    /// When a daemon has the folder, so that nobody else may change it, or another user could.
     pub fn look(base: &Path) -> Result<Vec<Pinned>, DatapathError> {
+        trust::look(base)?;
         let versions = other::versions(base);
         let look = |version| {
             let folder = folder_of(base, version);
-            let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
-            let _lock = lock(handle, &folder, FlockArg::LockSharedNonblock)?;
+            trust::look_version(&folder, &PARTS)?;
+            let _lock = Lock::shared(&folder)?;
             Ok::<_, DatapathError>(Pinned::read(version, &folder))
         };
         let pinned: Vec<Pinned> = versions.into_iter().map(look).collect::<Result<_, _>>()?;
@@ -221,7 +221,7 @@ impl Pinned {
         for name in names_in(&borrowed) {
             let _ = fs::remove_file(borrowed.join(name));
         }
-        for folder in [folder.join("maps"), folder.join("links"), borrowed, folder.to_owned()] {
+        for folder in [folder.join("maps"), folder.join("links"), borrowed, folder.join(LOCK), folder.to_owned()] {
             let _ = fs::remove_dir(folder);
         }
         removed
@@ -250,6 +250,8 @@ fn find_link_in(folder: &Path, interface: &str) -> Option<(PathBuf, AttachMode)>
 
 /// Folder of maps that are pinned for a moment.
 const BORROWED: &str = "borrowed";
+/// Folders in that of one ABI version.
+const PARTS: [&str; 4] = ["maps", "links", BORROWED, LOCK];
 
 /// Modes in which something can be attached.
 const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];
@@ -264,13 +266,6 @@ fn parse_link(name: &str) -> Option<(String, AttachMode)> {
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
-fn lock(handle: File, folder: &Path, how: FlockArg) -> Result<Flock<File>, DatapathError> {
-    Flock::lock(handle, how).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => DatapathError::InUse { folder: folder.to_owned() },
-        other => DatapathError::Pin { what: "lock the folder", path: folder.to_owned(), error: other.into() },
-    })
 }
 
 /// Names on a BPF file system have no dots, those of interfaces may.

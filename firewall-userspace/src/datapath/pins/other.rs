@@ -1,21 +1,17 @@
 //! Folders of other ABI versions.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use firewall_common::abi::ABI_VERSION;
-use nix::fcntl::{Flock, FlockArg};
 
-use super::{DatapathError, Pinned, folder_of, lock, names_in, pin_error};
+use super::{DatapathError, Lock, PARTS, Pinned, folder_of, names_in, trust};
 
 /// The folder of another ABI version, locked: its daemon does not run.
 #[derive(Debug)]
 pub(super) struct OtherVersion {
     version: u32,
     folder: PathBuf,
-    _lock: Flock<File>,
+    _lock: Lock,
 }
 
 impl OtherVersion {
@@ -47,8 +43,8 @@ pub(super) fn lock_all(base: &Path) -> Result<Vec<OtherVersion>, DatapathError> 
     let others = versions(base).into_iter().filter(|version| *version != ABI_VERSION);
     let open = |version| {
         let folder = folder_of(base, version);
-        let handle = File::open(&folder).map_err(pin_error("open the folder", &folder))?;
-        let lock = lock(handle, &folder, FlockArg::LockExclusiveNonblock)?;
+        trust::tighten_version(&folder, &PARTS)?;
+        let lock = Lock::exclusive(&folder)?;
         Ok(OtherVersion { version, folder, _lock: lock })
     };
     others.map(open).collect()
