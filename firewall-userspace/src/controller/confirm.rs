@@ -74,6 +74,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Undoes what nobody has confirmed in time; whether it did.
     pub(super) fn undo_overdue(&mut self, now: Now) -> bool {
         let Some(waiting) = self.waiting.as_ref().filter(|waiting| waiting.left(now).is_zero()) else { return false };
+        // Nothing else is due: what is undone is kept with all the patience that there is.
+        self.keeper.be_back_in(None);
         let undone = match waiting.what {
             Awaited::Push => self.undo_push(now).map(|revision| {
                 self.in_force.count_automatic_rollback();

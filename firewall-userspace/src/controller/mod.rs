@@ -117,6 +117,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What is due by itself; whether anything was done.
     fn tend(&mut self, now: Now) {
+        self.hurry(now);
         let is_changed = self.follow_clock(now)
             | self.undo_overdue(now)
             | self.expire(now)
@@ -128,6 +129,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         // Last: readers are told the same before and after it.
         self.refresh(now);
+    }
+
+    /// No disk is waited for beyond the time at which a change has to be undone.
+    fn hurry(&self, now: Now) {
+        self.keeper.be_back_in(self.waiting.as_ref().map(|waiting| waiting.left(now)));
     }
 
     /// How long nothing happens by itself.

@@ -19,7 +19,7 @@ use crate::{
     datapath::{DatapathError, Filter, KernelFilter, PinFolder},
     lists::members::Members,
     policy::Policy,
-    state::disk::{Disk, Folder},
+    state::{disk::Disk, patient::PatientFolder},
 };
 
 /// What the thread runs with, besides a [`Setup`].
@@ -37,9 +37,9 @@ pub struct Launch {
 /// What a daemon begins with.
 pub enum Beginning {
     /// A policy.
-    Policy(Box<Setup<Folder>>),
+    Policy(Box<Setup<PatientFolder>>),
     /// Nothing, until a reload finds something.
-    Idle(Box<Idle<Folder>>),
+    Idle(Box<Idle<PatientFolder>>),
 }
 
 impl Beginning {
@@ -119,6 +119,7 @@ async fn run<F: Filter, D: Disk>(
         };
         let now = clock();
         work.begin(now);
+        core.hurry(now);
         match message {
             // It would be a surprise to whoever does not wait for it any more.
             Some(message) if message.is_given_up() => drop(message),

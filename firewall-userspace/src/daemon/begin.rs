@@ -15,9 +15,9 @@ use crate::{
     controller::{Beginning, Controller, Idle, NoPolicy, Setup, ThisHost},
     policy::Prefix,
     state::{
-        disk::Folder,
         history::{History, start},
         journal::{Opened, Store},
+        patient::PatientFolder,
     },
     text::shown::counted,
 };
@@ -32,7 +32,7 @@ const MOST_OCTETS: u64 = 1 << 20;
 #[derive(Clone)]
 pub(super) struct Beginner {
     pub(super) config: PathBuf,
-    pub(super) folder: Folder,
+    pub(super) folder: PatientFolder,
     pub(super) basics: Basics,
     pub(super) own: BTreeSet<Prefix>,
 }
@@ -116,7 +116,7 @@ impl Nothing {
 
 impl Beginner {
     /// A start with what the configuration file says, or with what was in force before.
-    fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<Folder>, Nothing> {
+    fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<PatientFolder>, Nothing> {
         let fail = |error: &dyn std::fmt::Display| Nothing::Refused(error.to_string());
         let state = &self.basics.state;
         let history = History::open(self.folder.clone(), state.generations).map_err(|error| fail(&error))?;

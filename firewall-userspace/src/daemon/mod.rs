@@ -21,7 +21,7 @@ use crate::{
     datapath::{DatapathError, PinFolder},
     host::netlink::Addresses,
     serve::{admin, api},
-    state::disk::Folder,
+    state::patient::PatientFolder,
 };
 
 /// What `portcullis run` was asked.
@@ -84,7 +84,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let loaded = config.read(&mut *config.turn().await).await;
     // Everything that can be refused without touching an interface comes first.
     let (basics, loaded) = begin::basics(options, loaded);
-    let folder = Folder::open(&basics.state.directory).map_err(refused)?;
+    let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
     let pins = open_pins(options).map_err(refused)?;
     let (addresses, links) = Addresses::subscribe().map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;

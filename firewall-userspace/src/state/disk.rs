@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use nix::{
@@ -18,7 +19,7 @@ use super::error::StoreError;
 /// One folder of files.
 pub trait Disk: Clone + Send + 'static {
     /// A file that is written.
-    type File: DiskFile;
+    type File: DiskFile + 'static;
 
     /// Where the file `name` is, for people.
     fn path(&self, name: &str) -> PathBuf;
@@ -64,6 +65,29 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// When the disk refuses.
     fn sync(&self) -> io::Result<()>;
+
+    /// Writes `octets` at the end of `file`, which is called `name` and has `length` octets, and makes them outlive a loss of
+    /// power.
+    ///
+    /// # Errors
+    /// When the disk refuses, is full or does not answer. A part of them, or all, may be there, now or later.
+    fn write(&self, name: &str, file: &mut Self::File, length: u64, octets: Vec<u8>) -> io::Result<()> {
+        let _ = (name, length);
+        file.append(&octets)?;
+        file.sync()
+    }
+
+    /// The same folder for a thread that may wait for the disk as long as it takes.
+    #[must_use]
+    fn beside(&self) -> Self {
+        self.clone()
+    }
+
+    /// Whoever uses this disk has to be back within `limit`, all operations from now on together: what takes longer fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut). `None`: nothing is due. A disk that never gives up does not listen.
+    fn be_back_in(&self, limit: Option<Duration>) {
+        let _ = limit;
+    }
 }
 
 /// A file that is written at its end.

@@ -140,6 +140,10 @@ fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Result {
         io::ErrorKind::ReadOnlyFilesystem => {
             f.write_str("\nhint: mount its file system writable, or set another `directory` in [state]")
         }
+        io::ErrorKind::TimedOut => f.write_str(
+            "\nhint: look for a file system that is frozen (`fsfreeze --unfreeze`) or a file server that is gone; pushes work \
+             again as soon as it answers",
+        ),
         io::ErrorKind::PermissionDenied => f.write_str("\nhint: run the daemon as root, which owns the folder"),
         _ => Ok(()),
     }

@@ -4,14 +4,14 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
 use super::disk::{Disk, DiskFile};
 
 /// The disk; clones are the same disk.
 #[derive(Clone, Default)]
-pub struct FakeDisk(Arc<Mutex<Inner>>);
+pub struct FakeDisk(Arc<(Mutex<Inner>, Condvar)>);
 
 /// A file of it.
 pub struct FakeFile {
@@ -32,6 +32,10 @@ struct Inner {
     operations: u64,
     fault: Option<Fault>,
     is_off: bool,
+    /// What does not come back, and whether it is done in the end.
+    hung: Option<(Operation, bool)>,
+    /// Whoever uses the disk waits.
+    is_held: bool,
 }
 
 /// What happens at an operation.
@@ -43,6 +47,20 @@ pub enum Fault {
     Full(u64, u64),
     /// The same with an error that also hits what makes room.
     Broken(u64, u64),
+    /// Operation `from` does not come back: it fails as one that was waited for long enough, and so does every other one until
+    /// `to`, without being done. Then, or when the fault is over, what hung is done after all if it `lands`.
+    Hang { from: u64, to: u64, lands: bool },
+}
+
+/// What changes something.
+enum Operation {
+    Create(String),
+    Rename(String, String),
+    Remove(String),
+    SyncNames,
+    Append(usize, Vec<u8>),
+    Sync(usize),
+    Cut(usize, u64),
 }
 
 impl FakeDisk {
@@ -56,11 +74,20 @@ impl FakeDisk {
     }
 
     pub fn get(&self, name: &str) -> Vec<u8> {
-        self.read(name).unwrap()
+        let inner = self.inner();
+        inner.inodes[inner.names[name]][0].clone()
     }
 
     pub fn set_fault(&self, fault: Option<Fault>) {
-        self.inner().fault = fault;
+        let mut inner = self.inner();
+        inner.fault = fault;
+        inner.thaw();
+    }
+
+    /// Makes whoever uses the disk wait, really, until it is released.
+    pub fn hold(&self, is_held: bool) {
+        self.inner().is_held = is_held;
+        self.0.1.notify_all();
     }
 
     pub fn operations(&self) -> u64 {
@@ -114,30 +141,96 @@ impl FakeDisk {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap()
+        self.0.0.lock().unwrap()
     }
 
-    /// Counts an operation; `grows` when it needs room.
-    fn step(&self, grows: bool) -> io::Result<MutexGuard<'_, Inner>> {
-        let mut inner = self.inner();
+    /// The same for whoever asks something, which what hangs keeps waiting too.
+    fn answering(&self) -> io::Result<MutexGuard<'_, Inner>> {
+        let inner = self.0.1.wait_while(self.inner(), |inner| inner.is_held).unwrap();
+        if inner.hung.is_some() { Err(no_answer()) } else { Ok(inner) }
+    }
+
+    /// Counts an operation and carries it out, unless it is to fail; the file that it was about, if any.
+    fn step(&self, operation: Operation) -> io::Result<usize> {
+        let mut inner = self.0.1.wait_while(self.inner(), |inner| inner.is_held).unwrap();
         inner.operations += 1;
         let now = inner.operations;
         match inner.fault {
-            _ if inner.is_off => Err(io::Error::other("power is off")),
+            _ if inner.is_off => return Err(io::Error::other("power is off")),
             Some(Fault::PowerLoss(at)) if now >= at => {
                 inner.is_off = true;
-                Err(io::Error::other("power is off"))
+                return Err(io::Error::other("power is off"));
             }
-            Some(Fault::Full(from, to)) if grows && (from..=to).contains(&now) => {
-                Err(io::ErrorKind::StorageFull.into())
+            Some(Fault::Full(from, to)) if operation.grows() && (from..=to).contains(&now) => {
+                return Err(io::ErrorKind::StorageFull.into());
             }
-            Some(Fault::Broken(from, to)) if (from..=to).contains(&now) => Err(io::Error::other("it is broken")),
-            _ => Ok(inner),
+            Some(Fault::Broken(from, to)) if (from..=to).contains(&now) => {
+                return Err(io::Error::other("it is broken"));
+            }
+            Some(Fault::Hang { from, to, lands }) if (from..=to).contains(&now) => {
+                inner.hung.get_or_insert((operation, lands));
+                return Err(no_answer());
+            }
+            _ => {}
         }
+        inner.thaw();
+        inner.carry_out(&operation)
+    }
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
+}
+
+impl Operation {
+    /// Whether it needs room.
+    fn grows(&self) -> bool {
+        !matches!(self, Self::Rename(..) | Self::Remove(_) | Self::Cut(..))
     }
 }
 
 impl Inner {
+    /// What hung is over: it is done now, late, or it never is.
+    fn thaw(&mut self) {
+        if let Some((operation, true)) = self.hung.take() {
+            let _ = self.carry_out(&operation);
+        }
+    }
+
+    fn carry_out(&mut self, operation: &Operation) -> io::Result<usize> {
+        match operation {
+            Operation::Create(name) => {
+                let known = self.names.get(name).copied();
+                let id = known.unwrap_or_else(|| {
+                    self.inodes.push(Default::default());
+                    self.rename(name, Some(self.inodes.len() - 1));
+                    self.inodes.len() - 1
+                });
+                self.inodes[id][0].clear();
+                return Ok(id);
+            }
+            Operation::Rename(from, to) => {
+                let id = *self.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+                self.rename(to, Some(id));
+                // One step: the platter has both names, or neither change.
+                self.names.remove(from);
+            }
+            Operation::Remove(name) if self.names.contains_key(name) => self.rename(name, None),
+            Operation::Remove(_) => {}
+            Operation::SyncNames => {
+                self.synced = self.names.clone();
+                self.pending.clear();
+            }
+            Operation::Append(id, octets) => self.inodes[*id][0].extend_from_slice(octets),
+            Operation::Sync(id) => {
+                let [seen, synced] = &mut self.inodes[*id];
+                synced.clone_from(seen);
+            }
+            Operation::Cut(id, length) => self.inodes[*id][0].truncate(usize::try_from(*length).unwrap()),
+        }
+        Ok(0)
+    }
+
     fn rename(&mut self, name: &str, id: Option<usize>) {
         match id {
             Some(id) => drop(self.names.insert(name.to_owned(), id)),
@@ -155,78 +248,53 @@ impl Disk for FakeDisk {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.inner().names.keys().cloned().collect())
+        Ok(self.answering()?.names.keys().cloned().collect())
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let inner = self.inner();
+        let inner = self.answering()?;
         let id = inner.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(inner.inodes[*id][0].clone())
     }
 
     fn create(&self, name: &str) -> io::Result<FakeFile> {
-        let mut inner = self.step(true)?;
-        let id = match inner.names.get(name) {
-            Some(id) => *id,
-            None => {
-                inner.inodes.push(Default::default());
-                let id = inner.inodes.len() - 1;
-                inner.rename(name, Some(id));
-                id
-            }
-        };
-        inner.inodes[id][0].clear();
+        let id = self.step(Operation::Create(name.to_owned()))?;
         Ok(FakeFile { disk: self.clone(), id })
     }
 
     fn open(&self, name: &str) -> io::Result<FakeFile> {
-        let id = *self.inner().names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let id = *self.answering()?.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(FakeFile { disk: self.clone(), id })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut inner = self.step(false)?;
-        let id = *inner.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        inner.rename(to, Some(id));
-        // One step: the platter has both names, or neither change.
-        inner.names.remove(from);
-        Ok(())
+        self.step(Operation::Rename(from.to_owned(), to.to_owned())).map(drop)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut inner = self.step(false)?;
-        if inner.names.contains_key(name) {
-            inner.rename(name, None);
-        }
-        Ok(())
+        self.step(Operation::Remove(name.to_owned())).map(drop)
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut inner = self.step(true)?;
-        inner.synced = inner.names.clone();
-        inner.pending.clear();
-        Ok(())
+        self.step(Operation::SyncNames).map(drop)
     }
 }
 
 impl DiskFile for FakeFile {
     fn append(&mut self, octets: &[u8]) -> io::Result<()> {
-        let result = self.disk.step(true).map(drop);
-        let written = if result.is_ok() { octets.len() } else { octets.len() / 2 };
-        self.disk.inner().inodes[self.id][0].extend_from_slice(&octets[..written]);
-        result
+        let appended = self.disk.step(Operation::Append(self.id, octets.to_owned())).map(drop);
+        // A part of it is there, unless it is to come later.
+        if appended.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::TimedOut) {
+            self.disk.inner().inodes[self.id][0].extend_from_slice(&octets[..octets.len() / 2]);
+        }
+        appended
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut inner = self.disk.step(true)?;
-        let [seen, synced] = &mut inner.inodes[self.id];
-        synced.clone_from(seen);
-        Ok(())
+        self.disk.step(Operation::Sync(self.id)).map(drop)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        let mut inner = self.disk.step(false)?;
-        inner.inodes[self.id][0].truncate(usize::try_from(length).unwrap());
-        Ok(())
+        self.disk.step(Operation::Cut(self.id, length)).map(drop)
     }
 }

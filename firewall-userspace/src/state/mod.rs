@@ -1,7 +1,8 @@
 //! What outlives the daemon, in the state folder.
 //!
 //! In: changes of entries and generations of the policy. Out: the same after a restart. `journal` owns the entries on disk,
-//! `history` the generations; `disk` is the folder, and `fake` one for tests that fails on demand.
+//! `history` the generations; `disk` is the folder, `patient` one that does
+//! not wait for ever, and `fake` one for tests that fails on demand.
 
 pub mod disk;
 pub mod error;
@@ -10,3 +11,4 @@ pub(crate) mod fake;
 pub mod frame;
 pub mod history;
 pub mod journal;
+pub mod patient;

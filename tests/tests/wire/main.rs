@@ -13,6 +13,7 @@ mod fail_static;
 mod flood;
 mod fragments;
 mod guard;
+mod hung;
 mod interfaces;
 mod jumbo;
 mod kills;

@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, io};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HistoryError;
-use crate::state::{
-    disk::{Disk, DiskFile as _},
-    error::StoreError,
-    frame,
-};
+use crate::state::{disk::Disk, error::StoreError, frame};
 
 /// The one name that a file has while it is written.
 const UNFINISHED: &str = "history.tmp";
@@ -48,10 +44,9 @@ pub fn write<D: Disk>(disk: &D, name: &str, value: &impl Serialize) -> Result<()
     if !frame::push(&mut octets, &payload) {
         return Err(StoreError::TooLarge);
     }
-    let write = || {
+    let write = move || {
         let mut file = disk.create(UNFINISHED)?;
-        file.append(&octets)?;
-        file.sync()?;
+        disk.write(UNFINISHED, &mut file, 0, octets)?;
         disk.rename(UNFINISHED, name)?;
         disk.sync()
     };

@@ -298,6 +298,14 @@ impl<D: Disk> History<D> {
         care: Care,
         change: impl FnOnce(&mut HistoryDocument),
     ) -> Result<(), StoreError> {
+        // What is on disk may be what was refused before. The number of its generation is given again: its name is not to stand for
+        // this one, not even if this is as far as it gets.
+        if let Err(error) = self.settle()
+            && care == Care::Must
+        {
+            self.failures += 1;
+            return Err(error);
+        }
         let before = self.document.clone();
         let has_new = new.is_some();
         self.unwritten.extend(new);

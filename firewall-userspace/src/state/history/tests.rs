@@ -193,6 +193,38 @@ fn a_full_disk_changes_nothing_unless_it_has_happened() {
 }
 
 #[test]
+fn a_refused_generation_that_lands_late_does_not_come_back_under_the_number_of_the_next() {
+    for (lands, after) in [false, true].into_iter().flat_map(|lands| (1..7).map(move |after| (lands, after))) {
+        for more in 1..12 {
+            let disk = FakeDisk::default();
+            let mut history = begun(&disk);
+            let from = disk.operations() + after;
+            disk.set_fault(Some(Fault::Hang { from, to: from + 30, lands }));
+            let content = Content::Sent(bundle("refused", ""));
+            let Err(error) = history.record(generation(2, How::Apply), content, false, None, Care::Must) else {
+                continue;
+            };
+            assert!(error.to_string().contains("the disk does not answer\nhint: look for"), "{error}");
+            assert_eq!(history.active().unwrap().number, 1);
+            // The disk answers again, and the power goes during what comes next.
+            disk.set_fault(None);
+            disk.set_fault(Some(Fault::PowerLoss(disk.operations() + more)));
+            let content = Content::Sent(bundle("next", ""));
+            let kept = history.record(generation(2, How::Rollback), content, false, None, Care::Must).is_ok();
+            let found = open(&disk.after_kill());
+            let active = found.active().unwrap();
+            let says = found.bundle_of(active).unwrap().config;
+            let is_one = match (active.number, active.how) {
+                (1, _) => says == "a" && !kept,
+                (_, How::Apply) => says == "refused" && lands && !kept,
+                _ => says == "next",
+            };
+            assert!(is_one, "{says} as {active:?} when {lands} {after} {more}");
+        }
+    }
+}
+
+#[test]
 fn what_did_not_come_into_force_is_struck() {
     let disk = FakeDisk::default();
     let mut history = begun(&disk);

@@ -1,7 +1,10 @@
 //! The journal while a daemon runs: what is to be kept now, what is kept later, and snapshots, which a thread writes while
 //! pushes go on.
 
-use std::{thread::JoinHandle, time::Duration};
+use std::{
+    sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -9,14 +12,14 @@ use super::{Provisional, Store, Written};
 use crate::{
     clock::{Now, Watch},
     lists::{change::Change, pushed::Runtime},
-    state::{disk::Disk, error::StoreError},
+    state::{disk::Disk, error::StoreError, patient::PATIENCE},
 };
 
 /// Keeps pushed entries over restarts.
 pub struct Keeper<D: Disk> {
     store: Store<D>,
     /// The snapshot that is being written.
-    running: Option<JoinHandle<Result<Written, StoreError>>>,
+    running: Option<Receiver<Result<Written, StoreError>>>,
     watch: Watch,
     /// That what has happened cannot be kept was said.
     is_told: bool,
@@ -56,6 +59,12 @@ impl<D: Disk> Keeper<D> {
     /// The push that waits for a confirmation.
     pub fn provisional(&self) -> Option<&Provisional> {
         self.store.provisional()
+    }
+
+    /// From now on keeping anything, here and in the history, has to be over within `limit`, because something is due then. What
+    /// takes longer is refused, or owed; see [`Disk::be_back_in`].
+    pub fn be_back_in(&self, limit: Option<Duration>) {
+        self.store.be_back_in(limit);
     }
 
     /// Keeps `changes`, with `provisional` until they are decided on: all of them are on disk when this is `Ok`, and none
@@ -170,8 +179,10 @@ impl<D: Disk> Keeper<D> {
                 return;
             }
         };
-        match std::thread::Builder::new().name("snapshot".into()).spawn(move || job.run()) {
-            Ok(thread) => self.running = Some(thread),
+        let (over, running) = mpsc::sync_channel(1);
+        // Nobody waits for what it says when the daemon has stopped.
+        match std::thread::Builder::new().name("snapshot".into()).spawn(move || drop(over.send(job.run()))) {
+            Ok(_) => self.running = Some(running),
             Err(error) => {
                 self.counters.snapshot_failures += 1;
                 tracing::warn!(%error, "no thread to be had for a snapshot; trying again later");
@@ -182,32 +193,48 @@ impl<D: Disk> Keeper<D> {
 
     /// Notes what became of a snapshot that is over; whether one is.
     fn collect_snapshot(&mut self) -> bool {
-        let finished = self.running.take_if(|thread| thread.is_finished());
-        let is_over = finished.is_some();
-        finished.into_iter().for_each(|thread| self.collect(thread));
-        is_over
+        let Some(running) = &self.running else { return false };
+        let written = match running.try_recv() {
+            Err(TryRecvError::Empty) => return false,
+            Ok(written) => Some(written),
+            Err(TryRecvError::Disconnected) => None,
+        };
+        self.running = None;
+        self.collect(written);
+        true
     }
 
-    /// Waits for the snapshot that is being written, if any, and notes what became of it.
+    /// Waits for the snapshot that is being written, if any, and notes what became of it. One that the disk does not end is left
+    /// behind.
     pub fn finish(&mut self) {
-        if let Some(thread) = self.running.take() {
-            self.collect(thread);
+        if let Some(running) = self.running.take() {
+            match running.recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    tracing::warn!(
+                        "the disk does not answer: left a snapshot unfinished; the journals keep everything"
+                    );
+                    self.running = Some(running);
+                }
+                Ok(written) => self.collect(Some(written)),
+                Err(RecvTimeoutError::Disconnected) => self.collect(None),
+            }
         }
     }
 
-    fn collect(&mut self, thread: JoinHandle<Result<Written, StoreError>>) {
-        let written = match thread.join() {
-            Ok(Ok(written)) => {
+    /// What became of a snapshot; `None` when its thread has panicked.
+    fn collect(&mut self, written: Option<Result<Written, StoreError>>) {
+        let written = match written {
+            Some(Ok(written)) => {
                 self.counters.snapshots += 1;
                 tracing::debug!(number = written.number, octets = written.octets, "wrote a snapshot");
                 Some(written)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 self.counters.snapshot_failures += 1;
                 tracing::warn!(%error, "cannot write a snapshot; the journals keep everything until the next one");
                 None
             }
-            Err(_) => {
+            None => {
                 self.counters.snapshot_failures += 1;
                 tracing::error!("writing a snapshot panicked: a bug worth a report");
                 None

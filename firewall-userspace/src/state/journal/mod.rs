@@ -22,6 +22,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 pub use keeper::{Keeper, StoreCounters};
@@ -278,7 +280,7 @@ impl<D: Disk> Store<D> {
         self.prepare(at)?;
         self.is_writing = true;
         Ok(Job {
-            disk: self.disk.clone(),
+            disk: self.disk.beside(),
             number: self.journal.number,
             at,
             runtime: runtime.clone(),
@@ -291,6 +293,11 @@ impl<D: Disk> Store<D> {
     pub fn rotated(&mut self, result: Option<Written>) {
         self.is_writing = false;
         self.snapshot = result.or(self.snapshot);
+    }
+
+    /// Whoever keeps something has to be back within `limit`; see [`Disk::be_back_in`].
+    pub fn be_back_in(&self, limit: Option<Duration>) {
+        self.disk.be_back_in(limit);
     }
 
     /// Removes a snapshot that was never finished.
@@ -352,11 +359,13 @@ impl<D: Disk> Store<D> {
         let mut octets = Vec::new();
         record.push(&mut octets)?;
         self.prepare(record.at())?;
-        let path = self.disk.path(&journal_name(self.journal.number));
+        let name = journal_name(self.journal.number);
+        let path = self.disk.path(&name);
         let fail = |source| StoreError::Write { path, attempt: "write to", source };
         let Some(file) = self.file.as_mut() else { return Err(fail(std::io::ErrorKind::NotFound.into())) };
-        let Err(source) = file.append(&octets).and_then(|()| file.sync()) else {
-            self.journal.length += octets.len() as u64;
+        let more = octets.len() as u64;
+        let Err(source) = self.disk.write(&name, file, self.journal.length, octets) else {
+            self.journal.length += more;
             return Ok(());
         };
         // What is there of it must not be taken for a record later. If it cannot be cut off, the head of the next journal

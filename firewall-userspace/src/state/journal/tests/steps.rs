@@ -209,4 +209,21 @@ proptest! {
         prop_assert_eq!(possible.len(), 1);
         check_both(&disk, &possible, seed)?;
     }
+
+    #[test]
+    fn a_disk_that_hangs_for_a_while_loses_nothing_that_was_acknowledged_and_brings_nothing_back(
+        steps in steps(),
+        from in 0..120u64,
+        length in 0..20u64,
+        lands in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let disk = FakeDisk::default();
+        drop(open(&disk));
+        disk.set_fault(Some(Fault::Hang { from, to: from + length, lands }));
+        let steps: Vec<Step> = steps.into_iter().chain([Step::Heal, Step::Push(vec![(200, true)])]).collect();
+        let possible = play(&disk, &steps);
+        prop_assert_eq!(possible.len(), 1);
+        check_both(&disk, &possible, seed)?;
+    }
 }
