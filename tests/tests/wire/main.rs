@@ -1,6 +1,7 @@
 //! Real traffic between network namespaces, with the daemon as an operator runs it. Needs root.
 
 mod attach;
+mod boot;
 mod commands;
 mod confirm;
 mod doctor;
