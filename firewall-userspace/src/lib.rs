@@ -11,7 +11,7 @@
 //! lists      what every prefix is in                 config   from a file to a policy
 //! host       this host as the kernel describes it
 //! policy     what a configuration means
-//! text       words and numbers for people            clock    time
+//! text       words and numbers for people            clock    time             files    how files are opened
 //! ```
 
 pub mod cli;
@@ -22,6 +22,7 @@ pub mod controller;
 pub mod daemon;
 pub mod datapath;
 pub mod doctor;
+pub mod files;
 pub mod host;
 pub mod lists;
 pub mod policy;

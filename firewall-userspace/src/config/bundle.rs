@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{diagnostic::Diagnostic, entries, source};
+use super::{
+    diagnostic::Diagnostic,
+    entries,
+    source::{self, Openness},
+};
 use crate::text::shown::shown_path;
 
 /// All texts of one configuration.
@@ -42,17 +46,26 @@ impl Bundle {
     }
 }
 
-/// The files of a configuration while it is read: from the file system, or from a bundle.
+/// Where the files of a configuration come from.
+#[derive(Clone, Copy)]
+pub enum FilesFrom<'b> {
+    /// The file system, as far as it may be read.
+    Disk(Openness),
+    /// What was sent or kept.
+    Bundle(&'b Bundle),
+}
+
+/// The files of a configuration while it is read.
 pub struct Files<'b> {
-    given: Option<&'b Bundle>,
+    from: FilesFrom<'b>,
     opened: Vec<PathBuf>,
     texts: Vec<ListFile>,
 }
 
 impl<'b> Files<'b> {
     /// The files of the configuration called `name`.
-    pub fn new(name: &Path, given: Option<&'b Bundle>) -> Self {
-        Self { given, opened: vec![name.to_owned()], texts: Vec::new() }
+    pub fn new(name: &Path, from: FilesFrom<'b>) -> Self {
+        Self { from, opened: vec![name.to_owned()], texts: Vec::new() }
     }
 
     /// What is in the list file at `path`, which the configuration names at `key`. Each is read once.
@@ -81,7 +94,10 @@ impl<'b> Files<'b> {
     }
 
     fn read(&self, path: &Path, key: &str) -> Result<String, Box<Diagnostic>> {
-        let Some(bundle) = self.given else { return source::read(path, key, entries::MAX_FILE_OCTETS) };
+        let bundle = match self.from {
+            FilesFrom::Disk(openness) => return source::read(path, key, entries::MAX_FILE_OCTETS, openness),
+            FilesFrom::Bundle(bundle) => bundle,
+        };
         let name = path.to_string_lossy();
         match bundle.files.iter().find(|file| file.path == name) {
             Some(file) => Ok(file.text.clone()),

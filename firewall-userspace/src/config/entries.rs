@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     config::{
         diagnostic::{Diagnostic, Report},
-        source,
+        source::{self, Openness},
     },
     policy::{Prefix, PrefixError},
     text::{
@@ -42,7 +42,8 @@ const MAX_ERRORS: usize = 100;
 /// # Errors
 /// A report when the file cannot be read, or of all its bad lines.
 pub fn read_entries_file(file: &Path) -> Result<FileEntries, Report> {
-    let text = source::read(file, "", MAX_FILE_OCTETS).map_err(|problem| Report::new(vec![*problem], &[]))?;
+    let text =
+        source::read(file, "", MAX_FILE_OCTETS, Openness::Any).map_err(|problem| Report::new(vec![*problem], &[]))?;
     parse_entries_file(file, &text)
 }
 

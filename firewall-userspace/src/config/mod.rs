@@ -35,7 +35,7 @@ pub use entries::{FileEntries, parse_entries_file, read_entries_file};
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{
-    bundle::Files,
+    bundle::{Files, FilesFrom},
     document::TomlTable,
     reader::Reader,
     sections::{
@@ -45,7 +45,7 @@ use self::{
         services::{self, Definitions},
         settings, state,
     },
-    source::Source,
+    source::{Openness, Source},
 };
 use crate::{
     policy::{Policy, packet_test::PolicyTest},
@@ -81,8 +81,30 @@ pub(crate) const STDIN: &str = "<stdin>";
 /// # Errors
 /// A report of everything that is wrong in all of them.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let text = source::read(path, "", MAX_CONFIG_OCTETS).map_err(|problem| Report::new(vec![*problem], &[]))?;
-    load_text(path, &text, path.parent().unwrap_or(Path::new("")))
+    load_from(path, Openness::Any)
+}
+
+/// The same for a daemon, which must not wait for a pipe: the configuration and its list files have to be regular files.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
+    load_from(path, Openness::RegularOnly)
+}
+
+/// The text of the configuration at `path`, unchecked, which has to be a regular file.
+///
+/// # Errors
+/// When it cannot be read, in words.
+pub fn text_regular(path: &Path) -> Result<String, Report> {
+    let text = source::read(path, "", MAX_CONFIG_OCTETS, Openness::RegularOnly);
+    text.map_err(|problem| Report::new(vec![*problem], &[]))
+}
+
+fn load_from(path: &Path, openness: Openness) -> Result<Loaded, Report> {
+    let text =
+        source::read(path, "", MAX_CONFIG_OCTETS, openness).map_err(|problem| Report::new(vec![*problem], &[]))?;
+    read_text(path, &text, path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(openness))
 }
 
 /// Reads a configuration from `input`; list files are relative to the current folder.
@@ -103,7 +125,7 @@ pub fn load_stdin(input: impl io::Read) -> Result<Loaded, Report> {
 /// # Errors
 /// A report of everything that is wrong.
 pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
-    read_text(name, text, folder, None)
+    read_text(name, text, folder, FilesFrom::Disk(Openness::Any))
 }
 
 /// Reads the configuration of `bundle`; no file is opened.
@@ -112,14 +134,14 @@ pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Repor
 /// A report of everything that is wrong.
 pub fn load_bundle(bundle: &Bundle) -> Result<Loaded, Report> {
     let name = Path::new(&bundle.name);
-    read_text(name, &bundle.config, name.parent().unwrap_or(Path::new("")), Some(bundle))
+    read_text(name, &bundle.config, name.parent().unwrap_or(Path::new("")), FilesFrom::Bundle(bundle))
 }
 
-fn read_text(name: &Path, text: &str, folder: &Path, given: Option<&Bundle>) -> Result<Loaded, Report> {
+fn read_text(name: &Path, text: &str, folder: &Path, from: FilesFrom<'_>) -> Result<Loaded, Report> {
     let source = Source::new(name, text);
     let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(&source, &syntax_errors);
-    let mut files = Files::new(name, given);
+    let mut files = Files::new(name, from);
     let policy = read_policy(&mut reader, &TomlTable::document(document.get_ref()), folder, &mut files);
     let is_clean = reader.is_clean();
     let (files, texts) = files.into_parts();

@@ -8,9 +8,12 @@ use std::{
 };
 
 use super::diagnostic::Diagnostic;
-use crate::text::{
-    location::Location,
-    shown::{grouped, shown_path},
+use crate::{
+    files::{self, NotRegular},
+    text::{
+        location::Location,
+        shown::{grouped, shown_path},
+    },
 };
 
 /// The text of a configuration.
@@ -50,12 +53,30 @@ impl Source {
     }
 }
 
+/// What may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Openness {
+    /// Whatever has a name, pipes too: for a command whose user can end it.
+    Any,
+    /// Regular files: for a daemon, which must not wait for whoever holds the other end of a pipe.
+    RegularOnly,
+}
+
+impl Openness {
+    fn open(self, path: &Path) -> io::Result<File> {
+        match self {
+            Self::Any => File::open(path),
+            Self::RegularOnly => files::open_regular(path),
+        }
+    }
+}
+
 /// Reads all of `path` as UTF-8.
 ///
 /// # Errors
 /// A [`Diagnostic`] at `key` when the file cannot be read, is longer than `limit` octets or is not UTF-8.
-pub fn read(path: &Path, key: &str, limit: u64) -> Result<String, Box<Diagnostic>> {
-    let octets = File::open(path).and_then(|file| read_up_to(file, limit));
+pub fn read(path: &Path, key: &str, limit: u64, openness: Openness) -> Result<String, Box<Diagnostic>> {
+    let octets = openness.open(path).and_then(|file| read_up_to(file, limit));
     let octets = octets.map_err(|error| {
         let mut problem = Diagnostic::of_file(path, key, format!("cannot read {}: {error}", shown_path(path)));
         problem.hint = match error.kind() {
@@ -63,6 +84,10 @@ pub fn read(path: &Path, key: &str, limit: u64) -> Result<String, Box<Diagnostic
             io::ErrorKind::NotFound if !key.is_empty() => {
                 Some("paths of list files are relative to the folder of the configuration".to_owned())
             }
+            _ if NotRegular::is_why(&error) => Some(
+                "write what it gives to a file: a daemon reads regular files only, which do not keep it waiting"
+                    .to_owned(),
+            ),
             _ => None,
         };
         Box::new(problem)

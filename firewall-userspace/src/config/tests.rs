@@ -208,3 +208,25 @@ fn a_hundred_thousand_broken_tables_are_refused_without_exhausting_the_stack() {
         assert!(load_text(Path::new("x.toml"), &text, Path::new("")).is_err());
     }
 }
+
+#[test]
+fn a_daemon_reads_no_pipe_and_says_so_and_a_command_does() {
+    let folder = std::env::temp_dir().join(format!("portcullis-config-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder");
+    let (pipe, config) = (folder.join("pipe"), folder.join("portcullis.toml"));
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let words = |report: super::Report| report.render(false);
+    let hint = "a daemon reads regular files only";
+    let said = words(super::load_regular(&pipe).expect_err("a pipe"));
+    assert!(said.contains("pipe: it is a named pipe and no regular file") && said.contains(hint), "{said}");
+    let text = std::fs::read_to_string(SAMPLE).expect("the sample is there");
+    std::fs::write(&config, format!("{text}\n[lists.piped]\nfile = \"pipe\"\n")).expect("a file");
+    let said = words(super::load_regular(&config).expect_err("a pipe"));
+    assert!(said.contains("pipe: it is a named pipe") && said.contains("lists.piped.file"), "{said}");
+
+    let writer = std::thread::spawn(move || std::fs::write(pipe, "192.0.2.1\n"));
+    let loaded = load(&config).unwrap_or_else(|report| panic!("{report}"));
+    writer.join().expect("it ends").expect("it writes");
+    assert!(loaded.policy.lists.iter().any(|list| list.entries == prefixes(&["192.0.2.1"])));
+    std::fs::remove_dir_all(folder).expect("it goes");
+}

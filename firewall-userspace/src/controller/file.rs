@@ -42,9 +42,9 @@ pub struct ConfigFile {
 
 type Answer = Result<Loaded, Report>;
 
-/// The reading that did not end in time.
+/// The reading that did not end in time; its end closes the channel.
 #[derive(Debug, Default)]
-pub struct Reading(Option<oneshot::Receiver<Answer>>);
+pub struct Reading(Option<oneshot::Receiver<()>>);
 
 /// How long a file system may take for the configuration and its list files. A million entries are read and checked in a few
 /// seconds on a slow host.
@@ -71,22 +71,42 @@ impl ConfigFile {
     /// # Errors
     /// Everything that is wrong with it, or that it could not be read in time.
     pub async fn read(&self, turn: &mut Reading) -> Answer {
+        let read = |path: &Path| config::load_regular(path).and_then(packet_tests::require);
+        self.on_thread(turn, read).await.flatten()
+    }
+
+    /// Its text, unchecked.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn text(&self, turn: &mut Reading) -> Result<String, Report> {
+        self.on_thread(turn, config::text_regular).await.flatten()
+    }
+
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        turn: &mut Reading,
+        read: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Result<T, Report> {
         if let Some(hung) = &mut turn.0
             && let Err(TryRecvError::Empty) = hung.try_recv()
         {
             return Err(self.unreadable("an attempt to read it still waits for its file system"));
         }
-        let (sender, mut receiver) = oneshot::channel();
+        let ((sender, receiver), (at_work, ended)) = (oneshot::channel(), oneshot::channel::<()>());
         let path = Arc::clone(&self.path);
-        let read = move || drop(sender.send(config::load(&path).and_then(packet_tests::require)));
-        if let Err(error) = Builder::new().name("configuration".into()).spawn(read) {
+        let work = move || {
+            let _at_work = at_work;
+            drop(sender.send(read(&path)));
+        };
+        if let Err(error) = Builder::new().name("configuration".into()).spawn(work) {
             return Err(self.unreadable(&format!("no thread to be had: {error}")));
         }
-        match time::timeout(self.limit, &mut receiver).await {
-            Ok(Ok(answer)) => answer,
+        match time::timeout(self.limit, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(self.unreadable("reading it panicked, a bug worth a report")),
             Err(_) => {
-                turn.0 = Some(receiver);
+                turn.0 = Some(ended);
                 let why = format!("its file system, or that of a list file, has not answered for {:?}", self.limit);
                 Err(self.unreadable(&why))
             }
@@ -112,18 +132,9 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::ffi::OsStrExt as _};
+    use std::sync::mpsc;
 
     use super::*;
-
-    fn fifo(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        let _ = fs::remove_file(&path);
-        let text = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-        // SAFETY: the path is a string that ends in zero and lives until the call returns.
-        assert_eq!(unsafe { libc::mkfifo(text.as_ptr(), 0o600) }, 0);
-        path
-    }
 
     #[tokio::test]
     async fn a_file_that_is_not_there_is_told() {
@@ -133,12 +144,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_hangs_is_refused_in_time_and_at_once_while_it_hangs() {
-        let path = fifo("hangs");
-        let file = ConfigFile { limit: Duration::from_millis(50), ..ConfigFile::new(path.clone()) };
+    async fn a_file_system_that_hangs_is_given_up_and_not_asked_again_while_it_hangs() {
+        let file = ConfigFile { limit: Duration::from_millis(50), ..ConfigFile::new("/nonexistent/x.toml".into()) };
         let mut turn = file.turn().await;
-        let said = file.read(&mut turn).await.unwrap_err().render(false);
-        assert!(said.contains("hint: "), "{said}");
-        let _ = fs::remove_file(path);
+        let (thaw, frozen) = mpsc::channel::<()>();
+        let hung = file.on_thread(&mut turn, move |_| frozen.recv().is_ok()).await.unwrap_err().render(false);
+        assert!(hung.contains("has not answered for 50ms") && hung.contains("hint: "), "{hung}");
+        let refused = file.read(&mut turn).await.unwrap_err().render(false);
+        assert!(refused.contains("still waits"), "{refused}");
+        drop(thaw);
+        for _ in 0..1000 {
+            let said = file.read(&mut turn).await.unwrap_err().render(false);
+            if !said.contains("still waits") {
+                return;
+            }
+            time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it is never asked again");
     }
 }

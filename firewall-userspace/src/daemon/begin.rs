@@ -3,16 +3,16 @@
 //! In: what the file says, the state folder. Out: a start of the controller, or one that waits for a policy. The controller owns it all
 //! from then on.
 
-use std::{collections::BTreeSet, fs, io::Read as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use tokio::time;
 
 use super::{RunOptions, StartError};
 use crate::{
     clock::Now,
-    config::{Basics, Loaded, Report},
+    config::{Basics, Loaded},
     control::{Caller, Condition, Reload},
-    controller::{Beginning, Controller, Idle, NoPolicy, Setup, ThisHost},
+    controller::{Beginning, ConfigFile, Controller, Idle, NoPolicy, Setup, ThisHost},
     policy::Prefix,
     state::{
         history::{History, start},
@@ -25,9 +25,6 @@ use crate::{
 /// Between two attempts to begin that nobody asks for: the host may be open meanwhile.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Octets of a configuration that cannot be used that are looked at.
-const MOST_OCTETS: u64 = 1 << 20;
-
 /// Makes starts of what the configuration file says.
 #[derive(Clone)]
 pub(super) struct Beginner {
@@ -38,7 +35,8 @@ pub(super) struct Beginner {
 }
 
 /// Where this daemon keeps and serves things, and what its configuration file says; what is wrong with it is printed.
-pub(super) fn basics(options: &RunOptions, loaded: Result<Loaded, Report>) -> (Basics, Result<Loaded, String>) {
+pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics, Result<Loaded, String>) {
+    let loaded = config.read(&mut *config.turn().await).await;
     match loaded {
         Ok(loaded) => {
             for warning in loaded.warnings.warnings() {
@@ -56,14 +54,8 @@ pub(super) fn basics(options: &RunOptions, loaded: Result<Loaded, Report>) -> (B
         Err(report) => {
             let errors = counted(report.errors().count(), "error");
             let why = format!("{}{} is refused: {errors}", report.render(false), options.config.display());
-            let mut text = Vec::new();
-            // What hangs or is no file was refused for that: only a file is looked at again.
-            if options.config.is_file()
-                && let Ok(file) = fs::File::open(&options.config)
-            {
-                let _ = file.take(MOST_OCTETS).read_to_end(&mut text);
-            }
-            let text = String::from_utf8_lossy(&text);
+            // What hangs was given up, and is not asked again.
+            let text = config.text(&mut *config.turn().await).await.unwrap_or_default();
             let mut basics = Basics::of(&text);
             if basics.state == Basics::of("").state {
                 basics.state.directory.clone_from(&options.state_directory);

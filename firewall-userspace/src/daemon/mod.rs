@@ -81,9 +81,8 @@ pub fn run(options: &RunOptions) -> ExitCode {
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     let config = ConfigFile::new(options.config.clone());
-    let loaded = config.read(&mut *config.turn().await).await;
     // Everything that can be refused without touching an interface comes first.
-    let (basics, loaded) = begin::basics(options, loaded);
+    let (basics, loaded) = begin::basics(options, &config).await;
     let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
     let pins = open_pins(options).map_err(refused)?;
     let (addresses, links) = Addresses::subscribe().map_err(refused)?;

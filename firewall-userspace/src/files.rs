@@ -1,0 +1,110 @@
+//! Files that a daemon opens: only regular ones, so that nobody keeps it waiting with a pipe, and no device feels it.
+
+use std::{error, fmt, fs::File, io, os::fd::AsFd, path::Path};
+
+use nix::{
+    fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+};
+
+/// Why something that has the name of a file is not used: what it is instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRegular(&'static str);
+
+impl fmt::Display for NotRegular {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it is {} and no regular file", self.0)
+    }
+}
+
+impl error::Error for NotRegular {}
+
+impl NotRegular {
+    /// Whether this is why.
+    pub fn is_why(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+/// Opens the regular file at `path`, or that a symbolic link there leads to, to be read.
+///
+/// # Errors
+/// When it cannot be opened, or is [no regular file](NotRegular).
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    open_regular_at(AT_FDCWD, path, OFlag::O_RDONLY, AtFlags::empty())
+}
+
+/// Opens the regular file `path` in the folder `at`, with further `flags`; it is made when `flags` say so, for its owner alone.
+/// A symbolic link is followed unless `links` say otherwise.
+///
+/// # Errors
+/// As for [`open_regular`].
+pub fn open_regular_at(at: impl AsFd, path: &Path, flags: OFlag, links: AtFlags) -> io::Result<File> {
+    // To open a device may be felt by it: it is looked at first.
+    match fstatat(&at, path, links) {
+        Ok(found) => require_regular(&found)?,
+        Err(nix::errno::Errno::ENOENT) if flags.contains(OFlag::O_CREAT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let links = if links.contains(AtFlags::AT_SYMLINK_NOFOLLOW) { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+    // Another one may have its name by now: a pipe or a device does not wait.
+    let flags = flags | links | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = File::from(openat(&at, path, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+    require_regular(&fstat(&file)?)?;
+    Ok(file)
+}
+
+/// # Errors
+/// When it is something else.
+fn require_regular(found: &FileStat) -> io::Result<()> {
+    let is = match SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => return Ok(()),
+        SFlag::S_IFDIR => "a folder",
+        SFlag::S_IFIFO => "a named pipe",
+        SFlag::S_IFSOCK => "a socket",
+        SFlag::S_IFLNK => "a symbolic link",
+        _ => "a device",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, NotRegular(is)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, os::unix::net::UnixListener, path::PathBuf};
+
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("portcullis-files-{name}-{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_named_and_not_waited_for() {
+        let folder = folder("kinds");
+        let at = |name: &str| folder.join(name);
+        fs::write(at("file"), "text").unwrap();
+        mkfifo(&at("pipe"), Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("pipe", at("to-pipe")).unwrap();
+        let said = |path: &Path| open_regular(path).map(drop).map_err(|error| error.to_string());
+        assert_eq!(said(&at("file")), Ok(()));
+        assert_eq!(said(&at("link")), Ok(()));
+        for (name, is) in
+            [("pipe", "a named pipe"), ("to-pipe", "a named pipe"), ("socket", "a socket"), ("", "a folder")]
+        {
+            assert_eq!(said(&at(name)), Err(format!("it is {is} and no regular file")), "{name}");
+        }
+        assert_eq!(said(Path::new("/dev/zero")), Err("it is a device and no regular file".into()));
+        let handle = File::open(&folder).unwrap();
+        let own = |name: &str, flags| open_regular_at(&handle, Path::new(name), flags, AtFlags::AT_SYMLINK_NOFOLLOW);
+        assert_eq!(own("link", OFlag::O_RDONLY).unwrap_err().to_string(), "it is a symbolic link and no regular file");
+        assert_eq!(own("new", OFlag::O_WRONLY).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(own("new", OFlag::O_WRONLY | OFlag::O_CREAT).is_ok());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
