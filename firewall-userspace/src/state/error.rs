@@ -67,6 +67,13 @@ pub enum StoreError {
     },
     /// More changes at once than a record holds.
     TooLarge,
+    /// Nothing is written, because something that was there could not be read.
+    Closed {
+        /// Such as `pushes`.
+        what: &'static str,
+        /// What could not be read and why, with a hint.
+        why: String,
+    },
 }
 
 /// What is wrong with a snapshot.
@@ -80,8 +87,8 @@ pub enum Flaw {
     Damaged(u64),
 }
 
-const REPAIR: &str = "hint: what a daemon left attached goes on filtering; restore the folder from a copy, or run `portcullis \
-                      state repair`, which keeps all that can be read and says what cannot";
+const REPAIR: &str = "hint: what a daemon left attached goes on filtering; stop the daemon, then restore the folder \
+                      from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot";
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +133,7 @@ impl fmt::Display for StoreError {
                 "cannot read pushed entries from {}: {flaw}, and there is no older snapshot to begin with\n{REPAIR}",
                 path.display()
             ),
+            Self::Closed { what, why } => write!(f, "{what} are refused: {why}"),
             Self::TooLarge => f.write_str("cannot keep more than 4 GiB of changes at once\nhint: push them in parts"),
         }
     }

@@ -24,6 +24,13 @@ pub struct HistoryDocument {
     pub pending: Option<Provision>,
 }
 
+/// What every version of the file says.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Versioned {
+    /// Its version.
+    pub version: u32,
+}
+
 /// One generation of the policy.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Generation {
@@ -135,11 +142,6 @@ impl Generation {
 }
 
 impl HistoryDocument {
-    /// Refuses what a newer daemon wrote, with its version.
-    pub fn require_version(&self) -> Result<(), u32> {
-        if self.version > VERSION { Err(self.version) } else { Ok(()) }
-    }
-
     /// Notes what became of a generation, and who confirmed it.
     pub fn set_standing(&mut self, number: u64, standing: Standing, confirmed_by: Option<&str>) {
         if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) {

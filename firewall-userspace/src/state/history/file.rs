@@ -57,6 +57,12 @@ pub fn write<D: Disk>(disk: &D, name: &str, value: &impl Serialize) -> Result<()
     })
 }
 
+/// The largest number of a configuration that is there; 0 when nobody can tell.
+pub fn last_bundle<D: Disk>(disk: &D) -> u64 {
+    let names = disk.names().unwrap_or_default();
+    names.iter().filter_map(|name| name.strip_prefix(BUNDLE)?.parse().ok()).max().unwrap_or(0)
+}
+
 /// Removes configurations that are not among `needed`. What cannot be removed is tried again next time.
 pub fn remove_others<D: Disk>(disk: &D, needed: &BTreeSet<u64>) {
     let needed: BTreeSet<String> = needed.iter().map(|number| bundle_name(*number)).collect();

@@ -25,7 +25,7 @@ pub use repair::repair;
 
 use std::time::Duration;
 
-use self::document::HistoryDocument;
+use self::document::{HistoryDocument, VERSION, Versioned};
 use super::{disk::Disk, error::StoreError};
 use crate::{
     clock::Now,
@@ -48,6 +48,16 @@ pub struct History<D: Disk> {
     changes: u64,
     /// Time since boot before which what is owed is not written again.
     retry: Duration,
+    /// Why nothing is written: what is there could not be read, and is left alone.
+    refusal: Option<Refusal>,
+}
+
+/// A history that leaves alone what is on disk.
+#[derive(Debug)]
+struct Refusal {
+    why: String,
+    /// Numbers up to this one may be given already.
+    last: u64,
 }
 
 /// What a history knew at a time.
@@ -84,18 +94,41 @@ impl<D: Disk> History<D> {
     /// # Errors
     /// When it cannot be read, is damaged or of a newer daemon.
     pub fn open(disk: D, keep: usize) -> Result<Self, HistoryError> {
-        let document = file::read::<D, HistoryDocument>(&disk, NAME)?.unwrap_or_default();
-        document.require_version().map_err(|version| HistoryError::Newer { path: disk.path(NAME), version })?;
-        Ok(Self {
-            disk,
-            document,
-            keep,
-            unwritten: Vec::new(),
-            is_owing: false,
-            failures: 0,
-            changes: 1,
-            retry: Duration::ZERO,
-        })
+        let document = Self::read_document(&disk)?;
+        Ok(Self::of(disk, document, keep, None))
+    }
+
+    /// The same where what is there cannot be read: then nothing is known of the generations before, what is on disk stays as it
+    /// is, and the history [refuses](Self::refuses) what has to be kept.
+    pub fn open_tolerant(disk: D, keep: usize) -> Self {
+        let (document, refusal) = match Self::read_document(&disk) {
+            Ok(document) => (document, None),
+            Err(error) => {
+                let last = file::last_bundle(&disk);
+                (HistoryDocument::default(), Some(Refusal { why: error.to_string(), last }))
+            }
+        };
+        Self::of(disk, document, keep, refusal)
+    }
+
+    fn read_document(disk: &D) -> Result<HistoryDocument, HistoryError> {
+        // A newer one may say anything else.
+        match file::read(disk, NAME)? {
+            Some(Versioned { version }) if version > VERSION => {
+                Err(HistoryError::Newer { path: disk.path(NAME), version })
+            }
+            _ => Ok(file::read(disk, NAME)?.unwrap_or_default()),
+        }
+    }
+
+    fn of(disk: D, document: HistoryDocument, keep: usize, refusal: Option<Refusal>) -> Self {
+        let (unwritten, retry) = (Vec::new(), Duration::ZERO);
+        Self { disk, document, keep, unwritten, is_owing: false, failures: 0, changes: 1, retry, refusal }
+    }
+
+    /// Why no change of the policy is kept, in words with a hint; `None` as long as the disk is asked.
+    pub fn refuses(&self) -> Option<&str> {
+        self.refusal.as_ref().map(|refusal| &*refusal.why)
     }
 
     /// All generations, the oldest first.
@@ -128,7 +161,8 @@ impl<D: Disk> History<D> {
 
     /// The largest number so far; 0 before the first generation.
     pub fn last(&self) -> u64 {
-        self.document.generations.last().map_or(0, |last| last.number)
+        let given = self.refusal.as_ref().map_or(0, |refusal| refusal.last);
+        self.document.generations.last().map_or(given, |last| last.number)
     }
 
     /// The configuration of a generation.
@@ -244,7 +278,7 @@ impl<D: Disk> History<D> {
 
     /// Removes configurations that are not needed any more.
     pub fn clean(&self) {
-        if !self.is_owing {
+        if !self.is_owing && self.refusal.is_none() {
             file::remove_others(&self.disk, &self.document.bundles());
         }
     }
@@ -298,6 +332,12 @@ impl<D: Disk> History<D> {
         care: Care,
         change: impl FnOnce(&mut HistoryDocument),
     ) -> Result<(), StoreError> {
+        if let Some(Refusal { why, .. }) = &self.refusal
+            && care == Care::Must
+        {
+            self.failures += 1;
+            return Err(StoreError::Closed { what: "changes of the policy", why: why.clone() });
+        }
         // What is on disk may be what was refused before. The number of its generation is given again: its name is not to stand for
         // this one, not even if this is as far as it gets.
         if let Err(error) = self.settle()
@@ -326,6 +366,10 @@ impl<D: Disk> History<D> {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
+        if self.refusal.is_some() {
+            // True for as long as the daemon runs.
+            return Ok(());
+        }
         // What is on disk after a failure is anybody's guess, so the truth is owed in any case.
         self.is_owing = true;
         while let Some((number, bundle)) = self.unwritten.first() {

@@ -286,3 +286,33 @@ fn damage_is_refused_and_a_repair_sets_it_aside() {
     assert_eq!(repair(&disk).map_err(|error| error.to_string()), Ok(Vec::new()));
     assert_eq!(chosen(&disk, "a", "1"), "file None First");
 }
+
+#[test]
+fn a_history_that_cannot_be_read_is_left_alone_and_refuses_what_has_to_be_kept() {
+    let mut newer = Vec::new();
+    assert!(crate::state::frame::push(&mut newer, br#"{"version":2,"anything":"else"}"#));
+    let newer_words =
+        "/state/history: it has format 2, and this daemon knows up to 1\nhint: start the newer portcullis";
+    for (octets, words) in [(&b"nothing"[..], "/state/history: it is damaged\nhint: "), (&newer, newer_words)] {
+        let disk = FakeDisk::default();
+        applied(&disk, false, false);
+        disk.put("history", octets);
+        let files = || disk.names().unwrap().into_iter().map(|name| (disk.get(&name), name)).collect::<Vec<_>>();
+        let before = files();
+        assert!(History::open(disk.clone(), 10).is_err());
+        let mut history = History::open_tolerant(disk.clone(), 10);
+        assert!(history.refuses().unwrap().contains(words), "{:?}", history.refuses());
+        assert_eq!((history.last(), history.active()), (2, None), "no number is given twice");
+        assert!(matches!(choose(&history, &bundle("a", "1"), now(1)), Ok(Choice::File(None, Why::First))));
+        history.record(generation(3, How::Start), Content::Sent(bundle("c", "1")), true, None, Care::Owe).unwrap();
+        let must = history.record(generation(4, How::Apply), Content::Sent(bundle("d", "1")), false, None, Care::Must);
+        let refused = must.unwrap_err().to_string();
+        assert!(refused.starts_with("changes of the policy are refused: cannot read the generations"), "{refused}");
+        assert_eq!(history.active().unwrap().number, 3, "the daemon knows what it does");
+        assert_eq!(history.bundle_of(history.active().unwrap()).unwrap(), bundle("c", "1"));
+        history.clean();
+        history.settle().unwrap();
+        assert!(!history.is_owing() && history.failures() == 1);
+        assert_eq!(files(), before, "nothing was touched");
+    }
+}

@@ -56,6 +56,11 @@ impl<D: Disk> Keeper<D> {
         StoreCounters { journal_octets: self.store.journal_octets(), ..self.counters }
     }
 
+    /// Why no push is taken, in words with a hint: what is on disk could not be read, or does not belong to what is in memory.
+    pub fn refuses(&self) -> Option<&str> {
+        self.store.refuses()
+    }
+
     /// The push that waits for a confirmation.
     pub fn provisional(&self) -> Option<&Provisional> {
         self.store.provisional()

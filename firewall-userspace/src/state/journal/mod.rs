@@ -62,6 +62,8 @@ pub struct Store<D: Disk> {
     snapshot_after: u64,
     snapshot: Option<Written>,
     is_writing: bool,
+    /// Why nothing is written: what is there could not be read, and is left alone.
+    refusal: Option<String>,
 }
 
 /// A store and what was in it.
@@ -87,8 +89,22 @@ impl<D: Disk> Store<D> {
     /// When anything that was acknowledged is lost, a newer daemon was here, or a new folder cannot be written.
     pub fn open(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
         let found = recover::read(&disk, Strictness::Strict)?;
-        let Found { mut runtime, provisional, latest, snapshot, snapshot_octets, journal, mut notes } = found;
-        let is_new = journal.is_none();
+        Self::open_with(disk, found, now, snapshot_after)
+    }
+
+    /// The same where something is damaged, gone or of a newer daemon: all that can be read is there, what is on disk stays as it
+    /// is, and the store [refuses](Self::refuses) to keep anything.
+    ///
+    /// # Errors
+    /// When a new folder cannot be written.
+    pub fn open_tolerant(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        let found = recover::read(&disk, Strictness::Tolerant)?;
+        Self::open_with(disk, found, now, snapshot_after)
+    }
+
+    fn open_with(disk: D, found: Found, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        let Found { mut runtime, provisional, latest, snapshot, snapshot_octets, journal, mut notes, loss } = found;
+        let is_new = journal.is_none() && loss.is_none();
         let mut store = Self {
             disk,
             file: None,
@@ -99,39 +115,68 @@ impl<D: Disk> Store<D> {
             snapshot_after,
             snapshot: snapshot.map(|number| Written { number, octets: snapshot_octets }),
             is_writing: false,
+            refusal: loss.map(|loss| loss.to_string()),
         };
         if journal.is_some_and(|journal| journal.length == 0) {
             // Begun and lost before its first record: it is begun again.
-            store.journal.number -= 1;
+            store.journal.number = store.journal.number.saturating_sub(1);
         }
+        store.catch_up(&mut runtime, latest, now, &mut notes);
+        if store.refusal.is_none() {
+            match store.clean().and_then(|()| store.prepare(now)).and_then(|()| store.settle()) {
+                Err(error) if is_new => return Err(error),
+                Err(error) => notes.push(Note::CannotWrite(error.to_string())),
+                Ok(()) => {}
+            }
+        }
+        Ok(Opened { store, runtime, notes })
+    }
+
+    /// Ends what should have ended by `now`, and undoes what nobody has confirmed by then.
+    fn catch_up(&mut self, runtime: &mut Runtime, latest: Option<Timestamp>, now: Timestamp, notes: &mut Vec<Note>) {
         if let Some(latest) = latest
             && now < latest
         {
             let by = latest.duration_since(now);
-            store.set_back(&mut runtime, now, by);
+            self.set_back(runtime, now, by);
             if by >= NOTICEABLE {
                 notes.push(Note::ClockBack(by));
             }
         }
-        if let Some(overdue) = store.provisional.clone().filter(|provisional| provisional.until.left(now).is_zero()) {
-            let undo = overdue.undo(&runtime, now);
+        if let Some(overdue) = self.provisional.clone().filter(|provisional| provisional.until.left(now).is_zero()) {
+            let undo = overdue.undo(runtime, now);
             notes.push(Note::Undone(undo.len()));
             for Change { list, prefix, layer, entry } in undo.iter().cloned() {
                 runtime.set(&list, prefix, layer, entry);
             }
-            store.owe_decision(now, undo);
+            self.owe_decision(now, undo);
         }
-        let ended = end(&mut runtime, now);
+        let ended = end(runtime, now);
         if !ended.is_empty() {
             notes.push(Note::Ended(ended.len()));
-            store.owe(now, ended);
+            self.owe(now, ended);
         }
-        match store.clean().and_then(|()| store.prepare(now)).and_then(|()| store.settle()) {
-            Err(error) if is_new => return Err(error),
-            Err(error) => notes.push(Note::CannotWrite(error.to_string())),
-            Ok(()) => {}
+    }
+
+    /// Why nothing is kept, in words with a hint; `None` as long as the disk is asked.
+    pub fn refuses(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// # Errors
+    /// When nothing is kept.
+    fn admit(&self) -> Result<(), StoreError> {
+        match &self.refusal {
+            Some(why) => Err(StoreError::Closed { what: "pushes", why: why.clone() }),
+            None => Ok(()),
         }
-        Ok(Opened { store, runtime, notes })
+    }
+
+    /// Remembers what is true and not on disk yet. Where nothing is kept it is true for as long as the daemon runs.
+    fn remember(&mut self, record: Record) {
+        if self.refusal.is_none() {
+            self.owed.push(record);
+        }
     }
 
     /// Keeps `changes`: all of them are on disk when this is `Ok`, and none of them when it is not. (A disk that refuses a
@@ -143,6 +188,7 @@ impl<D: Disk> Store<D> {
         if changes.is_empty() {
             return Ok(());
         }
+        self.admit()?;
         self.prepare(at)?;
         self.settle()?;
         let touched: Vec<(Name, Prefix, Layer)> = match &self.provisional {
@@ -166,6 +212,7 @@ impl<D: Disk> Store<D> {
         changes: Vec<Change>,
         provisional: Provisional,
     ) -> Result<(), StoreError> {
+        self.admit()?;
         self.prepare(at)?;
         self.settle()?;
         self.write(&Record::Provisional { at, changes, provisional: provisional.clone() })?;
@@ -183,6 +230,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// As for [`append`](Self::append); it waits on then.
     pub fn decide(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.admit()?;
         self.prepare(at)?;
         self.settle()?;
         self.write(&Record::Decided { at, changes: Vec::new() })?;
@@ -193,7 +241,7 @@ impl<D: Disk> Store<D> {
     /// Remembers that the push that waits for a confirmation has been undone by `changes`.
     pub fn owe_decision(&mut self, at: Timestamp, changes: Vec<Change>) {
         self.provisional = None;
-        self.owed.push(Record::Decided { at, changes });
+        self.remember(Record::Decided { at, changes });
     }
 
     /// Remembers that what waits for a confirmation is this, whatever was kept of pushes that the kernel refused.
@@ -201,7 +249,7 @@ impl<D: Disk> Store<D> {
         if self.provisional == provisional {
             return;
         }
-        self.owed.push(match provisional.clone() {
+        self.remember(match provisional.clone() {
             Some(provisional) => Record::Provisional { at, changes: Vec::new(), provisional },
             None => Record::Decided { at, changes: Vec::new() },
         });
@@ -211,7 +259,7 @@ impl<D: Disk> Store<D> {
     /// Remembers changes that have happened whether or not they can be kept now; they are kept before anything else is.
     pub fn owe(&mut self, at: Timestamp, changes: Vec<Change>) {
         if !changes.is_empty() {
-            self.owed.push(Record::Changes { at, changes });
+            self.remember(Record::Changes { at, changes });
         }
     }
 
@@ -225,7 +273,7 @@ impl<D: Disk> Store<D> {
     /// Remembers that the clock was set back and now says `now`: all entries end earlier by as much.
     pub fn owe_clock_back(&mut self, now: Timestamp, by_ns: u64) {
         self.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
-        self.owed.push(Record::ClockBack { at: now, by_ns });
+        self.remember(Record::ClockBack { at: now, by_ns });
     }
 
     /// Keeps what is [owed](Self::owe).
@@ -247,7 +295,7 @@ impl<D: Disk> Store<D> {
 
     /// Whether the journal has an end that does not count and could not be cut off: a daemon that starts now would read it.
     pub fn is_torn(&self) -> bool {
-        self.is_closed
+        self.is_closed && self.refusal.is_none()
     }
 
     /// Begins the next journal, whose head says that the [torn](Self::is_torn) end does not count.
@@ -255,6 +303,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When the disk refuses.
     pub fn mend(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.admit()?;
         self.prepare(at)
     }
 
@@ -266,7 +315,7 @@ impl<D: Disk> Store<D> {
     /// Whether a snapshot should be taken.
     pub fn is_due(&self) -> bool {
         let least = self.snapshot.map_or(0, |snapshot| snapshot.octets).max(self.snapshot_after);
-        !self.is_writing && self.journal.length >= least
+        !self.is_writing && self.refusal.is_none() && self.journal.length >= least
     }
 
     /// Begins a new journal, and gives the snapshot to write of `runtime`, which is what was kept so far.
@@ -274,6 +323,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When the disk refuses.
     pub fn rotate(&mut self, runtime: &Runtime, at: Timestamp) -> Result<Job<D>, StoreError> {
+        self.admit()?;
         self.prepare(at)?;
         self.settle()?;
         self.is_closed = true;

@@ -38,6 +38,8 @@ pub struct Found {
     pub journal: Option<Journal>,
     /// What an operator should know.
     pub notes: Vec<Note>,
+    /// The first of what could not be read, where the reader went on.
+    pub loss: Option<StoreError>,
 }
 
 /// A journal and how much of it counts.
@@ -56,6 +58,8 @@ pub enum Strictness {
     Strict,
     /// Keep all that can be read.
     Salvage,
+    /// The same, also where files cannot be read at all, or only up to what a newer daemon wrote.
+    Tolerant,
 }
 
 /// Name of a journal.
@@ -81,8 +85,14 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 /// # Errors
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
 pub fn read<D: Disk>(disk: &D, care: Strictness) -> Result<Found, StoreError> {
-    let names = disk.names().map_err(|source| StoreError::Folder { path: disk.path(""), attempt: "read", source })?;
-    let mut reader = JournalReader { disk, care, found: Found::default() };
+    let mut reader = JournalReader { disk, care, found: Found::default(), is_stopped: false };
+    let names = match disk.names() {
+        Ok(names) => names,
+        Err(source) => {
+            reader.lose(StoreError::Folder { path: disk.path(""), attempt: "read", source })?;
+            Vec::new()
+        }
+    };
     let journals = numbers(&names, "journal");
     reader.snapshot(&numbers(&names, "snapshot"), journals.first().copied())?;
     reader.journals(&journals)?;
@@ -93,6 +103,8 @@ struct JournalReader<'a, D> {
     disk: &'a D,
     care: Strictness,
     found: Found,
+    /// A newer daemon has written what comes now.
+    is_stopped: bool,
 }
 
 impl<D: Disk> JournalReader<'_, D> {
@@ -101,7 +113,7 @@ impl<D: Disk> JournalReader<'_, D> {
         let mut newest = None;
         for number in numbers.iter().rev() {
             let path = self.disk.path(&snapshot_name(*number));
-            let octets = self.file(&snapshot_name(*number))?;
+            let Some(octets) = self.file(&snapshot_name(*number))? else { continue };
             match read_snapshot(&octets, *number) {
                 Ok(Contents { runtime, provisional, at }) => {
                     self.found.runtime = runtime;
@@ -111,7 +123,9 @@ impl<D: Disk> JournalReader<'_, D> {
                     self.found.snapshot_octets = octets.len() as u64;
                     return Ok(());
                 }
-                Err(SnapshotError::Newer(version)) => return Err(StoreError::Newer { path, version, known: VERSION }),
+                Err(SnapshotError::Newer(version)) => {
+                    self.lose(StoreError::Newer { path, version, known: VERSION })?;
+                }
                 Err(SnapshotError::Flaw(flaw)) => {
                     newest.get_or_insert((path.clone(), flaw));
                     self.found.notes.push(Note::SkippedSnapshot { path, flaw });
@@ -141,7 +155,7 @@ impl<D: Disk> JournalReader<'_, D> {
         let mut files = BTreeMap::new();
         for number in first..=last {
             if after.contains(&number) {
-                files.insert(number, self.file(&journal_name(number))?);
+                files.extend(self.file(&journal_name(number))?.map(|octets| (number, octets)));
             } else {
                 self.lose(StoreError::Missing { path: self.disk.path(&journal_name(number)) })?;
             }
@@ -154,7 +168,9 @@ impl<D: Disk> JournalReader<'_, D> {
         for (number, octets) in files.range(..=begun) {
             let next = files.get(&(number + 1)).filter(|_| *number < begun);
             let end = next.and_then(|next| counted_before(next));
-            self.replay(*number, octets, end)?;
+            if !self.is_stopped {
+                self.replay(*number, octets, end)?;
+            }
         }
         Ok(())
     }
@@ -187,7 +203,10 @@ impl<D: Disk> JournalReader<'_, D> {
                     self.apply(record, number, &path)?;
                     offset = next;
                 }
-                Err(RecordError::Newer(version)) => return Err(StoreError::Newer { path, version, known: VERSION }),
+                Err(RecordError::Newer(version)) => {
+                    self.is_stopped = true;
+                    return self.lose(StoreError::Newer { path, version, known: VERSION });
+                }
                 _ => {
                     let next = frame::next(octets, offset);
                     let is_torn = next.is_none() && end.is_none() && frame::at(octets, offset).is_none() && offset > 0;
@@ -262,8 +281,12 @@ impl<D: Disk> JournalReader<'_, D> {
         }
     }
 
-    fn file(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        self.disk.read(name).map_err(|source| StoreError::Read { path: self.disk.path(name), source })
+    /// What is in a file; `None` when that is lost.
+    fn file(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.disk.read(name) {
+            Ok(octets) => Ok(Some(octets)),
+            Err(source) => self.lose(StoreError::Read { path: self.disk.path(name), source }).map(|()| None),
+        }
     }
 
     /// Refuses, or goes on without what is lost.
@@ -271,13 +294,17 @@ impl<D: Disk> JournalReader<'_, D> {
         if self.care == Strictness::Strict {
             return Err(error);
         }
-        let (path, why) = match error {
+        let (path, why) = match &error {
             StoreError::Damaged { path, offset, .. } => (path, format!("damaged at octet {offset}")),
             StoreError::Missing { path } => (path, "gone, or no journal".to_owned()),
             StoreError::NoSnapshot { path, flaw } => (path, flaw.to_string()),
-            other => return Err(other),
+            _ if self.care == Strictness::Salvage => return Err(error),
+            StoreError::Newer { path, version, .. } => (path, format!("of format {version}, which is newer")),
+            StoreError::Read { path, source } | StoreError::Folder { path, source, .. } => (path, source.to_string()),
+            _ => return Err(error),
         };
-        self.found.notes.push(Note::Lost { path, why });
+        self.found.notes.push(Note::Lost { path: path.clone(), why });
+        self.found.loss.get_or_insert(error);
         Ok(())
     }
 }

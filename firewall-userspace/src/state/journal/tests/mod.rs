@@ -2,6 +2,7 @@
 
 mod provisional;
 mod steps;
+mod tolerant;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -129,8 +130,8 @@ fn damage_in_the_middle_is_refused_with_its_place_and_a_way_on() {
             refused(&disk),
             format!(
                 "cannot read pushed entries from /state/journal-0000000001: it is damaged at octet {first} of {}, and what \
-                 comes behind cannot be understood without it\nhint: what a daemon left attached goes on filtering; restore the \
-                 folder from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot",
+                 comes behind cannot be understood without it\nhint: what a daemon left attached goes on filtering; stop the \
+                 daemon, then restore the folder from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot",
                 octets.len()
             )
         );
