@@ -6,7 +6,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::{Distrust, ForeignProgram, Holder, floor::FLOOR};
+use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor::FLOOR};
 use crate::policy::AttachMode;
 
 /// What makes a BPF file system that only root writes to: without the mode the kernel lets everybody (`bpf_fill_super`,
@@ -167,9 +167,7 @@ impl DatapathError {
                 Some("`portcullis run --replace` starts with fresh maps: counters and rate state begin again".into())
             }
             Self::Load { errno, .. } | Self::Map { errno, .. } => match (*errno)? {
-                libc::EPERM | libc::EACCES => {
-                    Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into())
-                }
+                libc::EPERM | libc::EACCES => Some(permission_hint(&missing_capabilities())),
                 libc::ENOSPC | libc::E2BIG => Some("the table is full: remove entries or use wider prefixes".into()),
                 libc::ENOMEM => {
                     Some("the kernel is out of memory for BPF maps: free memory or use fewer entries".into())
@@ -191,6 +189,14 @@ impl DatapathError {
             Self::Pin { .. } | Self::Swap { .. } => None,
         }
     }
+}
+
+/// What a process that lacks these capabilities does about a refusal.
+fn permission_hint(missing: &[&str]) -> String {
+    if missing.is_empty() {
+        return "this process has all capabilities that it needs: a security module refuses, or the kernel is locked down; `dmesg` may say which".into();
+    }
+    format!("run as root, or with {}, which this process lacks", missing.join(", "))
 }
 
 /// What an error number means when attaching XDP (net/core/dev.c `dev_xdp_attach` and the drivers).
@@ -215,7 +221,7 @@ fn attach_hint(interface: &str, mode: AttachMode, errno: i32) -> Option<String> 
         libc::ENOMEM | libc::ENOSPC => Some(format!(
             "the driver has too few queues for XDP: `ethtool -L {interface} combined N` with half of the maximum"
         )),
-        libc::EPERM | libc::EACCES => Some("run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".into()),
+        libc::EPERM | libc::EACCES => Some(permission_hint(&missing_capabilities())),
         _ => None,
     }
 }
@@ -319,4 +325,15 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
         current = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_get_what_he_has() {
+        assert_eq!(permission_hint(&["CAP_BPF"]), "run as root, or with CAP_BPF, which this process lacks");
+        assert!(!permission_hint(&[]).contains("CAP_"));
+    }
 }

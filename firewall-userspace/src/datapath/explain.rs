@@ -2,6 +2,10 @@
 
 use std::{
     fmt, fs,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::DirBuilderExt as _,
+    },
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,8 +15,8 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, MapData},
-    programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp},
+    maps::{Array, Map, MapData},
+    programs::{TestRun as _, TestRunOptions},
 };
 use firewall_common::{
     Action, Verdict,
@@ -27,17 +31,12 @@ use super::{
 };
 use crate::policy::compile::Identities;
 
-/// Longest name that the kernel keeps of a map (`BPF_OBJ_NAME_LEN` of linux/bpf.h, without the zero).
-const LONGEST_NAME: usize = 15;
-
 /// `XDP_PASS` of linux/bpf.h.
 const XDP_PASS: u32 = 2;
 
 /// What a live program would do: an instance that explains, which is loaded when it is asked for.
 pub(super) struct Explanations {
-    /// Keeps the live program alive, and so its tables.
-    _live: ProgramFd,
-    map_ids: Vec<u32>,
+    live: LiveMaps,
     facts: Facts,
     /// Where maps are pinned for a moment.
     folder: PathBuf,
@@ -52,23 +51,10 @@ struct Instance {
 }
 
 impl Explanations {
-    /// Of the program `live` with these facts.
-    pub(super) fn of(live: &Xdp, facts: &Facts, pins: &PinFolder) -> Result<Self, DatapathError> {
-        let info = live.info().map_err(DatapathError::program)?;
-        let map_ids = info.map_ids().map_err(DatapathError::program)?.unwrap_or_default();
-        let descriptor = live.fd().map_err(DatapathError::program)?.try_clone();
-        let descriptor = descriptor.map_err(|error| DatapathError::Load {
-            cause: format!("no descriptor to be had: {error}"),
-            errno: error.raw_os_error(),
-        })?;
-        Ok(Self {
-            _live: descriptor,
-            map_ids,
-            facts: facts.clone(),
-            folder: pins.borrowed(),
-            is_loaded: AtomicBool::new(false),
-            instance: Mutex::new(None),
-        })
+    /// On the maps of a live program with these facts.
+    pub(super) fn on(live: LiveMaps, facts: &Facts, pins: &PinFolder) -> Self {
+        let (facts, folder) = (facts.clone(), pins.borrowed());
+        Self { live, facts, folder, is_loaded: AtomicBool::new(false), instance: Mutex::new(None) }
     }
 
     /// Whether the instance is loaded.
@@ -81,7 +67,7 @@ impl Explanations {
     pub(super) fn load(&self) -> Result<(), DatapathError> {
         let mut instance = self.instance();
         if instance.is_none() {
-            *instance = Some(Instance::load(&self.map_ids, &self.facts, &self.folder)?);
+            *instance = Some(Instance::load(&self.live, &self.facts, &self.folder)?);
             self.is_loaded.store(true, Ordering::Release);
         }
         Ok(())
@@ -102,8 +88,8 @@ impl Explanations {
 
 impl Instance {
     /// Loads the instance with the facts and the maps of a live program.
-    fn load(map_ids: &[u32], facts: &Facts, folder: &Path) -> Result<Self, DatapathError> {
-        let borrowed = Borrowed::pin(map_ids, folder)?;
+    fn load(live: &LiveMaps, facts: &Facts, folder: &Path) -> Result<Self, DatapathError> {
+        let borrowed = Borrowed::pin(live, folder)?;
         let mut ebpf = facts.open(OBJECT, &borrowed.paths, true)?;
         program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
         let explanation = Array::try_from(take(&mut ebpf, maps::EXPLANATION)?);
@@ -176,6 +162,36 @@ impl Explainer for KernelExplainer {
     }
 }
 
+/// Descriptors of the maps of a live program, by name. To open a map by its identifier takes `CAP_SYS_ADMIN`
+/// (`bpf_map_get_fd_by_id`, kernel/bpf/syscall.c), which a daemon need not have.
+pub(super) struct LiveMaps(Vec<(&'static str, OwnedFd)>);
+
+impl LiveMaps {
+    /// The maps of `ebpf`, none of which has been taken from it.
+    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, DatapathError> {
+        let names = maps::POLICY.iter().chain(&maps::SHARED);
+        // The reference program has not all of them.
+        let found = names.filter_map(|name| Some((*name, data_of(ebpf.map(name)?)?)));
+        let keep = |(name, map): (&'static str, &MapData)| Ok((name, kept(map.fd().as_fd().try_clone_to_owned())?));
+        found.map(keep).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// What all kinds of maps that the program has are to aya.
+fn data_of(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data) => Some(data),
+        _ => None,
+    }
+}
+
+fn kept(descriptor: std::io::Result<OwnedFd>) -> Result<OwnedFd, DatapathError> {
+    descriptor.map_err(|error| DatapathError::Load {
+        cause: format!("no descriptor to be had: {error}"),
+        errno: error.raw_os_error(),
+    })
+}
+
 /// The maps of a live program, pinned for as long as this lives: a loader takes maps of others by their pins only.
 struct Borrowed {
     folder: PathBuf,
@@ -183,21 +199,16 @@ struct Borrowed {
 }
 
 impl Borrowed {
-    fn pin(map_ids: &[u32], folder: &Path) -> Result<Self, DatapathError> {
+    fn pin(LiveMaps(live): &LiveMaps, folder: &Path) -> Result<Self, DatapathError> {
         let fail = |what, error| DatapathError::Pin { what, path: folder.to_owned(), error };
         // Of a daemon that was killed while it explained.
         remove(folder);
-        fs::create_dir(folder).map_err(|error| fail("create the folder", error))?;
+        let mut make = fs::DirBuilder::new();
+        make.mode(0o700).create(folder).map_err(|error| fail("create the folder", error))?;
         let mut borrowed = Self { folder: folder.to_owned(), paths: Vec::new() };
-        for id in map_ids {
-            let map = MapData::from_id(*id).map_err(|error| DatapathError::map("open a live map", error))?;
-            let info = map.info().map_err(|error| DatapathError::map("look at a live map", error))?;
-            let of_kernel = info.name_as_str().unwrap_or_default();
-            let names = maps::POLICY.iter().chain(&maps::SHARED);
-            // Not found: the read-only globals, which are this instance's own.
-            let Some(name) = names.copied().find(|name| name.get(..LONGEST_NAME).unwrap_or(name) == of_kernel) else {
-                continue;
-            };
+        for (name, descriptor) in live {
+            let map = MapData::from_fd(kept(descriptor.try_clone())?);
+            let map = map.map_err(|error| DatapathError::map("look at a live map", error))?;
             let path = folder.join(name);
             map.pin(&path).map_err(|error| fail("pin a live map in", std::io::Error::other(error)))?;
             borrowed.paths.push((name, path));

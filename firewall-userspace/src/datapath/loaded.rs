@@ -16,7 +16,7 @@ use firewall_common::abi::{self, Explanation, maps};
 use super::{
     DatapathError, OBJECT, PinFolder, adopt,
     audit::{PolicyMaps, PolicyTables, Step, plain_row},
-    explain::Explanations,
+    explain::{Explanations, LiveMaps},
     facts::Facts,
     floor,
     lists::{ListMaps, ListSize, ListTable, TableError},
@@ -63,7 +63,7 @@ impl LoadedPolicy {
         let mut size = ListSize::of(members);
         loop {
             let facts = Facts::of(compiled, pins, options, size);
-            let (mut ebpf, tables) = load(OBJECT, &facts, compiled, pins)?;
+            let (mut ebpf, tables, live) = load(OBJECT, &facts, compiled, pins)?;
             let maps = ListMaps {
                 root_v4: take(&mut ebpf, maps::ROOT_V4)?,
                 root_v6: take(&mut ebpf, maps::ROOT_V6)?,
@@ -74,7 +74,7 @@ impl LoadedPolicy {
             let mut lists = ListTable::open(maps, size)?;
             match (lists.fill(members), size.larger()) {
                 (Ok(()), _) => {
-                    let explanations = Arc::new(Explanations::of(program_of(&mut ebpf)?, &facts, pins)?);
+                    let explanations = Arc::new(Explanations::on(live, &facts, pins));
                     return Ok(Self { ebpf, lists, tables, explanations });
                 }
                 // Prefixes that share little need more lines than most do.
@@ -194,7 +194,7 @@ pub fn load_policy(
     options: &LoadOptions,
     size: ListSize,
 ) -> Result<Ebpf, DatapathError> {
-    load(object, &Facts::of(compiled, pins, options, size), compiled, pins).map(|(ebpf, _)| ebpf)
+    load(object, &Facts::of(compiled, pins, options, size), compiled, pins).map(|(ebpf, ..)| ebpf)
 }
 
 fn load(
@@ -202,16 +202,17 @@ fn load(
     facts: &Facts,
     compiled: &Compiled,
     pins: &PinFolder,
-) -> Result<(Ebpf, PolicyTables), DatapathError> {
+) -> Result<(Ebpf, PolicyTables, LiveMaps), DatapathError> {
     // The loader takes what is pinned for what the object declares.
     adopt::require_same(pins, object)?;
     let shared: Vec<(&str, PathBuf)> = maps::SHARED.iter().map(|name| (*name, pins.map(name))).collect();
     let mut ebpf = facts.open(object, &shared, false)?;
+    let live = LiveMaps::of(&ebpf)?;
     // The program keeps its maps alive from here on; taking one below closes only our handle.
     program_of(&mut ebpf)?.load().map_err(DatapathError::program)?;
     let tables = fill_policy(&mut ebpf, compiled)?;
     rate_base::lay(&mut ebpf)?;
-    Ok((ebpf, tables))
+    Ok((ebpf, tables, live))
 }
 
 fn fill_policy(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<PolicyTables, DatapathError> {

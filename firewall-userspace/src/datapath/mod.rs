@@ -7,6 +7,7 @@ mod adopt;
 mod attach;
 mod audit;
 mod background;
+mod capabilities;
 mod counters;
 mod distrust;
 mod drift;

@@ -8,6 +8,7 @@ use aya::{
     sys::{is_map_supported, is_program_supported},
 };
 
+pub use super::capabilities::{CAPABILITIES, missing_capabilities};
 use super::{DatapathError, OBJECT, floor, pins};
 
 /// Kinds of maps that the program has.

@@ -19,9 +19,6 @@ const HOST: &str = "host";
 /// Where a daemon pins unless it is told otherwise, and what tells it.
 const PINS: (&str, &str) = ("/sys/fs/bpf/portcullis", "PORTCULLIS_PIN_DIRECTORY");
 
-/// Capabilities that the daemon needs, with their bits (include/uapi/linux/capability.h).
-const CAPABILITIES: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
-
 /// Everything about the host.
 pub fn checks() -> Vec<Check> {
     vec![kernel(), program(), capabilities(), features(), compiler(), bpffs(), guard()]
@@ -53,10 +50,9 @@ fn program() -> Check {
 }
 
 fn capabilities() -> Check {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let missing = missing_capabilities(&status);
+    let missing = probe::missing_capabilities();
     if missing.is_empty() {
-        return Check::ok(HOST, "capabilities", CAPABILITIES.map(|(_, name)| name).join(", "));
+        return Check::ok(HOST, "capabilities", probe::CAPABILITIES.map(|(_, name)| name).join(", "));
     }
     let fix = if geteuid().is_root() {
         format!("start the container or unit with {}", missing.join(" "))
@@ -64,13 +60,6 @@ fn capabilities() -> Check {
         "sudo portcullis doctor".to_owned()
     };
     Check::fail(HOST, "capabilities", format!("this process lacks {}", missing.join(", ")), fix)
-}
-
-/// What the line `CapEff` of /proc/PID/status lacks (proc(5)).
-fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
-    CAPABILITIES.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect()
 }
 
 fn features() -> Check {
@@ -145,14 +134,5 @@ mod tests {
         let fix = "chmod 700 /sys/fs/bpf, and mount it by `mount -t bpf -o mode=700 bpf /sys/fs/bpf`";
         assert_eq!(sticky.fix.as_deref(), Some(fix));
         assert_eq!(bpffs_of(Path::new(PINS.0), None).fix.as_deref(), Some(MOUNT));
-    }
-
-    #[test]
-    fn capabilities_are_read_from_the_effective_set() {
-        let status = |effective: &str| format!("Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t{effective}\n");
-        assert_eq!(missing_capabilities(&status("000001ffffffffff")), [""; 0]);
-        assert_eq!(missing_capabilities(&status("000000c000001000")), [""; 0]);
-        assert_eq!(missing_capabilities(&status("0000000000001000")), ["CAP_PERFMON", "CAP_BPF"]);
-        assert_eq!(missing_capabilities("").len(), 3);
     }
 }

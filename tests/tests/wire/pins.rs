@@ -12,11 +12,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use firewall_common::abi::{ABI_VERSION, maps};
 use firewall_tests::{
-    daemon::{Daemon, LIMIT, Said, Site},
-    lab::{HOST4, Lab},
+    daemon::{Daemon, LIMIT, Said, Site, said},
+    lab::{FOE4, FRIEND4, HOST4, Lab},
     mounted::PinMount,
     running::{Running, wait_until},
-    traffic::Receiver,
+    traffic::{Probe, Receiver},
+    trial::binary,
 };
 
 use crate::{
@@ -162,5 +163,83 @@ fn folders_that_were_open_to_others_are_closed_without_a_gap_and_a_lock_of_other
     assert!(leaked.is_empty(), "of {} packets leaked {leaked:?}", sent.load(Ordering::Relaxed));
     assert_eq!(site.detach(&[])?.code, 0);
     assert!(!site.pins.exists());
+    Ok(())
+}
+
+/// What a daemon needs, as /proc/PID/status shows it: `CAP_BPF`, `CAP_PERFMON` and `CAP_NET_ADMIN`.
+const THREE: &str = "000000c000001000";
+
+/// A command of `nobody` in the namespace of the host, with exactly the three capabilities of the daemon.
+fn as_nobody(lab: &Lab, program: &Path) -> Command {
+    let mut command = lab.host.command("setpriv");
+    let three = "-all,+bpf,+perfmon,+net_admin";
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(["--inh-caps", three, "--ambient-caps", three, "--bounding-set", three]);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+#[test]
+fn a_user_with_exactly_three_capabilities_takes_over_what_root_hands_it_and_needs_no_more() -> Result<()> {
+    let lab = Lab::new()?;
+    let (mount, site) = site_on(&lab, "700")?;
+    let mut daemon = Daemon::start_at(&lab, site.clone())?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+    daemon.kill()?;
+    drop(daemon);
+
+    // Where it was built that user may not look, nor write where root's daemon has its files.
+    let program = lab.trial.folder().join("portcullis");
+    fs::copy(binary()?, &program)?;
+    set_mode(&program, 0o755)?;
+    let folder = lab.trial.folder().join("user");
+    fs::create_dir(&folder)?;
+    chown(&folder, Some(NOBODY), Some(NOBODY))?;
+    let site = Site { socket: folder.join("api.sock"), state: folder.join("state"), ..site };
+    site.configure(POLICY)?;
+    let run = || {
+        let mut command = as_nobody(&lab, &program);
+        command.arg("run").arg("--config").arg(&site.config).arg("--pin-directory").arg(&site.pins);
+        command
+    };
+    let status = said(as_nobody(&lab, Path::new("cat")).arg("/proc/self/status"))?;
+    assert!(status.stdout.contains(&format!("CapEff:\t{THREE}\n")), "{status:?}");
+    let refused = said(&mut run())?;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let words = format!("hint: {} belongs to another user: ", mount.path().display());
+    assert!(refused.stderr.contains(&words), "{refused:?}");
+    set_mode(mount.path(), 0o755)?;
+    let refused = said(&mut run())?;
+    assert_refused(&refused, &site.pins, &["it belongs to root, and this process runs as nobody\nhint: "]);
+
+    // Root hands it over, by the words of the hint.
+    let hint = refused.stderr.split('`').nth(1).context("no command in the hint")?;
+    assert!(said(Command::new("sh").args(["-c", hint]))?.code == 0, "{hint}");
+    let program_of_root = lab.program_id()?;
+    let mut next = Daemon::start_by(&lab, site.clone(), run())?;
+    assert_ne!(lab.program_id()?, program_of_root, "it has taken over");
+    assert_eq!(next.metrics()?.reason("denied"), 1, "counters go on");
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+    for _ in 0..2 {
+        let explained = next.cli(&["explain", FRIEND4, "--dport", "80", "--syn"])?;
+        assert_eq!(explained.code, 0, "{explained:?}");
+        assert_eq!(next.cli(&["explain", FOE4, "--dport", "80", "--syn"])?.code, 1);
+        next.ok(&["allow", "add", "friends", "203.0.113.0/24"])?;
+        next.reload()?;
+    }
+    lab.cut_cable()?;
+    lab.lay_cable()?;
+    wait_until("an interface that is filtered again", LIMIT, || Ok(lab.program_id()?.map(drop)))?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+    next.stop()?;
+    assert!(!next.log().contains("not permitted"), "{}", next.log());
+
+    let mut detach = as_nobody(&lab, &program);
+    let told = said(detach.arg("detach").arg("--pin-directory").arg(&site.pins))?;
+    assert_eq!(told.code, 0, "{told:?}");
+    lab.wait_until_detached("eth0")?;
+    assert!(!site.pins.exists(), "{told:?}");
     Ok(())
 }
