@@ -82,6 +82,7 @@ struct LoadAttributes {
     log: u64,
     kernel_version: u32,
     flags: u32,
+    name: [u8; 16],
 }
 
 /// `bpf_attr` of `BPF_PROG_TEST_RUN`.
@@ -139,6 +140,16 @@ impl Constant {
     /// # Errors
     /// When the kernel refuses.
     pub fn load(action: XdpAction) -> Result<Self> {
+        Self::named(action, "")
+    }
+
+    /// The same with a name, of which the kernel keeps 15 octets.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn named(action: XdpAction, name: &str) -> Result<Self> {
+        let mut kept = [0; 16];
+        kept.iter_mut().zip(name.bytes().take(15)).for_each(|(octet, letter)| *octet = letter);
         let instruction = |code, immediate| Instruction { code, registers: 0, offset: 0, immediate };
         let program = [instruction(uapi::MOV64_IMM, action as i32), instruction(uapi::EXIT, 0)];
         let license: &CStr = c"GPL";
@@ -152,6 +163,7 @@ impl Constant {
             log: 0,
             kernel_version: 0,
             flags: 0,
+            name: kept,
         };
         // SAFETY: the program and its licence live until the call returns, which writes nothing.
         let descriptor = unsafe { bpf(uapi::PROG_LOAD, &mut attributes) };

@@ -103,7 +103,7 @@ pub enum DatapathError {
         /// Error number, when the kernel gave one.
         errno: Option<i32>,
     },
-    /// Somebody else's program is there.
+    /// A program is there that this process has not attached.
     Foreign {
         /// The interface.
         interface: String,
@@ -177,9 +177,8 @@ impl DatapathError {
             Self::NoInterface { .. } => Some("`ip link` lists the interfaces of this host".into()),
             Self::Attach { mode, errno, interface, .. } => attach_hint(interface, *mode, (*errno)?),
             Self::Foreign { interface, programs, .. } => {
-                let removals: Vec<String> =
-                    programs.iter().map(|program| format!("`{}`", program.removal(interface))).collect();
-                Some(format!("portcullis replaces no program of others; {} takes it off", removals.join(", ")))
+                let ways: Vec<String> = programs.iter().map(|program| program.way_on(interface)).collect();
+                Some(ways.join("; "))
             }
             Self::ModeChange { .. } => Some("restart portcullis to attach in another mode".into()),
             Self::Pin { path, error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Some(format!(
@@ -265,9 +264,9 @@ impl fmt::Display for DatapathError {
             }
             Self::Foreign { interface, mode, programs } => {
                 let mode = crate::policy::attach_label(*mode);
-                let programs: Vec<String> = programs.iter().map(ForeignProgram::to_string).collect();
-                write!(f, "cannot attach to {interface} in {mode} mode: another XDP program is there: ")?;
-                f.write_str(&programs.join(", "))
+                let programs: Vec<String> =
+                    programs.iter().map(|program| format!("{} is there: {program}", program.kind())).collect();
+                write!(f, "cannot attach to {interface} in {mode} mode: {}", programs.join(", "))
             }
             Self::Swap { interface, cause } => {
                 write!(f, "cannot swap the packet program on {interface}: {cause}")

@@ -1,8 +1,11 @@
 //! Processes that hold something, as /proc tells of them.
 //!
-//! In: the number of a process. Out: its name and user. What this user may not read is left out.
+//! In: the number of a process, or a BPF program. Out: names and users. What this user may not read is left out.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,57 @@ pub struct Holder {
     pub name: String,
     /// Its effective user; `None` when it has ended.
     pub user: Option<u32>,
+}
+
+/// What the processes of this host tell of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Who holds it, or a link that attaches it.
+    pub(super) holders: Vec<Holder>,
+    /// Its tag.
+    pub(super) tag: Option<u64>,
+}
+
+/// Most descriptors that are looked at.
+const MOST_DESCRIPTORS: usize = 1 << 16;
+
+/// Who holds the program of this identifier, among the processes that this user may look at.
+pub(super) fn of_program(id: u32) -> Seen {
+    let mut seen = Seen::default();
+    let mut left = MOST_DESCRIPTORS;
+    for process in names_in(Path::new("/proc")).iter().filter_map(|name| name.parse().ok()) {
+        let folder = PathBuf::from(format!("/proc/{process}"));
+        for descriptor in names_in(&folder.join("fd")) {
+            let Some(fewer) = left.checked_sub(1) else { return seen };
+            left = fewer;
+            let is_bpf = fs::read_link(folder.join("fd").join(&descriptor)).is_ok_and(|kind| is_link_or_program(&kind));
+            let facts = if is_bpf { fs::read_to_string(folder.join("fdinfo").join(&descriptor)).ok() } else { None };
+            let Some(facts) = facts.filter(|facts| value(facts, "prog_id:") == Some(&id.to_string())) else {
+                continue;
+            };
+            seen.tag = seen.tag.or(value(&facts, "prog_tag:").and_then(|tag| u64::from_str_radix(tag, 16).ok()));
+            if seen.holders.iter().all(|holder| holder.process != process) {
+                seen.holders.push(Holder::of(process));
+            }
+        }
+    }
+    seen
+}
+
+/// `anon_inode:bpf-prog`, `anon_inode:bpf_link` and, from a pin, `anon_inode:bpf-link` (kernel/bpf/syscall.c).
+fn is_link_or_program(kind: &Path) -> bool {
+    let kind = kind.to_string_lossy();
+    ["bpf-prog", "bpf-link", "bpf_link"].iter().any(|name| kind.contains(name))
+}
+
+/// What stands behind `key` in a file of /proc/PID/fdinfo.
+fn value<'a>(facts: &'a str, key: &str) -> Option<&'a str> {
+    facts.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 impl Holder {

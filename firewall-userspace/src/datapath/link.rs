@@ -39,13 +39,23 @@ pub(super) fn read(path: &Path) -> io::Result<LinkFacts> {
     Ok(LinkFacts { id: info.id, program: info.program, ifindex: info.ifindex })
 }
 
-/// What is pinned at `path`, whatever it is: `bpf-link`, `bpf-prog` or `bpf-map`, with the identifier of a link or program.
-pub(super) fn identify(path: &Path) -> io::Result<(String, u32)> {
+/// What a pin has to do with a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pin {
+    /// The program that is pinned, or that the pinned link attaches; 0 when it is neither.
+    pub(super) program: u32,
+}
+
+/// What is pinned at `path`, whatever it is.
+pub(super) fn identify(path: &Path) -> io::Result<Pin> {
     let object = open(path)?;
-    let kind = kind(&object)?;
-    // Both have the identifier as their second number.
-    let id = if kind == "bpf-map" { 0 } else { info(&object)?.id };
-    Ok((kind, id))
+    let program = match &*kind(&object)? {
+        // Both have the identifier as their second number.
+        "bpf-prog" => info(&object)?.id,
+        "bpf-link" => info(&object)?.program,
+        _ => 0,
+    };
+    Ok(Pin { program })
 }
 
 /// Numbers of linux/bpf.h.

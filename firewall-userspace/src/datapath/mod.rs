@@ -9,6 +9,7 @@ mod audit;
 mod background;
 mod capabilities;
 mod counters;
+mod digest;
 mod distrust;
 mod drift;
 mod error;
@@ -22,10 +23,12 @@ mod foreign;
 mod holder;
 mod kernel;
 mod link;
+mod link_path;
 mod lists;
 mod loaded;
 mod mapped;
 mod names;
+mod own;
 mod pins;
 mod plain;
 pub mod probe;
@@ -47,6 +50,7 @@ pub use kernel::KernelFilter;
 pub use lists::{ListSize, TableError};
 pub use loaded::{LoadOptions, LoadedPolicy, load_policy};
 pub use names::Names;
+pub use own::Origin;
 pub use pins::{PinFolder, Pinned};
 
 /// The eBPF object, empty in a build without it.

@@ -4,19 +4,17 @@ use std::path::{Path, PathBuf};
 
 use aya::{
     maps::MapType,
-    programs::{ProgramType, loaded_programs},
+    programs::ProgramType,
     sys::{is_map_supported, is_program_supported},
 };
 
 pub use super::capabilities::{CAPABILITIES, missing_capabilities};
-use super::{DatapathError, OBJECT, floor, pins};
+use super::{DatapathError, ForeignProgram, OBJECT, floor, foreign, pins};
+use crate::host::devices::AttachedProgram;
 
 /// Kinds of maps that the program has.
 const MAPS: [(MapType, &str); 3] =
     [(MapType::Array, "array"), (MapType::Hash, "hash"), (MapType::PerCpuArray, "per-CPU array")];
-
-/// Name of our program in the kernel.
-pub const PROGRAM: &str = "firewall";
 
 /// Whether the kernel is new enough.
 ///
@@ -48,10 +46,9 @@ pub fn features() -> Result<(), String> {
     Ok(())
 }
 
-/// Name of a loaded program; `None` when it is gone or this process may not look.
-pub fn program_name(id: u32) -> Option<String> {
-    let mut programs = loaded_programs().filter_map(Result::ok);
-    programs.find(|program| program.id() == id)?.name_as_str().map(str::to_owned)
+/// Everything that this user may know of a program on an interface.
+pub fn program(attached: AttachedProgram) -> ForeignProgram {
+    foreign::describe(attached, None)
 }
 
 /// The BPF file system that the folder `pins` is or would be on, and its permissions; `None` when there is none.

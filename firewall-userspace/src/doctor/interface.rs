@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Check;
 use crate::{
-    datapath::probe,
-    host::devices::{AttachedProgram, Device},
+    datapath::{ForeignProgram, Origin, probe},
+    host::devices::Device,
     policy::{AttachMode, Interface},
 };
 
@@ -18,8 +18,7 @@ pub fn checks(device: &Device, mode: Option<AttachMode>, cpus: usize) -> Vec<Che
     let mut checks = vec![state(device), driver(device, mode), mtu(device, mode)];
     checks.extend(queues(device, cpus));
     checks.extend(offloads(device, mode));
-    let name = |program: &AttachedProgram| probe::program_name(program.id);
-    checks.extend(device.programs.iter().map(|one| program(device, one, name(one).as_deref())));
+    checks.extend(device.programs.iter().map(|attached| program(device, &probe::program(*attached))));
     checks
 }
 
@@ -101,17 +100,19 @@ fn offloads(device: &Device, mode: Option<AttachMode>) -> Vec<Check> {
     checks
 }
 
-fn program(device: &Device, program: &AttachedProgram, named: Option<&str>) -> Check {
-    let AttachedProgram { id, is_generic } = *program;
+/// A program that is attached already.
+fn program(device: &Device, program: &ForeignProgram) -> Check {
     let interface = &device.name;
-    let mode = if is_generic { "generic" } else { "native" };
-    match named {
-        Some(probe::PROGRAM) => Check::ok(interface, "XDP program", format!("ours (id {id}, {mode})")),
-        _ => {
-            let found = format!("`{}` (id {id}, {mode}) is attached; it is not replaced", named.unwrap_or("unknown"));
-            let off = if is_generic { "xdpgeneric" } else { "xdp" };
-            let fix = format!("ip link set dev {interface} {off} off (a link: end the process that holds it)");
-            Check::fail(interface, "XDP program", found, fix)
+    match program.origin {
+        Origin::ThisBuild => Check::ok(interface, "XDP program", format!("ours: {program}")),
+        Origin::OtherBuild => Check::ok(interface, "XDP program", format!("ours, of another build: {program}")),
+        Origin::Unknown => {
+            let found = format!("a program whose name this user may not read: {program}");
+            Check::warn(interface, "XDP program", found, format!("sudo portcullis doctor {interface}"))
+        }
+        Origin::Others => {
+            let found = format!("{program} is attached; it is not replaced");
+            Check::fail(interface, "XDP program", found, program.removal(interface))
         }
     }
 }
@@ -213,10 +214,28 @@ mod tests {
 
     #[test]
     fn a_foreign_program_fails_and_ours_does_not() {
-        let attached = AttachedProgram { id: 7, is_generic: false };
-        assert_eq!(program(&device(), &attached, Some("firewall")).level, Level::Ok);
-        let foreign = program(&device(), &attached, Some("xdp_dispatcher"));
+        let with = |origin, name: &str| ForeignProgram {
+            id: 7,
+            origin,
+            name: name.into(),
+            tag: "3b185187f1855c4c".into(),
+            is_generic: false,
+            links: vec![4],
+            pins: Vec::new(),
+            holders: Vec::new(),
+        };
+        let told = |origin, name| program(&device(), &with(origin, name));
+        assert_eq!(told(Origin::ThisBuild, "firewall").level, Level::Ok);
+        assert_eq!(told(Origin::OtherBuild, "firewall").level, Level::Ok);
+        let foreign = told(Origin::Others, "xdp_dispatcher");
         assert_eq!(foreign.level, Level::Fail);
-        assert_eq!(foreign.found, "`xdp_dispatcher` (id 7, native) is attached; it is not replaced");
+        assert_eq!(
+            foreign.found,
+            "`xdp_dispatcher` (program 7, tag 3b185187f1855c4c, native, link 4) is attached; it is not replaced"
+        );
+        assert_eq!(foreign.fix.as_deref(), Some("bpftool link detach id 4"));
+        let unknown = told(Origin::Unknown, "");
+        assert_eq!((unknown.level, unknown.fix.as_deref()), (Level::Warn, Some("sudo portcullis doctor eth0")));
+        assert!(unknown.found.starts_with("a program whose name this user may not read: program 7 ("));
     }
 }

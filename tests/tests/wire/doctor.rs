@@ -1,6 +1,8 @@
 //! `portcullis doctor` on a host that is good, and on one that is not.
 
-use anyhow::Result;
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result};
 use firewall_tests::{
     bpf::{Constant, XdpAction},
     daemon::{Daemon, Said, Site, said},
@@ -54,7 +56,40 @@ fn the_doctor_finds_a_good_host_good_and_names_what_is_in_the_way() -> Result<()
     let daemon = Daemon::start(&lab, POLICY)?;
     let ours = examine(&[INTERFACE])?;
     assert_eq!(ours.code, 0, "{ours:?}");
-    assert!(has(&ours, "ok eth0 XDP program ours"), "{}", ours.stdout);
+    assert!(has(&ours, "ok eth0 XDP program ours: `firewall` (program "), "{}", ours.stdout);
     drop(daemon);
+    Ok(())
+}
+
+#[test]
+fn the_doctor_knows_our_program_by_name_and_tag_and_says_what_it_may_not_read() -> Result<()> {
+    let lab = Lab::new()?;
+    let found = |command: &mut Command| -> Result<(String, String)> {
+        let said = said(command.arg("doctor").arg(INTERFACE).args(["--output", "json"]))?;
+        let json: serde_json::Value = serde_json::from_str(&said.stdout).with_context(|| format!("{said:?}"))?;
+        let checks = json["checks"].as_array().context("no checks")?;
+        let one = checks.iter().find(|one| one["check"] == "XDP program").context("no program is told")?;
+        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        Ok((text("level"), text("found")))
+    };
+    // Anybody may give a program our name.
+    let foreign = Constant::named(XdpAction::Pass, "firewall")?;
+    let link = lab.host.enter(|| foreign.attach(if_nametoindex(INTERFACE)?))??;
+    let (level, text) = found(&mut lab.host.command(binary()?))?;
+    assert!(level == "fail" && text.starts_with("`firewall` (program ") && text.ends_with("not replaced"), "{text}");
+    drop(link);
+    lab.wait_until_detached(INTERFACE)?;
+
+    let _daemon = Daemon::start(&lab, POLICY)?;
+    let (level, text) = found(&mut lab.host.command(binary()?))?;
+    assert!(level == "ok" && text.starts_with("ours: `firewall` (program "), "{text}");
+    assert!(text.contains("pinned at ") && text.contains("held by process "), "{text}");
+    // Where it was built another user may not look.
+    let program = lab.trial.folder().join("portcullis");
+    fs::copy(binary()?, &program)?;
+    let mut other = lab.host.command("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
+    let (level, text) = found(&mut other)?;
+    assert!(level == "warn" && text.starts_with("a program whose name this user may not read: program "), "{text}");
     Ok(())
 }

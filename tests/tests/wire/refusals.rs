@@ -25,7 +25,10 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
     let id = lab.program_id()?.context("the foreign program is not attached")?;
     let named = format!("another XDP program is there: program {id} (tag ");
     let number = link.id()?;
-    let (by, off) = (format!(", native, link {number})"), format!("`bpftool link detach id {number}` takes it off"));
+    let (by, off) = (
+        format!(", native, link {number}, held by process "),
+        format!("`bpftool link detach id {number}` takes it off"),
+    );
     let start = "cannot attach to eth0 in native mode: ";
     let hint = "hint: portcullis replaces no program of others; ";
     assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, &off]);
@@ -42,7 +45,7 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
     attached?;
     let id = lab.program_id()?.context("the foreign program is not attached")?;
     let named = format!("another XDP program is there: program {id} (tag ");
-    let by = format!(", native, attached without a link, pinned at {})", pin.display());
+    let by = format!(", native, attached without a link, pinned at {}", pin.display());
     assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, "`ip link set dev eth0 xdpdrv off` takes it off"]);
     assert_eq!(lab.program_id()?, Some(id), "it is still the foreign one");
     assert!(site.is_gone(), "{}", left(&site));
@@ -128,7 +131,11 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
         (
             &other,
             &elsewhere,
-            &["cannot attach to eth0 in native mode", "another XDP program is there: `firewall` (program "],
+            &[
+                "cannot attach to eth0 in native mode: a program of Portcullis is there: `firewall` (program ",
+                "hint: `kill ",
+                "ends the daemon that holds it; then `portcullis run --pin-directory ",
+            ],
         ),
     ];
     for (site, policy, words) in cases {

@@ -21,8 +21,11 @@ use self::{
     lock::{LOCK, Lock},
     other::OtherVersion,
 };
-use super::{DatapathError, Distrust};
-use crate::policy::{AttachMode, attach_label};
+use super::{
+    DatapathError, Distrust,
+    link_path::{MODES, link_in, parse_link},
+};
+use crate::policy::AttachMode;
 
 /// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside. So are the folders of other ABI versions, which
 /// have the same form. All of them belong to the user that this process runs as, and nobody else may look into them.
@@ -239,10 +242,6 @@ fn folder_of(base: &Path, version: u32) -> PathBuf {
     base.join(format!("v{version}"))
 }
 
-fn link_in(folder: &Path, interface: &str, mode: AttachMode) -> PathBuf {
-    folder.join("links").join(format!("{}@{}", escape(interface), attach_label(mode)))
-}
-
 fn find_link_in(folder: &Path, interface: &str) -> Option<(PathBuf, AttachMode)> {
     let links = MODES.map(|mode| (link_in(folder, interface, mode), mode));
     links.into_iter().find(|(path, _)| path.exists())
@@ -253,28 +252,9 @@ const BORROWED: &str = "borrowed";
 /// Folders in that of one ABI version.
 const PARTS: [&str; 4] = ["maps", "links", BORROWED, LOCK];
 
-/// Modes in which something can be attached.
-const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];
-
-/// Interface and mode of a link.
-fn parse_link(name: &str) -> Option<(String, AttachMode)> {
-    let (interface, label) = name.rsplit_once('@')?;
-    let mode = MODES.into_iter().find(|mode| attach_label(*mode) == label)?;
-    Some((unescape(interface), mode))
-}
-
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
-/// Names on a BPF file system have no dots, those of interfaces may.
-fn escape(interface: &str) -> String {
-    interface.replace('%', "%25").replace('.', "%2e")
-}
-
-fn unescape(name: &str) -> String {
-    name.replace("%2e", ".").replace("%25", "%")
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), DatapathError> {
@@ -286,21 +266,4 @@ pub(super) fn remove(path: &Path) -> Result<(), DatapathError> {
 
 pub(super) fn pin_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatapathError {
     move |error| DatapathError::Pin { what, path: path.to_owned(), error }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_link_tells_interface_and_mode() {
-        for (interface, mode) in [("eth0", AttachMode::Native), ("eth0.7", AttachMode::Generic), ("a@b%2e", MODES[0])] {
-            let path = link_in(Path::new("/v2"), interface, mode);
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            assert!(!name.contains('.'), "{name}");
-            assert_eq!(parse_link(&name), Some((interface.to_owned(), mode)));
-        }
-        assert_eq!(parse_link("eth0"), None);
-        assert_eq!(parse_link("eth0@offload"), None);
-    }
 }
