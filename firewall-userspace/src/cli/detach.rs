@@ -10,7 +10,7 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    datapath::{DatapathError, PinFolder, Pinned},
+    datapath::{Ending, ForeignProgram, Pinned, end},
     policy::{AttachMode, attach_label},
     text::shown::counted,
 };
@@ -32,45 +32,53 @@ pub struct DetachArgs {
     dry_run: bool,
 }
 
-/// Removes every pinned link and map, of every ABI version, and says what it was.
+/// Removes every pinned link and map, of every ABI version, and says what it was. Where a program of ours filters on and
+/// nothing was detached, the answer is no.
 pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
-    match detach(args) {
-        Ok(pinned) => {
-            let text = match output {
-                Output::Table => lines(&pinned, args.dry_run),
-                Output::Json => document(&pinned, args.dry_run).to_string(),
-            };
-            match output::data(text.as_bytes()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(failure) => {
-                    output::words(&failure.to_string());
-                    failure.exit().into()
-                }
-            }
-        }
+    let ending = match end(&args.pin_directory, args.dry_run) {
+        Ok(ending) => ending,
         Err(error) => {
             output::words(&format!("error: {error}"));
-            Exit::Refused.into()
+            return Exit::Refused.into();
         }
+    };
+    let text = match output {
+        Output::Table => lines(&ending, args.dry_run),
+        Output::Json => document(&ending, args.dry_run).to_string(),
+    };
+    if let Err(failure) = output::data(text.as_bytes()) {
+        output::words(&failure.to_string());
+        return failure.exit().into();
     }
+    for (interface, program) in &ending.remaining {
+        output::words(&format!("warning: {}\nhint: {}", still(interface, program), program.way_on(interface)));
+    }
+    if is_negative(&ending) { Exit::Negative.into() } else { ExitCode::SUCCESS }
 }
 
-fn detach(args: &DetachArgs) -> Result<Vec<Pinned>, DatapathError> {
-    if args.dry_run {
-        PinFolder::look(&args.pin_directory)
-    } else {
-        PinFolder::open_replacing(&args.pin_directory)?.clear()
-    }
+/// Whether it did not do what it was called for: an interface that is its own is filtered on, or it found nothing to detach
+/// and something of ours filters.
+fn is_negative(Ending { removed, remaining }: &Ending) -> bool {
+    let links = || removed.iter().flat_map(|one| &one.links);
+    let is_its = |name: &String| links().any(|(interface, _)| interface == name) || links().next().is_none();
+    remaining.iter().any(|(interface, program)| program.origin.is_ours() && is_its(interface))
+}
+
+fn still(interface: &str, program: &ForeignProgram) -> String {
+    let is = if program.origin.is_ours() { "is still filtered by" } else { "has" };
+    format!("{interface} {is} {}: {program}", program.kind())
 }
 
 /// For people: the interfaces first.
-fn lines(pinned: &[Pinned], dry_run: bool) -> String {
+fn lines(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> String {
     let all: Vec<String> = pinned.iter().flat_map(|one| &one.links).map(|(interface, _)| interface.clone()).collect();
     let done = if dry_run { "dry run: would detach from" } else { "detached from" };
     let mut lines = vec![match all.join(", ") {
-        none if none.is_empty() => "nothing was attached".to_owned(),
+        none if none.is_empty() && remaining.is_empty() => "nothing was attached".to_owned(),
+        none if none.is_empty() => "nothing was pinned here".to_owned(),
         interfaces => format!("{done} {interfaces}"),
     }];
+    lines.extend(remaining.iter().map(|(interface, program)| still(interface, program)));
     for Pinned { version, links, maps } in pinned {
         let link = |(interface, mode): &(String, AttachMode)| format!("{interface} ({})", attach_label(*mode));
         let links: Vec<String> = links.iter().map(link).collect();
@@ -84,15 +92,76 @@ fn lines(pinned: &[Pinned], dry_run: bool) -> String {
     lines.join("\n")
 }
 
-fn document(pinned: &[Pinned], dry_run: bool) -> serde_json::Value {
+fn document(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> serde_json::Value {
     let interfaces: Vec<&String> = pinned.iter().flat_map(|one| &one.links).map(|(interface, _)| interface).collect();
     let link =
         |(interface, mode): &(String, AttachMode)| json!({ "interface": interface, "mode": attach_label(*mode) });
     let one = |Pinned { version, links, maps }: &Pinned| json!({ "abi_version": version, "links": links.iter().map(link).collect::<Vec<_>>(), "maps": maps });
     let removed: Vec<_> = pinned.iter().map(one).collect();
     let mut document = json!({ "schema": "portcullis.detach/v1", "interfaces": interfaces, "removed": removed });
+    if !remaining.is_empty() {
+        document["remaining"] = remaining.iter().map(|(interface, program)| left(interface, program)).collect();
+    }
     if dry_run {
         document["dry_run"] = true.into();
     }
     document
+}
+
+/// A program that filters on.
+fn left(interface: &str, program: &ForeignProgram) -> serde_json::Value {
+    let holders = program.holders.iter().map(|holder| json!({ "pid": holder.process, "name": holder.name }));
+    json!({
+        "interface": interface,
+        "program": program.id,
+        "ours": program.origin.is_ours(),
+        "held_by": holders.collect::<Vec<_>>(),
+        "pins": program.pins,
+        "hint": program.way_on(interface),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::Origin;
+
+    fn ending(links: &[&str], remaining: &[(&str, Origin)]) -> Ending {
+        let links = links.iter().map(|name| ((*name).to_owned(), AttachMode::Native)).collect();
+        let program = |origin| ForeignProgram {
+            id: 7,
+            origin,
+            name: "firewall".into(),
+            tag: "3b185187f1855c4c".into(),
+            is_generic: false,
+            links: vec![4],
+            pins: Vec::new(),
+            holders: Vec::new(),
+        };
+        Ending {
+            removed: vec![Pinned { version: 3, links, maps: Vec::new() }],
+            remaining: remaining.iter().map(|(name, origin)| ((*name).to_owned(), program(*origin))).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_never_said_to_be_attached_while_a_program_of_ours_filters() {
+        let none = ending(&[], &[]);
+        assert!(!is_negative(&none) && lines(&none, false).starts_with("nothing was attached\n"));
+        let lost = ending(&[], &[("eth0", Origin::ThisBuild)]);
+        assert!(is_negative(&lost));
+        let said = lines(&lost, false);
+        assert!(
+            said.starts_with(
+                "nothing was pinned here\neth0 is still filtered by a program of Portcullis: `firewall` (program 7, "
+            ),
+            "{said}"
+        );
+        assert_eq!(document(&lost, true)["remaining"][0]["program"], 7);
+        // Another daemon's interface is named, and is none of this folder's.
+        let other = ending(&["eth0"], &[("eth1", Origin::OtherBuild)]);
+        assert!(!is_negative(&other) && lines(&other, false).contains("eth1 is still filtered by"));
+        assert!(is_negative(&ending(&["eth0"], &[("eth0", Origin::ThisBuild)])));
+        assert!(!is_negative(&ending(&[], &[("eth0", Origin::Unknown)])), "nobody knows whose it is");
+    }
 }

@@ -58,10 +58,26 @@ pub(super) fn identify(path: &Path) -> io::Result<Pin> {
     Ok(Pin { program })
 }
 
+/// Takes the program of a pinned link off its interface, whoever else holds the link; it is off when this returns
+/// (`bpf_xdp_link_detach`, net/core/dev.c), where a link that lost its last holder is freed some time later.
+///
+/// # Errors
+/// When there is no link, or it cannot be detached.
+pub(super) fn detach(path: &Path) -> io::Result<()> {
+    let link = open(path)?;
+    if kind(&link)? != "bpf-link" {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut attributes = DetachAttributes { descriptor: link.as_raw_fd() };
+    // SAFETY: the attributes hold no address.
+    unsafe { bpf(uapi::LINK_DETACH, &mut attributes) }.map(drop)
+}
+
 /// Numbers of linux/bpf.h.
 mod uapi {
     pub(super) const OBJ_GET: i32 = 7;
     pub(super) const OBJ_GET_INFO_BY_FD: i32 = 15;
+    pub(super) const LINK_DETACH: i32 = 34;
     pub(super) const LINK_TYPE_XDP: u32 = 6;
 }
 
@@ -71,6 +87,12 @@ struct OpenAttributes {
     path: u64,
     descriptor: u32,
     flags: u32,
+}
+
+/// Head of the `bpf_attr` of `BPF_LINK_DETACH`.
+#[repr(C)]
+struct DetachAttributes {
+    descriptor: i32,
 }
 
 /// `bpf_attr` of `BPF_OBJ_GET_INFO_BY_FD`.

@@ -4,6 +4,7 @@ mod attach;
 mod boot;
 mod commands;
 mod confirm;
+mod detach;
 mod doctor;
 mod drift;
 mod dry_run;

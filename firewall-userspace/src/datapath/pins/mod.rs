@@ -22,7 +22,7 @@ use self::{
     other::OtherVersion,
 };
 use super::{
-    DatapathError, Distrust,
+    DatapathError, Distrust, link,
     link_path::{MODES, link_in, parse_link},
 };
 use crate::policy::AttachMode;
@@ -104,6 +104,16 @@ impl PinFolder {
         };
         let pinned: Vec<Pinned> = versions.into_iter().map(look).collect::<Result<_, _>>()?;
         Ok(pinned.into_iter().filter(|pinned| !pinned.is_empty()).collect())
+    }
+
+    /// The links that are pinned under `base`, of all ABI versions, with their interfaces.
+    pub(super) fn links(base: &Path) -> Vec<(String, PathBuf)> {
+        let folders = other::versions(base).into_iter().map(|version| (version, folder_of(base, version)));
+        let links = folders.flat_map(|(version, folder)| {
+            let links = Pinned::read(version, &folder).links;
+            links.into_iter().map(move |(interface, mode)| (link_in(&folder, &interface, mode), interface))
+        });
+        links.map(|(path, interface)| (interface, path)).collect()
     }
 
     /// Whether what does not fit is to be replaced.
@@ -231,9 +241,14 @@ impl Pinned {
     }
 
     fn remove_files(&self, folder: &Path) -> Result<(), DatapathError> {
-        let links = self.links.iter().map(|(interface, mode)| link_in(folder, interface, *mode));
+        let links: Vec<PathBuf> =
+            self.links.iter().map(|(interface, mode)| link_in(folder, interface, *mode)).collect();
+        for link in &links {
+            // One that is gone with its interface has nothing to detach; the pin goes all the same.
+            let _ = link::detach(link);
+        }
         let maps = self.maps.iter().map(|name| folder.join("maps").join(name));
-        let removed: Vec<_> = links.chain(maps).map(|path| remove(&path)).collect();
+        let removed: Vec<_> = links.into_iter().chain(maps).map(|path| remove(&path)).collect();
         removed.into_iter().collect()
     }
 }
