@@ -12,7 +12,10 @@
 //! host       this host as the kernel describes it
 //! policy     what a configuration means
 //! text       words and numbers for people            clock    time
+//! logging    standard error, which never stops whoever logs
 //! ```
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
 pub mod clock;
@@ -24,6 +27,7 @@ pub mod datapath;
 pub mod doctor;
 pub mod host;
 pub mod lists;
+pub mod logging;
 pub mod policy;
 pub mod preview;
 pub mod serve;

@@ -25,7 +25,7 @@ mod status;
 mod table;
 mod terms;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
@@ -46,6 +46,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -131,8 +134,14 @@ enum Command {
 
 /// Runs the command that the arguments of the process ask for.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(told) => return tell(&told),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
     let Shared { socket, output } = cli.shared;
     let client = Client::new(socket);
     let result = match cli.command {
@@ -177,6 +186,18 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure, output),
+    }
+}
+
+/// Prints help or version, which are data, or what is wrong with the arguments.
+fn tell(told: &clap::Error) -> ExitCode {
+    match told.print() {
+        Err(error) if !told.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let failure = Failure::Write(error);
+            output::words(&failure.to_string());
+            failure.exit().into()
+        }
+        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(USAGE)),
     }
 }
 

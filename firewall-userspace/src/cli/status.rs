@@ -86,7 +86,12 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
-    facts.extend(policy.into_iter().chain(pending));
+    let log = match status.log_lines_lost {
+        0 => None,
+        1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
+        lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
+    };
+    facts.extend(policy.into_iter().chain(pending).chain(log.map(|log| ("LOG", log))));
     facts
 }
 

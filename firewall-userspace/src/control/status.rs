@@ -28,6 +28,9 @@ pub struct Status {
     /// For how many milliseconds something has been under way that this does not show yet; 0: nothing is.
     #[serde(default)]
     pub age_ms: u64,
+    /// Lines of the log that could not be written, since the daemon started.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// `enforce` or `observe`.
     pub mode: String,
     /// The configuration file.

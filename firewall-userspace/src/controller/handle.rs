@@ -22,6 +22,7 @@ use crate::{
         Rollback, SetMode, Status,
     },
     datapath::{Explainer, give_way},
+    logging,
     policy::Prefix,
     preview::{
         diff::PolicyDocument,
@@ -150,7 +151,7 @@ impl Controller {
     /// [`Refusal::Stopping`].
     pub fn status(&self, now: Now) -> Result<Status, Refusal> {
         let age_ms = self.work.age_ms(now);
-        self.readings().map(|readings| Status { age_ms, ..readings.status(now) })
+        self.readings().map(|readings| Status { age_ms, log_lines_lost: logging::lost(), ..readings.status(now) })
     }
 
     /// Changes one layer: all of the batch, or nothing.

@@ -5,14 +5,13 @@
 
 mod follow;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     clock::Now,
@@ -21,6 +20,7 @@ use crate::{
     controller::{self, Controller, Launch, Setup, ThisHost},
     datapath::PinFolder,
     host::netlink::Addresses,
+    logging,
     preview::packet_tests,
     serve::{admin, api},
     state::{
@@ -58,31 +58,50 @@ const INVALID: u8 = 5;
 /// Exit code when the kernel or another process refused.
 const REFUSED: u8 = 4;
 
+/// Longest wait for work that cannot be called off, once everything else has ended.
+const LEFTOVER: Duration = Duration::from_secs(1);
+
 /// Runs the daemon in the foreground.
 pub fn run(options: &RunOptions) -> ExitCode {
-    start_logging();
+    if let Err(error) = logging::start() {
+        logging::say_directly(&format!("error: cannot start: no thread to be had that writes the log: {error}"));
+        return ExitCode::from(REFUSED);
+    }
+    let code = run_logged(options);
+    logging::drain();
+    code
+}
+
+fn run_logged(options: &RunOptions) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            logging::say(&format!("error: cannot start: {error}"));
             return ExitCode::from(REFUSED);
         }
     };
-    match runtime.block_on(serve(options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(StartError::Config) => ExitCode::from(INVALID),
+    let ended = runtime.block_on(serve(options));
+    // A file that hangs cannot be called off, and ends with the process.
+    runtime.shutdown_timeout(LEFTOVER);
+    ExitCode::from(exit_code(ended))
+}
+
+/// Says why it ended, and by which code.
+fn exit_code(ended: Result<(), StartError>) -> u8 {
+    match ended {
+        Ok(()) => 0,
+        Err(StartError::Config) => INVALID,
         Err(StartError::Refused(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(REFUSED)
+            logging::say(&format!("error: {message}"));
+            REFUSED
         }
     }
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let loaded = config::load(&options.config).and_then(packet_tests::require).map_err(|report| {
-        eprint!("{}", report.render(false));
         let errors = counted(report.errors().count(), "error");
-        eprintln!("error: {} is refused: {errors}", options.config.display());
+        logging::say(&format!("{}error: {} is refused: {errors}", report.render(false), options.config.display()));
         StartError::Config
     })?;
     for warning in loaded.warnings.warnings() {
@@ -170,10 +189,4 @@ impl Signals {
 
 fn refused(error: impl fmt::Display) -> StartError {
     StartError::Refused(error.to_string())
-}
-
-/// Logs to standard error; `PORTCULLIS_LOG` sets the level as `RUST_LOG` does elsewhere.
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }

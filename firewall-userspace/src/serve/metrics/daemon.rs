@@ -5,6 +5,7 @@ use firewall_common::abi::ABI_VERSION;
 use super::family::Family;
 use crate::{
     control::{InterfaceStatus, PendingChange, Status},
+    logging,
     policy::{Mode, mode_label},
     serve::http::requests,
 };
@@ -12,6 +13,7 @@ use crate::{
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
 pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
     let mut families = vec![build_info()?, http_requests()?];
+    families.extend(process()?);
     let help = "Questions of scrapes that the controller did not answer.";
     families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
     if let Some(status) = status {
@@ -37,6 +39,14 @@ fn http_requests() -> prometheus::Result<Family> {
         family.push(&[key.listener, &key.route, key.method, &key.code.to_string()], count as f64);
     }
     Ok(family)
+}
+
+fn process() -> prometheus::Result<[Family; 2]> {
+    let help = "Lines of the log that are lost, because standard error could not be written.";
+    let lost = Family::counter("portcullis_log_lines_lost_total", help, &[])?.with(logging::lost() as f64);
+    let help = "Threads and tasks that panicked; each is a bug worth a report, and the log has its words.";
+    let panics = Family::counter("portcullis_panics_total", help, &[])?.with(logging::panics() as f64);
+    Ok([lost, panics])
 }
 
 fn interfaces(status: &Status) -> prometheus::Result<[Family; 2]> {
