@@ -52,6 +52,7 @@ impl Readings for Snapshot {
             revision: self.in_force.revision(),
             policy_generation: self.policy_generation(),
             age_ms: 0,
+            doing: None,
             log_lines_lost: 0,
             mode: mode_label(policy.mode).into(),
             config: self.in_force.config.clone(),

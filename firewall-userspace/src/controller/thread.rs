@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Controller, Core, Message, Setup, Work};
+use super::{Activity, Controller, Core, Message, Setup, Work};
 use crate::{
     clock::Now,
     control::{Caller, Push, Pushed, Refusal},
@@ -64,7 +64,7 @@ async fn run<F: Filter, D: Disk>(
     let mut next = None;
     loop {
         let now = clock();
-        work.begin(now);
+        work.begin(Activity::Tend, now);
         core.tend(now);
         work.end();
         let message = match next.take() {
@@ -74,20 +74,20 @@ async fn run<F: Filter, D: Disk>(
                 Err(_) => continue,
             },
         };
+        let Some(message) = message else { return };
         let now = clock();
-        work.begin(now);
+        work.begin(message.job(), now);
         match message {
-            Some(Message::Push(caller, push, reply)) => {
+            Message::Push(caller, push, reply) => {
                 let pushes = collect((caller, push, reply), &mut messages, &mut next);
                 push_all(&mut core, pushes, now);
             }
-            Some(Message::Stop(reply)) => {
+            Message::Stop(reply) => {
                 core.stop(now);
                 answer(reply, ());
                 return;
             }
-            Some(message) => core.handle(message, now),
-            None => return,
+            message => core.handle(message, now),
         }
         work.end();
     }

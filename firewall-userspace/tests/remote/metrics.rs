@@ -51,6 +51,7 @@ fn counters_are_exported_under_their_names_and_labels() {
         ("portcullis_config_generation", 7.0),
         ("portcullis_policy_generation", 3.0),
         ("portcullis_status_age_seconds", 0.0),
+        (r#"portcullis_controller_job_seconds{job="reload"}"#, 0.0),
         ("portcullis_log_lines_lost_total", 0.0),
         ("portcullis_panics_total", 0.0),
         ("portcullis_config_last_reload_successful", 1.0),

@@ -5,14 +5,15 @@ use firewall_common::abi::ABI_VERSION;
 use super::family::Family;
 use crate::{
     control::{InterfaceStatus, PendingChange, Status},
+    controller::{Activity, Doing},
     logging,
     policy::{Mode, mode_label},
     serve::http::requests,
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
-pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
-    let mut families = vec![build_info()?, http_requests()?];
+pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
+    let mut families = vec![build_info()?, http_requests()?, jobs(doing)?];
     families.extend(process()?);
     let help = "Questions of scrapes that the controller did not answer.";
     families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
@@ -37,6 +38,16 @@ fn http_requests() -> prometheus::Result<Family> {
     let mut family = Family::counter("portcullis_http_requests_total", "Requests answered.", &labels)?;
     for (key, count) in requests::counts() {
         family.push(&[key.listener, &key.route, key.method, &key.code.to_string()], count as f64);
+    }
+    Ok(family)
+}
+
+fn jobs(doing: Option<Doing>) -> prometheus::Result<Family> {
+    let help = "For how long the controller has been at this job; 0 for all others. Above 600 s `/livez` fails: look at the log.";
+    let mut family = Family::gauge("portcullis_controller_job_seconds", help, &["job"])?;
+    for job in Activity::ALL {
+        let age = doing.filter(|doing| doing.job == job).map_or(0.0, |doing| doing.age.as_secs_f64());
+        family.push(&[job.label()], age);
     }
     Ok(family)
 }

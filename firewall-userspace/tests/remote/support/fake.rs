@@ -237,6 +237,7 @@ pub fn status() -> Status {
         revision: 7,
         policy_generation: 3,
         age_ms: 0,
+        doing: None,
         log_lines_lost: 0,
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
