@@ -58,7 +58,8 @@ Exit codes:
   3  the daemon cannot be reached
   4  refused or not permitted
   5  invalid input or configuration
-  6  conflict, or not confirmed";
+  6  conflict, or not confirmed
+  7  the daemon (`run`) ended although nobody had asked it to; its last policy filters on";
 
 /// Options that may stand before and after every command.
 #[derive(Args, Clone, Debug)]

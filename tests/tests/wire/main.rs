@@ -28,6 +28,7 @@ mod readers;
 mod refusals;
 mod reload;
 mod restart;
+mod signals;
 mod silenced;
 mod state;
 mod tags;

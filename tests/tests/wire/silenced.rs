@@ -70,7 +70,7 @@ fn everything_works(lab: &Lab, daemon: &mut Daemon<'_>) -> Result<()> {
 }
 
 /// Lines that are lost, as the metric says, and the status says no fewer.
-fn lost(daemon: &Daemon<'_>) -> Result<u64> {
+pub fn lost(daemon: &Daemon<'_>) -> Result<u64> {
     let metric = daemon.metrics()?.count("portcullis_log_lines_lost_total", &[]);
     let status = daemon.status()?["log_lines_lost"].as_u64().context("the status does not say")?;
     ensure!(status >= metric, "{status} after {metric}");
