@@ -15,13 +15,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 
 use super::{
     http::{
         host,
         problem::{self, ProblemDetails, codes},
-        requests, server,
+        requests,
+        room::{Patience, Share},
+        server,
     },
     metrics::{CONTENT_TYPE, Metrics},
 };
@@ -31,8 +36,18 @@ use crate::{
     controller::{Controller, Doing, LONGEST_JOB},
 };
 
-const LIMITS: server::Limits =
-    server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };
+/// A probe asks at once, and its answer is a line: whoever takes longer gives way when the room is short.
+const LIMITS: server::Limits = server::Limits {
+    headers: Duration::from_secs(10),
+    exchange: Duration::from_secs(60),
+    patience: Patience { request: Duration::from_millis(100), answer: Duration::from_secs(1) },
+};
+
+/// Connections that are open at a time.
+const CONNECTIONS: usize = 256;
+
+/// Scrapes that wait for each other; more are refused.
+const SCRAPES: usize = 16;
 
 /// Why there is no listener.
 #[derive(Debug)]
@@ -53,28 +68,40 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Serves the metrics and probes of the daemon behind `controller` on `listener` until `shutdown` completes.
 pub async fn serve(listener: TcpListener, controller: Controller, shutdown: impl Future) {
-    server::serve(AdminListener(listener), router(controller), LIMITS, shutdown).await;
+    let connections = server::within_descriptors(CONNECTIONS);
+    let listener = AdminListener { socket: listener, share: Share { key: 0, connections, waiting: connections } };
+    server::serve(listener, router(controller), LIMITS, shutdown).await;
 }
 
-struct AdminListener(TcpListener);
+struct AdminListener {
+    socket: TcpListener,
+    share: Share,
+}
 
 impl server::Listener for AdminListener {
     type Stream = TcpStream;
     type Peer = ();
 
+    const NAME: &'static str = "admin";
+
     async fn accept(&self) -> io::Result<(TcpStream, ())> {
-        let (stream, _) = self.0.accept().await?;
+        let (stream, _) = self.socket.accept().await?;
         Ok((stream, ()))
+    }
+
+    fn share(&self, (): &()) -> Share {
+        self.share
     }
 }
 
 struct Admin {
     controller: Controller,
     metrics: Metrics,
+    scrapes: Semaphore,
 }
 
 fn router(controller: Controller) -> Router {
-    let admin = Admin { metrics: Metrics::new(controller.clone()), controller };
+    let admin = Admin { metrics: Metrics::new(controller.clone()), controller, scrapes: Semaphore::new(SCRAPES) };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(is_alive))
@@ -87,6 +114,10 @@ fn router(controller: Controller) -> Router {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let Ok(_turn) = admin.scrapes.try_acquire() else {
+        let detail = format!("{SCRAPES} scrapes wait for each other, which is the most");
+        return ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, detail).into_response();
+    };
     match admin.metrics.render().await {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {

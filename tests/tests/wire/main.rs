@@ -3,6 +3,7 @@
 mod attach;
 mod commands;
 mod confirm;
+mod crowd;
 mod doctor;
 mod drift;
 mod dry_run;

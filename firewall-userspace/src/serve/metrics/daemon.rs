@@ -8,12 +8,12 @@ use crate::{
     controller::{Activity, Doing},
     logging,
     policy::{Mode, mode_label},
-    serve::http::requests,
+    serve::http::{requests, room},
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
 pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
-    let mut families = vec![build_info()?, http_requests()?, jobs(doing)?];
+    let mut families = vec![build_info()?, http_requests()?, cut_connections()?, jobs(doing)?];
     families.extend(process()?);
     let help = "Questions of scrapes that the controller did not answer.";
     families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
@@ -38,6 +38,15 @@ fn http_requests() -> prometheus::Result<Family> {
     let mut family = Family::counter("portcullis_http_requests_total", "Requests answered.", &labels)?;
     for (key, count) in requests::counts() {
         family.push(&[key.listener, &key.route, key.method, &key.code.to_string()], count as f64);
+    }
+    Ok(family)
+}
+
+fn cut_connections() -> prometheus::Result<Family> {
+    let help = "Connections that were cut although they might have gone on, because others needed their room.";
+    let mut family = Family::counter("portcullis_http_connections_cut_total", help, &["listener"])?;
+    for listener in ["admin", "api"] {
+        family.push(&[listener], room::cuts(listener) as f64);
     }
     Ok(family)
 }
