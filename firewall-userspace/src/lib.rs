@@ -12,7 +12,10 @@
 //! host       this host as the kernel describes it
 //! policy     what a configuration means
 //! text       words and numbers for people            clock    time             files    how files are opened
+//! logging    standard error, which never stops whoever logs
 //! ```
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
 pub mod clock;
@@ -25,6 +28,7 @@ pub mod doctor;
 pub mod files;
 pub mod host;
 pub mod lists;
+pub mod logging;
 pub mod policy;
 pub mod preview;
 pub mod serve;

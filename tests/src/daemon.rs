@@ -298,6 +298,27 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it has not ended in time.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.running.wait(STOP_LIMIT)
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Kills it, so that it cannot clean up.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ impl Running {
             .with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub enum Exit {
     Invalid = 5,
     /// A conflict, or nobody knows whether the change happened.
     Unconfirmed = 6,
+    /// `portcullis run` ended although nobody had asked it to; its last policy filters on.
+    Failed = 7,
 }
 
 impl From<Exit> for ExitCode {

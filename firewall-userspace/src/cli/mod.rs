@@ -25,7 +25,7 @@ mod status;
 mod table;
 mod terms;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
@@ -47,6 +47,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -55,7 +58,8 @@ Exit codes:
   3  the daemon cannot be reached
   4  refused or not permitted
   5  invalid input or configuration
-  6  conflict, or not confirmed";
+  6  conflict, or not confirmed
+  7  the daemon (`run`) ended although nobody had asked it to; its last policy filters on";
 
 /// Options that may stand before and after every command.
 #[derive(Args, Clone, Debug)]
@@ -131,8 +135,14 @@ enum Command {
 
 /// Runs the command that the arguments of the process ask for.
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(told) => return tell(&told),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
     let Shared { socket, output } = cli.shared;
     let client = Client::new(socket);
     let result = match cli.command {
@@ -177,6 +187,18 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure, output),
+    }
+}
+
+/// Prints help or version, which are data, or what is wrong with the arguments.
+fn tell(told: &clap::Error) -> ExitCode {
+    match told.print() {
+        Err(error) if !told.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let failure = Failure::Write(error);
+            output::words(&failure.to_string());
+            failure.exit().into()
+        }
+        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(USAGE)),
     }
 }
 

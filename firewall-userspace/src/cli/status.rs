@@ -86,7 +86,16 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
-    facts.extend(policy.into_iter().chain(pending));
+    let doing = status.doing.as_ref().map(|doing| {
+        let seconds = status.age_ms as f64 / 1e3;
+        ("busy", format!("{doing} for {seconds:.1} s; what is here was so before it"))
+    });
+    let log = match status.log_lines_lost {
+        0 => None,
+        1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
+        lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
+    };
+    facts.extend(policy.into_iter().chain(pending).chain(doing).chain(log.map(|log| ("LOG", log))));
     let told = |condition: &Condition| {
         let first = condition.message.lines().next().unwrap_or_default().to_owned();
         (if condition.blocks { "NOT READY" } else { "WARNING" }, first)

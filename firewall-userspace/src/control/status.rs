@@ -28,6 +28,12 @@ pub struct Status {
     /// For how many milliseconds something has been under way that this does not show yet; 0: nothing is.
     #[serde(default)]
     pub age_ms: u64,
+    /// What that is: `push`, `reload`, `chores`, ...; `None`: nothing is under way.
+    #[serde(default)]
+    pub doing: Option<String>,
+    /// Lines of the log that could not be written, since the daemon started.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// `enforce` or `observe`; `none` while there is no policy.
     pub mode: String,
     /// The configuration file.

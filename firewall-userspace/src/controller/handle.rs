@@ -1,20 +1,16 @@
 //! The handle on the controller: requests go to its thread, readers look at what it has published.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task,
 };
 
-use super::{ConfigFile, Counters, ReadConfig};
+use super::{
+    ConfigFile, Counters, ReadConfig,
+    work::{Activity, Doing, Work, milliseconds},
+};
 use crate::{
     clock::Now,
     config::Bundle,
@@ -23,6 +19,7 @@ use crate::{
         Rollback, SetMode, Status, Terms,
     },
     datapath::{Explainer, give_way},
+    logging,
     policy::Prefix,
     preview::{
         diff::PolicyDocument,
@@ -89,6 +86,22 @@ impl Message {
             Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
         }
     }
+
+    /// What the controller does with it.
+    pub(super) fn job(&self) -> Activity {
+        match self {
+            Self::Push(..) => Activity::Push,
+            Self::Explain(..) => Activity::Explain,
+            Self::Reload(..) => Activity::Reload,
+            Self::Apply(..) => Activity::Apply,
+            Self::Rollback(..) => Activity::Rollback,
+            Self::SetMode(..) => Activity::SetMode,
+            Self::Confirm(..) => Activity::Confirm,
+            Self::OwnAddresses(..) => Activity::OwnAddresses,
+            Self::Interfaces => Activity::Interfaces,
+            Self::Stop(..) => Activity::Stop,
+        }
+    }
 }
 
 /// What comes of a question.
@@ -124,37 +137,6 @@ pub trait Readings: Send + Sync + fmt::Debug {
     fn counters(&self) -> Result<Counters, Refusal>;
 }
 
-/// Since when the controller is at work on something that readers are not told yet.
-#[derive(Debug, Default)]
-pub struct Work {
-    /// Milliseconds since boot; 0 while nothing is under way.
-    since_ms: AtomicU64,
-}
-
-impl Work {
-    /// Something is under way.
-    pub fn begin(&self, now: Now) {
-        self.since_ms.store(milliseconds(now.boot).max(1), Ordering::Relaxed);
-    }
-
-    /// It is over, and told.
-    pub fn end(&self) {
-        self.since_ms.store(0, Ordering::Relaxed);
-    }
-
-    /// For how many milliseconds it has been under way; 0 when nothing is.
-    pub fn age_ms(&self, now: Now) -> u64 {
-        match self.since_ms.load(Ordering::Relaxed) {
-            0 => 0,
-            since => milliseconds(now.boot).saturating_sub(since),
-        }
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// How often what answers is loaded off the controller's thread for one question.
 const EXPLAIN_ATTEMPTS: usize = 2;
 
@@ -182,8 +164,26 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Stopping`].
     pub fn status(&self, now: Now) -> Result<Status, Refusal> {
-        let age_ms = self.work.age_ms(now);
-        self.readings().map(|readings| Status { age_ms, ..readings.status(now) })
+        let doing = self.work.doing(now);
+        self.readings().map(|readings| Status {
+            age_ms: doing.map_or(0, |doing| milliseconds(doing.age)),
+            doing: doing.map(|doing| doing.job.label().into()),
+            log_lines_lost: logging::lost(),
+            ..readings.status(now)
+        })
+    }
+
+    /// What it is doing; `None` when it waits for something to do.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`] when it has ended.
+    pub fn doing(&self, now: Now) -> Result<Option<Doing>, Refusal> {
+        if self.messages.is_closed() { Err(Refusal::Stopping) } else { Ok(self.work.doing(now)) }
+    }
+
+    /// Completes when it has ended, by whatever cause.
+    pub async fn ended(&self) {
+        self.messages.closed().await;
     }
 
     /// Changes one layer: all of the batch, or nothing.

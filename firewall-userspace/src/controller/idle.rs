@@ -101,6 +101,8 @@ impl Readings for NoPolicy {
             revision: 0,
             policy_generation: 0,
             age_ms: 0,
+            doing: None,
+            log_lines_lost: 0,
             mode: "none".into(),
             config: self.config.clone(),
             admin_listen: self.basics.admin_listen,

@@ -23,15 +23,17 @@ mod report;
 mod tests;
 mod thread;
 mod waiting;
+mod work;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 pub use counters::Counters;
 pub use file::{ConfigFile, ReadConfig};
-pub use handle::{Controller, Explaining, Message, Readings, Work};
+pub use handle::{Controller, Explaining, Message, Readings};
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, Idle, NoPolicy};
 pub use thread::{Beginning, Launch, start};
+pub use work::{Activity, Doing, LONGEST_JOB, Work};
 
 use self::{in_force::InForce, published::Publisher, waiting::Waiting};
 use crate::{

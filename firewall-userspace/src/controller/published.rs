@@ -25,6 +25,8 @@ pub(super) struct Snapshot {
     pub(super) outstanding: Option<Outstanding>,
     pub(super) filter: FilterReport,
     pub(super) store: StoreCounters,
+    /// Why pushes are refused, and why generations of the policy are not kept.
+    pub(super) refusals: [Option<String>; 2],
 }
 
 /// What changes with the policy only.
@@ -94,7 +96,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
             active: self.history.active().map(|active| active.number),
             differs_from_file: self.history.differs_from_file(),
         };
+        let refusals = [self.keeper.refuses(), self.history.refuses()].map(|why| why.map(str::to_owned));
         let snapshot = Snapshot {
+            refusals,
             in_force: self.in_force.clone(),
             of_policy,
             standing,

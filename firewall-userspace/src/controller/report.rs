@@ -52,6 +52,8 @@ impl Readings for Snapshot {
             revision: self.in_force.revision(),
             policy_generation: self.policy_generation(),
             age_ms: 0,
+            doing: None,
+            log_lines_lost: 0,
             mode: mode_label(policy.mode).into(),
             config: self.in_force.config.clone(),
             admin_listen: policy.admin_listen,
@@ -162,7 +164,15 @@ impl Snapshot {
             let blocks = is_open || wanted.is_some_and(|wanted| wanted.required);
             condition(Condition::INTERFACE, blocks, format!("{} is not filtered: {why}", one.name))
         });
-        file.into_iter().chain(interfaces).collect()
+        let [pushes, history] = &self.refusals;
+        let pushes = pushes.as_ref().map(|why| {
+            let message = format!("pushes are refused, and what could be read of them is enforced: {why}");
+            condition(Condition::PUSHES_REFUSED, false, message)
+        });
+        let history = history.as_ref().map(|why| {
+            condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
+        });
+        file.into_iter().chain(interfaces).chain(pushes).chain(history).collect()
     }
 
     fn list_status(&self, index: usize) -> Option<ListStatus> {

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    ConfigFile, Controller, Core, Message, Readings, Setup, Work,
+    Activity, ConfigFile, Controller, Core, Message, Readings, Setup, Work,
     idle::{Idle, until_policy},
 };
 use crate::{
@@ -107,7 +107,7 @@ async fn run<F: Filter, D: Disk>(
     let mut next = None;
     loop {
         let now = clock();
-        work.begin(now);
+        work.begin(Activity::Tend, now);
         core.tend(now);
         work.end();
         let message = match next.take() {
@@ -117,23 +117,23 @@ async fn run<F: Filter, D: Disk>(
                 Err(_) => continue,
             },
         };
+        let Some(message) = message else { return };
         let now = clock();
-        work.begin(now);
+        work.begin(message.job(), now);
         core.hurry(now);
         match message {
             // It would be a surprise to whoever does not wait for it any more.
-            Some(message) if message.is_given_up() => drop(message),
-            Some(Message::Push(caller, push, reply)) => {
+            message if message.is_given_up() => drop(message),
+            Message::Push(caller, push, reply) => {
                 let pushes = collect((caller, push, reply), &mut messages, &mut next);
                 push_all(&mut core, pushes, now);
             }
-            Some(Message::Stop(reply)) => {
+            Message::Stop(reply) => {
                 core.stop(now);
                 answer(reply, ());
                 return;
             }
-            Some(message) => core.handle(message, now),
-            None => return,
+            message => core.handle(message, now),
         }
         work.end();
     }

@@ -111,12 +111,19 @@ impl Beginner {
     fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<PatientFolder>, Nothing> {
         let fail = |error: &dyn std::fmt::Display| Nothing::Refused(error.to_string());
         let state = &self.basics.state;
-        let history = History::open(self.folder.clone(), state.generations).map_err(|error| fail(&error))?;
+        let history = History::open_tolerant(self.folder.clone(), state.generations);
+        if let Some(why) = history.refuses() {
+            tracing::error!("GENERATIONS OF THE POLICY ARE NOT KEPT: {why}");
+        }
         let start = start::start(&self.config, loaded, &history, now).map_err(Nothing::Unusable)?;
-        let opened = Store::open(self.folder.clone(), now.wall, state.snapshot_after).map_err(|error| fail(&error))?;
+        let opened =
+            Store::open_tolerant(self.folder.clone(), now.wall, state.snapshot_after).map_err(|error| fail(&error))?;
         let Opened { store, runtime, notes } = opened;
         for note in notes {
             tracing::warn!("{note}");
+        }
+        if let Some(why) = store.refuses() {
+            tracing::error!("PUSHES ARE REFUSED, what can be read of what was pushed is enforced: {why}");
         }
         tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
         let (config, host) = (self.config.clone(), Box::new(ThisHost));

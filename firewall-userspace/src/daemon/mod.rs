@@ -4,22 +4,22 @@
 //! runtime and the sockets; the controller owns what is enforced.
 
 mod begin;
+mod essential;
 mod follow;
+mod rlimits;
+mod signals;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
-use tracing_subscriber::EnvFilter;
+use tokio::{sync::watch, time::timeout};
 
+use self::{essential::Essential, signals::Signals};
 use crate::{
     clock::Now,
-    control::{Caller, Reload, Way},
     controller::{self, ConfigFile, Controller, Launch},
     datapath::{DatapathError, PinFolder},
     host::netlink::Addresses,
+    logging,
     serve::{admin, api},
     state::patient::PatientFolder,
 };
@@ -41,45 +41,77 @@ pub struct RunOptions {
     pub trace_packets: bool,
 }
 
-/// Why the daemon did not start. Nothing is attached that was not attached before.
+/// Why the daemon did not start, or ended by itself. Nothing is attached that was not attached before.
 #[derive(Debug)]
 enum StartError {
     /// The configuration is wrong, and there is nothing else: the report.
     Config(String),
     /// Anything else: what was attempted, on what, and why it failed.
     Refused(String),
+    /// A part without which the daemon would be half dead ended: which, and how.
+    Ended(String),
 }
 
 /// Exit code of a configuration that is wrong.
 const INVALID: u8 = 5;
 /// Exit code when the kernel or another process refused.
 const REFUSED: u8 = 4;
+/// Exit code of a daemon that ended although nobody had asked it to. Its last policy filters on.
+const FAILED: u8 = 7;
+
+/// How long the controller may take to stop. Below the 90 s after which systemd kills (`TimeoutStopSec`).
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Longest wait for work that cannot be called off, once everything else has ended.
+const LEFTOVER: Duration = Duration::from_secs(1);
 
 /// Runs the daemon in the foreground.
 pub fn run(options: &RunOptions) -> ExitCode {
-    start_logging();
+    if let Err(error) = logging::start() {
+        logging::say_directly(&format!("error: cannot start: no thread to be had that writes the log: {error}"));
+        return ExitCode::from(REFUSED);
+    }
+    let code = run_logged(options);
+    logging::drain();
+    code
+}
+
+fn run_logged(options: &RunOptions) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            logging::say(&format!("error: cannot start: {error}"));
             return ExitCode::from(REFUSED);
         }
     };
-    match runtime.block_on(serve(options)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let ended = runtime.block_on(serve(options));
+    // A file that hangs cannot be called off, and ends with the process.
+    runtime.shutdown_timeout(LEFTOVER);
+    ExitCode::from(exit_code(ended))
+}
+
+/// Says why it ended, and by which code.
+fn exit_code(ended: Result<(), StartError>) -> u8 {
+    match ended {
+        Ok(()) => 0,
         Err(StartError::Config(report)) => {
-            eprintln!("{report}");
-            ExitCode::from(INVALID)
+            logging::say(&format!("{report}"));
+            INVALID
         }
         Err(StartError::Refused(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(REFUSED)
+            logging::say(&format!("error: {message}"));
+            REFUSED
+        }
+        Err(StartError::Ended(message)) => {
+            logging::say(&format!("error: {message}; the last policy filters on\nhint: start the daemon again"));
+            FAILED
         }
     }
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
-    let mut signals = Signals::new().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    let signals = Signals::follow().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    rlimits::raise_descriptors();
     let config = ConfigFile::new(options.config.clone());
     // Everything that can be refused without touching an interface comes first.
     let (basics, loaded) = begin::basics(options, &config).await;
@@ -104,24 +136,25 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
         }
     };
     let (stop, stopping) = watch::channel(());
-    tokio::spawn(follow::addresses(addresses, controller.clone(), own));
-    tokio::spawn(follow::links(links, controller.clone()));
+    let mut essential = Essential::default();
+    essential.follow("following addresses", follow::addresses(addresses, controller.clone(), own));
+    essential.follow("following interfaces", follow::links(links, controller.clone()));
     tokio::spawn(begin::until_policy(controller.clone()));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;
     };
-    let admin = tokio::spawn(admin::serve(admin, controller.clone(), until(stopping.clone())));
-    let api = tokio::spawn(api::serve(api, controller.clone(), until(stopping)));
+    essential.serve("the admin port", admin::serve(admin, controller.clone(), until(stopping.clone())));
+    essential.serve("the API", api::serve(api, controller.clone(), until(stopping)));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
 
-    signals.handle(&controller).await;
-    controller.stop().await;
+    let ended = essential::first_end(signals.handle(&controller), &controller, &mut essential).await;
+    let is_stopped = timeout(STOP_LIMIT, controller.stop()).await.is_ok();
     drop(stop);
-    let _ = tokio::join!(api, admin);
-    if thread.join().is_err() {
-        tracing::error!("the controller panicked: a bug worth a report");
+    essential.finish().await;
+    if !is_stopped {
+        return Err(not_stopped(&controller));
     }
-    Ok(())
+    outcome(ended, thread.join().is_err())
 }
 
 fn open_pins(options: &RunOptions) -> Result<PinFolder, DatapathError> {
@@ -129,34 +162,20 @@ fn open_pins(options: &RunOptions) -> Result<PinFolder, DatapathError> {
     open(&options.pin_directory)
 }
 
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+/// A controller that is at something that does not end.
+fn not_stopped(controller: &Controller) -> StartError {
+    let job = controller.doing(Now::read()).ok().flatten().map_or("nothing known", |doing| doing.job.label());
+    let limit = STOP_LIMIT.as_secs();
+    StartError::Ended(format!("cannot stop in order: the controller did not end in {limit} s: {job}"))
 }
 
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Reloads on SIGHUP; returns on SIGTERM and SIGINT.
-    async fn handle(&mut self, controller: &Controller) {
-        loop {
-            tokio::select! {
-                _ = self.hangup.recv() => {
-                    // The controller logs what came of it.
-                    let caller = Caller { name: "SIGHUP".into(), way: Way::Signal };
-                    let _ = controller.reload(caller, Reload::default()).await;
-                }
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-            }
-        }
+/// What the end is: in order, or by `part`, which nobody had asked for.
+fn outcome(part: Option<&str>, has_panicked: bool) -> Result<(), StartError> {
+    let panicked = if has_panicked { " by a panic: a bug worth a report" } else { "" };
+    match part {
+        None if !has_panicked => Ok(()),
+        None => Err(StartError::Ended(format!("the controller ended{panicked}"))),
+        Some(part) => Err(StartError::Ended(format!("{part} ended although nobody had asked for that{panicked}"))),
     }
 }
 
@@ -164,8 +183,16 @@ fn refused(error: impl fmt::Display) -> StartError {
     StartError::Refused(error.to_string())
 }
 
-/// Logs to standard error; `PORTCULLIS_LOG` sets the level as `RUST_LOG` does elsewhere.
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_part_ends_the_daemon_with_exit_code_7() {
+        for (part, has_panicked, code) in
+            [(None, false, 0), (None, true, 7), (Some("the API"), false, 7), (Some("the controller"), true, 7)]
+        {
+            assert_eq!(exit_code(outcome(part, has_panicked)), code, "{part:?} {has_panicked}");
+        }
+    }
 }

@@ -1,7 +1,11 @@
 //! The admin listener: probes and hosts. What `/metrics` says is in metrics.rs.
 
+use std::time::Duration;
+
 use firewall_userspace::{
+    clock::Now,
     control::{Condition, Status},
+    controller::Activity,
     serve::admin,
 };
 
@@ -17,12 +21,38 @@ fn a_daemon_that_filters_is_alive_and_ready() {
 }
 
 #[test]
-fn a_daemon_without_its_controller_is_alive_but_not_ready() {
+fn a_daemon_without_its_controller_is_neither_alive_nor_ready() {
     let daemon = Daemon::start(Fake { is_alive: false, ..Fake::default() });
-    assert_eq!(daemon.admin(get("/livez")).status, 200);
+    let answer = daemon.admin(get("/livez"));
+    assert_eq!(answer.problem(), (503, "stopping".into()));
+    assert_eq!(answer.json()["detail"], "the controller has ended; the last policy goes on filtering");
     let answer = daemon.admin(get("/readyz"));
     assert_eq!(answer.problem(), (503, "stopping".into()));
     assert_eq!(answer.json()["detail"], "the daemon is stopping");
+}
+
+#[test]
+fn what_the_controller_is_doing_is_told_and_is_alive() {
+    let daemon = Daemon::start(Fake::default());
+    let now = Now::read();
+    daemon.work.begin(Activity::Reload, Now { boot: now.boot.saturating_sub(Duration::from_secs(2)), ..now });
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(daemon.admin(get(path)).status, 200, "{path}");
+    }
+    let status = daemon.api(get("/v1/status")).json();
+    assert_eq!((&status["doing"], status["age_ms"].as_u64() >= Some(2000)), (&"reload".into(), true), "{status}");
+    let (code, screen, _) = daemon.run(&["status"]);
+    assert_eq!((code, screen.contains("busy        reload for ")), (0, true), "{screen}");
+    let metrics = daemon.admin(get("/metrics")).body;
+    let age = |job: &str| {
+        let series = format!("portcullis_controller_job_seconds{{job=\"{job}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&*series)?.parse::<f64>().ok())
+    };
+    assert!(age("reload") >= Some(2.0) && age("push") == Some(0.0), "{metrics}");
+    daemon.work.end();
+    let status = daemon.api(get("/v1/status")).json();
+    assert_eq!((&status["doing"], &status["age_ms"]), (&serde_json::Value::Null, &0.into()));
+    assert!(!daemon.run(&["status"]).1.contains("busy"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod api;
 mod cli;
 mod help;
 mod metrics;
+mod output;
 mod socket;
 mod support;
 mod unanswered;

@@ -146,8 +146,8 @@ fn start(
     file: &Arc<Mutex<usize>>,
 ) -> Result<Started, String> {
     let loaded = load(*file.lock().unwrap()).map_err(|report| report.render(false));
-    let history = History::open(disk.clone(), KEEP).map_err(|error| error.to_string())?;
-    let opened = Store::open(disk.clone(), now.wall, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
+    let history = History::open_tolerant(disk.clone(), KEEP);
+    let opened = Store::open_tolerant(disk.clone(), now.wall, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());

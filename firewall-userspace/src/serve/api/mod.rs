@@ -26,11 +26,15 @@ pub use handlers::CONTROLLER_TIMEOUT;
 pub use socket::{ApiBindError, bind};
 
 use self::{listener::ApiListener, peer::Peers};
-use super::http::{host, problem, requests, server};
+use super::http::{host, problem, requests, room::Patience, server};
 use crate::controller::Controller;
 
-const LIMITS: server::Limits =
-    server::Limits { connections: 64, headers: Duration::from_secs(10), exchange: Duration::from_secs(300) };
+const LIMITS: server::Limits = server::Limits {
+    headers: Duration::from_secs(10),
+    exchange: Duration::from_secs(300),
+    // A long list is read as fast as a terminal shows it.
+    patience: Patience { request: Duration::from_secs(1), answer: Duration::from_secs(30) },
+};
 
 /// Serves the API on `listener`, which came from [`bind`], until `shutdown` completes.
 ///

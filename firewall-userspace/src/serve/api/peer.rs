@@ -20,6 +20,8 @@ use crate::{
 pub struct Peer {
     /// Name of the user, or `uid:NUMBER` for one without a name: the owner of what it pushes.
     pub owner: Arc<str>,
+    /// Number of the user; `None` when the kernel did not tell.
+    pub uid: Option<u32>,
     /// Whether it may use the API.
     pub is_permitted: bool,
 }
@@ -53,9 +55,9 @@ impl Peers {
     pub fn peer(&self, uid: Option<u32>) -> Peer {
         let known = self.permitted.iter().find(|(permitted, _)| Some(permitted.as_raw()) == uid);
         match (known, uid) {
-            (Some((_, owner)), _) => Peer { owner: owner.clone(), is_permitted: true },
-            (None, Some(uid)) => Peer { owner: format!("uid:{uid}").into(), is_permitted: false },
-            (None, None) => Peer { owner: "unknown".into(), is_permitted: false },
+            (Some((_, owner)), _) => Peer { owner: owner.clone(), uid, is_permitted: true },
+            (None, Some(number)) => Peer { owner: format!("uid:{number}").into(), uid, is_permitted: false },
+            (None, None) => Peer { owner: "unknown".into(), uid, is_permitted: false },
         }
     }
 }
@@ -91,7 +93,8 @@ mod tests {
             assert!(peers.peer(Some(uid)).is_permitted, "{uid}");
         }
         let other = own + 1;
-        assert_eq!(peers.peer(Some(other)), Peer { owner: format!("uid:{other}").into(), is_permitted: false });
+        let refused = Peer { owner: format!("uid:{other}").into(), uid: Some(other), is_permitted: false };
+        assert_eq!(peers.peer(Some(other)), refused);
         assert!(!peers.peer(None).is_permitted);
     }
 

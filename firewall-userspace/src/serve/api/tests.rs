@@ -22,7 +22,7 @@ fn request(method: &str, path: &str, body: Body) -> Request<Body> {
 }
 
 fn peer(is_permitted: bool) -> Peer {
-    Peer { owner: "uid:1000".into(), is_permitted }
+    Peer { owner: "uid:1000".into(), uid: Some(1000), is_permitted }
 }
 
 async fn problem(controller: Controller, mut request: Request<Body>, peer: Option<Peer>) -> ProblemDetails {

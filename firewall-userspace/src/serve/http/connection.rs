@@ -1,6 +1,10 @@
 //! One connection: one request, one answer, and an orderly end.
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -12,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::server::Limits;
+use super::{room::Stage, server::Limits};
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -24,14 +28,31 @@ const MAX_HEAD: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Answers the request that comes on `stream`; `stopping` ends the wait for one.
-pub async fn serve<S, P>(stream: S, peer: P, router: Router, limits: Limits, mut stopping: watch::Receiver<bool>)
-where
+pub async fn serve<S, P>(
+    stream: S,
+    peer: P,
+    router: Router,
+    limits: Limits,
+    stage: Arc<Stage>,
+    mut stopping: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     P: Clone + Send + Sync + Unpin + 'static,
 {
+    stage.await_request();
+    let answering = Arc::clone(&stage);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request.map(Body::new))
+        let (router, stage) = (router.clone(), Arc::clone(&answering));
+        Box::pin(async move {
+            if !stage.begin_answer() {
+                // The connection is being cut.
+                pending::<()>().await;
+            }
+            let answer = router.oneshot(request.map(Body::new)).await;
+            stage.await_reader();
+            answer
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

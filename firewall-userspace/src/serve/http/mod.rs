@@ -6,6 +6,7 @@
 pub mod host;
 pub mod problem;
 pub mod requests;
+pub mod room;
 pub mod server;
 
 mod connection;

@@ -79,6 +79,10 @@ pub mod codes {
     pub const NO_POLICY: &str = "no_policy";
     /// The daemon is not ready to serve.
     pub const NOT_READY: &str = "not_ready";
+    /// Too many ask the same at once.
+    pub const BUSY: &str = "busy";
+    /// The controller takes longer for one thing than it may for any.
+    pub const STUCK: &str = "stuck";
     /// The controller took too long; what was asked may still happen.
     pub const UNANSWERED: &str = "unanswered";
     /// The tables have no room.

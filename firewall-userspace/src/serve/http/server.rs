@@ -3,14 +3,19 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
+use libc::{EMFILE, ENFILE};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinSet,
-    time,
+    time::{self, Instant, MissedTickBehavior},
 };
 
-use super::connection;
+use super::{
+    connection,
+    room::{self, Patience, Room, Share, Stage},
+};
 
 /// Where connections come from.
 pub trait Listener: Send + 'static {
@@ -19,49 +24,91 @@ pub trait Listener: Send + 'static {
     /// Who is at its other end; handlers find it in the extensions of the request.
     type Peer: Clone + Send + Sync + Unpin + 'static;
 
+    /// Its name in metrics.
+    const NAME: &'static str;
+
     /// The next connection.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
+
+    /// The room for connections of `peer` and of its like.
+    fn share(&self, peer: &Self::Peer) -> Share;
 }
 
 /// What a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait in the kernel.
-    pub connections: usize,
     /// Time to send the request line and the headers.
     pub headers: Duration,
     /// Time from the connection to the last octet of the answer.
     pub exchange: Duration,
+    /// Less time than that when others need the room.
+    pub patience: Patience,
 }
 
 /// How long exchanges that have begun may go on after the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Pause after the kernel refused a connection, for example because no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often the server looks whether a connection has become idle whose room is needed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One in so many file descriptors of this process may be a connection that is served in one room, and one that waits there.
+const DESCRIPTORS_OF_A_ROOM: u64 = 16;
+
+/// `wanted` connections, or fewer when the process may not have that many file descriptors besides its own.
+pub fn within_descriptors(wanted: usize) -> usize {
+    let (most, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
+    usize::try_from(most / DESCRIPTORS_OF_A_ROOM).unwrap_or(wanted).clamp(1, wanted)
+}
 
 /// Serves `router` on `listener` until `shutdown` completes; then lets exchanges that have begun end.
 ///
 /// A connection carries one exchange: clients are few and near, and a connection that cannot idle needs no reaper.
 pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shutdown: impl Future) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let (stop, stopping) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut server = Server { listener, router, limits, rooms: Vec::new(), connections: JoinSet::new(), stopping };
     let mut shutdown = pin!(shutdown);
+    let mut look = time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut has_failed = false;
     loop {
-        let (stream, peer, permit) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             _ = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            Some(ended) = server.connections.join_next_with_id() => {
+                let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+                server.rooms.iter_mut().for_each(|room| room.leave(task));
+                continue;
+            }
+            _ = look.tick(), if server.rooms.iter().any(Room::is_short) => {
+                server.make_room(Room::make_room_for_waiting);
+                continue;
+            }
+            accepted = server.listener.accept() => accepted,
         };
-        let exchange = connection::serve(stream, peer, router.clone(), limits, stopping.clone());
-        connections.spawn(async move {
-            exchange.await;
-            drop(permit);
-        });
+        match accepted {
+            Ok((stream, peer)) => {
+                has_failed = false;
+                server.welcome(stream, peer);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !has_failed {
+                    tracing::warn!(%error, listener = L::NAME, "cannot accept connections; trying again");
+                }
+                has_failed = true;
+                if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
+                    server.make_room(|room| room.make_room(0));
+                }
+                // The shutdown is not missed, only later by this.
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
-    drop(listener);
+    let mut connections = server.connections;
+    drop(server.listener);
     // Nobody listens any more when all connections have ended, which is fine.
     let _ = stop.send(true);
     let all_ended = async { while connections.join_next().await.is_some() {} };
@@ -70,21 +117,51 @@ pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shu
     }
 }
 
-async fn accept<L: Listener>(
-    listener: &L,
-    permits: &Arc<Semaphore>,
-) -> (L::Stream, L::Peer, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a permit.
-    let permit = permits.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                time::sleep(ACCEPT_PAUSE).await;
-            }
+/// What the loop above keeps.
+struct Server<L: Listener> {
+    listener: L,
+    router: Router,
+    limits: Limits,
+    rooms: Vec<Room>,
+    connections: JoinSet<()>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl<L: Listener> Server<L> {
+    /// Serves a connection when there is room, or makes room for it, or cuts it.
+    fn welcome(&mut self, stream: L::Stream, peer: L::Peer) {
+        let share = self.listener.share(&peer);
+        let position = self.rooms.iter().position(|room| room.key() == share.key);
+        let room = match position.and_then(|position| self.rooms.get_mut(position)) {
+            Some(room) => room,
+            None => self.rooms.push_mut(Room::new(share)),
+        };
+        room::count_cuts(L::NAME, room.make_room_for_one());
+        if !room.is_open() {
+            room::count_cuts(L::NAME, 1);
+            return;
         }
+        let stage = Arc::new(Stage::new(Instant::now(), self.limits.patience));
+        let exchange = connection::serve(
+            stream,
+            peer,
+            self.router.clone(),
+            self.limits,
+            Arc::clone(&stage),
+            self.stopping.clone(),
+        );
+        let turn = room.turn();
+        let task = self.connections.spawn(async move {
+            let turn = turn.await;
+            exchange.await;
+            drop(turn);
+        });
+        room.enter(task, stage);
+    }
+
+    fn make_room(&mut self, make: impl Fn(&mut Room) -> u64) {
+        let cut = self.rooms.iter_mut().map(make).sum();
+        room::count_cuts(L::NAME, cut);
     }
 }
 

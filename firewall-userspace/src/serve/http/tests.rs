@@ -9,28 +9,42 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::server::{self, Limits, Listener};
+use super::{
+    room::{self, Patience, Share},
+    server::{self, Limits, Listener},
+};
 
-struct Ends(Mutex<mpsc::Receiver<DuplexStream>>);
+/// Connections, each with the number of its user.
+struct Ends(Mutex<mpsc::Receiver<(DuplexStream, u32)>>);
 
 impl Listener for Ends {
     type Stream = DuplexStream;
-    type Peer = ();
+    type Peer = u32;
 
-    async fn accept(&self) -> io::Result<(DuplexStream, ())> {
+    const NAME: &'static str = "test";
+
+    async fn accept(&self) -> io::Result<(DuplexStream, u32)> {
         match self.0.lock().await.recv().await {
-            Some(stream) => Ok((stream, ())),
+            Some(connection) => Ok(connection),
             None => std::future::pending().await,
         }
     }
+
+    fn share(&self, user: &u32) -> Share {
+        Share { key: *user, connections: 2, waiting: 2 }
+    }
 }
 
-const LIMITS: Limits = Limits { connections: 2, headers: Duration::from_secs(10), exchange: Duration::from_secs(60) };
+const LIMITS: Limits = Limits {
+    headers: Duration::from_secs(10),
+    exchange: Duration::from_secs(60),
+    patience: Patience { request: Duration::from_secs(1), answer: Duration::from_secs(2) },
+};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 struct Server {
-    connections: mpsc::Sender<DuplexStream>,
+    connections: mpsc::Sender<(DuplexStream, u32)>,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -44,8 +58,12 @@ impl Server {
     }
 
     async fn connect(&self) -> DuplexStream {
+        self.connect_as(0).await
+    }
+
+    async fn connect_as(&self, user: u32) -> DuplexStream {
         let (near, far) = duplex(64 << 10);
-        self.connections.send(far).await.unwrap();
+        self.connections.send((far, user)).await.unwrap();
         near
     }
 }
@@ -118,15 +136,75 @@ async fn an_exchange_has_an_end_even_when_the_answer_is_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_over_the_limit_wait_for_their_turn() {
+async fn connections_that_say_nothing_give_way_to_those_that_come() {
     let server = Server::start(quick());
-    let silent = [server.connect().await, server.connect().await];
+    let mut silent = [server.connect().await, server.connect().await];
+    time::sleep(LIMITS.patience.request).await;
+    let start = Instant::now();
+    for _ in 0..3 {
+        let mut third = server.connect().await;
+        third.write_all(REQUEST).await.unwrap();
+        assert!(read(&mut third).await.ends_with("done"));
+    }
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert_eq!(read(&mut silent[0]).await, "", "the one that was there first");
+    assert!(room::cuts("test") > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_take_no_room_from_each_other() {
+    let server = Server::start(quick());
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(server.connect_as(7).await);
+    }
+    let start = Instant::now();
+    let mut own = server.connect_as(0).await;
+    own.write_all(REQUEST).await.unwrap();
+    assert!(read(&mut own).await.ends_with("done"));
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_being_answered_gives_way_to_nobody() {
+    let slow = get(|| async {
+        time::sleep(Duration::from_secs(20)).await;
+        "done"
+    });
+    let server = Server::start(Router::new().route("/", slow));
+    let start = Instant::now();
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        stream.write_all(REQUEST).await.unwrap();
+        streams.push(stream);
+        time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut too_many = server.connect().await;
+    assert_eq!(read(&mut too_many).await, "", "two are answered, and two wait");
+    for stream in &mut streams {
+        assert!(read(stream).await.ends_with("done"));
+    }
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(40) && took < Duration::from_secs(55), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_its_answer_gives_way() {
+    let large = Router::new().route("/", get(|| async { "x".repeat(1 << 20) }));
+    let server = Server::start(large);
+    let mut unread = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        stream.write_all(REQUEST).await.unwrap();
+        unread.push(stream);
+    }
+    time::sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
     let mut third = server.connect().await;
     third.write_all(REQUEST).await.unwrap();
-    let early = time::timeout(Duration::from_secs(5), third.read_u8()).await;
-    assert!(early.is_err(), "{early:?}");
-    drop(silent);
-    assert!(read(&mut third).await.ends_with("done"));
+    assert!(read(&mut third).await.len() > 1 << 20);
+    assert!(start.elapsed() < LIMITS.patience.answer + Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,13 +5,16 @@ use firewall_common::abi::ABI_VERSION;
 use super::family::Family;
 use crate::{
     control::{Condition, InterfaceStatus, PendingChange, Status},
+    controller::{Activity, Doing},
+    logging,
     policy::{Mode, mode_label},
-    serve::http::requests,
+    serve::http::{requests, room},
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
-pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
-    let mut families = vec![build_info()?, http_requests()?];
+pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
+    let mut families = vec![build_info()?, http_requests()?, cut_connections()?, jobs(doing)?];
+    families.extend(process()?);
     let help = "Questions of scrapes that the controller did not answer.";
     families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
     if let Some(status) = status {
@@ -38,6 +41,33 @@ fn http_requests() -> prometheus::Result<Family> {
         family.push(&[key.listener, &key.route, key.method, &key.code.to_string()], count as f64);
     }
     Ok(family)
+}
+
+fn cut_connections() -> prometheus::Result<Family> {
+    let help = "Connections that were cut although they might have gone on, because others needed their room.";
+    let mut family = Family::counter("portcullis_http_connections_cut_total", help, &["listener"])?;
+    for listener in ["admin", "api"] {
+        family.push(&[listener], room::cuts(listener) as f64);
+    }
+    Ok(family)
+}
+
+fn jobs(doing: Option<Doing>) -> prometheus::Result<Family> {
+    let help = "For how long the controller has been at this job; 0 for all others. Above 600 s `/livez` fails: look at the log.";
+    let mut family = Family::gauge("portcullis_controller_job_seconds", help, &["job"])?;
+    for job in Activity::ALL {
+        let age = doing.filter(|doing| doing.job == job).map_or(0.0, |doing| doing.age.as_secs_f64());
+        family.push(&[job.label()], age);
+    }
+    Ok(family)
+}
+
+fn process() -> prometheus::Result<[Family; 2]> {
+    let help = "Lines of the log that are lost, because standard error could not be written.";
+    let lost = Family::counter("portcullis_log_lines_lost_total", help, &[])?.with(logging::lost() as f64);
+    let help = "Threads and tasks that panicked; each is a bug worth a report, and the log has its words.";
+    let panics = Family::counter("portcullis_panics_total", help, &[])?.with(logging::panics() as f64);
+    Ok([lost, panics])
 }
 
 fn interfaces(status: &Status) -> prometheus::Result<[Family; 2]> {

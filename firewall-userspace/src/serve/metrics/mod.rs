@@ -26,7 +26,7 @@ use self::{family::Family, process::Process};
 use crate::{
     clock::Now,
     control::{Refusal, Status},
-    controller::{Controller, Counters},
+    controller::{Controller, Counters, Doing},
 };
 
 /// What a scrape asks, and how often it was not answered.
@@ -54,7 +54,8 @@ impl Metrics {
         let scrape = move || {
             let status = or_count(controller.status(Now::read()), &errors);
             let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors);
-            render(status.as_ref(), counters.as_ref(), errors.load(Ordering::Relaxed))
+            let doing = controller.doing(Now::read()).ok().flatten();
+            render(status.as_ref(), doing, counters.as_ref(), errors.load(Ordering::Relaxed))
         };
         task::spawn_blocking(scrape).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
     }
@@ -69,8 +70,13 @@ fn or_count<T>(read: Result<T, Refusal>, errors: &AtomicU64) -> Option<T> {
     read.map_err(count).ok()
 }
 
-fn render(status: Option<&Status>, counters: Option<&Counters>, errors: u64) -> prometheus::Result<String> {
-    let mut families = daemon::families(status, errors)?;
+fn render(
+    status: Option<&Status>,
+    doing: Option<Doing>,
+    counters: Option<&Counters>,
+    errors: u64,
+) -> prometheus::Result<String> {
+    let mut families = daemon::families(status, doing, errors)?;
     if let Some(counters) = counters {
         families.extend(data_plane::families(counters, status)?);
     }

@@ -303,7 +303,10 @@ fn a_history_that_cannot_be_read_is_left_alone_and_refuses_what_has_to_be_kept()
         let mut history = History::open_tolerant(disk.clone(), 10);
         assert!(history.refuses().unwrap().contains(words), "{:?}", history.refuses());
         assert_eq!((history.last(), history.active()), (2, None), "no number is given twice");
-        assert!(matches!(choose(&history, &bundle("a", "1"), now(1)), Ok(Choice::File(None, Why::First))));
+        assert!(matches!(
+            choose(&history, Some((&bundle("a", "1"), Mode::Enforce)), now(1)),
+            Choice::File(None, Why::First)
+        ));
         history.record(generation(3, How::Start), Content::Sent(bundle("c", "1")), true, None, Care::Owe).unwrap();
         let must = history.record(generation(4, How::Apply), Content::Sent(bundle("d", "1")), false, None, Care::Must);
         let refused = must.unwrap_err().to_string();

@@ -238,6 +238,8 @@ pub fn status() -> Status {
         revision: 7,
         policy_generation: 3,
         age_ms: 0,
+        doing: None,
+        log_lines_lost: 0,
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),

@@ -17,7 +17,7 @@ use std::{
 
 use firewall_userspace::{
     control::{Caller, Push},
-    controller::{ConfigFile, Controller, Message},
+    controller::{ConfigFile, Controller, Message, Work},
     serve::{admin, api},
 };
 use tokio::{
@@ -63,6 +63,8 @@ pub struct Daemon {
     pub pushes: Arc<Mutex<Vec<Push>>>,
     /// Who pushed.
     pub callers: Arc<Mutex<Vec<Caller>>>,
+    /// What it says it is doing.
+    pub work: Arc<Work>,
     runtime: Runtime,
     servers: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -74,9 +76,10 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let pushes = Arc::new(Mutex::new(Vec::new()));
         let callers = Arc::new(Mutex::new(Vec::new()));
+        let work = Arc::new(Work::default());
         let (messages, questions) = mpsc::channel::<Message>(8);
-        let controller =
-            Controller::new(messages, fake.readings(), Arc::default(), ConfigFile::new("/nonexistent".into()));
+        let config = ConfigFile::new("/nonexistent".into());
+        let controller = Controller::new(messages, fake.readings(), Arc::clone(&work), config);
         runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {
@@ -86,7 +89,7 @@ impl Daemon {
             tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));
             (address, tokio::spawn(api::serve(api, controller, stopped)))
         });
-        Self { folder, socket, admin, pushes, callers, runtime, servers: Some((stop, servers)) }
+        Self { folder, socket, admin, pushes, callers, work, runtime, servers: Some((stop, servers)) }
     }
 
     /// Stops the API and waits until it has ended.

@@ -1,0 +1,167 @@
+//! Lines between those who log and the thread that writes: whoever adds one never waits.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Most lines that wait.
+const MOST_LINES: usize = 4096;
+
+/// Most octets that wait, unless they are one line.
+const MOST_OCTETS: usize = 4 << 20;
+
+/// Lines that wait to be written.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: Mutex<Held>,
+    changed: Condvar,
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Held {
+    lines: VecDeque<LogLine>,
+    octets: usize,
+    /// Lines that found no room.
+    refused: u64,
+    /// Whether the writer has a line in its hands.
+    is_writing: bool,
+}
+
+/// A line, or several that belong together.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LogLine {
+    /// With the line feed at its end.
+    pub(super) octets: Vec<u8>,
+    /// How many were refused before it.
+    pub(super) refused_before: u64,
+}
+
+impl Queue {
+    /// Nothing waits.
+    pub(super) const fn new() -> Self {
+        let waiting = Held { lines: VecDeque::new(), octets: 0, refused: 0, is_writing: false };
+        Self { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
+    }
+
+    /// Adds a line, or counts it as lost when too many wait.
+    pub(super) fn push(&self, octets: Vec<u8>) {
+        let mut waiting = self.lock();
+        let is_full = waiting.lines.len() >= MOST_LINES
+            || (!waiting.lines.is_empty() && waiting.octets + octets.len() > MOST_OCTETS);
+        if is_full {
+            waiting.refused += 1;
+            self.count_lost();
+            return;
+        }
+        waiting.octets += octets.len();
+        let refused_before = waiting.refused;
+        waiting.lines.push_back(LogLine { octets, refused_before });
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// Takes out the next line. `None` without one when there is something to tell: more than `told` were refused, or `patience`
+    /// is over.
+    pub(super) fn next(&self, told: u64, patience: Option<Duration>) -> Option<LogLine> {
+        let mut waiting = self.lock();
+        waiting.is_writing = false;
+        self.changed.notify_all();
+        let is_idle = |waiting: &mut Held| waiting.lines.is_empty() && waiting.refused <= told;
+        waiting = match patience {
+            None => self.changed.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                self.changed.wait_timeout_while(waiting, patience, is_idle).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        waiting.is_writing = true;
+        let line = waiting.lines.pop_front();
+        waiting.octets -= line.as_ref().map_or(0, |line| line.octets.len());
+        line
+    }
+
+    /// Lines that were refused so far.
+    pub(super) fn refused(&self) -> u64 {
+        self.lock().refused
+    }
+
+    /// Counts a line that is lost.
+    pub(super) fn count_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lines that are lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing waits and nothing is being written, for `limit` at most.
+    pub(super) fn drain(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut waiting = self.lock();
+        while !waiting.lines.is_empty() || waiting.is_writing {
+            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
+            waiting = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, refused_before: u64) -> Option<LogLine> {
+        Some(LogLine { octets: text.into(), refused_before })
+    }
+
+    #[test]
+    fn lines_come_out_in_order_and_know_what_was_lost_before_them() {
+        let queue = Queue::new();
+        for number in 0..MOST_LINES + 3 {
+            queue.push(number.to_string().into_bytes());
+        }
+        assert_eq!((queue.lost(), queue.refused()), (3, 3));
+        assert_eq!(queue.next(0, None), line("0", 0));
+        queue.push("late".into());
+        for number in 1..MOST_LINES {
+            assert_eq!(queue.next(0, None), line(&number.to_string(), 0));
+        }
+        assert_eq!(queue.next(0, None), line("late", 3));
+        assert_eq!(queue.next(0, None), None, "there is something to tell");
+        assert_eq!(queue.next(3, Some(Duration::ZERO)), None, "nothing to do and no patience");
+    }
+
+    #[test]
+    fn octets_are_limited_too_but_one_long_line_has_room() {
+        let queue = Queue::new();
+        queue.push(vec![b'x'; 2 * MOST_OCTETS]);
+        queue.push("y".into());
+        assert_eq!((queue.lost(), queue.lock().lines.len()), (1, 1));
+        assert_eq!(queue.next(0, None).map(|line| line.octets.len()), Some(2 * MOST_OCTETS));
+        queue.push("z".into());
+        assert_eq!((queue.next(1, None), queue.lock().octets), (line("z", 1), 0));
+    }
+
+    #[test]
+    fn a_drain_waits_for_the_line_that_is_being_written_and_not_for_ever() {
+        let queue = Queue::new();
+        queue.drain(Duration::from_secs(600));
+        queue.push("a".into());
+        queue.drain(Duration::from_millis(1));
+        queue.next(0, None);
+        queue.drain(Duration::from_millis(1));
+        std::thread::scope(|scope| {
+            scope.spawn(|| queue.next(0, Some(Duration::ZERO)));
+            queue.drain(Duration::from_millis(50));
+        });
+    }
+}

@@ -1,0 +1,200 @@
+//! The thread that writes the log, whatever becomes of what it writes to.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    thread,
+    time::Duration,
+};
+
+use super::{line, queue::Queue};
+
+/// How long nothing is logged before the thread looks whether it can say now how many lines are lost.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Pause when somebody has made standard error such that a write does not wait (`O_NONBLOCK` belongs to the open file, which
+/// others may share).
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Standard error without the lock and the panics of the standard library.
+#[derive(Debug)]
+pub(super) struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        nix::unistd::write(io::stderr(), octets).map_err(Into::into)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes lines and remembers which are lost.
+#[derive(Debug)]
+pub(super) struct Writer<W> {
+    out: W,
+    /// Lines that were refused by the queue and that are told, or to be told with those that failed.
+    told: u64,
+    /// Lines that could not be written, and are not told.
+    failed: u64,
+    /// The last line broke off.
+    is_torn: bool,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes to `out`.
+    pub(super) fn new(out: W) -> Self {
+        Self { out, told: 0, failed: 0, is_torn: false }
+    }
+
+    /// Writes what `queue` has, for ever.
+    pub(super) fn serve(mut self, queue: &Queue) {
+        loop {
+            self.step(queue);
+        }
+    }
+
+    /// Writes the next line, or tells what is lost.
+    fn step(&mut self, queue: &Queue) {
+        let next = queue.next(self.told, (self.failed > 0).then_some(RETRY));
+        let refused = next.as_ref().map_or_else(|| queue.refused(), |line| line.refused_before);
+        self.failed += refused - self.told;
+        self.told = refused;
+        let is_told = self.tell();
+        if let Some(line) = next
+            && !(is_told && self.put(&line.octets))
+        {
+            self.failed += 1;
+            queue.count_lost();
+        }
+    }
+
+    /// Says how many lines are lost since it was said last; whether that was possible.
+    fn tell(&mut self) -> bool {
+        let words = match self.failed {
+            0 => return true,
+            1 => "1 line of this log is lost: it could not be written".to_owned(),
+            lost => format!("{lost} lines of this log are lost: they could not be written"),
+        };
+        let is_told = self.put(line("WARN", &words).as_bytes());
+        if is_told {
+            self.failed = 0;
+        }
+        is_told
+    }
+
+    /// Writes all of `octets`, on a line of their own; whether that was possible.
+    fn put(&mut self, octets: &[u8]) -> bool {
+        if self.is_torn && !self.put_all(b"\n") {
+            return false;
+        }
+        self.is_torn = false;
+        self.put_all(octets)
+    }
+
+    fn put_all(&mut self, mut octets: &[u8]) -> bool {
+        while !octets.is_empty() {
+            match self.out.write(octets) {
+                Ok(0) => return false,
+                Ok(count) => {
+                    octets = octets.get(count..).unwrap_or_default();
+                    self.is_torn = !octets.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `room` octets and refuses the rest with an error of the kernel.
+    #[derive(Debug)]
+    struct Disk {
+        written: Vec<u8>,
+        room: usize,
+        errno: nix::errno::Errno,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let count = octets.len().min(self.room);
+            if count == 0 {
+                return Err(self.errno.into());
+            }
+            self.room -= count;
+            self.written.extend(octets.iter().take(count));
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer(errno: nix::errno::Errno) -> Writer<Disk> {
+        Writer::new(Disk { written: Vec::new(), room: usize::MAX, errno })
+    }
+
+    /// What is written, without the time of each line.
+    fn lines(writer: &Writer<Disk>) -> Vec<String> {
+        let text = String::from_utf8(writer.out.written.clone()).unwrap();
+        text.lines().map(|line| line.split_once("WARN ").map_or(line, |(_, words)| words).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_told_once_it_can() {
+        use nix::errno::Errno::{EBADF, EFBIG, EIO, ENOSPC, EPIPE};
+        for errno in [EPIPE, ENOSPC, EIO, EFBIG, EBADF] {
+            let (queue, mut writer) = (Queue::new(), writer(errno));
+            let say = |writer: &mut Writer<Disk>, text: &str| {
+                queue.push(format!("{text}\n").into_bytes());
+                writer.step(&queue);
+            };
+            say(&mut writer, "one");
+            writer.out.room = 0;
+            say(&mut writer, "two");
+            writer.out.room = 3;
+            say(&mut writer, "three");
+            writer.out.room = usize::MAX;
+            say(&mut writer, "four");
+            say(&mut writer, "five");
+            let told = "firewall_userspace::logging: 2 lines of this log are lost: they could not be written";
+            let seen = lines(&writer);
+            assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>()[2..], [told, "four", "five"], "{errno}");
+            assert_eq!((&*seen[0], seen[1].len()), ("one", 3), "what broke off has a line of its own: {seen:?}");
+            assert_eq!(queue.lost(), 2, "{errno}");
+        }
+    }
+
+    #[test]
+    fn what_found_no_room_is_told_where_it_is_missing() {
+        let (queue, mut writer) = (Queue::new(), writer(nix::errno::Errno::EIO));
+        let long = "x".repeat(5 << 20);
+        for text in [&*long, "lost", "lost"] {
+            queue.push(format!("{text}\n").into_bytes());
+        }
+        writer.step(&queue);
+        queue.push(b"behind\n".to_vec());
+        writer.step(&queue);
+        let told = "firewall_userspace::logging: 2 lines of this log are lost: they could not be written";
+        assert_eq!(lines(&writer), [&*long, told, "behind"]);
+    }
+
+    #[test]
+    fn losses_are_told_also_when_nothing_more_is_logged() {
+        let (queue, mut writer) = (Queue::new(), writer(nix::errno::Errno::EIO));
+        for text in ["x".repeat(5 << 20), "lost".into()] {
+            queue.push(format!("{text}\n").into_bytes());
+        }
+        writer.step(&queue);
+        writer.step(&queue);
+        assert_eq!(lines(&writer).len(), 2);
+        assert!(lines(&writer)[1].ends_with("1 line of this log is lost: it could not be written"));
+    }
+}
