@@ -31,7 +31,8 @@ pub(crate) struct ExtensionHeader {
     pub(crate) length: u8,
     /// Routing: type and segments left. Fragment: offset and flags.
     pub(crate) word: [u8; 2],
-    pub(crate) _rest: [u8; 4],
+    /// Hop-by-hop options: what the option says when it is a jumbo payload option.
+    pub(crate) rest: [u8; 4],
 }
 
 // SAFETY: twelve octets and an integer of two: no padding.

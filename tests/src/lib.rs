@@ -14,6 +14,7 @@ pub mod guest;
 pub mod kernel;
 pub mod lab;
 pub mod live;
+pub mod merging;
 pub mod model;
 pub mod mounted;
 pub mod mutate;

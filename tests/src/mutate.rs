@@ -28,6 +28,12 @@ pub struct Frames {
 /// Most octets a frame grows to: well below the 73,000 or so that a test run takes.
 const LONGEST: usize = 20_000;
 
+/// Most octets of a frame that is about as long as the kernel merges: what a test run takes.
+const LONGEST_MERGED: usize = 72_000;
+
+/// Shortest frame that the kernel runs a program on.
+const SHORTEST: usize = 14;
+
 impl Frames {
     /// Frames for `policy` on a host with the addresses `own`.
     pub fn new(policy: &Policy, own: &[Prefix]) -> Self {
@@ -50,6 +56,41 @@ impl Frames {
         if frame.len() < shortest {
             frame.resize(shortest, random.octet());
         }
+        frame
+    }
+
+    /// TCP as the kernel merges it, about as long as it takes, bent now and then.
+    pub fn merged(&self, random: &mut Random) -> Vec<u8> {
+        let is_v6 = random.once_in(2);
+        let about = *random.pick(&[0usize, 0, 1, 1, 2, 8, 20, 28, 40, 4000]);
+        let payload = 65_536 - 48 + about;
+        let packet = if is_v6 {
+            let (source, destination) = (*random.pick(&self.boundaries.v6), *random.pick(&self.boundaries.v6));
+            let packet = Packet::between(source.into(), destination.into());
+            let header = if random.once_in(8) { 16 } else { 8 };
+            let packet = if random.once_in(4) {
+                packet
+            } else {
+                let off = *random.pick(&[0i32, 0, 0, 0, -1, 1]);
+                packet.jumbo_option((header + 20 + payload as i32 + off).unsigned_abs())
+            };
+            let packet = if header == 16 { packet.destination_options() } else { packet };
+            if random.once_in(12) { packet.fragment(*random.pick(&OFFSETS), random.once_in(2)) } else { packet }
+        } else {
+            let (source, destination) = (*random.pick(&self.boundaries.v4), *random.pick(&self.boundaries.v4));
+            let packet = Packet::between(source.into(), destination.into()).ip_options(random.below(3) * 4);
+            if random.once_in(12) { packet.ip_fragment(*random.pick(&OFFSETS), random.once_in(2)) } else { packet }
+        };
+        let port = *random.pick(&self.boundaries.ports);
+        let packet = if random.once_in(12) { packet.udp(1, port) } else { packet.tcp(1, port) };
+        let packet = packet.payload(payload).claims_length(0);
+        let packet = if random.once_in(4) { packet.tag(ether_type::VLAN) } else { packet };
+        let mut frame = packet.build();
+        if random.once_in(3) {
+            self.mutate(&mut frame, random);
+        }
+        frame.truncate(LONGEST_MERGED);
+        frame.resize(frame.len().max(SHORTEST), 0);
         frame
     }
 

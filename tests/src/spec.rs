@@ -92,7 +92,11 @@ fn read_ipv4(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
     if header[0] / 16 != 4 || header_length < 20 {
         return Err(Verdict::BadIpHeader);
     }
-    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let is_merged = [header[2], header[3]] == [0, 0]
+        && header[9] == number::TCP
+        && u16::from_be_bytes([header[6], header[7]]) % 0x4000 == 0
+        && rest.len() > 65_535;
+    let total = if is_merged { rest.len() } else { usize::from(u16::from_be_bytes([header[2], header[3]])) };
     let packet = rest.get(..total).ok_or(Verdict::BadIpLength)?;
     let mut payload = packet.get(header_length..).ok_or(Verdict::BadIpLength)?;
     let fields = u16::from_be_bytes([header[6], header[7]]);
@@ -144,10 +148,14 @@ fn read_ipv6(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
     if header[0] / 16 != 6 {
         return Err(Verdict::BadIpHeader);
     }
-    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let mut length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let mut next = header[6];
+    let payload = &rest[40..];
+    if length == 0 && next == number::TCP && payload.len() > 65_535 {
+        length = payload.len();
+    }
     if length == 0 && next == number::HOP_BY_HOP {
-        return Err(Verdict::BadExtensionChain);
+        length = jumbo_length(payload).ok_or(Verdict::BadExtensionChain)?;
     }
     let mut payload = rest.get(40..40 + length).ok_or(Verdict::BadIpLength)?;
     let mut part = Part::Whole;
@@ -202,6 +210,9 @@ fn read_ipv6(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
         kind if is_extension(kind) => Upper::Unknown,
         _ => Upper::Other,
     };
+    if length > 65_535 && (upper != Upper::Tcp || part != Part::Whole) {
+        return Err(Verdict::BadExtensionChain);
+    }
     if part == Part::Later {
         payload = &[];
     }
@@ -215,6 +226,13 @@ fn read_ipv6(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
         part,
         transport: payload,
     })
+}
+
+/// What the jumbo payload option says that comes first and alone, if that is here and more than a payload length can say.
+fn jumbo_length(payload: &[u8]) -> Option<usize> {
+    let &[_, 0, 0xc2, 4, a, b, c, d, ..] = payload else { return None };
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    (length > 65_535 && length <= payload.len()).then_some(length)
 }
 
 fn is_extension(next: u8) -> bool {

@@ -4,12 +4,13 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::ip::Ipv4Hdr;
 
-use super::{FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, transport};
+use super::{FRAGMENT_FIELDS, FragmentInfo, MERGED, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, transport};
 use crate::{
     address::Address,
     flow::{Flow, Fragment, Transport},
     frame::{ExtensionHeader, Frame},
     verdict::Verdict,
+    verifier::forget,
 };
 
 /// Reads the packet at `offset`.
@@ -22,17 +23,11 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
     if header.vihl >> 4 != 4 || header_length < Ipv4Hdr::LEN {
         return Break(Verdict::BadIpHeader);
     }
-    let total_length = u16::from_be_bytes(header.tot_len) as usize;
-    if total_length < header_length {
-        return Break(Verdict::BadIpLength);
-    }
+    let fields = u16::from_be_bytes(header.frags);
+    let (total_length, frame_length) = lengths(frame, offset, &header, header_length)?;
     let end = offset + total_length;
-    let Some(frame_length) = frame.length_if_holds(end) else {
-        return Break(Verdict::BadIpLength);
-    };
     let start = offset + header_length;
 
-    let fields = u16::from_be_bytes(header.frags);
     let info = FragmentInfo { offset: fields & 0x1fff, more: fields & 0x2000 != 0 };
     let fragment = match (info.offset, info.more) {
         (0, false) => Fragment::None,
@@ -72,6 +67,31 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
         return transport::parse(frame, start, end, flow);
     }
     transport::parse(frame, start, end, flow)
+}
+
+/// Octets of the packet at `offset`, and of the frame.
+///
+/// A packet that says 0 is one of TCP segments which the kernel has merged, when it is longer than it could say.
+#[inline(always)]
+fn lengths<F: Frame + ?Sized>(
+    frame: &F,
+    offset: usize,
+    header: &Ipv4Hdr,
+    header_length: usize,
+) -> ControlFlow<Verdict, (usize, usize)> {
+    let said = u16::from_be_bytes(header.tot_len) as usize;
+    let may_be_merged =
+        said == 0 && header.proto == PROTOCOL_TCP && u16::from_be_bytes(header.frags) & FRAGMENT_FIELDS == 0;
+    let least = if may_be_merged { MERGED } else { said };
+    if least < header_length {
+        return Break(Verdict::BadIpLength);
+    }
+    let Some(frame_length) = frame.length_if_holds(offset + least) else {
+        return Break(Verdict::BadIpLength);
+    };
+    let noise = u32::from_ne_bytes(header.src_addr);
+    let length = if may_be_merged { frame_length - offset } else { said };
+    Continue((forget(length, noise), forget(frame_length, noise)))
 }
 
 /// What an authentication header protects, and where that starts.

@@ -5,7 +5,8 @@ use core::ops::ControlFlow::{self, Break, Continue};
 use network_types::ip::Ipv6Hdr;
 
 use super::{
-    FragmentInfo, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, ipv4::authentication_length, transport,
+    FragmentInfo, MERGED, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, ipv4::authentication_length,
+    transport,
 };
 use crate::{
     address::Address,
@@ -24,16 +25,15 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
     if header.vcf[0] >> 4 != 6 {
         return Break(Verdict::BadIpHeader);
     }
-    let payload_length = u16::from_be_bytes(header.payload_len) as usize;
-    if payload_length == 0 && header.next_hdr == HOP_BY_HOP {
-        return Break(Verdict::BadExtensionChain); // a jumbogram (RFC 2675)
-    }
     let start = offset + Ipv6Hdr::LEN;
+    let noise = u32::from_ne_bytes(header.vcf);
+    let said = u16::from_be_bytes(header.payload_len) as usize;
+    let payload_length = if said == 0 { merged_length(frame, header.next_hdr, start)? } else { said };
+    let payload_length = forget(payload_length, noise);
     let end = start + payload_length;
     let Some(frame_length) = frame.length_if_holds(end) else {
         return Break(Verdict::BadIpLength);
     };
-    let noise = u32::from_ne_bytes(header.vcf);
     let mut chain = Chain { next: header.next_hdr, offset: start, end, seen: 0, noise };
     if is_extension(chain.next) {
         chain.walk(frame)?;
@@ -52,10 +52,39 @@ pub(super) fn parse<F: Frame + ?Sized>(frame: &F, offset: usize) -> ControlFlow<
         icmp_code: 0,
         frame_length,
     };
+    let is_merged = payload_length >= MERGED;
+    if is_merged && !matches!((flow.transport, flow.fragment), (Transport::Tcp, Fragment::None)) {
+        return Break(Verdict::BadExtensionChain);
+    }
     if matches!(flow.fragment, Fragment::Later) {
         return Continue(flow);
     }
     transport::parse(frame, chain.offset, chain.end, flow)
+}
+
+/// The payload length of a packet that says 0: that of TCP segments which the kernel has merged, else 0.
+///
+/// Kernels have put a jumbo payload option (RFC 2675 section 2) before them, and leave it out since Linux 7.0
+/// (`ipv6_gro_complete` of net/ipv6/ip6_offload.c).
+#[inline(always)]
+fn merged_length<F: Frame + ?Sized>(frame: &F, next: u8, start: usize) -> ControlFlow<Verdict, usize> {
+    if next == PROTOCOL_TCP {
+        return Continue(frame.length_if_holds(start + MERGED).map_or(0, |frame_length| frame_length - start));
+    }
+    if next != HOP_BY_HOP {
+        return Continue(0);
+    }
+    let Some(option) = frame.read::<ExtensionHeader>(start) else {
+        return Break(Verdict::BadExtensionChain);
+    };
+    let length = u32::from_be_bytes(option.rest) as usize;
+    if option.length != 0 || option.word != JUMBO_OPTION || length < MERGED {
+        return Break(Verdict::BadExtensionChain);
+    }
+    match frame.length_if_holds(start + length) {
+        Some(_) => Continue(length),
+        None => Break(Verdict::BadExtensionChain),
+    }
 }
 
 /// Where the walk along the extension headers is.
@@ -192,6 +221,9 @@ impl Chain {
 const fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | PROTOCOL_AH | DESTINATION_OPTIONS | 135 | 139 | 140 | 253 | 254)
 }
+
+/// Type and length of the option that says how long a jumbogram is.
+const JUMBO_OPTION: [u8; 2] = [0xc2, 4];
 
 const MAX_EXTENSION_HEADERS: usize = 8;
 

@@ -99,6 +99,13 @@ impl FragmentInfo {
     }
 }
 
+/// Fewest octets of a packet that only the kernel makes, by merging TCP segments ("BIG TCP"): more than its length field
+/// can say. It says 0 then (`iph_set_totlen` of include/net/ip.h, `ipv6_gro_complete` of net/ipv6/ip6_offload.c).
+const MERGED: usize = 65_536;
+
+/// All but the "don't fragment" bit and the reserved one (RFC 791).
+const FRAGMENT_FIELDS: u16 = 0x3fff;
+
 const MAX_VLAN_TAGS: usize = 2; // one customer tag inside one service tag (IEEE 802.1ad)
 
 // linux/if_ether.h

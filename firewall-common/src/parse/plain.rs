@@ -5,7 +5,7 @@
 //! of the instructions: one compare of bounds, and few values that the verifier has to be made to forget.
 
 use super::{
-    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, PROTOCOL_TCP, PROTOCOL_UDP,
+    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, FRAGMENT_FIELDS, PROTOCOL_TCP, PROTOCOL_UDP,
     transport::{ACK, SYN, are_impossible},
 };
 use crate::{
@@ -72,9 +72,6 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
 const UDP: usize = 8;
-
-/// All but the "don't fragment" bit and the reserved one (RFC 791).
-const FRAGMENT_FIELDS: u16 = 0x3fff;
 
 /// Ports of DHCP and DHCPv6, which the essentials know.
 const DHCP: [u16; 3] = [67, 68, 546];

@@ -15,6 +15,7 @@ mod ipv6;
 mod limits;
 mod link;
 mod lists;
+mod merged;
 mod modes;
 mod services;
 mod transport;
@@ -78,6 +79,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ipv4::scenario(),
         ipv6::scenario(),
         transport::scenario(),
+        merged::scenario(),
         impossible::scenario(),
         services::scenario(),
         lists::scenario(),

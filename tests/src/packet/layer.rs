@@ -70,8 +70,10 @@ pub(super) struct Extension {
     number: u8,
     pub(super) length_field: u8,
     pub(super) claimed_length_field: Option<u8>,
-    /// The octets behind next header and length; the rest is zeroes (Pad1).
+    /// The octets behind next header and length.
     pub(super) word: [u8; 2],
+    /// The four behind them; the rest is zeroes (Pad1).
+    pub(super) number_behind: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -213,20 +215,38 @@ impl Ipv6 {
 impl Extension {
     /// Eight octets: PadN over the whole header.
     pub(super) fn options(number: u8) -> Self {
-        Self { number, length_field: 0, claimed_length_field: None, word: [1, 4] }
+        Self { number, length_field: 0, claimed_length_field: None, word: [1, 4], number_behind: 0 }
     }
 
     pub(super) fn routing(kind: u8, segments_left: u8) -> Self {
-        Self { number: number::ROUTING, length_field: 0, claimed_length_field: None, word: [kind, segments_left] }
+        Self {
+            number: number::ROUTING,
+            length_field: 0,
+            claimed_length_field: None,
+            word: [kind, segments_left],
+            number_behind: 0,
+        }
     }
 
     pub(super) fn fragment(offset: u16, more: bool) -> Self {
         let fields = offset << 3 | u16::from(more);
-        Self { number: number::FRAGMENT, length_field: 0, claimed_length_field: None, word: fields.to_be_bytes() }
+        Self {
+            number: number::FRAGMENT,
+            length_field: 0,
+            claimed_length_field: None,
+            word: fields.to_be_bytes(),
+            number_behind: 0,
+        }
     }
 
     pub(super) fn authentication(length_field: u8) -> Self {
-        Self { number: number::AUTHENTICATION, length_field, claimed_length_field: None, word: [0, 0] }
+        Self {
+            number: number::AUTHENTICATION,
+            length_field,
+            claimed_length_field: None,
+            word: [0, 0],
+            number_behind: 0,
+        }
     }
 
     fn encode(&self, next: u8) -> Vec<u8> {
@@ -237,6 +257,7 @@ impl Extension {
         };
         let mut octets = vec![next, self.claimed_length_field.unwrap_or(self.length_field)];
         octets.extend(self.word);
+        octets.extend(self.number_behind.to_be_bytes());
         octets.resize(length, 0);
         octets
     }

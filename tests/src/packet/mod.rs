@@ -233,6 +233,15 @@ impl Packet {
         self
     }
 
+    /// Hop-by-hop options with a jumbo payload option that says so many octets, and a payload length of 0 (RFC 2675).
+    pub fn jumbo_option(self, octets: u32) -> Self {
+        let mut packet = self.claims_length(0).hop_by_hop().with_option(0xc2, 4);
+        if let Some(Layer::Extension(extension)) = packet.layers.last_mut() {
+            extension.number_behind = octets;
+        }
+        packet
+    }
+
     /// A TCP header, ACK set.
     pub fn tcp(self, source_port: u16, destination_port: u16) -> Self {
         self.with(Layer::Tcp(Tcp::new(source_port, destination_port)))

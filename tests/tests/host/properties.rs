@@ -23,6 +23,8 @@ use firewall_userspace::{
 
 /// Frames of a run in a debug build.
 const FRAMES: usize = 200_000;
+/// Merged packets for each policy: they are long.
+const MERGED: usize = 250;
 /// Policies of a run.
 const POLICIES: usize = 40;
 
@@ -49,6 +51,34 @@ fn two_readings_of_the_contract_agree_on_odd_frames() {
         );
         let never = has_state || matches!(verdict, Verdict::HostDefault | Verdict::Internal);
         assert_eq!(!never, seen.contains_key(verdict), "{verdict:?}");
+    }
+}
+
+#[test]
+fn two_readings_of_the_contract_agree_on_merged_packets() {
+    let mut seen: BTreeMap<Verdict, usize> = BTreeMap::new();
+    for part in 0..POLICIES {
+        let mut random = Random::part(seed(), part as u64);
+        let (policy, own) = generate::policy(&mut random);
+        let model = Model::new(&policy, &own);
+        let source = Frames::new(&policy, &own);
+        for _ in 0..MERGED {
+            let frame = source.merged(&mut random);
+            let (judgement, said) = (judge(&*frame, &model), spec::judge(&policy, &own, &frame));
+            let service = model.service_name(judgement.service);
+            assert!(
+                judgement.verdict == said.verdict
+                    && judgement.family == said.family
+                    && service == said.service.as_deref(),
+                "judge: {judgement:?} ({service:?})\nspec:  {said:?}\n{}",
+                hex(&frame[..160.min(frame.len())])
+            );
+            *seen.entry(judgement.verdict).or_default() += 1;
+        }
+    }
+    println!("{seen:#?}");
+    for verdict in [Verdict::BadIpLength, Verdict::BadExtensionChain, Verdict::BadTransportHeader, Verdict::Accepted] {
+        assert!(seen.contains_key(&verdict), "{verdict:?}");
     }
 }
 

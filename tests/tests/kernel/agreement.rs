@@ -20,6 +20,9 @@ use firewall_tests::{
 const FRAMES: usize = 1_000_000;
 /// Policies of a run.
 const POLICIES: usize = 50;
+/// Policies of a run of merged packets, and frames for each.
+const MERGED_POLICIES: u64 = 20;
+const MERGED_BATCH: usize = 500;
 /// Frames between two looks at the counters.
 const BATCH: usize = 1000;
 
@@ -60,6 +63,26 @@ fn kernel_and_model_agree_on_odd_frames() -> Result<()> {
             Verdict::ALL.iter().filter(|verdict| reachable(verdict) && !seen.contains_key(verdict)).collect();
         assert!(missing.is_empty(), "no frame ended in {missing:?}");
     }
+    Ok(())
+}
+
+/// Frames as long as the kernel merges TCP to, which are too dear for the run above.
+#[test]
+fn kernel_and_model_agree_on_merged_packets() -> Result<()> {
+    let seed = seed();
+    let mut seen: BTreeMap<Verdict, usize> = BTreeMap::new();
+    for part in 0..MERGED_POLICIES {
+        let mut random = Random::part(seed, part);
+        let (policy, own) = generate::policy(&mut random);
+        let kernel = Kernel::load(&policy, &own)?;
+        let model = Model::new(&policy, &own);
+        let source = Frames::new(&policy, &own);
+        let batch: Vec<_> = (0..MERGED_BATCH).map(|_| source.merged(&mut random)).collect();
+        if let Err(error) = run_batch(&kernel, &model, &batch, &mut seen) {
+            bail!("PORTCULLIS_SEED={seed}, policy {part} (generate::policy of that part): {error:#}");
+        }
+    }
+    println!("{seen:#?}");
     Ok(())
 }
 
