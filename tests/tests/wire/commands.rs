@@ -107,11 +107,11 @@ fn what_makes_no_sense_is_exit_code_5_and_changes_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_configuration_with_mistakes_does_not_start() -> Result<()> {
+fn a_configuration_with_mistakes_does_not_start_where_that_is_asked_for() -> Result<()> {
     let lab = Lab::new()?;
     let site = Site::of(&lab.trial);
     site.configure(&POLICY.replace("192.0.2.66", "192.0.2.66/24"))?;
-    let said = site.attempt(&lab)?;
+    let said = site.attempt_with(&lab, &["--strict"])?;
     assert_eq!(said.code, 5, "{said:?}");
     assert!(said.stderr.contains("lists.foes.entries[0]") && said.stderr.contains("has host bits set"), "{said:?}");
     assert_eq!(lab.attached()?, None);
