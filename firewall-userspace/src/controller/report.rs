@@ -157,11 +157,12 @@ impl Snapshot {
         let is_open = self.filter.interfaces.iter().all(|one| !one.attached.presence.is_filtered());
         let interfaces = self.filter.interfaces.iter().filter(|one| !one.attached.presence.is_filtered()).map(|one| {
             let wanted = self.in_force.policy.interfaces.iter().find(|wanted| wanted.name == one.name);
-            let why = match &one.attached.presence {
-                Presence::Refused(cause) => format!("refused: {cause}"),
-                other => other.label().to_owned(),
+            // One that is not there is waited for; one that refuses leaves the host open, where it is the only one.
+            let (why, leaves_open) = match &one.attached.presence {
+                Presence::Refused(cause) => (format!("refused: {cause}"), is_open),
+                other => (other.label().to_owned(), false),
             };
-            let blocks = is_open || wanted.is_some_and(|wanted| wanted.required);
+            let blocks = leaves_open || wanted.is_some_and(|wanted| wanted.required);
             condition(Condition::INTERFACE, blocks, format!("{} is not filtered: {why}", one.name))
         });
         let [pushes, history] = &self.refusals;
