@@ -52,6 +52,15 @@ fn twelve_mistakes_are_all_reported_with_their_places() {
 }
 
 #[test]
+fn loopback_is_refused_with_what_to_name_in_its_place() {
+    let output = check(&["lo.toml"]);
+    assert_eq!(output.status.code(), Some(5));
+    let told = stderr(&output);
+    assert!(told.contains("error: interface[0].name: `lo` is the loopback interface"), "{told}");
+    assert!(told.contains("--> lo.toml:2:8") && told.contains("hint: name the interfaces through which"), "{told}");
+}
+
+#[test]
 fn twelve_mistakes_as_json_have_file_line_column_and_message() {
     let output = check(&["-o", "json", "mistakes.toml"]);
     assert_eq!(output.status.code(), Some(5));

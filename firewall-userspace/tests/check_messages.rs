@@ -130,6 +130,12 @@ fn interfaces() {
         "interface = []\n",
         &["1:13 interface: no interface is named, so nothing would be filtered"],
     );
+    check(
+        "eth0",
+        "lo",
+        &["2:8 interface[0].name: `lo` is the loopback interface: its packets all come from this host itself, and as \
+           sources that no packet from outside can have they would all be dropped"],
+    );
     check("eth0", "eth0/1", &["2:8 interface[0].name: `eth0/1` cannot be the name of an interface"]);
     check(
         "eth0",

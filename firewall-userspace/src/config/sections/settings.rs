@@ -35,6 +35,9 @@ pub struct General {
 /// Longest interface name in octets: `IFNAMSIZ` without the final zero (include/uapi/linux/if.h).
 const MAX_INTERFACE_NAME: usize = 15;
 
+/// The loopback interface of every network namespace (drivers/net/loopback.c `loopback_net_init`).
+const LOOPBACK: &str = "lo";
+
 /// Longest path of a Unix socket in octets: `sun_path` without the final zero (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
@@ -74,6 +77,13 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
             if !is_interface_name(name) {
                 let message = format!("`{}` cannot be the name of an interface", shown(name));
                 let hint = "names have 1 to 15 octets without `/`, `:` and blanks; `ip link` lists them";
+                reader.error_with_hint(&node.at, message, hint);
+                return None;
+            }
+            if name == LOOPBACK {
+                let message = "`lo` is the loopback interface: its packets all come from this host itself, and as sources \
+                               that no packet from outside can have they would all be dropped";
+                let hint = "name the interfaces through which packets from outside come; `ip link` lists them";
                 reader.error_with_hint(&node.at, message, hint);
                 return None;
             }
