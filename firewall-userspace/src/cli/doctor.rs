@@ -1,10 +1,6 @@
 //! `portcullis doctor`.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -16,7 +12,6 @@ use super::{
 use crate::{
     config,
     doctor::{self, Findings, Level},
-    host::devices::DevicesError,
     text::shown::printable,
 };
 
@@ -33,7 +28,7 @@ pub struct DoctorArgs {
 
 /// Looks; exit code 1 when something fails.
 pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
-    let findings = match examine(args.interface.as_deref(), &args.config) {
+    let findings = match doctor::examine(args.interface.as_deref(), &args.config) {
         Ok(findings) => findings,
         Err(error) => {
             output::words(&format!("error: {error}"));
@@ -54,11 +49,6 @@ pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
         Ok(()) if findings.worst() == Level::Fail => Exit::Negative.into(),
         Ok(()) => ExitCode::SUCCESS,
     }
-}
-
-fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, DevicesError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DevicesError::Connect)?;
-    runtime.block_on(doctor::examine(interface, config))
 }
 
 /// A line for each check, and one for what mends it.

@@ -12,7 +12,7 @@ use nix::{
     net::if_::{if_nameindex, if_nametoindex},
 };
 
-use super::{DatapathError, LoadedPolicy, PinFolder, foreign, link, pins::remove};
+use super::{DatapathError, LoadedPolicy, PinFolder, fitness, foreign, link, pins::remove};
 use crate::policy::{AttachMode, Interface};
 
 /// One attached interface.
@@ -257,6 +257,7 @@ impl Attachments {
 /// restart opens no gap.
 fn attach(program: &mut Xdp, interface: &Interface, pins: &PinFolder) -> Result<Attached, DatapathError> {
     let ifindex = Attachments::index_of(&interface.name)?;
+    fitness::require(&interface.name, ifindex)?;
     for (path, mode) in pins.left_links(&interface.name) {
         let is_its = link::read(&path).is_ok_and(|link| link.ifindex == ifindex);
         let fits = interface.mode == AttachMode::Auto || interface.mode == mode;
@@ -298,11 +299,11 @@ fn attach_in(
             DatapathError::Attach { errno: Some(libc::EBUSY | libc::EEXIST), .. } => {
                 let programs = foreign::programs_on(ifindex);
                 if programs.is_empty() {
-                    return told;
+                    return fitness::explained(told, ifindex);
                 }
                 DatapathError::Foreign { interface: interface.name.clone(), mode, programs }
             }
-            told => told,
+            told => fitness::explained(told, ifindex),
         }
     };
     let id = program.attach_to_if_index(ifindex, flags).map_err(fail)?;
@@ -313,6 +314,7 @@ fn attach_in(
         mode,
         cause: format!("the kernel has no BPF link for XDP here ({error})"),
         errno: Some(libc::EINVAL),
+        advice: None,
     })?;
     let path = pins.link(&interface.name, mode);
     link.pin(&path).map(drop).map_err(|error| DatapathError::Attach {
@@ -320,6 +322,7 @@ fn attach_in(
         mode,
         cause: format!("its link cannot be pinned to {}: {error}", path.display()),
         errno: None,
+        advice: None,
     })
 }
 

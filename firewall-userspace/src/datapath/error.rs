@@ -7,7 +7,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use firewall_common::abi::ABI_VERSION;
 
 use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor::FLOOR};
-use crate::policy::AttachMode;
+use crate::{host::devices::Unfilterable, policy::AttachMode};
 
 /// What makes a BPF file system that only root writes to: without the mode the kernel lets everybody (`bpf_fill_super`,
 /// kernel/bpf/inode.c).
@@ -102,6 +102,22 @@ pub enum DatapathError {
         cause: String,
         /// Error number, when the kernel gave one.
         errno: Option<i32>,
+        /// What removes the cause, where the interface tells.
+        advice: Option<String>,
+    },
+    /// The interface cannot be filtered, in whatever mode.
+    Unfilterable {
+        /// Its name.
+        interface: String,
+        /// Why.
+        cause: Unfilterable,
+    },
+    /// Two names of one interface are configured.
+    SameInterface {
+        /// The later one.
+        interface: String,
+        /// The other.
+        other: String,
     },
     /// A program is there that this process has not attached.
     Foreign {
@@ -146,7 +162,13 @@ impl DatapathError {
     }
 
     pub(super) fn attach(interface: &str, mode: AttachMode, error: &ProgramError) -> Self {
-        Self::Attach { interface: interface.to_owned(), mode, cause: describe(error), errno: errno(error) }
+        Self::Attach {
+            interface: interface.to_owned(),
+            mode,
+            cause: describe(error),
+            errno: errno(error),
+            advice: None,
+        }
     }
 
     /// The one action that fixes most cases.
@@ -175,6 +197,11 @@ impl DatapathError {
                 _ => None,
             },
             Self::NoInterface { .. } => Some("`ip link` lists the interfaces of this host".into()),
+            Self::Unfilterable { cause, .. } => Some(cause.hint()),
+            Self::SameInterface { interface, other } => {
+                Some(format!("take one of {interface} and {other} out of the configuration"))
+            }
+            Self::Attach { advice: Some(advice), .. } => Some(advice.clone()),
             Self::Attach { mode, errno, interface, .. } => attach_hint(interface, *mode, (*errno)?),
             Self::Foreign { interface, programs, .. } => {
                 let ways: Vec<String> = programs.iter().map(|program| program.way_on(interface)).collect();
@@ -261,6 +288,10 @@ impl fmt::Display for DatapathError {
             Self::Attach { interface, mode, cause, .. } => {
                 let mode = crate::policy::attach_label(*mode);
                 write!(f, "cannot attach to {interface} in {mode} mode: {cause}")
+            }
+            Self::Unfilterable { interface, cause } => write!(f, "cannot filter {interface}: {cause}"),
+            Self::SameInterface { interface, other } => {
+                write!(f, "cannot attach to {interface}: it is {other} by another name, and has the program already")
             }
             Self::Foreign { interface, mode, programs } => {
                 let mode = crate::policy::attach_label(*mode);

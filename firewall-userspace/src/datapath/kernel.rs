@@ -13,6 +13,7 @@ use super::{
     counters::KernelCounters,
     drift::{Drift, LINK},
     explain::KernelExplainer,
+    fitness,
 };
 use crate::{
     clock::Now,
@@ -113,6 +114,7 @@ impl KernelFilter {
                 Presence::Renamed(name) => tracing::warn!(interface, name, "has another name now and is filtered on"),
             }
         }
+        fitness::warn_of_pairs(self.attachments.interfaces().keys().map(String::as_str));
     }
 
     /// Tells what became of an interface by itself; whether it has another index now.
@@ -163,7 +165,8 @@ impl Filter for KernelFilter {
                 return Err(DatapathError::ModeChange { interface: interface.name.clone() });
             }
         }
-        Ok(())
+        // Of one that is known is told already when it cannot be filtered, and the others go on.
+        fitness::require_new(&policy.interfaces, |name| self.attachments.interfaces().contains_key(name))
     }
 
     fn switch(&mut self, policy: &Arc<Policy>, members: &Members) -> Result<(), DatapathError> {

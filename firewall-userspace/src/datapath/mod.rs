@@ -19,6 +19,7 @@ mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
 mod filter;
+mod fitness;
 mod floor;
 mod foreign;
 mod holder;

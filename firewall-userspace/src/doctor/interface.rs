@@ -1,12 +1,12 @@
-//! What one interface needs, and interfaces that nobody thought of.
+//! What one interface needs: its kind, its driver, its queues, and the programs of others on it.
+//!
+//! Each look is a function that says how one thing is, with what mends it.
 
-use std::path::Path;
-
-use super::Check;
+use super::{Check, offloads};
 use crate::{
     datapath::{ForeignProgram, Origin, probe},
-    host::devices::Device,
-    policy::{AttachMode, Interface},
+    host::devices::{Device, Devices},
+    policy::AttachMode,
 };
 
 /// Largest MTU whose frames fit into one buffer of 4 KiB, less the headroom of XDP (`XDP_PACKET_HEADROOM`, 256), the tail
@@ -14,12 +14,26 @@ use crate::{
 const ONE_BUFFER: u32 = 4096 - 256 - 320 - 18;
 
 /// Everything about `device`; `mode` is what the configuration says, if it names it.
-pub fn checks(device: &Device, mode: Option<AttachMode>, cpus: usize) -> Vec<Check> {
-    let mut checks = vec![state(device), driver(device, mode), mtu(device, mode)];
-    checks.extend(queues(device, cpus));
-    checks.extend(offloads(device, mode));
+pub fn checks(device: &Device, mode: Option<AttachMode>, devices: &Devices, cpus: usize) -> Vec<Check> {
+    let mut checks = fit(device, mode, devices);
+    if device.can_be_filtered() {
+        checks.extend(queues(device, cpus));
+        checks.extend(offloads::changed(device, mode, devices));
+        checks.extend(offloads::merged(device, mode, devices));
+    }
     checks.extend(device.programs.iter().map(|attached| program(device, &probe::program(*attached))));
     checks
+}
+
+/// Whether `device` can be filtered in this mode, as far as that needs no root.
+pub fn fit(device: &Device, mode: Option<AttachMode>, devices: &Devices) -> Vec<Check> {
+    match devices.unfilterable(device) {
+        Some(cause) => {
+            let found = format!("cannot be filtered: {cause}");
+            vec![Check::fail(&device.name, "kind", found, cause.hint())]
+        }
+        None => vec![state(device), driver(device, mode, devices), mtu(device, mode, devices)],
+    }
 }
 
 fn state(device: &Device) -> Check {
@@ -31,30 +45,38 @@ fn state(device: &Device) -> Check {
     }
 }
 
-fn driver(device: &Device, mode: Option<AttachMode>) -> Check {
+fn driver(device: &Device, mode: Option<AttachMode>, devices: &Devices) -> Check {
+    const NATIVE: &str = "native XDP";
     let name = &device.name;
     let driver = device.driver.as_deref().unwrap_or("unknown driver");
-    let wants_native = !matches!(mode, Some(AttachMode::Generic));
-    let generic = "set `mode = \"generic\"` under its [[interface]] (slower), or use another interface";
-    match device.xdp {
-        Some(xdp) if xdp.native => Check::ok(name, "native XDP", format!("{driver}: yes")),
-        Some(_) if mode == Some(AttachMode::Auto) => {
-            Check::warn(name, "native XDP", format!("{driver}: no, so it is filtered in generic mode, slower"), generic)
+    let obstacle = devices.no_native(device);
+    match (obstacle, mode) {
+        (Some(_), Some(AttachMode::Generic)) => {
+            Check::ok(name, NATIVE, format!("{driver}: no; generic mode is configured"))
         }
-        Some(_) if wants_native => Check::fail(name, "native XDP", format!("{driver}: no"), generic),
-        Some(_) => Check::ok(name, "native XDP", format!("{driver}: no; generic mode is configured")),
-        None => Check::warn(
+        (Some(obstacle), Some(AttachMode::Auto)) if obstacle.auto_helps => {
+            let found = format!("no, so it is filtered in generic mode, slower: {}", obstacle.cause);
+            Check::warn(name, NATIVE, found, obstacle.fix)
+        }
+        (Some(obstacle), _) => Check::fail(name, NATIVE, format!("no: {}", obstacle.cause), obstacle.fix),
+        (None, _) if device.xdp.is_none() && device.bond.is_none() => Check::warn(
             name,
-            "native XDP",
+            NATIVE,
             format!("{driver}: this kernel does not tell (Linux 6.3 and later do)"),
             "set `mode = \"auto\"` under its [[interface]]; `portcullis status` tells which it got",
         ),
+        (None, _) => Check::ok(name, NATIVE, format!("{driver}: yes")),
     }
 }
 
-fn mtu(device: &Device, mode: Option<AttachMode>) -> Check {
+/// Whether packets are judged in the stack.
+pub fn is_generic(device: &Device, mode: Option<AttachMode>, devices: &Devices) -> bool {
+    mode == Some(AttachMode::Generic) || devices.no_native(device).is_some_and(|obstacle| obstacle.auto_helps)
+}
+
+fn mtu(device: &Device, mode: Option<AttachMode>, devices: &Devices) -> Check {
     let (name, mtu) = (&device.name, device.mtu);
-    let is_native = device.xdp.is_some_and(|xdp| xdp.native) && mode != Some(AttachMode::Generic);
+    let is_native = device.xdp.is_some_and(|xdp| xdp.native) && !is_generic(device, mode, devices);
     if mtu > ONE_BUFFER && is_native && device.xdp.is_some_and(|xdp| !xdp.several_buffers) {
         let found = format!("{mtu}: its driver has no native XDP for frames of several buffers");
         return Check::fail(name, "MTU", found, format!("ip link set dev {name} mtu {ONE_BUFFER}"));
@@ -62,42 +84,28 @@ fn mtu(device: &Device, mode: Option<AttachMode>) -> Check {
     Check::ok(name, "MTU", mtu.to_string())
 }
 
-/// Only where there is hardware behind the queues.
+/// Only where there is hardware behind the queues. No more are advised than the device can have.
 fn queues(device: &Device, cpus: usize) -> Option<Check> {
-    let (name, queues) = (&device.name, device.receive_queues);
     if !device.is_physical {
         return None;
     }
-    Some(if queues <= 1 && cpus > 1 {
-        let found = format!("1 receive queue for {cpus} CPUs: one of them judges every packet");
-        Check::warn(name, "queues", found, format!("ethtool -L {name} combined {cpus}"))
-    } else {
-        Check::ok(name, "queues", format!("{queues} receive queues, {cpus} CPUs"))
-    })
-}
-
-/// Offloads that show the program other frames than those on the wire.
-fn offloads(device: &Device, mode: Option<AttachMode>) -> Vec<Check> {
     let name = &device.name;
-    let Some(active) = &device.offloads else { return Vec::new() };
-    let is_on = |feature: &str| active.contains(feature);
-    let is_generic = mode == Some(AttachMode::Generic) || device.xdp.is_some_and(|xdp| !xdp.native);
-    let mut checks = Vec::new();
-    for (feature, what, option) in [("rx-lro", "LRO", "lro"), ("rx-gro-hw", "GRO in hardware", "rx-gro-hw")] {
-        if is_on(feature) {
-            let found = "on: packets may arrive merged, and count as one; some drivers refuse native XDP with it";
-            checks.push(Check::warn(name, what, found, format!("ethtool -K {name} {option} off")));
-        } else {
-            checks.push(Check::ok(name, what, "off"));
-        }
-    }
-    if is_generic && is_on("rx-gro") {
-        let found = "on, in generic mode: packets may be judged merged, so packet rates mean something else";
-        checks.push(Check::warn(name, "GRO", found, format!("ethtool -K {name} gro off")));
-    }
-    let tags = if is_on("rx-vlan-hw-parse") { "on: tags are taken off; no verdict depends on them" } else { "off" };
-    checks.push(Check::ok(name, "VLAN offload", tags));
-    checks
+    let channels = device.channels.unwrap_or_default();
+    let in_use = if channels.receive == 0 { device.receive_queues } else { channels.receive };
+    let (most, option) = match channels.most_combined {
+        0 => (channels.most_receive, "rx"),
+        most => (most, "combined"),
+    };
+    let better = usize::try_from(most).unwrap_or(usize::MAX).min(cpus);
+    Some(if in_use > 1 || cpus <= 1 {
+        Check::ok(name, "queues", format!("{in_use} receive queues, {cpus} CPUs"))
+    } else if better > 1 {
+        let found = format!("1 receive queue for {cpus} CPUs: one of them judges every packet");
+        Check::warn(name, "queues", found, format!("ethtool -L {name} {option} {better}"))
+    } else {
+        let found = format!("1 receive queue, and it can have no more: one of {cpus} CPUs judges every packet");
+        Check::ok(name, "queues", found)
+    })
 }
 
 /// A program that is attached already.
@@ -117,26 +125,13 @@ fn program(device: &Device, program: &ForeignProgram) -> Check {
     }
 }
 
-/// Interfaces that are up and that `wanted`, the interfaces of the configuration at `config`, does not name.
-pub fn uncovered(devices: &[Device], wanted: &[Interface], config: &Path) -> Vec<Check> {
-    let is_open = |device: &&Device| {
-        device.is_up
-            && !device.is_loopback
-            && !device.has_controller
-            && wanted.iter().all(|interface| interface.name != device.name)
-    };
-    let check = |device: &Device| {
-        let name = &device.name;
-        let fix = format!("add `[[interface]]` with `name = \"{name}\"` to {}, and restart", config.display());
-        Check::warn(name, "coverage", "not in the configuration: what arrives here is not filtered", fix)
-    };
-    devices.iter().filter(is_open).map(check).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{doctor::Level, host::devices::XdpSupport};
+    use crate::{
+        doctor::Level,
+        host::devices::{Channels, LinkType, Offloads, XdpSupport},
+    };
 
     fn device() -> Device {
         Device {
@@ -148,14 +143,22 @@ mod tests {
             mtu: 1500,
             receive_queues: 4,
             xdp: Some(XdpSupport { native: true, several_buffers: false }),
-            offloads: Some(["rx-vlan-hw-parse".to_owned(), "rx-gro".to_owned()].into()),
+            channels: Some(Channels { receive: 4, transmit: 4, most_combined: 8, most_receive: 0 }),
+            offloads: Some(offloads(&["rx-vlan-hw-parse", "rx-gro"], &[])),
             ..Device::default()
         }
     }
 
+    fn offloads(on: &[&str], fixed: &[&str]) -> Offloads {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Offloads { on: names(on), fixed: names(fixed) }
+    }
+
     /// What is not as it should be, with its fix.
     fn told(device: &Device, mode: AttachMode) -> Vec<(&'static str, Level, String)> {
-        let bad = checks(device, Some(mode), 4).into_iter().filter(|check| check.level != Level::Ok);
+        let bad = checks(device, Some(mode), &Devices::of(vec![device.clone()]), 4)
+            .into_iter()
+            .filter(|check| check.level != Level::Ok);
         bad.map(|check| (check.check, check.level, check.fix.unwrap_or_default())).collect()
     }
 
@@ -166,7 +169,11 @@ mod tests {
 
     #[test]
     fn every_obstacle_has_the_command_that_removes_it() {
-        let off = |feature: &str| Device { offloads: Some([feature.to_owned()].into()), ..device() };
+        let off = |feature: &str| Device {
+            driver: Some("ixgbe".into()),
+            offloads: Some(offloads(&[feature], &[])),
+            ..device()
+        };
         let fix = |device: &Device| {
             let told = told(device, AttachMode::Native);
             assert_eq!(told.len(), 1, "{told:?}");
@@ -175,7 +182,14 @@ mod tests {
         };
         assert_eq!(fix(&Device { is_up: false, ..device() }), (Level::Warn, "ip link set dev eth0 up".into()));
         assert_eq!(fix(&Device { mtu: 9000, ..device() }), (Level::Fail, "ip link set dev eth0 mtu 3502".into()));
-        assert_eq!(fix(&Device { receive_queues: 1, ..device() }), (Level::Warn, "ethtool -L eth0 combined 4".into()));
+        let queues = |most_combined, most_receive| {
+            let channels = Some(Channels { receive: 1, transmit: 1, most_combined, most_receive });
+            Device { receive_queues: 8, channels, ..device() }
+        };
+        assert_eq!(fix(&queues(8, 0)), (Level::Warn, "ethtool -L eth0 combined 4".into()));
+        assert_eq!(fix(&queues(2, 0)), (Level::Warn, "ethtool -L eth0 combined 2".into()));
+        assert_eq!(fix(&queues(0, 3)), (Level::Warn, "ethtool -L eth0 rx 3".into()));
+        assert_eq!(told(&queues(1, 0), AttachMode::Native), [], "it can have no more");
         assert_eq!(fix(&off("rx-lro")), (Level::Warn, "ethtool -K eth0 lro off".into()));
         assert_eq!(fix(&off("rx-gro-hw")), (Level::Warn, "ethtool -K eth0 rx-gro-hw off".into()));
     }
@@ -198,18 +212,37 @@ mod tests {
     }
 
     #[test]
-    fn an_open_interface_is_uncovered_and_a_part_of_a_bridge_or_loopback_is_not() {
-        let named = |name: &str| Device { name: name.into(), ..device() };
-        let devices = [
-            named("eth0"),
-            named("eth1"),
-            Device { has_controller: true, ..named("eth2") },
-            Device { is_loopback: true, ..named("lo") },
-            Device { is_up: false, ..named("eth3") },
-        ];
-        let wanted = [Interface { name: "eth0".into(), mode: AttachMode::Native, required: false }];
-        let found = uncovered(&devices, &wanted, Path::new("x.toml"));
-        assert_eq!(found.iter().map(|check| &*check.subject).collect::<Vec<_>>(), ["eth1"]);
+    fn a_card_whose_guest_offloads_are_fixed_is_not_native_and_gets_no_advice_that_cannot_be_followed() {
+        let fixed = Device { offloads: Some(offloads(&["rx-gro-hw"], &["rx-gro-hw"])), ..device() };
+        let native = told(&fixed, AttachMode::Native);
+        assert_eq!(native[0].0, "native XDP");
+        assert_eq!(native[0].1, Level::Fail);
+        assert!(native.iter().all(|(_, _, fix)| !fix.contains("ethtool -K")), "{native:?}");
+        let auto = told(&fixed, AttachMode::Auto);
+        assert_eq!((auto[0].0, auto[0].1), ("native XDP", Level::Warn));
+        // Where the guest can switch them, the driver does so itself.
+        let free = Device { offloads: Some(offloads(&["rx-gro-hw"], &[])), ..device() };
+        assert_eq!(told(&free, AttachMode::Native), []);
+    }
+
+    #[test]
+    fn big_tcp_is_told_in_generic_mode_only() {
+        let big = Device { merges_up_to: 200_000, offloads: None, ..device() };
+        assert_eq!(told(&big, AttachMode::Native), []);
+        let fix = "ip link set dev eth0 gro_max_size 65536".to_owned();
+        assert_eq!(told(&big, AttachMode::Generic), [("BIG TCP", Level::Warn, fix)]);
+        assert_eq!(told(&Device { merges_up_to: 65_536, ..big }, AttachMode::Generic), []);
+    }
+
+    #[test]
+    fn an_interface_that_cannot_be_filtered_fails_and_nothing_else_is_said_of_it() {
+        let kind = Some("tun".to_owned());
+        let tun = Device { name: "tun0".into(), kind, link_type: LinkType::Other(0xfffe), ..device() };
+        for mode in [AttachMode::Native, AttachMode::Generic, AttachMode::Auto] {
+            let told = told(&tun, mode);
+            assert_eq!(told.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(), [("kind", Level::Fail)]);
+            assert!(!told[0].2.contains("tun0"), "{told:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! In: what the kernel says of itself and of its interfaces. Out: findings with a way out. Nothing is changed, and nobody owns
 //! anything here.
 
+mod coverage;
 mod host;
 mod interface;
+mod offloads;
 
 use std::path::Path;
 
@@ -12,8 +14,8 @@ use serde::Serialize;
 
 use crate::{
     config,
-    host::devices::{self, Device, DevicesError},
-    policy::{AttachMode, Interface},
+    host::devices::{self, Devices, DevicesError},
+    policy::Interface,
 };
 
 /// Everything that was looked at: the schema `portcullis.doctor/v1`.
@@ -57,20 +59,19 @@ pub enum Level {
 ///
 /// # Errors
 /// When the kernel does not tell which interfaces there are.
-pub async fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, DevicesError> {
+pub fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, DevicesError> {
     let mut checks = host::checks();
-    let devices = devices::read().await?;
+    let devices = devices::read()?;
     let wanted = configured(config, &mut checks);
+    let wanted = wanted.as_deref().unwrap_or_default();
     match interface {
-        Some(name) => {
-            let mode = wanted.iter().flatten().find(|one| one.name == name).map(|one| one.mode);
-            checks.extend(checks_of(name, mode, &devices));
-        }
+        Some(name) => checks.extend(checks_of(name, wanted, &devices)),
         None => {
-            for one in wanted.iter().flatten() {
-                checks.extend(checks_of(&one.name, Some(one.mode), &devices));
+            for one in wanted {
+                checks.extend(checks_of(&one.name, wanted, &devices));
             }
-            checks.extend(interface::uncovered(&devices, wanted.as_deref().unwrap_or_default(), config));
+            checks.extend(coverage::pairs(&devices, wanted, config));
+            checks.extend(coverage::uncovered(&devices, wanted, config));
         }
     }
     Ok(Findings { schema: "portcullis.doctor/v1", checks })
@@ -92,13 +93,14 @@ fn configured(config: &Path, checks: &mut Vec<Check>) -> Option<Vec<Interface>> 
     }
 }
 
-fn checks_of(name: &str, mode: Option<AttachMode>, devices: &[Device]) -> Vec<Check> {
-    match devices.iter().find(|device| device.name == name) {
-        Some(device) => interface::checks(device, mode, host::cpus()),
-        None => {
-            vec![Check::fail(name, "interface", "there is no such interface", "ip link")]
-        }
-    }
+/// Everything about the interface with this name, one of its other names included.
+fn checks_of(name: &str, wanted: &[Interface], devices: &Devices) -> Vec<Check> {
+    let Some(device) = devices.named(name) else {
+        return vec![Check::fail(name, "interface", "there is no such interface", "ip link")];
+    };
+    let mode = wanted.iter().find(|one| device.is_called(&one.name)).map(|one| one.mode);
+    let other = (device.name != name).then(|| Check::ok(&device.name, "name", format!("also called {name}")));
+    other.into_iter().chain(interface::checks(device, mode, devices, host::cpus())).collect()
 }
 
 impl Findings {
@@ -115,6 +117,11 @@ impl Check {
 
     fn warn(subject: &str, check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { level: Level::Warn, fix: Some(fix.into()), ..Self::ok(subject, check, found) }
+    }
+
+    /// Something that nothing mends.
+    fn note(subject: &str, check: &'static str, found: impl Into<String>) -> Self {
+        Self { level: Level::Warn, ..Self::ok(subject, check, found) }
     }
 
     fn fail(subject: &str, check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {

@@ -1,20 +1,16 @@
 //! Generic netlink: the families `ethtool` and `netdev`.
 
-use std::{collections::BTreeSet, convert::Infallible, io};
+use std::{collections::BTreeSet, io};
 
-use netlink_packet_core::{
-    DefaultNla, Emitable, NLA_F_NESTED, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable, NlaBuffer, NlasIterator,
-};
-use netlink_sys::{Socket, protocols::NETLINK_GENERIC};
-use nix::sys::{
-    socket::{setsockopt, sockopt::ReceiveTimeout},
-    time::{TimeVal, TimeValLike},
+use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED};
+use netlink_sys::protocols::NETLINK_GENERIC;
+
+use super::{
+    Channels, Offloads, XdpSupport,
+    raw::{NetlinkSocket, attribute, attributes, number, text},
 };
 
-use super::XdpSupport;
-
-/// Offloads (include/uapi/linux/ethtool_netlink.h).
+/// Offloads and queues (include/uapi/linux/ethtool_netlink.h).
 pub const ETHTOOL: &str = "ethtool";
 /// What drivers do with XDP (include/uapi/linux/netdev.h), since 6.3.
 pub const NETDEV: &str = "netdev";
@@ -27,11 +23,21 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
 // include/uapi/linux/ethtool_netlink.h
 const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
-const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
-const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
+const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
+const ETHTOOL_A_HEADER: u16 = 1;
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
+const ETHTOOL_A_FEATURES_HW: u16 = 2;
+const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
+const ETHTOOL_A_FEATURES_NOCHANGE: u16 = 5;
+const ETHTOOL_A_BITSET_NOMASK: u16 = 1;
 const ETHTOOL_A_BITSET_BITS: u16 = 3;
 const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
+const ETHTOOL_A_BITSET_BIT_VALUE: u16 = 3;
+const ETHTOOL_A_CHANNELS_RX_MAX: u16 = 2;
+const ETHTOOL_A_CHANNELS_COMBINED_MAX: u16 = 5;
+const ETHTOOL_A_CHANNELS_RX_COUNT: u16 = 6;
+const ETHTOOL_A_CHANNELS_TX_COUNT: u16 = 7;
+const ETHTOOL_A_CHANNELS_COMBINED_COUNT: u16 = 9;
 
 // include/uapi/linux/netdev.h
 const NETDEV_CMD_DEV_GET: u8 = 1;
@@ -40,23 +46,10 @@ const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_XDP_ACT_BASIC: u64 = 1;
 const NETDEV_XDP_ACT_RX_SG: u64 = 32;
 
-/// Octets of the largest answer.
-const ANSWER: usize = 1 << 16;
-
-/// How long the kernel may take.
-const TIMEOUT_S: i64 = 5;
-
 /// A generic netlink family.
 pub struct Generic {
-    socket: Socket,
+    socket: NetlinkSocket,
     family: u16,
-}
-
-/// What follows the netlink header: command, version, reserved, attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct GenericMessage {
-    family: u16,
-    octets: Vec<u8>,
 }
 
 impl Generic {
@@ -65,10 +58,7 @@ impl Generic {
     /// # Errors
     /// When the kernel has no such family.
     pub fn open(name: &str) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_GENERIC)?;
-        socket.bind_auto()?;
-        setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(TIMEOUT_S))?;
-        let mut controller = Self { socket, family: CONTROLLER };
+        let mut controller = Self { socket: NetlinkSocket::open(NETLINK_GENERIC)?, family: CONTROLLER };
         let name = [name.as_bytes(), &[0]].concat();
         let answer = controller.ask(CTRL_CMD_GETFAMILY, &[DefaultNla::new(CTRL_ATTR_FAMILY_NAME, name)])?;
         let id = attribute(&answer, CTRL_ATTR_FAMILY_ID).and_then(|octets| octets.try_into().ok());
@@ -76,24 +66,22 @@ impl Generic {
         Ok(Self { family, ..controller })
     }
 
-    /// Offloads of an interface that are on.
+    /// Offloads of an interface.
     ///
     /// # Errors
     /// When the interface has none, or is gone.
-    pub fn active_features(&mut self, ifindex: u32) -> io::Result<BTreeSet<String>> {
-        let device = DefaultNla::new(ETHTOOL_A_HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec());
-        let mut header = vec![0; device.buffer_len()];
-        device.emit(&mut header);
-        let header = DefaultNla::new(ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED, header);
-        let answer = self.ask(ETHTOOL_MSG_FEATURES_GET, &[header])?;
-        let bits = attribute(&answer, ETHTOOL_A_FEATURES_ACTIVE)
-            .and_then(|active| attribute(&active, ETHTOOL_A_BITSET_BITS))
-            .unwrap_or_default();
-        let name = |(_, bit): (u16, Vec<u8>)| {
-            let name = attribute(&bit, ETHTOOL_A_BITSET_BIT_NAME)?;
-            Some(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned())
-        };
-        Ok(attributes(&bits).filter_map(name).collect())
+    pub fn offloads(&mut self, ifindex: u32) -> io::Result<Offloads> {
+        let answer = self.ask(ETHTOOL_MSG_FEATURES_GET, &[of_device(ifindex)])?;
+        Ok(offloads(&answer))
+    }
+
+    /// Queues of an interface, those in use and those that can be.
+    ///
+    /// # Errors
+    /// When its driver does not tell, or it is gone.
+    pub fn channels(&mut self, ifindex: u32) -> io::Result<Channels> {
+        let answer = self.ask(ETHTOOL_MSG_CHANNELS_GET, &[of_device(ifindex)])?;
+        Ok(channels(&answer))
     }
 
     /// What the driver of an interface can do with XDP.
@@ -111,60 +99,103 @@ impl Generic {
         })
     }
 
-    /// The attributes of the one answer to `command`.
+    /// The attributes of the one answer to `command`, behind command, version and two reserved octets.
     fn ask(&mut self, command: u8, attributes: &[DefaultNla]) -> io::Result<Vec<u8>> {
         let mut octets = vec![command, 1, 0, 0];
         let mut encoded = vec![0; attributes.buffer_len()];
         attributes.emit(&mut encoded);
         octets.extend(encoded);
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST;
-        let message = GenericMessage { family: self.family, octets };
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        request.finalize();
-        let mut octets = vec![0; request.buffer_len()];
-        request.serialize(&mut octets);
-        self.socket.send(&octets, 0)?;
-        let mut answer = Vec::with_capacity(ANSWER);
-        self.socket.recv(&mut answer, 0)?;
-        match NetlinkMessage::<GenericMessage>::deserialize(&answer).map_err(io::Error::other)?.payload {
-            NetlinkPayload::InnerMessage(message) => Ok(message.octets.get(4..).unwrap_or_default().to_vec()),
-            NetlinkPayload::Error(error) => Err(error.to_io()),
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
+        let answer = self.socket.ask(self.family, octets)?;
+        Ok(answer.get(4..).unwrap_or_default().to_vec())
     }
 }
 
-/// Attributes in `octets`; what is no attribute ends them.
-fn attributes(octets: &[u8]) -> impl Iterator<Item = (u16, Vec<u8>)> {
-    let whole = |one: Result<NlaBuffer<&[u8]>, _>| one.ok().map(|one| (one.kind(), one.value().to_vec()));
-    NlasIterator::new(octets).map_while(whole)
+/// The header of an ethtool request, which is attribute 1 of all of them.
+fn of_device(ifindex: u32) -> DefaultNla {
+    let device = DefaultNla::new(ETHTOOL_A_HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec());
+    let mut header = vec![0; device.buffer_len()];
+    device.emit(&mut header);
+    DefaultNla::new(ETHTOOL_A_HEADER | NLA_F_NESTED, header)
 }
 
-fn attribute(octets: &[u8], kind: u16) -> Option<Vec<u8>> {
-    attributes(octets).find(|(other, _)| *other == kind).map(|(_, value)| value)
+/// A feature is fixed when no user may change it (ethtool(8) `[fixed]`): it is not in `hw`, or is in `nochange`.
+fn offloads(answer: &[u8]) -> Offloads {
+    let on = bits(answer, ETHTOOL_A_FEATURES_ACTIVE);
+    let can_change = bits(answer, ETHTOOL_A_FEATURES_HW);
+    let never = bits(answer, ETHTOOL_A_FEATURES_NOCHANGE);
+    let fixed = on.iter().filter(|name| !can_change.contains(*name) || never.contains(*name)).cloned().collect();
+    Offloads { on, fixed }
 }
 
-impl NetlinkSerializable for GenericMessage {
-    fn message_type(&self) -> u16 {
-        self.family
-    }
+/// Names of the bits that are set. A bitset without a mask lists only those; one with a mask lists all that it is about, and
+/// marks those (Documentation/networking/ethtool-netlink.rst).
+fn bits(answer: &[u8], set: u16) -> BTreeSet<String> {
+    let set = attribute(answer, set).unwrap_or_default();
+    let has_mask = attribute(set, ETHTOOL_A_BITSET_NOMASK).is_none();
+    let name = |(_, bit)| {
+        let is_set = !has_mask || attribute(bit, ETHTOOL_A_BITSET_BIT_VALUE).is_some();
+        attribute(bit, ETHTOOL_A_BITSET_BIT_NAME).filter(|_| is_set).map(text)
+    };
+    attributes(attribute(set, ETHTOOL_A_BITSET_BITS).unwrap_or_default()).filter_map(name).collect()
+}
 
-    fn buffer_len(&self) -> usize {
-        self.octets.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        for (to, from) in buffer.iter_mut().zip(&self.octets) {
-            *to = *from;
-        }
+fn channels(answer: &[u8]) -> Channels {
+    let of = |kind| attribute(answer, kind).and_then(number).unwrap_or(0);
+    let combined = of(ETHTOOL_A_CHANNELS_COMBINED_COUNT);
+    Channels {
+        receive: combined + of(ETHTOOL_A_CHANNELS_RX_COUNT),
+        transmit: combined + of(ETHTOOL_A_CHANNELS_TX_COUNT),
+        most_combined: of(ETHTOOL_A_CHANNELS_COMBINED_MAX),
+        most_receive: of(ETHTOOL_A_CHANNELS_RX_MAX),
     }
 }
 
-impl NetlinkDeserializable for GenericMessage {
-    type Error = Infallible;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Infallible> {
-        Ok(Self { family: header.message_type, octets: payload.to_vec() })
+    fn nested(kind: u16, parts: &[DefaultNla]) -> DefaultNla {
+        let mut octets = vec![0; parts.buffer_len()];
+        parts.emit(&mut octets);
+        DefaultNla::new(kind | NLA_F_NESTED, octets)
+    }
+
+    /// A bitset of these names, each set or not; without a mask when `is_list`.
+    fn bitset(kind: u16, is_list: bool, names: &[(&str, bool)]) -> DefaultNla {
+        let bit = |(name, is_set): &(&str, bool)| {
+            let mut parts = vec![DefaultNla::new(ETHTOOL_A_BITSET_BIT_NAME, [name.as_bytes(), &[0]].concat())];
+            parts.extend(is_set.then(|| DefaultNla::new(ETHTOOL_A_BITSET_BIT_VALUE, vec![])));
+            nested(1, &parts)
+        };
+        let bits = nested(ETHTOOL_A_BITSET_BITS, &names.iter().map(bit).collect::<Vec<_>>());
+        let mask = is_list.then(|| DefaultNla::new(ETHTOOL_A_BITSET_NOMASK, vec![]));
+        nested(kind, &mask.into_iter().chain([bits]).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_feature_that_no_user_may_change_is_fixed() {
+        let parts = [
+            bitset(ETHTOOL_A_FEATURES_HW, false, &[("rx-gro-hw", false), ("rx-lro", true), ("tx-nocache-copy", true)]),
+            bitset(
+                ETHTOOL_A_FEATURES_ACTIVE,
+                true,
+                &[("rx-gro-hw", false), ("rx-lro", false), ("tx-nocache-copy", false)],
+            ),
+            bitset(ETHTOOL_A_FEATURES_NOCHANGE, true, &[("tx-nocache-copy", false)]),
+        ];
+        let mut answer = vec![0; parts.as_slice().buffer_len()];
+        parts.as_slice().emit(&mut answer);
+        let Offloads { on, fixed } = offloads(&answer);
+        assert_eq!(on.into_iter().collect::<Vec<_>>(), ["rx-gro-hw", "rx-lro", "tx-nocache-copy"]);
+        assert_eq!(fixed.into_iter().collect::<Vec<_>>(), ["rx-gro-hw", "tx-nocache-copy"]);
+    }
+
+    #[test]
+    fn combined_queues_receive_and_send() {
+        let of = |kind: u16, count: u32| DefaultNla::new(kind, count.to_ne_bytes().to_vec());
+        let parts = [of(ETHTOOL_A_CHANNELS_COMBINED_MAX, 8), of(ETHTOOL_A_CHANNELS_COMBINED_COUNT, 2)];
+        let mut answer = vec![0; parts.as_slice().buffer_len()];
+        parts.as_slice().emit(&mut answer);
+        assert_eq!(channels(&answer), Channels { receive: 2, transmit: 2, most_combined: 8, most_receive: 0 });
     }
 }

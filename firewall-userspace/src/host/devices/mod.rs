@@ -1,49 +1,103 @@
 //! What the kernel knows of the network interfaces of this namespace; nothing is changed.
 //!
-//! In: sysfs, and a generic netlink socket. Out: one [`Device`] each, with what its driver can. The kernel owns all of it: what is
-//! told may be over a moment later.
+//! In: sysfs, and netlink sockets, asked without a runtime. Out: one [`Device`] each, with what its driver can, and what follows
+//! from it: whether it can be filtered, natively, and which two would see one packet twice. The kernel owns all of it: what is told
+//! may be over a moment later.
 
-mod attached;
+mod bond;
+mod filterable;
 mod generic;
+mod native;
+mod raw;
+mod route;
+mod stacked;
 
-use std::{collections::BTreeSet, fmt, fs, io, path::Path};
+use std::{collections::BTreeSet, fmt, io};
 
-use futures_util::TryStreamExt;
-use rtnetlink::{
-    new_connection,
-    packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached},
+pub use self::{
+    bond::Bond,
+    filterable::Unfilterable,
+    native::{Obstacle, few_queues},
+    route::{attached_to, links},
+    stacked::Doubled,
 };
-
-pub use self::attached::attached_to;
-use self::generic::Generic;
+use self::{generic::Generic, route::device_at};
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// Its name.
     pub name: String,
+    /// Other names of it (`ip link property add dev NAME altname OTHER`).
+    pub other_names: Vec<String>,
     /// Its index.
     pub ifindex: u32,
-    /// Its driver, or what kind of virtual interface it is; `None` when nobody tells.
+    /// What its frames begin with.
+    pub link_type: LinkType,
+    /// What kind of virtual interface it is, in the words of `ip link add type`; `None` for others.
+    pub kind: Option<String>,
+    /// Its driver, or its kind; `None` when nobody tells.
     pub driver: Option<String>,
     /// Whether it is no virtual interface.
     pub is_physical: bool,
     /// Whether it is administratively up.
     pub is_up: bool,
-    /// Whether it is the loopback interface.
-    pub is_loopback: bool,
-    /// Whether it is a part of a bridge, bond or team.
-    pub has_controller: bool,
+    /// Index of the bridge, bond, team or VRF that it is a port of.
+    pub controller: Option<u32>,
+    /// Index of the interface of this namespace that it stands on: the parent of a VLAN, the peer of a veth.
+    pub parent: Option<u32>,
+    /// How a bond chooses its ports.
+    pub bond: Option<Bond>,
     /// Largest packet in octets.
     pub mtu: u32,
-    /// Receive queues there are.
+    /// Receive queues that there are, in use or not.
     pub receive_queues: u32,
+    /// Queues in use, and those that can be; `None` when its driver does not tell.
+    pub channels: Option<Channels>,
+    /// Octets up to which packets are merged when they come in (`gro_max_size`, `gro_ipv4_max_size`: the larger).
+    pub merges_up_to: u32,
+    /// Octets up to which segments are sent as one packet (`gso_max_size`, `gso_ipv4_max_size`: the larger).
+    pub sends_up_to: u32,
     /// Programs that are attached.
     pub programs: Vec<AttachedProgram>,
     /// What its driver can do with XDP; `None` on kernels before 6.3, which do not tell.
     pub xdp: Option<XdpSupport>,
-    /// Offloads that are on, by the names that `ethtool -k` shows in the kernel's spelling; `None` when the kernel does not tell.
-    pub offloads: Option<BTreeSet<String>>,
+    /// Offloads; `None` when the kernel does not tell.
+    pub offloads: Option<Offloads>,
+}
+
+/// What the frames of an interface begin with (include/uapi/linux/if_arp.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkType {
+    /// An Ethernet header.
+    #[default]
+    Ethernet,
+    /// An Ethernet header of zeros: the loopback interface.
+    Loopback,
+    /// Something else, or nothing.
+    Other(u16),
+}
+
+/// Queues of an interface; the combined ones count in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Receive queues in use.
+    pub receive: u32,
+    /// Transmit queues in use.
+    pub transmit: u32,
+    /// Most combined ones; 0 for a driver that has none.
+    pub most_combined: u32,
+    /// Most receive queues that are not combined; 0 for a driver that has none.
+    pub most_receive: u32,
+}
+
+/// Offloads, by the names that `ethtool -k` shows in the kernel's spelling.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offloads {
+    /// Those that are on.
+    pub on: BTreeSet<String>,
+    /// Those of them that nobody can switch off: `[fixed]`.
+    pub fixed: BTreeSet<String>,
 }
 
 /// An XDP program on an interface.
@@ -64,107 +118,111 @@ pub struct XdpSupport {
     pub several_buffers: bool,
 }
 
-/// Why the interfaces could not be read.
-#[derive(Debug)]
-pub enum DevicesError {
-    /// No socket or no runtime.
-    Connect(io::Error),
-    /// The kernel did not answer the dump.
-    Dump(rtnetlink::Error),
-}
+/// The interfaces of one network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices(Vec<Device>);
 
-/// Every interface, by index.
+/// The interfaces could not be read.
+#[derive(Debug)]
+pub struct DevicesError(io::Error);
+
+/// Every interface of the network namespace of this thread, with its driver, offloads and queues.
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub async fn read() -> Result<Vec<Device>, DevicesError> {
-    let (connection, handle, _) = new_connection().map_err(DevicesError::Connect)?;
-    tokio::spawn(connection);
-    let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await.map_err(DevicesError::Dump)?;
-    let mut devices: Vec<Device> = links.iter().map(device).collect();
-    devices.sort_by_key(|device| device.ifindex);
-    let mut ethtool = Generic::open(generic::ETHTOOL).ok();
-    let mut netdev = Generic::open(generic::NETDEV).ok();
-    for device in &mut devices {
-        // What an older kernel or a virtual interface does not tell is not known.
-        device.offloads = ethtool.as_mut().and_then(|family| family.active_features(device.ifindex).ok());
-        device.xdp = netdev.as_mut().and_then(|family| family.xdp_features(device.ifindex).ok());
-    }
+pub fn read() -> Result<Devices, DevicesError> {
+    let mut devices = links().map_err(DevicesError)?;
+    tell_more(&mut devices.0);
     Ok(devices)
 }
 
-fn device(link: &LinkMessage) -> Device {
-    let mut device = Device {
-        ifindex: link.header.index,
-        is_up: link.header.flags.contains(LinkFlags::Up),
-        is_loopback: link.header.flags.contains(LinkFlags::Loopback),
-        ..Device::default()
-    };
-    let mut address = Vec::new();
-    for attribute in &link.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => device.name.clone_from(name),
-            LinkAttribute::Address(octets) => address.clone_from(octets),
-            LinkAttribute::Mtu(mtu) => device.mtu = *mtu,
-            LinkAttribute::NumRxQueues(queues) => device.receive_queues = *queues,
-            LinkAttribute::Controller(_) => device.has_controller = true,
-            LinkAttribute::Xdp(facts) => device.programs = programs(facts),
-            LinkAttribute::LinkInfo(infos) => {
-                device.driver = infos.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(InfoKind::to_string(kind)),
-                    _ => None,
-                });
-            }
-            _ => {}
-        }
-    }
-    if device.driver.is_none() && !device.is_loopback {
-        device.driver = driver(&device.name, device.ifindex, &address);
-        device.is_physical = true;
-    }
-    device
+/// The same of the one interface at `ifindex`.
+///
+/// # Errors
+/// When there is none, or the kernel does not answer.
+pub fn read_one(ifindex: u32) -> Result<Device, DevicesError> {
+    device_at(ifindex).map_err(DevicesError)
 }
 
-/// The driver as sysfs tells it, if that shows this very interface: it may be mounted for another namespace.
-fn driver(name: &str, ifindex: u32, address: &[u8]) -> Option<String> {
-    let folder = Path::new("/sys/class/net").join(name);
-    let is = |file: &str, wanted: &str| fs::read_to_string(folder.join(file)).is_ok_and(|text| text.trim() == wanted);
-    let address: Vec<String> = address.iter().map(|octet| format!("{octet:02x}")).collect();
-    if !is("ifindex", &ifindex.to_string()) || !is("address", &address.join(":")) {
-        return None;
+/// What an older kernel or a virtual interface does not tell is not known.
+fn tell_more(devices: &mut [Device]) {
+    let mut ethtool = Generic::open(generic::ETHTOOL).ok();
+    let mut netdev = Generic::open(generic::NETDEV).ok();
+    for device in devices {
+        device.offloads = ethtool.as_mut().and_then(|family| family.offloads(device.ifindex).ok());
+        device.channels = ethtool.as_mut().and_then(|family| family.channels(device.ifindex).ok());
+        device.xdp = netdev.as_mut().and_then(|family| family.xdp_features(device.ifindex).ok());
     }
-    let driver = fs::read_link(folder.join("device/driver")).ok()?;
-    Some(driver.file_name()?.to_string_lossy().into_owned())
 }
 
-fn programs(facts: &[LinkXdp]) -> Vec<AttachedProgram> {
-    let mut programs = Vec::new();
-    let mut mode = None;
-    let mut only = None;
-    for fact in facts {
-        match fact {
-            LinkXdp::Attached(attached) => mode = Some(*attached),
-            LinkXdp::ProgId(id) => only = Some(*id),
-            LinkXdp::DrvProgId(id) | LinkXdp::HwProgId(id) => {
-                programs.push(AttachedProgram { id: *id, is_generic: false })
-            }
-            LinkXdp::SkbProgId(id) => programs.push(AttachedProgram { id: *id, is_generic: true }),
-            _ => {}
+impl Devices {
+    /// These interfaces.
+    pub fn of(devices: Vec<Device>) -> Self {
+        Self(devices)
+    }
+
+    /// All of them, by index.
+    pub fn iter(&self) -> impl Iterator<Item = &Device> {
+        self.0.iter()
+    }
+
+    /// That with this name, or with this other name.
+    pub fn named(&self, name: &str) -> Option<&Device> {
+        let by_name = self.iter().find(|device| device.name == name);
+        by_name.or_else(|| self.iter().find(|device| device.is_called(name)))
+    }
+
+    /// That with this index.
+    pub fn at(&self, ifindex: u32) -> Option<&Device> {
+        self.iter().find(|device| device.ifindex == ifindex)
+    }
+
+    /// Ports of a bridge, bond, team or VRF.
+    pub fn ports_of(&self, device: &Device) -> impl Iterator<Item = &Device> {
+        let ifindex = device.ifindex;
+        self.iter().filter(move |port| port.controller == Some(ifindex))
+    }
+
+    /// What it is a port of.
+    pub fn controller_of(&self, device: &Device) -> Option<&Device> {
+        self.at(device.controller?)
+    }
+}
+
+impl Device {
+    /// Whether this is its name or one of its other names.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.other_names.iter().any(|other| other == name)
+    }
+
+    /// Whether packets without an Ethernet header come in through it.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(self.link_type, LinkType::Other(_))
+    }
+
+    /// Whether it is of this kind.
+    pub fn is_a(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+}
+
+impl LinkType {
+    // include/uapi/linux/if_arp.h
+    const ETHER: u16 = 1;
+    const LOOPBACK: u16 = 772;
+
+    fn of(number: u16) -> Self {
+        match number {
+            Self::ETHER => Self::Ethernet,
+            Self::LOOPBACK => Self::Loopback,
+            other => Self::Other(other),
         }
     }
-    if let (true, Some(id)) = (programs.is_empty(), only) {
-        programs.push(AttachedProgram { id, is_generic: mode == Some(XdpAttached::SocketBuffer) });
-    }
-    programs.retain(|program| program.id != 0);
-    programs
 }
 
 impl fmt::Display for DevicesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "cannot ask for the interfaces of this host: {error}"),
-            Self::Dump(error) => write!(f, "cannot read the interfaces of this host: {error}"),
-        }
+        write!(f, "cannot read the interfaces of this host: {}", self.0)
     }
 }
 

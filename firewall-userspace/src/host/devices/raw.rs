@@ -1,0 +1,145 @@
+//! Netlink messages as octets with attributes: what the protocols of this folder ask and are answered with.
+//!
+//! Attributes are read by their number, so that a kernel which tells more, or something unknown, is understood all the same.
+
+use std::{convert::Infallible, io};
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable, NlaBuffer, NlasIterator,
+};
+use netlink_sys::Socket;
+use nix::sys::{
+    socket::{setsockopt, sockopt::ReceiveTimeout},
+    time::{TimeVal, TimeValLike},
+};
+
+/// Octets of the largest answer.
+const ANSWER: usize = 1 << 16;
+
+/// How long the kernel may take for the next part of its answer.
+const TIMEOUT_S: i64 = 5;
+
+/// A netlink socket of one protocol, in the network namespace of the thread that opened it.
+pub struct NetlinkSocket(Socket);
+
+/// What follows the netlink header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RawMessage {
+    kind: u16,
+    octets: Vec<u8>,
+}
+
+impl NetlinkSocket {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When there is no socket to have.
+    pub fn open(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
+        socket.bind_auto()?;
+        setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(TIMEOUT_S))?;
+        Ok(Self(socket))
+    }
+
+    /// The one answer to `octets`, a message of this `kind`.
+    ///
+    /// # Errors
+    /// When the kernel refuses or does not answer.
+    pub fn ask(&mut self, kind: u16, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.send(kind, octets, 0)?;
+        let mut answer = Vec::with_capacity(ANSWER);
+        self.0.recv(&mut answer, 0)?;
+        match NetlinkMessage::<RawMessage>::deserialize(&answer).map_err(io::Error::other)?.payload {
+            NetlinkPayload::InnerMessage(message) => Ok(message.octets),
+            NetlinkPayload::Error(error) => Err(error.to_io()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Shows every message of the answer to `visit`.
+    ///
+    /// # Errors
+    /// When the kernel refuses or does not answer.
+    pub fn dump(&mut self, kind: u16, octets: Vec<u8>, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+        self.send(kind, octets, NLM_F_DUMP)?;
+        let mut part = Vec::with_capacity(ANSWER);
+        loop {
+            part.clear();
+            self.0.recv(&mut part, 0)?;
+            let mut rest = part.as_slice();
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RawMessage>::deserialize(rest).map_err(io::Error::other)?;
+                match message.payload {
+                    NetlinkPayload::InnerMessage(message) => visit(&message.octets),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::Done(_) => return Ok(()),
+                    _ => {}
+                }
+                // Messages are aligned to four octets (netlink(7)); one of length 0 would never end.
+                let length = (message.header.length as usize).next_multiple_of(4).max(4);
+                rest = rest.get(length..).unwrap_or_default();
+            }
+        }
+    }
+
+    fn send(&mut self, kind: u16, octets: Vec<u8>, flags: u16) -> io::Result<()> {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(RawMessage { kind, octets }));
+        request.finalize();
+        let mut octets = vec![0; request.buffer_len()];
+        request.serialize(&mut octets);
+        self.0.send(&octets, 0).map(drop)
+    }
+}
+
+/// Attributes in `octets`; what is no attribute ends them.
+pub fn attributes(octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(octets).map_while(|one| whole(one.ok()?))
+}
+
+fn whole(attribute: NlaBuffer<&[u8]>) -> Option<(u16, &[u8])> {
+    let (kind, length) = (attribute.kind(), usize::from(attribute.length()));
+    // Kind and length come first.
+    attribute.into_inner().get(4..length).map(|value| (kind, value))
+}
+
+/// The first attribute of this kind.
+pub fn attribute(octets: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(octets).find(|(other, _)| *other == kind).map(|(_, value)| value)
+}
+
+/// A number of four octets.
+pub fn number(octets: &[u8]) -> Option<u32> {
+    octets.try_into().ok().map(u32::from_ne_bytes)
+}
+
+/// A text that ends in a zero.
+pub fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).trim_end_matches('\0').to_owned()
+}
+
+impl NetlinkSerializable for RawMessage {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.octets.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        for (to, from) in buffer.iter_mut().zip(&self.octets) {
+            *to = *from;
+        }
+    }
+}
+
+impl NetlinkDeserializable for RawMessage {
+    type Error = Infallible;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Infallible> {
+        Ok(Self { kind: header.message_type, octets: payload.to_vec() })
+    }
+}
