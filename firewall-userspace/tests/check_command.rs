@@ -58,6 +58,8 @@ fn loopback_is_refused_with_what_to_name_in_its_place() {
     let told = stderr(&output);
     assert!(told.contains("error: interface[0].name: `lo` is the loopback interface"), "{told}");
     assert!(told.contains("--> lo.toml:2:8") && told.contains("hint: name the interfaces through which"), "{told}");
+    // The same on whichever host.
+    assert_eq!(check(&["--host", "lo.toml"]).status.code(), Some(5));
 }
 
 #[test]

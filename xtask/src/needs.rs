@@ -148,8 +148,8 @@ const PACKAGES: [Package; 14] = [
     Package {
         name: "ethtool",
         program: "ethtool",
-        why: "makes a veth take frames without an XDP program",
-        scope: Scope::Bench,
+        why: "sets the queues of a veth, and makes one take frames without an XDP program",
+        scope: Scope::Test,
         service: None,
     },
 ];

@@ -1,4 +1,4 @@
-//! `portcullis check`: whether a configuration can be used, without root and without a kernel.
+//! `portcullis check`: whether a configuration can be used, without root and without a kernel; with `--host` also on this host.
 
 use std::{
     env,
@@ -13,8 +13,9 @@ use serde::Serialize;
 use super::output::Output;
 use crate::{
     config::{self, Loaded, Report},
+    doctor::on_host::{self, HostFacts, HostFinding, Weight},
     preview::packet_tests::{self, Outcome},
-    text::shown::counted,
+    text::shown::{counted, printable},
 };
 
 /// Arguments of `portcullis check`.
@@ -31,6 +32,11 @@ pub struct CheckArgs {
     /// They are judged on this machine by the compiled policy, without pushed entries and without limits.
     #[arg(long)]
     pub tests: bool,
+    /// Look at the interfaces and sockets of this host too, without root.
+    ///
+    /// It is refused when `portcullis run` could not filter one of its interfaces here.
+    #[arg(long)]
+    pub host: bool,
 }
 
 /// Exit code of a configuration that is refused.
@@ -52,9 +58,14 @@ pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
         Ok(loaded) if args.tests => Some(packet_tests::run(loaded)),
         _ => None,
     };
+    let findings = match &result {
+        Ok(loaded) if args.host => Some(on_host::findings(&loaded.policy, &HostFacts::read())),
+        _ => None,
+    };
+    let answer = WholeAnswer { name, result: &result, outcomes: outcomes.as_deref(), findings: findings.as_deref() };
     let written = match output {
-        Output::Table => print_table(name, &result, outcomes.as_deref(), args.strict),
-        Output::Json => print_json(name, &result, outcomes.as_deref()),
+        Output::Table => answer.print_table(args.strict),
+        Output::Json => answer.print_json(),
     };
     match written {
         // Whoever read the answer has stopped reading (`| head`): the verdict stands.
@@ -62,48 +73,90 @@ pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
             say(&format!("error: cannot write the answer: {error}\n"));
             ExitCode::from(NOT_WRITTEN)
         }
-        _ if is_refused(&result, args.strict) => ExitCode::from(INVALID),
+        _ if answer.is_refused(args.strict) => ExitCode::from(INVALID),
         _ if outcomes.iter().flatten().any(|outcome| !outcome.passed()) => ExitCode::from(TEST_FAILED),
         _ => ExitCode::SUCCESS,
     }
 }
 
-fn is_refused(result: &Result<Loaded, Report>, is_strict: bool) -> bool {
-    result.as_ref().map_or(true, |loaded| is_strict && !loaded.warnings.is_empty())
+/// Everything that was found out.
+struct WholeAnswer<'a> {
+    name: &'a Path,
+    result: &'a Result<Loaded, Report>,
+    /// Of its tests, when they were run.
+    outcomes: Option<&'a [Outcome<'a>]>,
+    /// Of this host, when it was looked at.
+    findings: Option<&'a [HostFinding]>,
 }
 
-fn print_table(
-    name: &Path,
-    result: &Result<Loaded, Report>,
-    outcomes: Option<&[Outcome<'_>]>,
-    is_strict: bool,
-) -> io::Result<()> {
-    let report = report_of(result);
-    let warnings = report.warnings().count();
-    let and_warnings = if warnings == 0 { String::new() } else { format!(", {}", counted(warnings, "warning")) };
-    let name = name.display();
-    say(&report.render(stderr_is_coloured()));
-    match result {
-        Ok(loaded) if !is_refused(result, is_strict) => {
-            let tests = outcomes.unwrap_or_default();
-            let failed = packet_tests::report(tests, loaded);
-            if !failed.is_empty() {
-                say(&failed.render(stderr_is_coloured()));
-                let (failed, all) = (failed.errors().count(), counted(tests.len(), "test"));
-                say(&format!("error: {name}: {failed} of {all} failed\n"));
-                return Ok(());
-            }
-            let and_tests =
-                outcomes.map_or(String::new(), |tests| format!(", {} passed", counted(tests.len(), "test")));
-            return writeln!(io::stdout(), "{name}: ok: {loaded}{and_warnings}{and_tests}");
-        }
-        Ok(_) => say(&format!("error: {name} is refused: {}, fatal with --strict\n", counted(warnings, "warning"))),
-        Err(_) => {
-            let errors = counted(report.errors().count(), "error");
-            say(&format!("error: {name} is refused: {errors}{and_warnings}\n"));
-        }
+impl WholeAnswer<'_> {
+    fn is_refused(&self, is_strict: bool) -> bool {
+        let worst = self.findings.unwrap_or_default().iter().map(|finding| finding.level).max();
+        let fatal = if is_strict { Weight::Warning } else { Weight::Error };
+        let is_bad = self.result.as_ref().map_or(true, |loaded| is_strict && !loaded.warnings.is_empty());
+        is_bad || worst.is_some_and(|worst| worst >= fatal)
     }
-    Ok(())
+
+    /// How many things of this weight were found, in the configuration and on the host.
+    fn count(&self, weight: Weight) -> usize {
+        let report = report_of(self.result);
+        let said = match weight {
+            Weight::Error => report.errors().count(),
+            Weight::Warning => report.warnings().count(),
+            Weight::Note => 0,
+        };
+        said + self.findings.unwrap_or_default().iter().filter(|finding| finding.level == weight).count()
+    }
+
+    fn print_table(&self, is_strict: bool) -> io::Result<()> {
+        let [errors, warnings, notes] = [Weight::Error, Weight::Warning, Weight::Note].map(|weight| self.count(weight));
+        let and = |count: usize, thing: &str| {
+            if count == 0 { String::new() } else { format!(", {}", counted(count, thing)) }
+        };
+        let also = and(warnings, "warning") + &and(notes, "note");
+        let name = self.name.display();
+        say(&report_of(self.result).render(stderr_is_coloured()));
+        self.findings.into_iter().flatten().for_each(say_finding);
+        match self.result {
+            Ok(loaded) if !self.is_refused(is_strict) => {
+                let tests = self.outcomes.unwrap_or_default();
+                let failed = packet_tests::report(tests, loaded);
+                if !failed.is_empty() {
+                    say(&failed.render(stderr_is_coloured()));
+                    let (failed, all) = (failed.errors().count(), counted(tests.len(), "test"));
+                    say(&format!("error: {name}: {failed} of {all} failed\n"));
+                    return Ok(());
+                }
+                let and_tests =
+                    self.outcomes.map_or(String::new(), |tests| format!(", {} passed", counted(tests.len(), "test")));
+                return writeln!(io::stdout(), "{name}: ok: {loaded}{also}{and_tests}");
+            }
+            _ if errors == 0 => {
+                say(&format!("error: {name} is refused: {}, fatal with --strict\n", counted(warnings, "warning")));
+            }
+            Ok(_) => say(&format!("error: {name} is refused on this host: {}{also}\n", counted(errors, "error"))),
+            Err(_) => say(&format!("error: {name} is refused: {}{also}\n", counted(errors, "error"))),
+        }
+        Ok(())
+    }
+
+    fn print_json(&self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let tests = self.outcomes.map(|outcomes| outcomes.iter().map(TestRow::from).collect());
+        let document = WithMore { report: report_of(self.result).to_json(self.name), tests, host: self.findings };
+        serde_json::to_writer_pretty(&mut stdout, &document)?;
+        writeln!(stdout)
+    }
+}
+
+fn say_finding(finding: &HostFinding) {
+    let HostFinding { level, subject, message, hint, .. } = finding;
+    say(&printable(&format!("{}: {subject}: {message}", level.label())));
+    say("\n");
+    if let Some(hint) = hint {
+        say(&printable(&format!("  hint: {hint}")));
+        say("\n");
+    }
 }
 
 /// Writes to standard error. When it is closed there is nobody to tell; the exit code still tells a script.
@@ -111,21 +164,15 @@ fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-fn print_json(name: &Path, result: &Result<Loaded, Report>, outcomes: Option<&[Outcome<'_>]>) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    let tests = outcomes.map(|outcomes| outcomes.iter().map(TestRow::from).collect());
-    let document = WithTests { report: report_of(result).to_json(name), tests };
-    serde_json::to_writer_pretty(&mut stdout, &document)?;
-    writeln!(stdout)
-}
-
-/// The answer in JSON: `tests` is there when they were run.
+/// The answer in JSON: `tests` is there when they were run, `host` when it was looked at.
 #[derive(Serialize)]
-struct WithTests<'t, R> {
+struct WithMore<'t, R> {
     #[serde(flatten)]
     report: R,
     #[serde(skip_serializing_if = "Option::is_none")]
     tests: Option<Vec<TestRow<'t>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'t [HostFinding]>,
 }
 
 /// A test in JSON.

@@ -7,6 +7,7 @@ mod coverage;
 mod host;
 mod interface;
 mod offloads;
+pub mod on_host;
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The TCP connections that others have open to this host, as `sock_diag` knows them.
+//! The TCP connections that others have open to this host, and the ports that it listens on, as `sock_diag` knows them.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_LISTEN},
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, TCP_LISTEN},
     inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
@@ -19,6 +19,8 @@ use nix::sys::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Protocol;
+
 /// A TCP connection to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,15 @@ pub struct Connection {
     pub source: SocketAddr,
     /// The end on this host.
     pub destination: SocketAddr,
+}
+
+/// A socket that takes what anybody sends to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Listening {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Where it listens; an address of zeros means all.
+    pub local: SocketAddr,
 }
 
 /// How long the kernel may take for the next part of its answer.
@@ -43,7 +54,8 @@ pub fn inbound() -> io::Result<Vec<Connection>> {
     let mut listening: HashSet<u16> = HashSet::new();
     let mut established = Vec::new();
     for family in [AF_INET, AF_INET6] {
-        dump(family, |InetResponseHeader { state, socket_id, .. }| {
+        let states = StateFlags::LISTEN | StateFlags::ESTABLISHED;
+        dump(family, IPPROTO_TCP, states, |InetResponseHeader { state, socket_id, .. }| {
             let end = |address: IpAddr, port| SocketAddr::new(address.to_canonical(), port);
             if state == TCP_LISTEN {
                 listening.insert(socket_id.source_port);
@@ -62,6 +74,29 @@ pub fn inbound() -> io::Result<Vec<Connection>> {
     Ok(established)
 }
 
+/// TCP sockets that listen and UDP sockets that are bound and not connected, in the network namespace of this thread.
+///
+/// # Errors
+/// When the kernel does not answer, for example because it has no `tcp_diag` or `udp_diag`.
+pub fn listeners() -> io::Result<Vec<Listening>> {
+    let mut listeners = Vec::new();
+    for family in [AF_INET, AF_INET6] {
+        // A UDP socket that is not connected is in the state `TCP_CLOSE` (net/ipv4/udp.c `__udp_disconnect`).
+        for (number, protocol, state) in
+            [(IPPROTO_TCP, Protocol::Tcp, StateFlags::LISTEN), (IPPROTO_UDP, Protocol::Udp, StateFlags::CLOSE)]
+        {
+            dump(family, number, state, |InetResponseHeader { socket_id, .. }| {
+                let address = socket_id.source_address.to_canonical();
+                listeners.push(Listening { protocol, local: SocketAddr::new(address, socket_id.source_port) });
+            })?;
+        }
+    }
+    listeners.retain(|listener| listener.local.port() != 0);
+    listeners.sort_unstable();
+    listeners.dedup();
+    Ok(listeners)
+}
+
 /// The connection that `SSH_CONNECTION` tells of (ssh(1)): address and port of the client, then of the server.
 pub fn of_ssh(variable: &str) -> Option<Connection> {
     let mut words = variable.split_whitespace();
@@ -72,8 +107,8 @@ pub fn of_ssh(variable: &str) -> Option<Connection> {
     Some(Connection { source: end()?, destination: end()? })
 }
 
-/// Shows every listening and every established socket of one family to `visit`.
-fn dump(family: u8, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()> {
+/// Shows every socket of one family and protocol in these states to `visit`.
+fn dump(family: u8, protocol: u8, states: StateFlags, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(TIMEOUT_S))?;
@@ -81,9 +116,9 @@ fn dump(family: u8, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()>
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let request = InetRequest {
         family,
-        protocol: IPPROTO_TCP,
+        protocol,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::LISTEN | StateFlags::ESTABLISHED,
+        states,
         socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
     };
     let mut request = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());

@@ -6,6 +6,7 @@ mod commands;
 mod confirm;
 mod crowd;
 mod detach;
+mod devices;
 mod doctor;
 mod drift;
 mod dry_run;

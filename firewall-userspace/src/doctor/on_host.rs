@@ -1,0 +1,324 @@
+//! `portcullis check --host`: whether a policy fits this host, without root. Each look is one function; a new one is one line
+//! in `LOOKS`.
+//!
+//! What is found is about a policy that can be used. An error means that `portcullis run` could not filter an interface here.
+
+use std::{collections::BTreeSet, fs, io, net::SocketAddr, ops::RangeInclusive};
+
+use serde::Serialize;
+
+use super::{Check, Level, interface};
+use crate::{
+    host::{
+        connections::{self, Listening},
+        devices::{self, Devices, DevicesError},
+    },
+    policy::{Policy, Protocol, Service},
+    text::ports,
+};
+
+/// What `portcullis check --host` says of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostFinding {
+    /// Which look found it.
+    pub look: &'static str,
+    /// How bad it is.
+    pub level: Weight,
+    /// What it is about: `interface eth0`, `service web`, `host`.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// Good to know.
+    Note,
+    /// Perhaps not what was meant; refused with `--strict`.
+    Warning,
+    /// This host cannot have the policy.
+    Error,
+}
+
+/// What looks look at.
+pub struct HostFacts {
+    devices: Result<Devices, DevicesError>,
+    listeners: io::Result<Vec<Listening>>,
+    /// Ports that the kernel gives to sockets which ask for none.
+    given: RangeInclusive<u16>,
+}
+
+type Look = fn(&Policy, &HostFacts) -> Vec<HostFinding>;
+
+/// Everything that is looked at, in the order in which it is told.
+const LOOKS: [Look; 4] = [interfaces, pairs, unheard, unfiltered];
+
+/// Most ports that one line names.
+const MOST_PORTS: usize = 12;
+
+/// What this host says to `policy`.
+pub fn findings(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    LOOKS.iter().flat_map(|look| look(policy, facts)).collect()
+}
+
+impl HostFacts {
+    /// Those of the network namespace of this thread.
+    pub fn read() -> Self {
+        Self { devices: devices::read(), listeners: connections::listeners(), given: given() }
+    }
+}
+
+impl Weight {
+    /// Its name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Interfaces that are not there, or that cannot be filtered as the policy wants it.
+fn interfaces(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    const LOOK: &str = "interfaces";
+    let devices = match &facts.devices {
+        Ok(devices) => devices,
+        Err(error) => return vec![finding(LOOK, Weight::Warning, "host".into(), error.to_string(), None)],
+    };
+    let mut findings = Vec::new();
+    let mut seen: Vec<(u32, &str)> = Vec::new();
+    for wanted in &policy.interfaces {
+        let subject = || format!("interface {}", wanted.name);
+        let Some(device) = devices.named(&wanted.name) else {
+            let hint = Some("`ip link` lists the interfaces of this host".to_owned());
+            findings.push(finding(LOOK, Weight::Warning, subject(), "is not on this host".into(), hint));
+            continue;
+        };
+        if let Some((_, other)) = seen.iter().find(|(ifindex, _)| *ifindex == device.ifindex) {
+            let message = format!("is {other} by another name, which is in the configuration too");
+            let hint = Some(format!("take one of {} and {other} out", wanted.name));
+            findings.push(finding(LOOK, Weight::Error, subject(), message, hint));
+            continue;
+        }
+        seen.push((device.ifindex, &wanted.name));
+        for Check { check, level, found, fix, .. } in interface::fit(device, Some(wanted.mode), devices) {
+            let weight = match level {
+                Level::Ok => continue,
+                Level::Warn => Weight::Warning,
+                Level::Fail => Weight::Error,
+            };
+            let message = if check == "kind" { found } else { format!("{check}: {found}") };
+            findings.push(finding(LOOK, weight, subject(), message, fix));
+        }
+    }
+    findings
+}
+
+/// Interfaces that see one packet twice.
+fn pairs(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    let Ok(devices) = &facts.devices else { return Vec::new() };
+    let doubled = devices.doubled(policy.interfaces.iter().map(|interface| &*interface.name));
+    let told = |pair: &devices::Doubled| {
+        finding("pairs", Weight::Warning, format!("interface {}", pair.upper), pair.to_string(), None)
+    };
+    doubled.iter().map(told).collect()
+}
+
+/// Services on whose ports nobody listens: a typing error, or packets that are forwarded.
+fn unheard(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    const LOOK: &str = "listeners";
+    let listeners = match &facts.listeners {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            let message = format!("cannot list the sockets of this host: {error}");
+            let hint = Some("modprobe tcp_diag udp_diag".to_owned());
+            return vec![finding(LOOK, Weight::Warning, "host".into(), message, hint)];
+        }
+    };
+    let told = |service: &Service| {
+        let is_silent = |range: &&RangeInclusive<u16>| {
+            let mut heard = listeners.iter().filter(|listener| range.contains(&listener.local.port()));
+            !heard.any(|listener| is_of(listener, service))
+        };
+        let silent: Vec<String> = service.ports.iter().filter(is_silent).map(ports::show).collect();
+        let weight = if silent.len() == service.ports.len() { Weight::Warning } else { Weight::Note };
+        let message = format!("nobody on this host listens on {} {}", service.protocol, bounded(&silent));
+        let hint = "right where its packets are forwarded, or the server is not started yet".to_owned();
+        let subject = format!("service {}", service.name);
+        (!silent.is_empty()).then(|| finding(LOOK, weight, subject, message, Some(hint)))
+    };
+    policy.services.iter().filter_map(told).collect()
+}
+
+/// Ports that listen and belong to no service: nothing filters them.
+fn unfiltered(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    let Ok(listeners) = &facts.listeners else { return Vec::new() };
+    let is_open = |listener: &&Listening, protocol| {
+        let Listening { protocol: its, local } = **listener;
+        // A UDP socket at a port that the kernel chose asks somebody, and serves nobody.
+        let is_client = protocol == Protocol::Udp && facts.given.contains(&local.port());
+        let mut services = policy.services.iter();
+        let is_served = |service: &Service| {
+            service.ports.iter().any(|ports| ports.contains(&local.port())) && is_of(listener, service)
+        };
+        its == protocol && !is_client && !local.ip().is_loopback() && !services.any(is_served)
+    };
+    let told = |protocol| {
+        let open: BTreeSet<u16> =
+            listeners.iter().filter(|one| is_open(one, protocol)).map(|one| one.local.port()).collect();
+        let shown: Vec<String> = open.iter().map(u16::to_string).collect();
+        let verb = if open.len() == 1 { "listens and belongs" } else { "listen and belong" };
+        let message =
+            format!("{protocol} {} {verb} to no service: what is sent there is not filtered", bounded(&shown));
+        (!open.is_empty()).then(|| finding("open ports", Weight::Note, "host".into(), message, None))
+    };
+    [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(told).collect()
+}
+
+/// Whether a socket is one of this service, if its port is.
+fn is_of(listener: &Listening, service: &Service) -> bool {
+    let Listening { protocol, local } = listener;
+    let is_at = |local: &SocketAddr| local.ip().is_unspecified() || service.addresses.contains(&local.ip());
+    *protocol == service.protocol && (service.addresses.is_empty() || is_at(local))
+}
+
+fn bounded(all: &[String]) -> String {
+    let shown = all.iter().take(MOST_PORTS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(MOST_PORTS) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// `net.ipv4.ip_local_port_range`, or the kernel's default.
+fn given() -> RangeInclusive<u16> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
+    numbers.next().unwrap_or(32_768)..=numbers.next().unwrap_or(60_999)
+}
+
+fn finding(look: &'static str, level: Weight, subject: String, message: String, hint: Option<String>) -> HostFinding {
+    HostFinding { look, level, subject, message, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        config,
+        host::devices::{Device, LinkType, XdpSupport},
+    };
+
+    fn policy(text: &str) -> Policy {
+        let lists = "[lists.a]\nentries = [\"192.0.2.0/24\"]\n";
+        match config::load_text(Path::new("x.toml"), &format!("{text}\n{lists}"), Path::new("")) {
+            Ok(loaded) => loaded.policy,
+            Err(report) => panic!("{report}"),
+        }
+    }
+
+    fn device(name: &str, ifindex: u32) -> Device {
+        let xdp = Some(XdpSupport { native: true, several_buffers: true });
+        Device { name: name.into(), ifindex, is_up: true, mtu: 1500, xdp, ..Device::default() }
+    }
+
+    fn facts(devices: Vec<Device>, listeners: &[(Protocol, &str)]) -> HostFacts {
+        let listener = |(protocol, local): &(Protocol, &str)| Listening {
+            protocol: *protocol,
+            local: local.parse().expect("an address with a port"),
+        };
+        HostFacts {
+            devices: Ok(Devices::of(devices)),
+            listeners: Ok(listeners.iter().map(listener).collect()),
+            given: 32_768..=60_999,
+        }
+    }
+
+    fn told(policy: &Policy, facts: &HostFacts) -> Vec<(Weight, String, String)> {
+        let line = |one: HostFinding| (one.level, one.subject, one.message);
+        findings(policy, facts).into_iter().map(line).collect()
+    }
+
+    const SERVICE: &str = "[services.web]\nprotocol = \"tcp\"\nports = [80, 443]\nallow = [\"a\"]\n";
+
+    fn on(interfaces: &[&str]) -> Policy {
+        let named: String = interfaces.iter().map(|name| format!("[[interface]]\nname = \"{name}\"\n")).collect();
+        policy(&format!("{named}{SERVICE}"))
+    }
+
+    const WEB: [(Protocol, &str); 2] = [(Protocol::Tcp, "0.0.0.0:80"), (Protocol::Tcp, "[::]:443")];
+
+    #[test]
+    fn a_host_that_fits_is_not_spoken_of() {
+        let eth0 = Device { other_names: vec!["wan".into()], ..device("eth0", 2) };
+        assert_eq!(told(&on(&["eth0"]), &facts(vec![eth0.clone()], &WEB)), []);
+        assert_eq!(told(&on(&["wan"]), &facts(vec![eth0], &WEB)), [], "by its other name");
+    }
+
+    #[test]
+    fn an_interface_that_cannot_be_filtered_is_an_error_and_a_missing_one_a_warning() {
+        let tun = Device { kind: Some("tun".into()), link_type: LinkType::Other(0xfffe), ..device("tun0", 3) };
+        let told = told(&on(&["eth0", "tun0", "eth9"]), &facts(vec![device("eth0", 2), tun], &WEB));
+        let heads: Vec<_> = told.iter().map(|(level, subject, _)| (*level, &**subject)).collect();
+        assert_eq!(heads, [(Weight::Error, "interface tun0"), (Weight::Warning, "interface eth9")]);
+        assert!(told[0].2.starts_with("cannot be filtered: its packets have no Ethernet header"), "{told:?}");
+    }
+
+    #[test]
+    fn two_names_of_one_interface_are_an_error_and_a_pair_is_a_warning() {
+        let eth0 = Device { other_names: vec!["wan".into()], controller: Some(9), ..device("eth0", 2) };
+        let bridge = Device { kind: Some("bridge".into()), ..device("br0", 9) };
+        let facts = facts(vec![eth0, bridge], &WEB);
+        let twice = told(&on(&["eth0", "wan"]), &facts);
+        assert_eq!((twice[0].0, &*twice[0].1), (Weight::Error, "interface wan"));
+        let pair = told(&on(&["eth0", "br0"]), &facts);
+        assert_eq!((pair.len(), pair[0].0, &*pair[0].1), (1, Weight::Warning, "interface br0"));
+        assert!(pair[0].2.ends_with("name eth0 only"), "{pair:?}");
+    }
+
+    #[test]
+    fn a_service_that_nobody_serves_is_a_warning_and_a_part_of_it_a_note() {
+        let of = |listeners: &[(Protocol, &str)]| told(&on(&["eth0"]), &facts(vec![device("eth0", 2)], listeners));
+        let said = |text: &str| text.to_owned();
+        let subject = said("service web");
+        let all = (Weight::Warning, subject.clone(), said("nobody on this host listens on tcp 80, 443"));
+        assert_eq!(of(&[(Protocol::Udp, "0.0.0.0:80")])[0], all);
+        let part = (Weight::Note, subject, said("nobody on this host listens on tcp 80"));
+        assert_eq!(of(&WEB[1..]), [part]);
+    }
+
+    #[test]
+    fn ports_that_belong_to_no_service_are_noted_and_loopback_and_clients_are_not() {
+        let listeners = [
+            &WEB[..],
+            &[
+                (Protocol::Tcp, "0.0.0.0:22"),
+                (Protocol::Tcp, "[::]:22"),
+                (Protocol::Tcp, "127.0.0.1:631"),
+                (Protocol::Udp, "0.0.0.0:41000"),
+                (Protocol::Udp, "192.0.2.10:53"),
+            ],
+        ]
+        .concat();
+        let told = told(&on(&["eth0"]), &facts(vec![device("eth0", 2)], &listeners));
+        let note = |ports: &str| {
+            let text = format!("{ports} listens and belongs to no service: what is sent there is not filtered");
+            (Weight::Note, "host".to_owned(), text)
+        };
+        assert_eq!(told, [note("tcp 22"), note("udp 53")]);
+    }
+
+    #[test]
+    fn a_line_names_a_few_of_many_ports() {
+        let many: Vec<String> = (1..=20).map(|port| port.to_string()).collect();
+        assert_eq!(bounded(&many), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 8 more");
+    }
+}
