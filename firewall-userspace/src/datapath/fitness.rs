@@ -13,10 +13,7 @@ use crate::{
 };
 
 /// Refuses new interfaces that cannot be filtered, or that are known by another name. Those that are not there are not asked.
-pub(super) fn require_new(
-    interfaces: &[Interface],
-    is_known: impl Fn(&str) -> bool,
-) -> Result<(), DatapathError> {
+pub(super) fn require_new(interfaces: &[Interface], is_known: impl Fn(&str) -> bool) -> Result<(), DatapathError> {
     let mut names: BTreeMap<u32, &str> = BTreeMap::new();
     for Interface { name, .. } in interfaces {
         let Ok(ifindex) = Attachments::index_of(name) else { continue };

@@ -2,6 +2,7 @@
 
 mod attach;
 mod boot;
+mod boots;
 mod commands;
 mod confirm;
 mod crowd;
