@@ -54,6 +54,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
     filter: &mut (dyn FnMut(&Arc<Policy>, &Members) -> Result<F, DatapathError> + Send),
     clock: fn() -> Now,
 ) -> Option<Core<F, D>> {
+    let mut own = None;
     while let Some(message) = messages.recv().await {
         let refusal = Refusal::NoPolicy { why: told.why.clone() };
         match message {
@@ -61,6 +62,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                 let now = clock();
                 let loaded = read.loaded.map_err(|report| report.render(false));
                 let begun = begin(loaded, now)
+                    .map(|setup| Setup { own: own.clone().unwrap_or(setup.own), ..setup })
                     .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()));
                 match begun {
                     Ok(mut core) => {
@@ -79,7 +81,10 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                     }
                 }
             }
-            Message::OwnAddresses(_, reply) => answer(reply, false),
+            Message::OwnAddresses(addresses, reply) => {
+                own = Some(addresses.into_iter().collect());
+                answer(reply, true);
+            }
             Message::Stop(reply) => {
                 answer(reply, ());
                 return None;

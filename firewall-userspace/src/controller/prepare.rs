@@ -8,7 +8,7 @@ use super::{Core, Host, asked::Asked, push::check::CheckedPush};
 use crate::{
     clock::Now,
     control::{Push, Refusal},
-    datapath::Filter,
+    datapath::{DatapathError, Filter},
     host::connections::Connection,
     lists::{
         Applied, layers,
@@ -39,7 +39,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         asked: &Asked,
         now: Now,
     ) -> Result<Candidate, Refusal> {
-        self.filter.admit(&policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
+        match self.filter.admit(&policy) {
+            // It is waited for.
+            Err(error @ DatapathError::NoInterface { .. }) if asked.force => tracing::warn!("forced: {error}"),
+            admitted => admitted.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
+        }
         let members = self.lists.members_with(&policy, now);
         require_room(members.len())?;
         let mut harms = self.lockouts(&policy, &members, asked.connection);
