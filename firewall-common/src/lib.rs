@@ -15,7 +15,7 @@
 //! # The map
 //! Top first: a module names modules below it, and none beside it.
 //! ```text
-//! judge/         the pipeline, and its stages: source, essential, classify, decide
+//! judge/         the pipeline, and its stages: source, essential, classify, decide; what the host sent to itself
 //! parse/         bytes -> Flow, or the verdict that refuses them
 //! tables.rs      the trait Tables: the policy and the state that a verdict depends on
 //! abi/           what the kernel program and userspace agree on, one file for each kind of table

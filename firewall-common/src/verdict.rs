@@ -82,6 +82,7 @@ verdicts! {
     OverConnections = 22, Drop, "over_connections", "Source over its rate of new TCP connections.";
     Accepted = 23, Pass, "accepted", "Admitted to the service, within its limit.";
     Internal = 24, Drop, "internal", "A table of the program is missing: a bug worth a report.";
+    Looped = 25, Pass, "looped", "Sent by this host and handed back to it without an Ethernet header: multicast and broadcast, in generic mode.";
 }
 
 impl Verdict {

@@ -29,9 +29,37 @@ pub fn judge(policy: &Policy, own: &[Prefix], frame: &[u8]) -> Reading {
     let mut service = None;
     let verdict = match read_frame(frame, &mut family) {
         Ok(packet) => judge_packet(policy, own, &packet, &mut service),
-        Err(verdict) => verdict,
+        Err(verdict) => match looped(own, frame) {
+            Some(came_back) if no_stack_takes(verdict) => {
+                family = came_back;
+                Verdict::Looped
+            }
+            _ => verdict,
+        },
     };
     Reading { verdict, family, service }
+}
+
+/// The family of a packet that this host sent and got back without an Ethernet header, if `frame` is one by its octets.
+fn looped(own: &[Prefix], frame: &[u8]) -> Option<Family> {
+    let (source, length, family): (IpAddr, usize, Family) = match frame.first()? / 16 {
+        4 if frame.len() >= 20 && frame[0] % 16 >= 5 => {
+            let source = <[u8; 4]>::try_from(&frame[12..16]).ok()?;
+            (source.into(), word(frame, 2)?.into(), Family::Ipv4)
+        }
+        6 if frame.len() >= 40 => {
+            let source = <[u8; 16]>::try_from(&frame[8..24]).ok()?;
+            (source.into(), usize::from(word(frame, 4)?) + 40, Family::Ipv6)
+        }
+        _ => return None,
+    };
+    let is_own = own.iter().any(|prefix| covers(*prefix, &Address::from(source)));
+    (is_own && length == frame.len()).then_some(family)
+}
+
+/// Read as an Ethernet frame, it is nothing that a stack takes for a packet of somebody.
+fn no_stack_takes(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::NotIp | Verdict::Truncated | Verdict::BadIpHeader | Verdict::BadIpLength)
 }
 
 /// What the verdict on a well-formed packet needs to know.

@@ -7,6 +7,7 @@
 mod classify;
 mod decide;
 mod essential;
+mod looped;
 mod source;
 
 use core::ops::ControlFlow::{self, Break, Continue};
@@ -71,7 +72,10 @@ pub fn settle<F: Frame + ?Sized>(frame: &F, tables: &impl Tables) -> Settled {
     let mut family = Family::Other;
     match parse(frame, &mut family) {
         Continue(flow) => settle_flow::<false>(&flow, tables),
-        Break(verdict) => Settled { bits: Settled::pack(family, verdict, 0, 0), frame_length: None },
+        Break(verdict) => {
+            let (verdict, family, frame_length) = looped::recognise(frame, verdict, family, tables);
+            Settled { bits: opaque(Settled::pack(family, verdict, 0, 0)), frame_length }
+        }
     }
 }
 

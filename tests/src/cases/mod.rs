@@ -15,6 +15,7 @@ mod ipv6;
 mod limits;
 mod link;
 mod lists;
+mod looped;
 mod merged;
 mod modes;
 mod services;
@@ -80,6 +81,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ipv6::scenario(),
         transport::scenario(),
         merged::scenario(),
+        looped::scenario(),
         impossible::scenario(),
         services::scenario(),
         lists::scenario(),

@@ -311,6 +311,12 @@ impl Packet {
         self
     }
 
+    /// Takes the Ethernet header away: as the kernel hands on what the host sent to itself.
+    pub fn bare(mut self) -> Self {
+        self.layers.retain(|layer| !matches!(layer, Layer::Ethernet(_)));
+        self
+    }
+
     /// Cuts the frame off after so many octets.
     pub fn cut(mut self, octets: usize) -> Self {
         self.keep = Some(octets);

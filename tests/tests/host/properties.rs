@@ -166,6 +166,10 @@ fn what_is_behind_the_packet_changes_nothing() {
         other.truncate(end);
         other.extend((0..random.below(80)).map(|_| random.octet()));
         let after = judge(other.as_slice(), model);
+        // The length of what the host sent to itself is that of the frame.
+        if [before.verdict, after.verdict].contains(&Verdict::Looped) {
+            return;
+        }
         let same = before.verdict == after.verdict && before.service == after.service && before.limit == after.limit;
         assert!(same, "{before:?}\n{after:?}\n{}\n{}\n{}", scapy(frame), hex(frame), hex(&other));
     });
@@ -192,6 +196,10 @@ fn checksums_ttl_dscp_and_mac_addresses_change_nothing() {
         }
         let before = judge(frame, model);
         let after = judge(other.as_slice(), model);
+        // What the host sent to itself has no MAC addresses: its IP header stands there.
+        if [before.verdict, after.verdict].contains(&Verdict::Looped) {
+            return;
+        }
         assert_eq!(before, after, "{}\n{}\n{}", scapy(frame), hex(frame), hex(&other));
     });
 }

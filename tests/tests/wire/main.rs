@@ -24,6 +24,7 @@ mod jumbo;
 mod kills;
 mod layers;
 mod limits;
+mod looped;
 mod metrics;
 mod neighbours;
 mod observe;
