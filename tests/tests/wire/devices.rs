@@ -182,13 +182,12 @@ fn a_port_whose_bridge_has_a_program_is_refused_with_the_true_cause() -> Result<
     for words in ["link add v0 type veth peer name v1", "link add br0 type bridge", "link set dev v0 master br0"] {
         lab.host.ip(words)?;
     }
-    let site = Site::of(&lab.trial);
-    site.configure(&format!("{}{POLICY}", interfaces(&[("br0", "generic"), ("v0", "native")])))?;
-    let run = site.attempt(&lab)?;
-    assert_eq!(run.code, 4, "{run:?}");
+    let both = interfaces(&[("br0", "generic"), ("v0", "native")]);
+    let daemon = Daemon::start(&lab, &format!("{both}{POLICY}"))?;
+    assert_eq!((state(&daemon, "br0")?, state(&daemon, "v0")?), ("attached".into(), "refused".into()));
     for told in ["cannot attach to v0 in native mode: br0, which stands above it, has an XDP program", "hint: name br0"]
     {
-        assert!(run.stderr.contains(told), "{told} is not in {run:?}");
+        assert!(daemon.log().contains(told), "{told} is not in {}", daemon.log());
     }
     Ok(())
 }
