@@ -32,6 +32,9 @@ impl Distrust {
     pub fn hint(&self, path: &Path) -> String {
         let (path, us) = (path.display(), user(geteuid().as_raw()));
         match self {
+            Self::Owner(0) => format!(
+                "run as root, or `chown -R {us} {path}; chmod -R go-rwx {path}` as root hands it over with what it filters"
+            ),
             Self::Owner(owner) => {
                 let owner = user(*owner);
                 format!(
@@ -80,6 +83,7 @@ mod tests {
                 "it belongs to user 4000000, and this process runs as {us}\nif a daemon of user 4000000 left it, `chown -R {us} /sys/fs/bpf/portcullis; chmod -R go-rwx /sys/fs/bpf/portcullis` as root hands it over with what it filters; if none did, `rm -r /sys/fs/bpf/portcullis`"
             )
         );
+        assert!(told(Distrust::Owner(0)).contains("\nrun as root, or `chown -R "));
         assert!(told(Distrust::Writable(0o775)).contains("others may write to it (mode 0775)\n"));
         assert!(told(Distrust::Link).contains("it is a symbolic link\nname the folder itself"));
         let above = told(Distrust::Above(0, 0o777));

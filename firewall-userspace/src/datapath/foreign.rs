@@ -133,7 +133,11 @@ impl ForeignProgram {
         let folder = self.pins.iter().find_map(|path| base_of_link(path));
         let at = folder.map_or_else(String::new, |folder| format!(" --pin-directory {}", folder.display()));
         let stop: Vec<String> = self.holders.iter().map(|holder| format!("`kill {}`", holder.process)).collect();
+        let is_held_here = self.holders.iter().any(|holder| holder.process == std::process::id());
         match (self.origin, &*stop.join(", "), &*at) {
+            _ if is_held_here && self.origin.is_ours() => {
+                "this daemon holds it itself; `portcullis status` tells for which interface".into()
+            }
             (Origin::Others, ..) => {
                 format!("portcullis replaces no program of others; `{}` takes it off", self.removal(interface))
             }
@@ -232,6 +236,8 @@ mod tests {
         assert!(program.to_string().ends_with(", held by process 4711 (portcullis))"), "{program}");
         let held = "`kill 4711` ends the daemon that holds it; then `portcullis run --pin-directory /sys/fs/bpf/x` takes over without a gap, or `portcullis detach --pin-directory /sys/fs/bpf/x` ends the filter";
         assert_eq!(program.way_on("eth0"), held);
+        program.holders[0].process = std::process::id();
+        assert!(program.way_on("eth0").starts_with("this daemon holds it itself"));
         program.holders.clear();
         assert!(program.way_on("eth0").starts_with("`portcullis run --pin-directory /sys/fs/bpf/x` takes over"));
         program.pins.clear();
