@@ -159,10 +159,10 @@ impl Kernel {
         let members = members(policy, own);
         let mut compiled = compile(policy, &self.ids);
         change(&mut compiled);
-        let mut next = LoadedPolicy::load(&compiled, &members, &self.pins, &self.options)?;
-        let native = |name: &String| Interface { name: name.clone(), mode: AttachMode::Native, required: false };
-        let wanted: Vec<_> = self.attachments.interfaces().keys().map(native).collect();
-        self.attachments.switch(&mut next, Some(&mut self.generation), &wanted, &self.pins)?;
+        let next = LoadedPolicy::load(&compiled, &members, &self.pins, &self.options)?;
+        let native = |name| Interface { name, mode: AttachMode::Native, required: false };
+        let wanted: Vec<_> = self.attachments.interfaces().into_iter().map(native).collect();
+        self.attachments.switch(next.descriptor()?, &wanted, &self.pins)?;
         self.members = members;
         self.observes = policy.mode == Mode::Observe;
         self.observed = observed(policy);
@@ -176,7 +176,7 @@ impl Kernel {
     /// When the kernel refuses.
     pub fn attach(&mut self, interface: &str) -> Result<()> {
         let wanted = [Interface { name: interface.to_owned(), mode: AttachMode::Native, required: false }];
-        Ok(self.attachments.switch(&mut self.generation, None, &wanted, &self.pins)?)
+        Ok(self.attachments.switch(self.generation.descriptor()?, &wanted, &self.pins)?)
     }
 
     /// Gives the caps of essential traffic their whole burst again.

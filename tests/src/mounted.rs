@@ -72,16 +72,36 @@ impl PinMount {
     pub fn mount(trial: &Trial, mode: &str) -> Result<Self> {
         let path = pins_place(trial.folder());
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let options = format!("mode={mode}");
-        mount(Some("bpf"), &path, Some("bpf"), MsFlags::empty(), Some(&*options))
-            .with_context(|| format!("cannot mount a BPF file system at {}", path.display()))?;
+        mount_pins(&path, mode)?;
         Ok(Self { path })
+    }
+
+    /// Mounts a fresh one at the same place.
+    ///
+    /// # Errors
+    /// When this is not root.
+    pub fn mount_again(&self) -> Result<()> {
+        mount_pins(&self.path, "700")
+    }
+
+    /// Unmounts it under whoever uses it.
+    ///
+    /// # Errors
+    /// When it is not mounted.
+    pub fn unmount(&self) -> Result<()> {
+        umount2(&self.path, MntFlags::MNT_DETACH).with_context(|| format!("cannot unmount {}", self.path.display()))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn mount_pins(path: &Path, mode: &str) -> Result<()> {
+    let options = format!("mode={mode}");
+    mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), Some(&*options))
+        .with_context(|| format!("cannot mount a BPF file system at {}", path.display()))
 }
 
 impl Drop for PinMount {

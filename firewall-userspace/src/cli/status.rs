@@ -10,7 +10,7 @@ use super::{
     table::TextTable,
 };
 use crate::{
-    control::{Condition, ListStatus, Status},
+    control::{Condition, InterfaceStatus, ListStatus, Status},
     lists::entry::Layer,
     text::shown::printable,
 };
@@ -34,7 +34,7 @@ fn screen(status: &Status) -> String {
     for interface in &status.interfaces {
         interfaces.push([
             interface.name.clone(),
-            interface.state.clone(),
+            standing(interface),
             interface.mode.clone(),
             interface.configured.clone(),
         ]);
@@ -57,6 +57,24 @@ fn screen(status: &Status) -> String {
         services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", "), service.mode.clone()]);
     }
     let _ = write!(text, "\n{interfaces}\n{lists}\n{services}");
+    text
+}
+
+/// How an interface stands, in a few words.
+fn standing(interface: &InterfaceStatus) -> String {
+    let InterfaceStatus { state, now, was, pinned, cause, .. } = interface;
+    let mut text = state.clone();
+    if let Some(was) = was {
+        text.push_str(&format!(", was {was}"));
+    } else if let Some(now) = now {
+        text.push_str(&format!(", now {now}"));
+    }
+    if let Some(first_line) = cause.iter().flat_map(|cause| cause.lines()).next() {
+        text.push_str(&format!(": {first_line}"));
+    }
+    if matches!(state.as_str(), "attached" | "renamed") && !pinned {
+        text.push_str(", NOT PINNED");
+    }
     text
 }
 
@@ -86,6 +104,8 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
+    let pins = status.pin_failure.iter().flat_map(|cause| cause.lines()).next();
+    let pins = pins.map(|cause| ("PINS", format!("nothing is filtered when the daemon ends: {cause}")));
     let doing = status.doing.as_ref().map(|doing| {
         let seconds = status.age_ms as f64 / 1e3;
         ("busy", format!("{doing} for {seconds:.1} s; what is here was so before it"))
@@ -95,7 +115,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
         lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
     };
-    facts.extend(policy.into_iter().chain(pending).chain(doing).chain(log.map(|log| ("LOG", log))));
+    facts.extend(policy.into_iter().chain(pending).chain(pins).chain(doing).chain(log.map(|log| ("LOG", log))));
     let told = |condition: &Condition| {
         let first = condition.message.lines().next().unwrap_or_default().to_owned();
         (if condition.blocks { "NOT READY" } else { "WARNING" }, first)

@@ -50,7 +50,10 @@ pub struct Status {
     pub pending: Option<Pending>,
     /// Changes that were undone because nobody confirmed them, since the daemon started.
     pub automatic_rollbacks: u64,
-    /// Attached interfaces.
+    /// Why what filters is not pinned, so that it would end with the daemon; `None` when it is.
+    #[serde(default)]
+    pub pin_failure: Option<String>,
+    /// Interfaces of the policy.
     pub interfaces: Vec<InterfaceStatus>,
     /// Lists, by name.
     pub lists: Vec<ListStatus>,
@@ -110,12 +113,18 @@ pub struct ReloadStatus {
     pub error: Option<String>,
 }
 
-/// One attached interface.
+/// One interface.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct InterfaceStatus {
-    /// Its name.
+    /// Its name in the configuration; the one that it has now when another interface has that name.
     pub name: String,
-    /// Its index.
+    /// The name that it was filtered by, when another interface has that name now.
+    #[serde(default)]
+    pub was: Option<String>,
+    /// The name that it has now, when it is `renamed`.
+    #[serde(default)]
+    pub now: Option<String>,
+    /// Its index; 0 when it was never there.
     pub ifindex: u32,
     /// `native` or `generic`: what it got.
     pub mode: String,
@@ -123,8 +132,19 @@ pub struct InterfaceStatus {
     pub configured: String,
     /// `attached`, `missing`, `renamed` (and filtered), or `refused` (and not filtered).
     pub state: String,
+    /// Why it is `refused`.
+    #[serde(default)]
+    pub cause: Option<String>,
+    /// Whether it is filtered on when the daemon ends.
+    #[serde(default = "yes")]
+    pub pinned: bool,
     /// How often it was attached again since the daemon started: it was made anew, or somebody had detached it.
     pub reattachments: u64,
+}
+
+/// A daemon that does not tell pins everything.
+const fn yes() -> bool {
+    true
 }
 
 /// One list.

@@ -274,12 +274,10 @@ impl Controller {
         self.ask(|reply| Message::OwnAddresses(prefixes, reply)).await
     }
 
-    /// Tells the controller to look at its interfaces.
-    ///
-    /// # Errors
-    /// [`Refusal::Stopping`].
-    pub async fn interfaces(&self) -> Result<(), Refusal> {
-        self.messages.send(Message::Interfaces).await.map_err(|_| Refusal::Stopping)
+    /// Tells the controller that interfaces or pins are not as they were, without waiting for it; whether it runs. A controller
+    /// that is busy with many requests looks by itself.
+    pub fn note_interfaces(&self) -> bool {
+        !matches!(self.messages.try_send(Message::Interfaces), Err(mpsc::error::TrySendError::Closed(_)))
     }
 
     /// Ends the controller; the last policy goes on filtering.

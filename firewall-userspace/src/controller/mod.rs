@@ -32,7 +32,7 @@ pub use file::{ConfigFile, ReadConfig};
 pub use handle::{Controller, Explaining, Message, Readings};
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, Idle, NoPolicy};
-pub use thread::{Beginning, Launch, start};
+pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};
 
 use self::{in_force::InForce, published::Publisher, waiting::Waiting};
@@ -242,6 +242,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let report = self.filter.report();
         let interfaces: Vec<&str> = report.interfaces.iter().map(|interface| interface.name.as_str()).collect();
         let interfaces = interfaces.join(", ");
+        if let Some(cause) = report.pin_failure {
+            tracing::error!(interfaces, "stopped; nothing is filtered any more, because nothing is pinned: {cause}");
+            return;
+        }
         tracing::info!(interfaces, "stopped; the last policy goes on filtering until `portcullis detach`");
     }
 }

@@ -68,6 +68,7 @@ impl Readings for Snapshot {
             differs_from_file: self.standing.differs_from_file,
             pending: self.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
             automatic_rollbacks: self.in_force.automatic_rollbacks(),
+            pin_failure: self.filter.pin_failure.clone(),
             interfaces: self.filter.interfaces.iter().map(interface_status).collect(),
             lists: (0..policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
             services: policy.services.iter().map(service_status).collect(),
@@ -207,13 +208,23 @@ impl Snapshot {
     }
 }
 
-fn interface_status(AttachmentState { name, attached, reattachments }: &AttachmentState) -> InterfaceStatus {
+fn interface_status(state: &AttachmentState) -> InterfaceStatus {
+    let AttachmentState { name, attached, reattachments, is_pinned, was } = state;
+    let (now, cause) = match &attached.presence {
+        Presence::Renamed(now) => (Some(now.clone()), None),
+        Presence::Refused(cause) => (None, Some(cause.clone())),
+        Presence::Attached | Presence::Missing => (None, None),
+    };
     InterfaceStatus {
         name: name.clone(),
+        was: was.clone(),
+        now,
         ifindex: attached.ifindex,
         mode: attach_label(attached.mode).into(),
         configured: attach_label(attached.configured).into(),
         state: attached.presence.label().into(),
+        cause,
+        pinned: *is_pinned,
         reattachments: *reattachments,
     }
 }

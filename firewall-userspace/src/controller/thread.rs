@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock, Weak},
     thread::{Builder, JoinHandle},
 };
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Now,
     control::{Caller, Push, Pushed, Refusal},
-    datapath::{DatapathError, Filter, KernelFilter, PinFolder},
+    datapath::{DatapathError, Filter, KernelFilter, PinFolder, Upkeep},
     lists::members::Members,
     policy::Policy,
     state::{disk::Disk, patient::PatientFolder},
@@ -52,6 +52,20 @@ impl Beginning {
     }
 }
 
+/// A controller that runs.
+#[derive(Debug)]
+pub struct Launched {
+    /// The handle on it.
+    pub controller: Controller,
+    /// Its thread.
+    pub thread: JoinHandle<()>,
+    /// What brings interfaces in line while it is busy.
+    pub upkeep: LateUpkeep,
+}
+
+/// Is there once something filters, and as long as the controller lives.
+pub type LateUpkeep = Arc<OnceLock<Weak<dyn Upkeep>>>;
+
 /// Messages that wait for the controller.
 const QUEUE: usize = 64;
 
@@ -59,10 +73,15 @@ const QUEUE: usize = 64;
 ///
 /// # Errors
 /// When the kernel refuses; nothing is attached then that was not before.
-pub fn start(beginning: Beginning, launch: Launch) -> Result<(Controller, JoinHandle<()>), DatapathError> {
+pub fn start(beginning: Beginning, launch: Launch) -> Result<Launched, DatapathError> {
     let Launch { mut pins, trace_packets, clock, config } = launch;
-    let mut filter =
-        move |policy: &Arc<Policy>, members: &Members| KernelFilter::start(policy, members, pins()?, trace_packets);
+    let upkeep = LateUpkeep::default();
+    let slot = Arc::clone(&upkeep);
+    let mut filter = move |policy: &Arc<Policy>, members: &Members| {
+        let filter = KernelFilter::start(policy, members, pins()?, trace_packets)?;
+        let _ = slot.set(Arc::downgrade(&filter.upkeep()));
+        Ok::<_, DatapathError>(filter)
+    };
     let (sender, mut receiver) = mpsc::channel(QUEUE);
     let work = Arc::new(Work::default());
     let doing = Arc::clone(&work);
@@ -90,7 +109,7 @@ pub fn start(beginning: Beginning, launch: Launch) -> Result<(Controller, JoinHa
         cause: format!("no thread to be had: {error}"),
         errno: error.raw_os_error(),
     })?;
-    Ok((Controller::new(sender, readings, work, config), thread))
+    Ok(Launched { controller: Controller::new(sender, readings, work, config), thread, upkeep })
 }
 
 /// A caller that has hung up does not want its answer.

@@ -1,9 +1,15 @@
-//! Tells the controller what netlink tells.
+//! Acts on what netlink tells, and tells the controller.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    thread::{self, Builder},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
 
 use crate::{
-    controller::Controller,
+    controller::{Controller, LateUpkeep},
     host::netlink::{Addresses, Links},
     policy::Prefix,
 };
@@ -13,6 +19,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// A dump although nothing was heard: netlink drops events when its buffer overflows.
 const RESYNC: Duration = Duration::from_secs(30);
+
+/// How often interfaces and pins are looked at although nothing was heard: a file system says nothing of pins that are removed.
+pub const LOOK: Duration = Duration::from_secs(1);
 
 /// Tells `controller` whenever the addresses change, until it ends.
 pub async fn addresses(mut addresses: Addresses, controller: Controller, mut known: BTreeSet<Prefix>) {
@@ -38,14 +47,36 @@ pub async fn addresses(mut addresses: Addresses, controller: Controller, mut kno
     }
 }
 
-/// Tells `controller` at once whenever interfaces change, until it ends: a new one is open until then.
-pub async fn links(mut links: Links, controller: Controller) {
+/// Brings interfaces and pins in line at once whenever interfaces change, and regularly, on a thread of its own: an interface that is
+/// new is open until then, and the controller may be busy. Tells `controller` what came of it. Ends with that thread, or at once where
+/// there is none to be had.
+pub async fn links(links: Links, upkeep: LateUpkeep, controller: Controller) {
+    let (running, ended) = oneshot::channel::<()>();
+    let follow = move || {
+        let _running = running;
+        follow_links(&links, &upkeep, &controller);
+    };
+    match Builder::new().name("interfaces".into()).spawn(follow) {
+        Ok(_) => drop(ended.await),
+        Err(error) => tracing::error!(%error, "cannot follow the interfaces of this host"),
+    }
+}
+
+fn follow_links(links: &Links, upkeep: &LateUpkeep, controller: &Controller) {
+    let mut is_deaf = false;
     loop {
-        if let Ok(None) = tokio::time::timeout(RESYNC, links.changed()).await {
-            tracing::error!("netlink is gone; interfaces that are made anew are not followed");
-            return;
-        }
-        if controller.interfaces().await.is_err() {
+        let has_heard = links.wait().unwrap_or_else(|error| {
+            if !is_deaf {
+                tracing::error!(%error, "netlink says nothing of interfaces any more; they are looked at each second");
+            }
+            is_deaf = true;
+            thread::sleep(LOOK);
+            true
+        });
+        // Nothing filters before there is a policy.
+        let Some(upkeep) = upkeep.get() else { continue };
+        let Some(upkeep) = upkeep.upgrade() else { return };
+        if upkeep.follow(has_heard) && !controller.note_interfaces() {
             return;
         }
     }

@@ -16,9 +16,9 @@ use tokio::{sync::watch, time::timeout};
 use self::{essential::Essential, signals::Signals};
 use crate::{
     clock::Now,
-    controller::{self, ConfigFile, Controller, Launch},
+    controller::{self, ConfigFile, Controller, Launch, Launched},
     datapath::{DatapathError, PinFolder},
-    host::netlink::Addresses,
+    host::netlink::{Addresses, Links},
     logging,
     serve::{admin, api},
     state::patient::PatientFolder,
@@ -117,7 +117,8 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let (basics, loaded) = begin::basics(options, &config).await;
     let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
     let pins = open_pins(options).map_err(refused)?;
-    let (addresses, links) = Addresses::subscribe().map_err(refused)?;
+    let addresses = Addresses::subscribe().map_err(refused)?;
+    let links = Links::subscribe(follow::LOOK).map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
     let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone() };
     let beginning = begin::beginning(begin, loaded, options.strict)?;
@@ -128,7 +129,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let (mut pins, again) = (Some(pins), options.clone());
     let pins = Box::new(move || pins.take().map_or_else(|| open_pins(&again), Ok));
     let launch = Launch { pins, trace_packets: options.trace_packets, clock: Now::read, config };
-    let (controller, thread) = match controller::start(beginning, launch) {
+    let Launched { controller, thread, upkeep } = match controller::start(beginning, launch) {
         Ok(started) => started,
         Err(error) => {
             api::discard(api);
@@ -138,7 +139,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(());
     let mut essential = Essential::default();
     essential.follow("following addresses", follow::addresses(addresses, controller.clone(), own));
-    essential.follow("following interfaces", follow::links(links, controller.clone()));
+    essential.follow("following interfaces", follow::links(links, upkeep, controller.clone()));
     tokio::spawn(begin::until_policy(controller.clone()));
     let until = |mut stopping: watch::Receiver<()>| async move {
         let _ = stopping.changed().await;

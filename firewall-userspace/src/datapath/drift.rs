@@ -25,7 +25,8 @@ pub struct DriftCounters {
     pub checks: u64,
     /// Tables that could not be read or put right.
     pub failures: u64,
-    /// Entries that were put right, by table; `link` is that of the program on an interface.
+    /// Entries that were put right, by table; `link` is that of the program on an interface, `pin` the pins
+    /// of links and shared maps.
     pub repairs: BTreeMap<&'static str, u64>,
 }
 
@@ -35,10 +36,13 @@ const NAMED: usize = 8;
 /// Label of links and of the program in them.
 pub(super) const LINK: &str = "link";
 
+/// Label of the pins of links and shared maps.
+pub(super) const PIN: &str = "pin";
+
 impl Drift {
     /// The first check is due at once.
     pub(super) fn new() -> Self {
-        let repairs = Part::ALL.map(|part| (part.label(), 0)).into_iter().chain([(LINK, 0)]);
+        let repairs = Part::ALL.map(|part| (part.label(), 0)).into_iter().chain([(LINK, 0), (PIN, 0)]);
         let counters = DriftCounters { repairs: BTreeMap::from_iter(repairs), ..DriftCounters::default() };
         Self { steps: Vec::new().into_iter(), pause: Duration::ZERO, due: Duration::ZERO, found: 0, counters }
     }

@@ -161,14 +161,9 @@ impl DatapathError {
         Self::Map { what: what.into(), cause: describe(&error), errno }
     }
 
-    pub(super) fn attach(interface: &str, mode: AttachMode, error: &ProgramError) -> Self {
-        Self::Attach {
-            interface: interface.to_owned(),
-            mode,
-            cause: describe(error),
-            errno: errno(error),
-            advice: None,
-        }
+    pub(super) fn attach(interface: &str, mode: AttachMode, error: &io::Error) -> Self {
+        let (errno, cause) = (error.raw_os_error(), error.to_string());
+        Self::Attach { interface: interface.to_owned(), mode, cause, errno, advice: None }
     }
 
     /// The one action that fixes most cases.

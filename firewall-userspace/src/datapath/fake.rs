@@ -1,7 +1,7 @@
 //! A filter in memory that refuses when told, on interfaces that come and go when told.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -9,8 +9,8 @@ use std::{
 use firewall_common::{Action, Verdict, abi::Explanation};
 
 use super::{
-    Attached, AttachmentState, CounterReader, DatapathError, Explainer, Filter, FilterReport, FrameCounters, Judgement,
-    Presence,
+    AttachmentState, CounterReader, DatapathError, Explainer, Filter, FilterReport, FrameCounters, Judgement, Presence,
+    Upkeep,
 };
 use crate::{
     clock::Now,
@@ -26,12 +26,24 @@ pub struct FakeKernel(Arc<Mutex<Inner>>);
 struct Inner {
     /// Interfaces that are there, by name.
     interfaces: BTreeMap<String, u32>,
-    /// Indices that are filtered, with the name that they were attached by.
-    links: BTreeMap<u32, String>,
+    /// Links, by the index that is filtered.
+    links: BTreeMap<u32, FakeLink>,
+    /// Interfaces that refuse to be attached to.
+    unwilling: BTreeSet<String>,
+    /// Nothing can be pinned.
+    has_no_bpffs: bool,
     enforced: Option<Enforced>,
     /// Calls that may be refused, so far.
     calls: u64,
     refused: Option<Refused>,
+}
+
+/// What attaches a program.
+struct FakeLink {
+    /// Name that the device is filtered by.
+    origin: String,
+    /// Whether it outlives its daemon.
+    is_pinned: bool,
 }
 
 /// What packets meet.
@@ -85,6 +97,43 @@ impl FakeKernel {
         }
     }
 
+    /// Two interfaces change their names.
+    pub fn swap_names(&self, one: &str, other: &str) {
+        let mut inner = self.inner();
+        let indices = [one, other].map(|name| inner.interfaces.remove(name));
+        for (name, index) in [other, one].into_iter().zip(indices) {
+            inner.interfaces.extend(index.map(|index| (name.to_owned(), index)));
+        }
+    }
+
+    /// The interface of this name refuses to be attached to, or does not any more.
+    pub fn refuse_interface(&self, name: &str, is_unwilling: bool) {
+        let mut inner = self.inner();
+        if is_unwilling {
+            inner.unwilling.insert(name.to_owned())
+        } else {
+            inner.unwilling.remove(name)
+        };
+    }
+
+    /// Somebody removes all pins.
+    pub fn lose_pins(&self) {
+        self.inner().links.values_mut().for_each(|link| link.is_pinned = false);
+    }
+
+    /// The file system of pins is unmounted, with all of them, or mounted again.
+    pub fn set_bpffs(&self, is_mounted: bool) {
+        self.lose_pins();
+        self.inner().has_no_bpffs = !is_mounted;
+    }
+
+    /// The host starts again: what is in the kernel is gone. Its interfaces are there.
+    pub fn reboot(&self) {
+        let mut inner = self.inner();
+        inner.links.clear();
+        (inner.enforced, inner.has_no_bpffs) = (None, false);
+    }
+
     pub fn index_of(&self, name: &str) -> Option<u32> {
         self.inner().interfaces.get(name).copied()
     }
@@ -124,6 +173,68 @@ impl Inner {
     fn name_of(&self, index: u32) -> Option<&String> {
         self.interfaces.iter().find(|(_, other)| **other == index).map(|(name, _)| name)
     }
+
+    /// A device that has a name of `policy` is the interface of that name; what it does not name any more is released.
+    fn name_links(&mut self, policy: &Policy) {
+        for (name, index) in
+            policy.interfaces.iter().filter_map(|one| Some((&one.name, self.interfaces.get(&one.name)?)))
+        {
+            if let Some(link) = self.links.get_mut(index) {
+                link.origin.clone_from(name);
+            }
+        }
+        self.links.retain(|_, link| policy.interfaces.iter().any(|interface| interface.name == link.origin));
+    }
+
+    fn attach(&mut self, index: u32, name: &str) -> Result<(), DatapathError> {
+        if self.unwilling.contains(name) {
+            let cause = "refused as told: attach".to_owned();
+            let mode = crate::policy::AttachMode::Native;
+            return Err(DatapathError::Attach { interface: name.to_owned(), mode, cause, errno: None });
+        }
+        self.links.insert(index, FakeLink { origin: name.to_owned(), is_pinned: false });
+        Ok(())
+    }
+
+    /// How each interface of `states` stands now, and each device that has another name.
+    fn tell(&mut self, states: &mut BTreeMap<String, AttachmentState>) {
+        let can_pin = !self.has_no_bpffs;
+        self.links.values_mut().for_each(|link| link.is_pinned |= can_pin);
+        states.retain(|_, state| state.was.is_none());
+        let mut displaced = Vec::new();
+        for state in states.values_mut() {
+            let own = self.interfaces.get(&state.name).copied();
+            let mut renamed =
+                self.links.iter().filter(|(index, link)| link.origin == state.name && Some(**index) != own);
+            let renamed = renamed.find_map(|(index, _)| Some((*index, self.name_of(*index)?.clone())));
+            state.attached.presence = match (own, renamed) {
+                (Some(index), renamed) if self.links.contains_key(&index) => {
+                    displaced.extend(renamed.map(|(index, now)| (index, now, state.clone())));
+                    state.attached.ifindex = index;
+                    Presence::Attached
+                }
+                (Some(_), _) => match &state.attached.presence {
+                    refused @ Presence::Refused(_) => refused.clone(),
+                    _ => Presence::Refused("not yet".into()),
+                },
+                (None, Some((index, now))) => {
+                    state.attached.ifindex = index;
+                    Presence::Renamed(now)
+                }
+                (None, None) => Presence::Missing,
+            };
+        }
+        for (index, now, state) in displaced {
+            let was = Some(state.name.clone());
+            let mut state = AttachmentState { name: now.clone(), was, reattachments: 0, ..state };
+            (state.attached.ifindex, state.attached.presence) = (index, Presence::Renamed(now.clone()));
+            states.insert(now, state);
+        }
+        for state in states.values_mut() {
+            let link = self.links.get(&state.attached.ifindex).filter(|_| state.attached.presence.is_filtered());
+            state.is_pinned = link.is_some_and(|link| link.is_pinned);
+        }
+    }
 }
 
 /// The filter of one daemon.
@@ -137,8 +248,49 @@ impl FakeFilter {
     /// Starts on what a daemon before this one has left.
     pub fn start(kernel: &FakeKernel, policy: &Arc<Policy>, members: &Members) -> Result<Self, DatapathError> {
         let mut filter = Self { kernel: kernel.clone(), policy: Arc::clone(policy), states: BTreeMap::new() };
-        filter.switch(policy, members)?;
+        kernel.inner().links.retain(|_, link| link.is_pinned);
+        filter.bring_into_force(policy, members, true)?;
         Ok(filter)
+    }
+
+    fn bring_into_force(
+        &mut self,
+        policy: &Arc<Policy>,
+        members: &Members,
+        is_start: bool,
+    ) -> Result<(), DatapathError> {
+        let mut inner = self.kernel.call("switch")?;
+        let (mut attached, mut refusals) = (Vec::new(), Vec::new());
+        for interface in &policy.interfaces {
+            let index = inner.interfaces.get(&interface.name).copied().filter(|index| !inner.links.contains_key(index));
+            let Some(index) = index else { continue };
+            match inner.attach(index, &interface.name) {
+                Ok(()) => attached.push(index),
+                Err(error) => refusals.push((&interface.name, error)),
+            }
+        }
+        let is_new = |(name, _): &(&String, DatapathError)| !is_start && !self.states.contains_key(*name);
+        let fatal = refusals.iter().position(is_new);
+        let fatal = fatal.or_else(|| (is_start && refusals.len() == policy.interfaces.len()).then_some(0));
+        if let Some(fatal) = fatal {
+            inner.links.retain(|index, _| !attached.contains(index));
+            return Err(refusals.swap_remove(fatal).1);
+        }
+        inner.enforced = Some(Enforced { policy: Arc::clone(policy), table: table(members) });
+        inner.name_links(policy);
+        self.states.retain(|name, _| policy.interfaces.iter().any(|interface| interface.name == *name));
+        for interface in &policy.interfaces {
+            let fresh = || AttachmentState::new(&interface.name, interface.mode);
+            self.states.entry(interface.name.clone()).or_insert_with(fresh);
+        }
+        for (name, error) in refusals {
+            if let Some(state) = self.states.get_mut(name) {
+                state.attached.presence = Presence::Refused(error.to_string());
+            }
+        }
+        inner.tell(&mut self.states);
+        self.policy = Arc::clone(policy);
+        Ok(())
     }
 }
 
@@ -150,9 +302,7 @@ impl Filter for FakeFilter {
     fn admit(&self, policy: &Policy) -> Result<(), DatapathError> {
         let inner = self.kernel.inner();
         for interface in &policy.interfaces {
-            let is_left = inner.links.values().any(|name| *name == interface.name);
-            let is_known = is_left || self.states.contains_key(&interface.name);
-            if !is_known && !inner.interfaces.contains_key(&interface.name) {
+            if !self.states.contains_key(&interface.name) && !inner.interfaces.contains_key(&interface.name) {
                 return Err(DatapathError::NoInterface { interface: interface.name.clone() });
             }
         }
@@ -160,32 +310,7 @@ impl Filter for FakeFilter {
     }
 
     fn switch(&mut self, policy: &Arc<Policy>, members: &Members) -> Result<(), DatapathError> {
-        let mut inner = self.kernel.call("switch")?;
-        inner.enforced = Some(Enforced { policy: Arc::clone(policy), table: table(members) });
-        let is_wanted = |name: &String| policy.interfaces.iter().any(|interface| interface.name == *name);
-        inner.links.retain(|_, name| is_wanted(name));
-        self.states.retain(|name, _| is_wanted(name));
-        for interface in &policy.interfaces {
-            let index = inner.interfaces.get(&interface.name).copied();
-            let state = self.states.entry(interface.name.clone()).or_insert_with(|| AttachmentState {
-                name: interface.name.clone(),
-                attached: Attached {
-                    ifindex: 0,
-                    configured: interface.mode,
-                    mode: interface.mode,
-                    presence: Presence::Missing,
-                },
-                reattachments: 0,
-            });
-            if let Some(index) = index {
-                // One link for each name.
-                inner.links.retain(|_, name| *name != interface.name);
-                inner.links.insert(index, interface.name.clone());
-                (state.attached.ifindex, state.attached.presence) = (index, Presence::Attached);
-            }
-        }
-        self.policy = Arc::clone(policy);
-        Ok(())
+        self.bring_into_force(policy, members, false)
     }
 
     fn update(&mut self, members: &Members, prefixes: &mut dyn Iterator<Item = Prefix>) -> Result<(), DatapathError> {
@@ -211,38 +336,26 @@ impl Filter for FakeFilter {
     }
 
     fn follow(&mut self, _: &Members) {
-        for interface in &self.policy.interfaces {
+        let policy = Arc::clone(&self.policy);
+        self.kernel.inner().name_links(&policy);
+        for interface in &policy.interfaces {
             let inner = self.kernel.inner();
-            let Some(state) = self.states.get_mut(&interface.name) else { continue };
-            let index = inner.interfaces.get(&interface.name).copied();
-            let linked = inner.links.iter().find(|(_, name)| **name == interface.name).map(|(index, _)| *index);
-            state.attached.presence = match (index, linked) {
-                (Some(index), Some(linked)) if index == linked => Presence::Attached,
-                (Some(index), linked) => {
-                    drop(inner);
-                    match self.kernel.call("attach") {
-                        Ok(mut inner) => {
-                            linked.iter().for_each(|old| drop(inner.links.remove(old)));
-                            inner.links.insert(index, interface.name.clone());
-                            state.attached.ifindex = index;
-                            state.reattachments += 1;
-                            Presence::Attached
-                        }
-                        Err(error) => Presence::Refused(error.to_string()),
-                    }
-                }
-                (None, Some(linked)) => {
-                    inner.name_of(linked).map_or(Presence::Missing, |name| Presence::Renamed(name.clone()))
-                }
-                (None, None) => Presence::Missing,
-            };
+            let index = inner.interfaces.get(&interface.name).copied().filter(|index| !inner.links.contains_key(index));
+            drop(inner);
+            let Some((index, state)) = index.zip(self.states.get_mut(&interface.name)) else { continue };
+            match self.kernel.call("attach").and_then(|mut inner| inner.attach(index, &interface.name)) {
+                Ok(()) => state.reattachments += u64::from(state.attached.ifindex != 0),
+                Err(error) => state.attached.presence = Presence::Refused(error.to_string()),
+            }
         }
+        self.kernel.inner().tell(&mut self.states);
     }
 
-    /// Follows again what was refused.
+    /// Follows again what was refused, and what is not pinned.
     fn look(&mut self, members: &Members, _: Now) -> bool {
         let is_refused = |state: &AttachmentState| matches!(state.attached.presence, Presence::Refused(_));
-        let is_owing = self.states.values().any(is_refused);
+        let is_unpinned = self.kernel.inner().links.values().any(|link| !link.is_pinned);
+        let is_owing = is_unpinned || self.states.values().any(is_refused);
         if is_owing {
             self.follow(members);
         }
@@ -254,7 +367,17 @@ impl Filter for FakeFilter {
     }
 
     fn report(&self) -> FilterReport {
-        FilterReport { interfaces: self.states.values().cloned().collect(), ..FilterReport::default() }
+        let is_unpinned = |state: &&AttachmentState| state.attached.presence.is_filtered() && !state.is_pinned;
+        let unpinned = self.states.values().find(is_unpinned);
+        FilterReport {
+            interfaces: self.states.values().cloned().collect(),
+            pin_failure: unpinned.map(|state| format!("cannot pin {} as told", state.name)),
+            ..FilterReport::default()
+        }
+    }
+
+    fn upkeep(&self) -> Arc<dyn Upkeep> {
+        Arc::new(Nothing)
     }
 
     fn explainer(&self) -> Arc<dyn Explainer> {
@@ -285,8 +408,113 @@ impl Explainer for Nothing {
     }
 }
 
+impl Upkeep for Nothing {
+    fn follow(&self, _: bool) -> bool {
+        false
+    }
+}
+
 impl CounterReader for Nothing {
     fn read(&self) -> Result<FrameCounters, DatapathError> {
         Ok(FrameCounters::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    fn policy(interfaces: &[&str]) -> Arc<Policy> {
+        let text: String = interfaces.iter().map(|name| format!("[[interface]]\nname = \"{name}\"\n")).collect();
+        Arc::new(config::load_text(Path::new("/p.toml"), &text, Path::new("")).unwrap().policy)
+    }
+
+    fn kernel(interfaces: &[(&str, u32)]) -> FakeKernel {
+        let kernel = FakeKernel::default();
+        interfaces.iter().for_each(|(name, index)| kernel.set_interface(name, Some(*index)));
+        kernel
+    }
+
+    fn start(kernel: &FakeKernel, policy: &Arc<Policy>) -> FakeFilter {
+        FakeFilter::start(kernel, policy, &Members::default()).unwrap()
+    }
+
+    fn told(filter: &FakeFilter) -> Vec<(String, &'static str, u32)> {
+        let report = filter.report().interfaces.into_iter();
+        report.map(|one| (one.name, one.attached.presence.label(), one.attached.ifindex)).collect()
+    }
+
+    fn row(name: &str, state: &'static str, index: u32) -> (String, &'static str, u32) {
+        (name.to_owned(), state, index)
+    }
+
+    #[test]
+    fn what_is_late_or_refuses_leaves_no_other_open() {
+        let (kernel, policy) = (kernel(&[("e0", 2), ("e2", 4)]), policy(&["e0", "e1", "e2"]));
+        kernel.refuse_interface("e2", true);
+        let mut filter = start(&kernel, &policy);
+        assert_eq!(told(&filter), [row("e0", "attached", 2), row("e1", "missing", 0), row("e2", "refused", 0)]);
+        kernel.set_interface("e1", Some(3));
+        kernel.refuse_interface("e2", false);
+        filter.follow(&Members::default());
+        assert_eq!(told(&filter), [row("e0", "attached", 2), row("e1", "attached", 3), row("e2", "attached", 4)]);
+        assert_eq!(kernel.filtered(), [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_start_is_refused_when_every_interface_refuses() {
+        let (kernel, policy) = (kernel(&[("e0", 2), ("e1", 3)]), policy(&["e0", "e1"]));
+        kernel.refuse_interface("e0", true);
+        kernel.refuse_interface("e1", true);
+        assert!(FakeFilter::start(&kernel, &policy, &Members::default()).is_err());
+        assert!(kernel.filtered().is_empty());
+    }
+
+    #[test]
+    fn a_device_stays_filtered_under_another_name_and_so_is_who_takes_its_name() {
+        let (kernel, policy) = (kernel(&[("e0", 2), ("e1", 3)]), policy(&["e0", "e1"]));
+        let mut filter = start(&kernel, &policy);
+        kernel.rename("e0", "z0");
+        kernel.set_interface("e0", Some(9));
+        filter.follow(&Members::default());
+        let all = [row("e0", "attached", 9), row("e1", "attached", 3), row("z0", "renamed", 2)];
+        assert_eq!((told(&filter), kernel.filtered()), (all.to_vec(), vec![2, 3, 9]));
+        // The next daemon knows it too, and a policy without its name lets it go.
+        filter = start(&kernel, &policy);
+        assert_eq!((told(&filter), kernel.filtered()), (all.to_vec(), vec![2, 3, 9]));
+        filter.switch(&self::policy(&["e1"]), &Members::default()).unwrap();
+        assert_eq!(kernel.filtered(), [3]);
+    }
+
+    #[test]
+    fn names_that_are_swapped_leave_both_filtered() {
+        let (kernel, policy) = (kernel(&[("e0", 2), ("e1", 3)]), policy(&["e0", "e1"]));
+        let mut filter = start(&kernel, &policy);
+        kernel.swap_names("e0", "e1");
+        filter.follow(&Members::default());
+        assert_eq!(told(&filter), [row("e0", "attached", 3), row("e1", "attached", 2)]);
+        assert_eq!(filter.report().interfaces.iter().map(|one| one.reattachments).sum::<u64>(), 0);
+    }
+
+    #[test]
+    fn what_is_not_pinned_ends_with_its_daemon_only() {
+        let (kernel, policy) = (kernel(&[("e0", 2)]), policy(&["e0"]));
+        let mut filter = start(&kernel, &policy);
+        kernel.set_bpffs(false);
+        filter.follow(&Members::default());
+        assert_eq!((kernel.filtered(), filter.report().pin_failure.is_some()), (vec![2], true));
+        kernel.set_bpffs(true);
+        filter.follow(&Members::default());
+        assert_eq!(filter.report().pin_failure, None);
+        kernel.lose_pins();
+        kernel.set_interface("e1", Some(3));
+        filter = start(&kernel, &self::policy(&["e1"]));
+        assert_eq!(kernel.filtered(), [3], "nobody kept the first");
+        kernel.reboot();
+        assert!(kernel.filtered().is_empty());
+        drop(filter);
     }
 }

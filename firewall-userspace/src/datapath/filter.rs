@@ -40,6 +40,9 @@ pub trait Filter: Send {
     /// How long until there is something to [look](Self::look) at.
     fn time_until_look(&self, now: Now) -> Duration;
 
+    /// What brings interfaces in line while the filter is busy.
+    fn upkeep(&self) -> Arc<dyn Upkeep>;
+
     /// Its state now.
     fn report(&self) -> FilterReport;
 
@@ -55,10 +58,18 @@ pub trait Filter: Send {
 pub struct FilterReport {
     /// Interfaces of the policy, by name.
     pub interfaces: Vec<AttachmentState>,
+    /// Why what filters is not pinned, so that it would end with the daemon; `None` when it is.
+    pub pin_failure: Option<String>,
     /// How comparing went.
     pub drift: DriftCounters,
     /// Octets of the list tables: in use, and reserved.
     pub list_tables: [u64; 2],
+}
+
+/// Brings interfaces and pins in line with the policy in force, on whichever thread: it waits for no table that is loaded.
+pub trait Upkeep: Send + Sync + fmt::Debug {
+    /// Does so now. What refused before is tried again when `retries`. Whether there is something to tell.
+    fn follow(&self, retries: bool) -> bool;
 }
 
 /// Says what would become of a packet, without side effects. It belongs to what was in force when it was made.

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use nix::errno::Errno;
+use nix::{errno::Errno, net::if_::if_nametoindex};
 
-use super::{Attachments, DatapathError};
+use super::DatapathError;
 use crate::{
     host::devices::{self, Obstacle, few_queues},
     policy::{AttachMode, Interface},
@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn require_new(interfaces: &[Interface], is_known: impl Fn(&str) -> bool) -> Result<(), DatapathError> {
     let mut names: BTreeMap<u32, &str> = BTreeMap::new();
     for Interface { name, .. } in interfaces {
-        let Ok(ifindex) = Attachments::index_of(name) else { continue };
+        let Ok(ifindex) = if_nametoindex(&**name) else { continue };
         let other = names.insert(ifindex, name);
         if let Some(other) = other.filter(|other| !is_known(name) || !is_known(other)) {
             return Err(DatapathError::SameInterface { interface: name.clone(), other: other.to_owned() });

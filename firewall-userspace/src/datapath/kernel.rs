@@ -1,19 +1,19 @@
 //! The filter of this host: the XDP program on its interfaces.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use super::{
-    AttachmentState, Attachments, CounterReader, DatapathError, Explainer, Filter, FilterReport, InterfaceChange,
-    LoadOptions, LoadedPolicy, Names, PinFolder, Pinned, Presence, SharedMaps, TableError,
+    Attachments, CounterReader, DatapathError, Explainer, Filter, FilterReport, LoadOptions, LoadedPolicy, Names,
+    PinFolder, Pinned, Presence, SharedMaps, TableError, Upkeep,
     adopt::adopt,
     counters::KernelCounters,
-    drift::{Drift, LINK},
+    drift::{Drift, LINK, PIN},
     explain::KernelExplainer,
     fitness,
+    upkeep::Upheld,
 };
 use crate::{
     clock::Now,
@@ -33,11 +33,11 @@ pub struct KernelFilter {
     shared: SharedMaps,
     /// The same maps for those who only read.
     readable: Arc<SharedMaps>,
-    attachments: Attachments,
-    pins: PinFolder,
+    /// Where it is attached, and where that is pinned.
+    upheld: Arc<Upheld>,
+    /// The indices by which the program knows its interfaces.
+    indices: Vec<u32>,
     drift: Drift,
-    /// How often an interface was attached again.
-    reattachments: BTreeMap<String, u64>,
     /// Instances that explain are loaded one at a time.
     explaining: Arc<Mutex<()>>,
     trace_packets: bool,
@@ -58,11 +58,13 @@ impl KernelFilter {
         adopt(&pins, members)?;
         let (mut names, mut ids) = Names::open(&pins)?;
         let reused = ids.assign(policy);
-        let mut live = load(policy, &ids, members, &pins, trace_packets)?;
+        let attachments = Attachments::default();
+        let indices = indices(policy, &ids, &attachments);
+        let live = load(policy, &ids, members, &pins, &indices, trace_packets)?;
         let mut shared = SharedMaps::open(&pins)?;
         names.write(&ids, &reused)?;
-        let mut attachments = Attachments::default();
-        attachments.switch(&mut live, None, &policy.interfaces, &pins)?;
+        pins.hold_maps()?;
+        attachments.switch(live.descriptor()?, &policy.interfaces, &pins)?;
         shared.clear(&reused)?;
         names.write(&ids, &Reused::default())?;
         for Pinned { version, links, maps } in pins.clear_others()? {
@@ -76,10 +78,9 @@ impl KernelFilter {
             names,
             shared,
             readable,
-            attachments,
-            pins,
+            upheld: Arc::new(Upheld { attachments, pins }),
+            indices,
             drift: Drift::new(),
-            reattachments: BTreeMap::new(),
             explaining: Arc::default(),
             trace_packets,
         };
@@ -89,10 +90,33 @@ impl KernelFilter {
 
     /// Loads the policy in force anew and swaps it in: into larger tables, or with other indices of interfaces.
     fn reload(&mut self, members: &Members) -> Result<(), DatapathError> {
-        let mut next = load(&self.policy, &self.ids, members, &self.pins, self.trace_packets)?;
-        self.attachments.switch(&mut next, Some(&mut self.live), &self.policy.interfaces, &self.pins)?;
-        self.live = next;
+        let Upheld { attachments, pins } = &*self.upheld;
+        let indices = indices(&self.policy, &self.ids, attachments);
+        let next = load(&self.policy, &self.ids, members, pins, &indices, self.trace_packets)?;
+        attachments.switch(next.descriptor()?, &self.policy.interfaces, pins)?;
+        (self.live, self.indices) = (next, indices);
         Ok(())
+    }
+
+    /// The program knows interfaces by their index, where there are several: loads it anew where one has another index now.
+    fn follow_indices(&mut self, members: &Members) {
+        let has_several = self.policy.interfaces.iter().any(|interface| self.ids.position(&interface.name) > 0);
+        let now = indices(&self.policy, &self.ids, &self.upheld.attachments);
+        let is_another = now.iter().zip(&self.indices).any(|(now, known)| *now != 0 && now != known);
+        if has_several
+            && is_another
+            && let Err(error) = self.reload(members)
+        {
+            tracing::error!("packets of a new interface are counted for another one; trying again: {error}");
+        }
+    }
+
+    /// Counts what was put right; whether it was anything.
+    fn count_news(&mut self) -> bool {
+        let news = self.upheld.attachments.take_news();
+        self.drift.count(LINK, news.links);
+        self.drift.count(PIN, news.pins);
+        news.links + news.pins > 0
     }
 
     /// What is to be done after a policy came into force, and cannot be refused any more.
@@ -105,86 +129,51 @@ impl KernelFilter {
     }
 
     fn log_interfaces(&self) {
-        for (interface, attached) in self.attachments.interfaces() {
-            let mode = crate::policy::attach_label(attached.mode);
-            match &attached.presence {
-                Presence::Attached => tracing::info!(interface, mode, ifindex = attached.ifindex, "filtering"),
+        for state in self.upheld.attachments.report() {
+            let interface = state.was.as_ref().unwrap_or(&state.name);
+            let mode = crate::policy::attach_label(state.attached.mode);
+            match &state.attached.presence {
+                Presence::Attached => tracing::info!(interface, mode, ifindex = state.attached.ifindex, "filtering"),
                 Presence::Missing => tracing::error!(interface, "is not there; it is filtered as soon as it is"),
                 Presence::Refused(cause) => tracing::error!(interface, "is not filtered; trying again: {cause}"),
                 Presence::Renamed(name) => tracing::warn!(interface, name, "has another name now and is filtered on"),
             }
         }
-        fitness::warn_of_pairs(self.attachments.interfaces().keys().map(String::as_str));
-    }
-
-    /// Tells what became of an interface by itself; whether it has another index now.
-    fn note(&mut self, interface: &str, change: InterfaceChange) -> bool {
-        match change {
-            InterfaceChange::Presence(Presence::Attached) => tracing::info!(interface, "is as configured again"),
-            InterfaceChange::Presence(Presence::Missing) => {
-                tracing::error!(interface, "is gone; it is filtered again as soon as it is back");
-            }
-            InterfaceChange::Presence(Presence::Renamed(name)) => {
-                tracing::warn!(interface, name, "has another name now and is filtered on; change the configuration");
-            }
-            InterfaceChange::Presence(Presence::Refused(cause)) => {
-                tracing::error!(interface, "is not filtered: {cause}");
-            }
-            InterfaceChange::Created => {
-                tracing::warn!(interface, "was made anew, and is filtered again");
-                self.count_reattachment(interface);
-                return true;
-            }
-            InterfaceChange::Detached => {
-                tracing::error!(interface, "somebody has detached the program; it is attached again");
-                self.count_reattachment(interface);
-                self.drift.count(LINK, 1);
-            }
-            InterfaceChange::Replaced(program) => {
-                tracing::error!(interface, program, "somebody has put another program in our link; ours is back");
-                self.count_reattachment(interface);
-                self.drift.count(LINK, 1);
-            }
-        }
-        false
-    }
-
-    fn count_reattachment(&mut self, interface: &str) {
-        *self.reattachments.entry(interface.to_owned()).or_default() += 1;
+        fitness::warn_of_pairs(self.upheld.attachments.interfaces().iter().map(String::as_str));
     }
 }
 
 impl Filter for KernelFilter {
     fn admit(&self, policy: &Policy) -> Result<(), DatapathError> {
         for interface in &policy.interfaces {
-            let attached = self.attachments.interfaces().get(&interface.name);
-            if attached.is_none() {
-                Attachments::index_of(&interface.name)?;
-            }
-            if attached.is_some_and(|attached| attached.configured != interface.mode) {
-                return Err(DatapathError::ModeChange { interface: interface.name.clone() });
+            match self.upheld.attachments.configured(&interface.name) {
+                None => drop(Attachments::index_of(&interface.name)?),
+                Some(mode) if mode == interface.mode => {}
+                Some(_) => return Err(DatapathError::ModeChange { interface: interface.name.clone() }),
             }
         }
         // Of one that is known is told already when it cannot be filtered, and the others go on.
-        fitness::require_new(&policy.interfaces, |name| self.attachments.interfaces().contains_key(name))
+        fitness::require_new(&policy.interfaces, |name| self.upheld.attachments.configured(name).is_some())
     }
 
     fn switch(&mut self, policy: &Arc<Policy>, members: &Members) -> Result<(), DatapathError> {
         let mut ids = Identities::clone(&self.ids);
         let reused = ids.assign(policy);
-        let mut next = load(policy, &ids, members, &self.pins, self.trace_packets)?;
+        let Upheld { attachments, pins } = &*self.upheld;
+        let indices = indices(policy, &ids, attachments);
+        let next = load(policy, &ids, members, pins, &indices, self.trace_packets)?;
         // If the daemon dies halfway, no counter is ever shown under the wrong name.
         let switched = self
             .names
             .write(&ids, &reused)
-            .and_then(|()| self.attachments.switch(&mut next, Some(&mut self.live), &policy.interfaces, &self.pins));
+            .and_then(|()| attachments.switch(next.descriptor()?, &policy.interfaces, pins));
         if let Err(error) = switched {
             if let Err(error) = self.names.write(&self.ids, &Reused::default()) {
                 tracing::error!("after the next start counters of this policy may begin anew: {error}");
             }
             return Err(error);
         }
-        self.live = next;
+        (self.live, self.indices) = (next, indices);
         self.policy = Arc::clone(policy);
         self.give_identifiers(ids, &reused);
         self.log_interfaces();
@@ -204,27 +193,18 @@ impl Filter for KernelFilter {
     }
 
     fn follow(&mut self, members: &Members) {
-        let changes = self.attachments.follow(&mut self.live, &self.pins);
-        let mut is_new = false;
-        for (interface, change) in changes {
-            is_new |= self.note(&interface, change);
-        }
-        // The program knows interfaces by their index, where there are several.
-        let has_several = self.policy.interfaces.iter().any(|interface| self.ids.position(&interface.name) > 0);
-        if is_new
-            && has_several
-            && let Err(error) = self.reload(members)
-        {
-            tracing::error!("packets of a new interface are counted for another one: {error}");
-        }
+        self.upheld.attachments.follow(&self.upheld.pins, true);
+        self.count_news();
+        self.follow_indices(members);
     }
 
     fn look(&mut self, members: &Members, now: Now) -> bool {
+        let has_news = self.count_news();
         if !self.drift.left(now).is_zero() {
-            return false;
+            return has_news;
         }
         match self.drift.next(now) {
-            Some(step) => self.drift.look_at(&mut self.live, &step),
+            Some(step) => self.drift.look_at(&mut self.live, &step) | has_news,
             None => {
                 self.follow(members);
                 self.drift.begin(self.live.steps(), self.policy.drift_interval, now);
@@ -238,16 +218,17 @@ impl Filter for KernelFilter {
     }
 
     fn report(&self) -> FilterReport {
-        let interfaces = self.attachments.interfaces().iter().map(|(name, attached)| AttachmentState {
-            name: name.clone(),
-            attached: attached.clone(),
-            reattachments: self.reattachments.get(name).copied().unwrap_or_default(),
-        });
+        let attachments = &self.upheld.attachments;
         FilterReport {
-            interfaces: interfaces.collect(),
+            interfaces: attachments.report(),
+            pin_failure: attachments.pin_failure(),
             drift: self.drift.counters().clone(),
             list_tables: self.live.list_memory(),
         }
+    }
+
+    fn upkeep(&self) -> Arc<dyn Upkeep> {
+        Arc::clone(&self.upheld) as Arc<dyn Upkeep>
     }
 
     fn explainer(&self) -> Arc<dyn Explainer> {
@@ -260,22 +241,27 @@ impl Filter for KernelFilter {
     }
 }
 
+/// The index of each interface of `policy` now, at its position in the counters; 0 for one that is not there.
+fn indices(policy: &Policy, ids: &Identities, attachments: &Attachments) -> Vec<u32> {
+    let mut indices = vec![0; firewall_common::abi::MAX_INTERFACES];
+    for interface in &policy.interfaces {
+        if let Some(slot) = indices.get_mut(ids.position(&interface.name) as usize) {
+            *slot = attachments.index_for(&interface.name);
+        }
+    }
+    indices
+}
+
 fn load(
     policy: &Policy,
     ids: &Identities,
     members: &Members,
     pins: &PinFolder,
+    indices: &[u32],
     trace_packets: bool,
 ) -> Result<LoadedPolicy, DatapathError> {
-    let mut interfaces = vec![0; firewall_common::abi::MAX_INTERFACES];
-    for interface in &policy.interfaces {
-        // One that is gone for now has no index.
-        let index = Attachments::index_of(&interface.name).unwrap_or(0);
-        if let Some(slot) = interfaces.get_mut(ids.position(&interface.name) as usize) {
-            *slot = index;
-        }
-    }
-    let options = LoadOptions { interfaces, trace_packets };
+    pins.require_maps()?;
+    let options = LoadOptions { interfaces: indices.to_vec(), trace_packets };
     let mut generation = LoadedPolicy::load(&compile(policy, ids), members, pins, &options)?;
     if trace_packets {
         generation.follow_trace();

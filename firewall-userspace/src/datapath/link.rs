@@ -1,42 +1,29 @@
-//! Pinned BPF links, and what aya does not pass on of them: the interface they belong to.
+//! XDP links by their descriptors: who holds one keeps its interface filtered, pinned or not.
 
 use std::{
-    ffi::CString,
-    fs, io,
-    os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     path::Path,
 };
 
-use super::syscall::bpf;
+use super::{object, syscall::bpf};
+use crate::policy::AttachMode;
 
-/// An XDP link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LinkFacts {
-    /// Its identifier.
-    pub(super) id: u32,
-    /// The program it attaches.
-    pub(super) program: u32,
-    /// The interface it attaches to; 0 when it was severed, because the interface is gone or somebody detached it.
-    pub(super) ifindex: u32,
-}
-
-/// The link that is pinned at `path`.
+/// What is pinned at `path`.
 ///
 /// # Errors
-/// When there is none, or it is no XDP link.
+/// When there is no XDP link.
 pub(super) fn read(path: &Path) -> io::Result<LinkFacts> {
-    let link = open(path)?;
-    if kind(&link)? != "bpf-link" {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let info = info(&link)?;
-    if info.kind != uapi::LINK_TYPE_XDP {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    Ok(LinkFacts { id: info.id, program: info.program, ifindex: info.ifindex })
+    Link::open(path)?.facts()
+}
+
+/// Takes the program of a pinned link off its interface, whoever else holds the link; it is off when this returns
+/// (`bpf_xdp_link_detach`, net/core/dev.c), where a link that lost its last holder is freed some time later.
+///
+/// # Errors
+/// When there is no link, or it cannot be detached.
+pub(super) fn detach(path: &Path) -> io::Result<()> {
+    Link::open(path)?.detach()
 }
 
 /// What a pin has to do with a program.
@@ -47,99 +34,133 @@ pub(super) struct Pin {
 }
 
 /// What is pinned at `path`, whatever it is.
+///
+/// # Errors
+/// When nothing of the kernel's is there.
 pub(super) fn identify(path: &Path) -> io::Result<Pin> {
-    let object = open(path)?;
-    let program = match &*kind(&object)? {
-        // Both have the identifier as their second number.
-        "bpf-prog" => info(&object)?.id,
-        "bpf-link" => info(&object)?.program,
+    let object = object::open(path)?;
+    let program = match &*object::kind(object.as_fd())? {
+        object::PROGRAM => object::info(object.as_fd())?.id,
+        object::LINK => object::info(object.as_fd())?.program,
         _ => 0,
     };
     Ok(Pin { program })
 }
 
-/// Takes the program of a pinned link off its interface, whoever else holds the link; it is off when this returns
-/// (`bpf_xdp_link_detach`, net/core/dev.c), where a link that lost its last holder is freed some time later.
-///
-/// # Errors
-/// When there is no link, or it cannot be detached.
-pub(super) fn detach(path: &Path) -> io::Result<()> {
-    let link = open(path)?;
-    if kind(&link)? != "bpf-link" {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut attributes = DetachAttributes { descriptor: link.as_raw_fd() };
-    // SAFETY: the attributes hold no address.
-    unsafe { bpf(uapi::LINK_DETACH, &mut attributes) }.map(drop)
+/// An XDP link that is held.
+#[derive(Debug)]
+pub(super) struct Link {
+    descriptor: OwnedFd,
 }
 
-/// Numbers of linux/bpf.h.
+/// What the kernel tells of an XDP link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkFacts {
+    /// Its identifier.
+    pub(super) id: u32,
+    /// The program it attaches.
+    pub(super) program: u32,
+    /// The interface it attaches to; 0 when it was severed, because the interface is gone or somebody detached it.
+    pub(super) ifindex: u32,
+}
+
+impl Link {
+    /// Attaches `program` to an interface, in this mode; generic or native, not automatic.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn create(program: BorrowedFd<'_>, ifindex: u32, mode: AttachMode) -> io::Result<Self> {
+        let flags = if mode == AttachMode::Generic { uapi::XDP_FLAGS_SKB_MODE } else { uapi::XDP_FLAGS_DRV_MODE };
+        let program = program.as_raw_fd().cast_unsigned();
+        let mut attributes = CreateAttributes { program, ifindex, kind: uapi::ATTACH_TYPE_XDP, flags, rest: [0; 4] };
+        // SAFETY: the attributes have no addresses.
+        let descriptor = unsafe { bpf(uapi::LINK_CREATE, &mut attributes) }?;
+        // SAFETY: the kernel just made this descriptor, and nobody else knows it.
+        Ok(Self { descriptor: unsafe { OwnedFd::from_raw_fd(descriptor as i32) } })
+    }
+
+    /// The link that is pinned at `path`.
+    ///
+    /// # Errors
+    /// When there is none, or it is no XDP link.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let descriptor = object::open(path)?;
+        let is_xdp = object::kind(descriptor.as_fd())? == object::LINK
+            && object::info(descriptor.as_fd())?.kind == uapi::LINK_TYPE_XDP;
+        if is_xdp { Ok(Self { descriptor }) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    /// What the kernel tells of it now.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn facts(&self) -> io::Result<LinkFacts> {
+        let object::Info { id, program, ifindex, .. } = object::info(self.descriptor.as_fd())?;
+        Ok(LinkFacts { id, program, ifindex })
+    }
+
+    /// Makes `program` that of the link: atomic for every packet.
+    ///
+    /// # Errors
+    /// When the kernel refuses, such as `ENOLINK` for one that was severed.
+    pub(super) fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        let [link, program] = [self.descriptor.as_raw_fd(), program.as_raw_fd()].map(i32::cast_unsigned);
+        let mut attributes = UpdateAttributes { link, program, flags: 0, old: 0 };
+        // SAFETY: the attributes have no addresses.
+        unsafe { bpf(uapi::LINK_UPDATE, &mut attributes) }.map(drop)
+    }
+
+    /// Takes the program off the interface now, whoever else holds the link.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn detach(&self) -> io::Result<()> {
+        let mut attributes = DetachAttributes { link: self.descriptor.as_raw_fd().cast_unsigned() };
+        // SAFETY: the attributes have no addresses.
+        unsafe { bpf(uapi::LINK_DETACH, &mut attributes) }.map(drop)
+    }
+
+    /// Pins it at `path`, where nothing is.
+    ///
+    /// # Errors
+    /// When it cannot be pinned there.
+    pub(super) fn pin(&self, path: &Path) -> io::Result<()> {
+        object::pin(self.descriptor.as_fd(), path)
+    }
+}
+
+/// Numbers of linux/bpf.h and linux/if_link.h.
 mod uapi {
-    pub(super) const OBJ_GET: i32 = 7;
-    pub(super) const OBJ_GET_INFO_BY_FD: i32 = 15;
+    pub(super) const LINK_CREATE: i32 = 28;
+    pub(super) const LINK_UPDATE: i32 = 29;
     pub(super) const LINK_DETACH: i32 = 34;
     pub(super) const LINK_TYPE_XDP: u32 = 6;
+    pub(super) const ATTACH_TYPE_XDP: u32 = 37;
+    pub(super) const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+    pub(super) const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 }
 
-/// Head of the `bpf_attr` of `BPF_OBJ_GET`.
+/// Head of the `bpf_attr` of `BPF_LINK_CREATE`.
 #[repr(C)]
-struct OpenAttributes {
-    path: u64,
-    descriptor: u32,
+struct CreateAttributes {
+    program: u32,
+    ifindex: u32,
+    kind: u32,
     flags: u32,
+    rest: [u32; 4],
 }
 
-/// Head of the `bpf_attr` of `BPF_LINK_DETACH`.
+/// Head of the `bpf_attr` of `BPF_LINK_UPDATE`.
+#[repr(C)]
+struct UpdateAttributes {
+    link: u32,
+    program: u32,
+    flags: u32,
+    old: u32,
+}
+
+/// `bpf_attr` of `BPF_LINK_DETACH`.
 #[repr(C)]
 struct DetachAttributes {
-    descriptor: i32,
-}
-
-/// `bpf_attr` of `BPF_OBJ_GET_INFO_BY_FD`.
-#[repr(C)]
-struct InfoAttributes {
-    descriptor: i32,
-    length: u32,
-    info: u64,
-}
-
-/// Head of `struct bpf_link_info` of an XDP link.
-#[derive(Default)]
-#[repr(C)]
-struct Info {
-    kind: u32,
-    id: u32,
-    program: u32,
-    padding: u32,
-    ifindex: u32,
-    rest: u32,
-}
-
-fn open(path: &Path) -> io::Result<OwnedFd> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attributes = OpenAttributes { path: path.as_ptr().addr() as u64, descriptor: 0, flags: 0 };
-    // SAFETY: the path lives until the call returns, which writes nothing.
-    let descriptor = unsafe { bpf(uapi::OBJ_GET, &mut attributes) }?;
-    // SAFETY: the kernel just made this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
-}
-
-/// What a descriptor is, as the kernel names it; links are `bpf_link` when they are made and `bpf-link` from a pin
-/// (kernel/bpf/syscall.c).
-fn kind(object: &OwnedFd) -> io::Result<String> {
-    let name = fs::read_link(format!("/proc/self/fd/{}", object.as_raw_fd()))?;
-    let name = name.to_string_lossy();
-    Ok(name.trim_start_matches("anon_inode:").trim_matches(['[', ']']).replace('_', "-"))
-}
-
-fn info(object: &OwnedFd) -> io::Result<Info> {
-    let mut info = Info::default();
-    let mut attributes = InfoAttributes {
-        descriptor: object.as_raw_fd(),
-        length: size_of::<Info>() as u32,
-        info: (&raw mut info).addr() as u64,
-    };
-    // SAFETY: the kernel writes at most `length` octets to `info`, which lives until the call returns.
-    unsafe { bpf(uapi::OBJ_GET_INFO_BY_FD, &mut attributes) }?;
-    Ok(info)
+    link: u32,
 }

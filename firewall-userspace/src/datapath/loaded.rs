@@ -173,10 +173,6 @@ impl LoadedPolicy {
         trace::follow(self);
     }
 
-    pub(super) fn program_mut(&mut self) -> Result<&mut Xdp, DatapathError> {
-        program_of(&mut self.ebpf)
-    }
-
     fn program(&self) -> Result<&Xdp, DatapathError> {
         let program = self.ebpf.program(abi::PROGRAM).ok_or_else(no_program)?;
         program.try_into().map_err(DatapathError::program)

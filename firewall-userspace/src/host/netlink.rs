@@ -1,19 +1,21 @@
-//! The addresses of this host, as netlink knows them: sources that no packet from outside can have.
+//! What netlink tells of this host: its addresses, which are sources that no packet from outside can have, and that interfaces change.
 
 use std::{
     collections::BTreeSet,
     fmt, io,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use futures_util::StreamExt;
-use netlink_packet_core::NetlinkPayload;
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use nix::sys::{
+    socket::{setsockopt, sockopt::ReceiveTimeout},
+    time::TimeVal,
+};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
-    packet_route::{
-        RouteNetlinkMessage,
-        address::{AddressAttribute, AddressFlags, AddressMessage},
-    },
+    packet_route::address::{AddressAttribute, AddressFlags, AddressMessage},
 };
 use tokio::sync::mpsc;
 
@@ -25,9 +27,10 @@ pub struct Addresses {
     events: mpsc::Receiver<()>,
 }
 
-/// Follows its interfaces.
+/// Follows the interfaces of the network namespace, on a thread of its own: nothing that a runtime is busy with delays it.
+#[derive(Debug)]
 pub struct Links {
-    events: mpsc::Receiver<()>,
+    socket: Socket,
 }
 
 /// Why the addresses could not be read.
@@ -35,33 +38,31 @@ pub struct Links {
 pub enum NetlinkError {
     /// No socket.
     Connect(io::Error),
+    /// No socket for changes of interfaces.
+    Links(io::Error),
     /// The kernel did not answer the dump.
     Dump(rtnetlink::Error),
 }
 
 impl Addresses {
-    /// Subscribes to changes, of interfaces too.
+    /// Subscribes to changes.
     ///
     /// # Errors
     /// When there is no netlink socket to have.
-    pub fn subscribe() -> Result<(Self, Links), NetlinkError> {
-        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+    pub fn subscribe() -> Result<Self, NetlinkError> {
+        let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
         let (connection, handle, mut messages) = new_multicast_connection(&groups).map_err(NetlinkError::Connect)?;
         let (sender, events) = mpsc::channel(1);
-        let (links, link_events) = mpsc::channel(1);
         tokio::spawn(connection);
         tokio::spawn(async move {
-            while let Some((message, _)) = messages.next().await {
-                use RouteNetlinkMessage::{DelLink, NewLink};
-                let is_link = matches!(message.payload, NetlinkPayload::InnerMessage(NewLink(_) | DelLink(_)));
-                let sender = if is_link { &links } else { &sender };
+            while messages.next().await.is_some() {
                 // A full channel already says that there is something new.
                 if let Err(mpsc::error::TrySendError::Closed(())) = sender.try_send(()) {
                     break;
                 }
             }
         });
-        Ok((Self { handle, events }, Links { events: link_events }))
+        Ok(Self { handle, events })
     }
 
     /// Waits until addresses may have changed; `None` when netlink is gone.
@@ -89,11 +90,47 @@ impl Addresses {
 }
 
 impl Links {
-    /// Waits until interfaces may have changed; `None` when netlink is gone.
-    pub async fn changed(&mut self) -> Option<()> {
-        self.events.recv().await
+    /// Subscribes to changes; `longest` is how long [`wait`](Self::wait) waits for one.
+    ///
+    /// # Errors
+    /// When there is no netlink socket to have.
+    pub fn subscribe(longest: Duration) -> Result<Self, NetlinkError> {
+        let subscribe = || {
+            let mut socket = Socket::new(NETLINK_ROUTE)?;
+            socket.bind_auto()?;
+            socket.add_membership(RTNLGRP_LINK)?;
+            let seconds = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
+            setsockopt(&socket, ReceiveTimeout, &TimeVal::new(seconds, longest.subsec_micros().into()))?;
+            Ok(Self { socket })
+        };
+        subscribe().map_err(NetlinkError::Links)
+    }
+
+    /// Waits until interfaces may have changed, or the longest time has passed; whether they may have.
+    ///
+    /// # Errors
+    /// When the kernel does not tell any more.
+    pub fn wait(&self) -> io::Result<bool> {
+        let mut is_first = true;
+        loop {
+            // What it says does not matter: a buffer without room takes a part of it, and the kernel forgets the rest.
+            let flags = if is_first { 0 } else { libc::MSG_DONTWAIT };
+            match self.socket.recv(&mut Vec::with_capacity(64), flags) {
+                Ok(_) => is_first = false,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return Ok(!is_first),
+                    // There were more than there was room for.
+                    Some(libc::ENOBUFS) => return Ok(true),
+                    Some(libc::EINTR) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
     }
 }
+
+/// Group of changes of interfaces (linux/rtnetlink.h).
+const RTNLGRP_LINK: u32 = 1;
 
 /// What one address makes impossible as a source.
 fn own_prefixes(message: &AddressMessage) -> Vec<Prefix> {
@@ -136,6 +173,7 @@ impl fmt::Display for NetlinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "cannot follow the addresses of this host: {error}"),
+            Self::Links(error) => write!(f, "cannot follow the interfaces of this host: {error}"),
             Self::Dump(error) => write!(f, "cannot read the addresses of this host: {error}"),
         }
     }

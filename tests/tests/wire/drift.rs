@@ -92,10 +92,11 @@ fn a_program_that_is_detached_or_replaced_by_hand_is_put_back() -> Result<()> {
     assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
     assert!(daemon.log().contains("somebody has detached the program; it is attached again"), "{}", daemon.log());
 
-    // The pin is taken away, and the link with it.
+    // The pin is taken away, and the daemon holds the link.
     fs::remove_file(&link)?;
-    wait_for_repairs(&daemon, "link", 2)?;
+    wait_for_repairs(&daemon, "pin", 1)?;
     assert!(link.exists());
+    assert_eq!((repaired(&daemon, Some("link"))?, lab.program_id()?), (1, Some(program)));
     assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
 
     // Somebody was faster with a program of their own: it is named, and stays until it is taken off.

@@ -1,18 +1,28 @@
 //! Interfaces that come, go and change while the daemon runs, or does not.
 
-use std::fs;
+use std::{
+    fmt::Write as _,
+    fs,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use firewall_tests::{
+    api,
     daemon::{Daemon, LIMIT, Site},
-    lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
+    frozen::FreezableDisk,
+    lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab, STRANGER4},
     running::wait_until,
     scrape::packets,
-    traffic::Probe,
+    traffic::{Probe, Receiver, bind},
 };
+use serde_json::json;
 
 use crate::{
     flood,
+    names::{rows, states},
     policy::{DATA, POLICY},
 };
 
@@ -90,7 +100,7 @@ fn an_interface_that_is_renamed_is_filtered_on_and_told() -> Result<()> {
 }
 
 /// As `two-interfaces.toml` of those to whom it happened, over UDP so that packets are counted.
-const TWO: &str = r#"
+pub const TWO: &str = r#"
 [[interface]]
 name = "eth0"
 mode = "auto"
@@ -113,7 +123,7 @@ fn an_interface_that_is_late_leaves_no_other_open_at_the_first_start_and_after_a
     for start in ["the first", "after a reboot"] {
         let mut daemon = Daemon::start_at(&lab, site.clone())?;
         let (leaked, sent) = flood::leaked_while(&lab, || {
-            assert_eq!(states(&daemon)?, [("eth0", "attached"), ("eth1", "missing")].map(owned), "{start}");
+            assert_eq!(states(&daemon)?, rows([("eth0", "attached"), ("eth1", "missing")]), "{start}");
             assert!(daemon.log().contains("is not there; it is filtered as soon as it is"), "{}", daemon.log());
             let labels = [("interface", "eth1")];
             assert_eq!(daemon.metrics()?.value("portcullis_interface_attached", &labels), Some(0.0), "{start}");
@@ -132,16 +142,92 @@ fn an_interface_that_is_late_leaves_no_other_open_at_the_first_start_and_after_a
     Ok(())
 }
 
-/// Name and state of each interface.
-fn states(daemon: &Daemon) -> Result<Vec<(String, String)>> {
-    let status = daemon.status()?;
-    let interfaces = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
-    let word = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
-    Ok(interfaces.map(|one| (word(one, "name"), word(one, "state"))).collect())
+#[test]
+fn an_interface_that_is_made_anew_is_filtered_while_the_controller_waits_for_the_disk() -> Result<()> {
+    let lab = Lab::new()?;
+    let disk = FreezableDisk::mount(&lab.trial)?;
+    let site = Site { state: disk.path().join("state"), ..Site::of(&lab.trial) };
+    site.configure(POLICY)?;
+    let daemon = Daemon::start_at(&lab, site)?;
+    let push = json!({"add": [{"list": "friends", "prefix": STRANGER4}]}).to_string();
+    thread::scope(|scope| {
+        let frozen = disk.freeze()?;
+        let push = scope.spawn(|| api::ask(&daemon.site().socket, "/v1/entries", Some(&push)));
+        wait_until("a controller that waits", LIMIT, || Ok((age_ms(&daemon)? > 100).then_some(())))?;
+        remake_under_a_flood(&lab, || Ok(()))?;
+        ensure!(!push.is_finished() && age_ms(&daemon)? > 0, "the controller still waits");
+        frozen.thaw()?;
+        push.join().map_err(|_| anyhow!("the push panicked"))?.map(drop)
+    })?;
+    // The controller was told.
+    let again = || Ok((reattachments(&daemon)? == 1).then_some(()));
+    wait_until("a count", LIMIT, again).with_context(|| daemon.log())
 }
 
-fn owned((one, other): (&str, &str)) -> (String, String) {
-    (one.to_owned(), other.to_owned())
+/// Prefixes of the list that is loaded meanwhile.
+const MILLION: u32 = 1_000_000;
+
+#[test]
+fn an_interface_that_is_made_anew_is_filtered_while_a_million_prefixes_are_loaded() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let mut many = String::new();
+    (0..MILLION)
+        .for_each(|n| writeln!(many, "10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255).expect("a string takes all"));
+    lab.trial.write("many.txt", &many)?;
+    daemon.site().configure(&format!("{POLICY}[lists.many]\nfile = \"many.txt\"\n"))?;
+    let generation = daemon.generation()?;
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| daemon.ok(&["reload"]));
+        wait_until("a reload under way", LIMIT, || Ok((age_ms(&daemon)? > 100).then_some(())))?;
+        remake_under_a_flood(&lab, || {
+            ensure!(daemon.generation()? == generation, "the reload was faster than this test");
+            Ok(())
+        })?;
+        reload.join().map_err(|_| anyhow!("the reload panicked"))?.map(drop)
+    })?;
+    let again = || Ok((reattachments(&daemon)? == 1).then_some(()));
+    wait_until("a count", LIMIT, again).with_context(|| daemon.log())?;
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert_eq!((probe.arrives(FOE4)?, probe.arrives(FRIEND4)?), (false, true));
+    Ok(())
+}
+
+/// Removes and makes the cable while the foe sends all the time: nothing arrives. Calls `then` once a program is there.
+fn remake_under_a_flood(lab: &Lab, then: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (receiver, socket) = (Receiver::start(lab, HOST4, DATA)?, bind(&lab.peer, FOE4, 0)?);
+    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // Without a cable there is no way.
+                let is_sent = socket.send_to(&[0x5a; 32], (HOST4, DATA)).is_ok();
+                sent.fetch_add(is_sent.into(), Ordering::Relaxed);
+                thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let made = (|| {
+            lab.cut_cable()?;
+            lab.lay_cable()?;
+            wait_until("a program", LIMIT, || Ok(lab.program_id()?.map(drop)))?;
+            then()?;
+            let seen = sent.load(Ordering::Relaxed);
+            wait_until("packets", LIMIT, || Ok((sent.load(Ordering::Relaxed) > seen + 100).then_some(())))
+        })();
+        over.store(true, Ordering::Relaxed);
+        made
+    })?;
+    let leaked = receiver.finish()?;
+    ensure!(leaked.is_empty(), "of {} packets leaked {leaked:?}", sent.into_inner());
+    Ok(())
+}
+
+fn age_ms(daemon: &Daemon) -> Result<u64> {
+    daemon.status()?["age_ms"].as_u64().context("the status has no age")
+}
+
+fn reattachments(daemon: &Daemon) -> Result<u64> {
+    Ok(daemon.metrics()?.count("portcullis_interface_reattachments_total", &[("interface", "eth0")]))
 }
 
 fn wait_for(daemon: &Daemon, state: &str) -> Result<()> {

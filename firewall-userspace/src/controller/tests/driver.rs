@@ -381,6 +381,10 @@ impl Driver {
         for interface in &self.told().interfaces {
             let index = self.world.kernel.index_of(&interface.name);
             let is_filtered = index.is_some_and(|index| filtered.contains(&index));
+            if interface.was.is_some() {
+                assert!(interface.state == "renamed" && is_filtered, "what is told of {interface:?}");
+                continue;
+            }
             assert_eq!(interface.state == "attached", is_filtered, "what is told of {interface:?}");
             assert!(index.is_none() || is_filtered || self.is_refusing, "{interface:?} is open");
         }

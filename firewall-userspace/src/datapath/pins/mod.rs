@@ -1,10 +1,11 @@
 //! The folder in the BPF file system where links and shared maps are pinned.
 //!
 //! In: the folder that an operator names. Out: paths for links and maps, and what a daemon before this one has left. [`PinFolder`]
-//! owns the folder as long as it lives, by a lock.
+//! owns the folder as long as it lives, by a lock, and makes it and what is pinned in it anew when somebody removes it.
 
 mod lock;
 mod other;
+mod restore;
 #[cfg(test)]
 mod scratch;
 mod trust;
@@ -12,6 +13,7 @@ mod trust;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use firewall_common::abi::ABI_VERSION;
@@ -20,10 +22,11 @@ pub(super) use self::trust::root_of;
 use self::{
     lock::{LOCK, Lock},
     other::OtherVersion,
+    restore::Kept,
 };
 use super::{
     DatapathError, Distrust, link,
-    link_path::{MODES, link_in, parse_link},
+    link_path::{link_in, parse_link},
 };
 use crate::policy::AttachMode;
 
@@ -38,7 +41,7 @@ pub struct PinFolder {
     folder: PathBuf,
     replaces: bool,
     others: Vec<OtherVersion>,
-    _lock: Lock,
+    kept: Mutex<Kept>,
 }
 
 /// What is pinned in the folder of one ABI version, or was until now.
@@ -79,14 +82,13 @@ impl PinFolder {
     /// # Errors
     /// When `base` is not on a BPF file system, another process has it, or another user could change what is in it.
     pub fn open_replacing(base: &Path) -> Result<Self, DatapathError> {
-        trust::make(base)?;
         let folder = folder_of(base, ABI_VERSION);
         // Nothing is made in what is not believed.
+        trust::make(base)?;
         trust::tighten_version(&folder, &PARTS)?;
         let others = other::lock_all(base)?;
-        trust::make_in(&folder, &["maps", "links", LOCK])?;
-        let lock = Lock::exclusive(&folder)?;
-        Ok(Self { base: base.to_owned(), folder, replaces: true, others, _lock: lock })
+        let kept = Mutex::new(Kept::claim(base, &folder)?);
+        Ok(Self { base: base.to_owned(), folder, replaces: true, others, kept })
     }
 
     /// What is pinned under `base`, by ABI version; nothing is made or removed.
@@ -123,7 +125,7 @@ impl PinFolder {
 
     /// Where the shared map `name` is pinned.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.folder.join("maps").join(name)
+        self.reachable().join("maps").join(name)
     }
 
     /// Where the maps of a live program are pinned for a moment.
@@ -131,40 +133,34 @@ impl PinFolder {
         self.folder.join(BORROWED)
     }
 
-    /// Where the link of an interface is pinned: its name, `@` and the mode it is attached in.
-    pub(super) fn link(&self, interface: &str, mode: AttachMode) -> PathBuf {
-        link_in(&self.folder, interface, mode)
-    }
-
-    /// The pinned link of an interface, and the mode it is attached in.
-    pub(super) fn find_link(&self, interface: &str) -> Option<(PathBuf, AttachMode)> {
-        find_link_in(&self.folder, interface)
-    }
-
-    /// The links of an interface that a daemon before this one left, of this ABI version and of others.
-    pub(super) fn left_links(&self, interface: &str) -> Vec<(PathBuf, AttachMode)> {
-        let folders = std::iter::once(&self.folder).chain(self.others.iter().map(OtherVersion::folder));
-        folders.filter_map(|folder| find_link_in(folder, interface)).collect()
-    }
-
-    /// Moves an adopted link to where those of this ABI version are.
-    pub(super) fn take_over(&self, link: &Path, interface: &str, mode: AttachMode) -> Result<(), DatapathError> {
-        let own = self.link(interface, mode);
-        if link == own {
-            return Ok(());
+    /// Where the link of a device is pinned: the name of its interface, `@` and the mode it is attached in. Where the name is another
+    /// device's now, `:` and its index stand behind it; no name of an interface has a colon (net/core/dev.c `dev_valid_name`).
+    pub(super) fn link(&self, interface: &str, index: Option<u32>, mode: AttachMode) -> PathBuf {
+        match index {
+            Some(index) => link_in(&self.folder, &format!("{interface}:{index}"), mode),
+            None => link_in(&self.folder, interface, mode),
         }
-        fs::rename(link, &own).map_err(pin_error("move the pin", link))
     }
 
-    /// Interfaces that have a pinned link.
-    pub fn interfaces(&self) -> Vec<String> {
+    /// Links in the folder.
+    pub(super) fn own_links(&self) -> Vec<PathBuf> {
         let links = Pinned::read(ABI_VERSION, &self.folder).links;
-        links.into_iter().map(|(interface, _)| interface).collect()
+        links.into_iter().map(|(interface, mode)| link_in(&self.folder, &interface, mode)).collect()
     }
 
-    /// Removes a link: the interface is not filtered any more once nobody holds it.
-    pub(super) fn remove_link(&self, interface: &str) -> Result<(), DatapathError> {
-        self.find_link(interface).map_or(Ok(()), |(path, _)| remove(&path))
+    /// The links that a daemon before this one left, of this ABI version and of others: where, by which name of an interface, in
+    /// which mode.
+    pub(super) fn left_links(&self) -> Vec<(PathBuf, String, AttachMode)> {
+        let own = (ABI_VERSION, &self.folder);
+        let folders = std::iter::once(own).chain(self.others.iter().map(|other| (other.version(), other.folder())));
+        let left = folders.flat_map(|(version, folder)| {
+            let links = Pinned::read(version, folder).links.into_iter();
+            links.map(move |(name, mode)| {
+                let interface = name.split_once(':').map_or(&*name, |(interface, _)| interface).to_owned();
+                (link_in(folder, &name, mode), interface, mode)
+            })
+        });
+        left.collect()
     }
 
     /// Removes what other ABI versions have pinned; what it was.
@@ -203,7 +199,7 @@ impl PinFolder {
 impl Drop for PinFolder {
     fn drop(&mut self) {
         let own = Pinned::read(ABI_VERSION, &self.folder);
-        if own.links.is_empty() {
+        if own.links.is_empty() && self.is_ours() {
             // The next one to open the folder tries again.
             let _ = own.remove(&self.folder);
             let _ = fs::remove_dir(&self.base);
@@ -255,11 +251,6 @@ impl Pinned {
 
 fn folder_of(base: &Path, version: u32) -> PathBuf {
     base.join(format!("v{version}"))
-}
-
-fn find_link_in(folder: &Path, interface: &str) -> Option<(PathBuf, AttachMode)> {
-    let links = MODES.map(|mode| (link_in(folder, interface, mode), mode));
-    links.into_iter().find(|(path, _)| path.exists())
 }
 
 /// Folder of maps that are pinned for a moment.

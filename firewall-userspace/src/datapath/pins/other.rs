@@ -15,6 +15,10 @@ pub(super) struct OtherVersion {
 }
 
 impl OtherVersion {
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
+
     pub(super) fn folder(&self) -> &PathBuf {
         &self.folder
     }

@@ -70,18 +70,23 @@ fn process() -> prometheus::Result<[Family; 2]> {
     Ok([lost, panics])
 }
 
-fn interfaces(status: &Status) -> prometheus::Result<[Family; 2]> {
+fn interfaces(status: &Status) -> prometheus::Result<[Family; 3]> {
     let help = "1 for an interface that is filtered, 0 when it is gone or refuses; the mode is the one it got.";
     let mut attached = Family::gauge("portcullis_interface_attached", help, &["interface", "mode"])?;
     let help =
         "How often the program was attached again, because the interface was made anew or somebody had detached it.";
     let mut again = Family::counter("portcullis_interface_reattachments_total", help, &["interface"])?;
-    for InterfaceStatus { name, mode, state, reattachments, .. } in &status.interfaces {
+    let help = "Of an interface that is filtered: 1 when it stays so without the daemon, 0 when it is open then; `status` says why.";
+    let mut pinned = Family::gauge("portcullis_interface_pinned", help, &["interface"])?;
+    for InterfaceStatus { name, mode, state, pinned: is_pinned, reattachments, .. } in &status.interfaces {
         let is_filtered = matches!(state.as_str(), "attached" | "renamed");
         attached.push(&[name, mode], f64::from(u8::from(is_filtered)));
         again.push(&[name], *reattachments as f64);
+        if is_filtered {
+            pinned.push(&[name], f64::from(u8::from(*is_pinned)));
+        }
     }
-    Ok([attached, again])
+    Ok([attached, again, pinned])
 }
 
 fn policy(status: &Status) -> prometheus::Result<[Family; 7]> {

@@ -97,7 +97,7 @@ fn drift(counters: &Counters) -> prometheus::Result<[Family; 4]> {
     let checks = Family::counter("portcullis_drift_checks_total", help, &[])?.with(drift.checks as f64);
     let help = "Times that a table could not be compared or put right.";
     let failures = Family::counter("portcullis_drift_failures_total", help, &[])?.with(drift.failures as f64);
-    let help = "Entries that were put right, by table; `link` is the program on an interface.";
+    let help = "Entries that were put right, by table; `link` is the program on an interface, `pin` what keeps it without a daemon.";
     let mut repairs = Family::counter("portcullis_drift_repairs_total", help, &["table"])?;
     for (table, count) in &drift.repairs {
         repairs.push(&[table], *count as f64);

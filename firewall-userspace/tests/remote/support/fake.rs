@@ -248,12 +248,17 @@ pub fn status() -> Status {
         differs_from_file: false,
         pending: None,
         automatic_rollbacks: 0,
+        pin_failure: None,
         interfaces: vec![InterfaceStatus {
             name: "eth0".into(),
+            was: None,
+            now: None,
             ifindex: 2,
             mode: "native".into(),
             configured: "auto".into(),
             state: "attached".into(),
+            cause: None,
+            pinned: true,
             reattachments: 1,
         }],
         lists: vec![

@@ -1,0 +1,110 @@
+//! One filtered device: its link, held as long as it is to be filtered.
+
+use std::{
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
+
+use nix::net::if_::{if_indextoname, if_nametoindex};
+
+use crate::{
+    datapath::{
+        DatapathError, fitness, foreign,
+        link::{Link, LinkFacts},
+        object,
+    },
+    policy::{AttachMode, Interface},
+};
+
+/// The program that is in force, held.
+#[derive(Debug)]
+pub(super) struct Program {
+    descriptor: OwnedFd,
+    /// Its identifier.
+    pub(super) id: u32,
+}
+
+impl Program {
+    /// Holds the program that is loaded as `program`.
+    pub(super) fn hold(program: BorrowedFd<'_>) -> Result<Self, DatapathError> {
+        let fail = |error: std::io::Error| DatapathError::Load {
+            cause: format!("the loaded program cannot be held: {error}"),
+            errno: error.raw_os_error(),
+        };
+        let descriptor = program.try_clone_to_owned().map_err(fail)?;
+        let id = object::info(descriptor.as_fd()).map_err(fail)?.id;
+        Ok(Self { descriptor, id })
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// A device that is filtered. It is what it is by its index, whatever it is called.
+#[derive(Debug)]
+pub(super) struct Filtered {
+    /// Its link.
+    pub(super) link: Link,
+    /// Identifier of the link.
+    pub(super) id: u32,
+    /// Native or generic.
+    pub(super) mode: AttachMode,
+    /// The configured name that it is filtered by.
+    pub(super) origin: String,
+    /// Where the link was last pinned.
+    pub(super) pin: Option<PathBuf>,
+    /// Whether it is pinned where it should be.
+    pub(super) is_pinned: bool,
+}
+
+impl Filtered {
+    /// Attaches `program` to the device `ifindex`, which the configuration knows as `interface`: the one way to a new link.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or another program is there.
+    pub(super) fn attach(program: &Program, interface: &Interface, ifindex: u32) -> Result<Self, DatapathError> {
+        let Interface { name, mode, .. } = interface;
+        fitness::require(name, ifindex)?;
+        let (link, mode) = match mode {
+            AttachMode::Auto => match create(program, name, ifindex, AttachMode::Native) {
+                Ok(link) => (link, AttachMode::Native),
+                Err(DatapathError::Attach { errno: Some(libc::EOPNOTSUPP), .. }) => {
+                    (create(program, name, ifindex, AttachMode::Generic)?, AttachMode::Generic)
+                }
+                Err(error) => return Err(error),
+            },
+            mode => (create(program, name, ifindex, *mode)?, *mode),
+        };
+        let facts = link.facts().map_err(|error| DatapathError::attach(name, mode, &error))?;
+        Ok(Self { link, id: facts.id, mode, origin: name.clone(), pin: None, is_pinned: false })
+    }
+
+    /// What its link tells, as long as it is that of the device `ifindex`.
+    pub(super) fn facts(&self, ifindex: u32) -> Option<LinkFacts> {
+        self.link.facts().ok().filter(|facts| facts.ifindex == ifindex)
+    }
+}
+
+fn create(program: &Program, interface: &str, ifindex: u32, mode: AttachMode) -> Result<Link, DatapathError> {
+    Link::create(program.as_fd(), ifindex, mode).map_err(|error| {
+        let programs = match error.raw_os_error() {
+            Some(libc::EBUSY | libc::EEXIST) => foreign::programs_on(ifindex),
+            _ => Vec::new(),
+        };
+        if programs.is_empty() {
+            return fitness::explained(DatapathError::attach(interface, mode, &error), ifindex);
+        }
+        DatapathError::Foreign { interface: interface.to_owned(), mode, programs }
+    })
+}
+
+/// Index of an interface of this namespace.
+pub(super) fn index_of(interface: &str) -> Option<u32> {
+    if_nametoindex(interface).ok()
+}
+
+/// Name of an interface of this namespace.
+pub(super) fn name_of(ifindex: u32) -> Option<String> {
+    if_indextoname(ifindex).ok()?.into_string().ok()
+}
