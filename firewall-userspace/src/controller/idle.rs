@@ -13,7 +13,7 @@ use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
-    datapath::{DatapathError, Filter},
+    datapath::{DatapathError, Filter, Unwilling},
     lists::members::Members,
     policy::Policy,
     preview::diff::PolicyDocument,
@@ -51,7 +51,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
     Idle { mut told, mut begin }: Idle<D>,
     messages: &mut mpsc::Receiver<Message>,
     readings: watch::Sender<Arc<dyn Readings>>,
-    filter: &mut (dyn FnMut(&Arc<Policy>, &Members) -> Result<F, DatapathError> + Send),
+    filter: &mut (dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send),
     clock: fn() -> Now,
 ) -> Option<Core<F, D>> {
     let mut own = None;
@@ -108,6 +108,7 @@ impl Readings for NoPolicy {
             age_ms: 0,
             doing: None,
             log_lines_lost: 0,
+            pin_failure: None,
             mode: "none".into(),
             config: self.config.clone(),
             admin_listen: self.basics.admin_listen,

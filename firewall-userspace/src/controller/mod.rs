@@ -39,7 +39,7 @@ use self::{in_force::InForce, published::Publisher, waiting::Waiting};
 use crate::{
     clock::Now,
     control::Refusal,
-    datapath::{DatapathError, Filter},
+    datapath::{DatapathError, Filter, Unwilling},
     lists::{Applied, Lists, change::Change, members::Members, pushed::Runtime},
     policy::{Policy, Prefix},
     state::{
@@ -87,7 +87,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// and a guard or the kernel refuses it, what was in force before goes on.
     fn start(
         setup: Setup<D>,
-        filter: &mut dyn FnMut(&Arc<Policy>, &Members) -> Result<F, DatapathError>,
+        filter: &mut dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError>,
         now: Now,
     ) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
@@ -95,7 +95,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let (policy, lists, filter) = loop {
             let policy = Arc::new(start.policy.clone());
             let lists = Lists::new(&policy, runtime.clone(), own.clone(), now);
-            match filter(&policy, lists.members()) {
+            // As a reload would be, where there is something to go on with.
+            let unwilling = if start.fallback.is_some() { Unwilling::Refuses } else { Unwilling::IsWaitedFor };
+            match filter(&policy, lists.members(), unwilling) {
                 Ok(filter) => break (policy, lists, filter),
                 Err(error) => start = start.fall_back(&error.to_string()).map_err(|_| error)?,
             }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Now,
     control::{Caller, Push, Pushed, Refusal},
-    datapath::{DatapathError, Filter, KernelFilter, PinFolder, Upkeep},
+    datapath::{DatapathError, Filter, KernelFilter, PinFolder, Unwilling, Upkeep},
     lists::members::Members,
     policy::Policy,
     state::{disk::Disk, patient::PatientFolder},
@@ -77,8 +77,8 @@ pub fn start(beginning: Beginning, launch: Launch) -> Result<Launched, DatapathE
     let Launch { mut pins, trace_packets, clock, config } = launch;
     let upkeep = LateUpkeep::default();
     let slot = Arc::clone(&upkeep);
-    let mut filter = move |policy: &Arc<Policy>, members: &Members| {
-        let filter = KernelFilter::start(policy, members, pins()?, trace_packets)?;
+    let mut filter = move |policy: &Arc<Policy>, members: &Members, unwilling: Unwilling| {
+        let filter = KernelFilter::start(policy, members, pins()?, trace_packets, unwilling)?;
         let _ = slot.set(Arc::downgrade(&filter.upkeep()));
         Ok::<_, DatapathError>(filter)
     };

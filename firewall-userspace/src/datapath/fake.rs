@@ -10,7 +10,7 @@ use firewall_common::{Action, Verdict, abi::Explanation};
 
 use super::{
     AttachmentState, CounterReader, DatapathError, Explainer, Filter, FilterReport, FrameCounters, Judgement, Presence,
-    Upkeep,
+    Unwilling, Upkeep,
 };
 use crate::{
     clock::Now,
@@ -190,7 +190,7 @@ impl Inner {
         if self.unwilling.contains(name) {
             let cause = "refused as told: attach".to_owned();
             let mode = crate::policy::AttachMode::Native;
-            return Err(DatapathError::Attach { interface: name.to_owned(), mode, cause, errno: None });
+            return Err(DatapathError::Attach { interface: name.to_owned(), mode, cause, errno: None, advice: None });
         }
         self.links.insert(index, FakeLink { origin: name.to_owned(), is_pinned: false });
         Ok(())
@@ -246,10 +246,15 @@ pub struct FakeFilter {
 
 impl FakeFilter {
     /// Starts on what a daemon before this one has left.
-    pub fn start(kernel: &FakeKernel, policy: &Arc<Policy>, members: &Members) -> Result<Self, DatapathError> {
+    pub fn start(
+        kernel: &FakeKernel,
+        policy: &Arc<Policy>,
+        members: &Members,
+        unwilling: Unwilling,
+    ) -> Result<Self, DatapathError> {
         let mut filter = Self { kernel: kernel.clone(), policy: Arc::clone(policy), states: BTreeMap::new() };
         kernel.inner().links.retain(|_, link| link.is_pinned);
-        filter.bring_into_force(policy, members, true)?;
+        filter.bring_into_force(policy, members, unwilling == Unwilling::IsWaitedFor)?;
         Ok(filter)
     }
 
@@ -439,7 +444,7 @@ mod tests {
     }
 
     fn start(kernel: &FakeKernel, policy: &Arc<Policy>) -> FakeFilter {
-        FakeFilter::start(kernel, policy, &Members::default()).unwrap()
+        FakeFilter::start(kernel, policy, &Members::default(), Unwilling::IsWaitedFor).unwrap()
     }
 
     fn told(filter: &FakeFilter) -> Vec<(String, &'static str, u32)> {
@@ -469,7 +474,7 @@ mod tests {
         let (kernel, policy) = (kernel(&[("e0", 2), ("e1", 3)]), policy(&["e0", "e1"]));
         kernel.refuse_interface("e0", true);
         kernel.refuse_interface("e1", true);
-        assert!(FakeFilter::start(&kernel, &policy, &Members::default()).is_err());
+        assert!(FakeFilter::start(&kernel, &policy, &Members::default(), Unwilling::IsWaitedFor).is_err());
         assert!(kernel.filtered().is_empty());
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Attachments, CounterReader, DatapathError, Explainer, Filter, FilterReport, LoadOptions, LoadedPolicy, Names,
-    PinFolder, Pinned, Presence, SharedMaps, TableError, Upkeep,
+    PinFolder, Pinned, Presence, SharedMaps, TableError, Unwilling, Upkeep,
     adopt::adopt,
     counters::KernelCounters,
     drift::{Drift, LINK, PIN},
@@ -45,15 +45,16 @@ pub struct KernelFilter {
 
 impl KernelFilter {
     /// Loads the program for `policy` and attaches it, in the place of what a daemon before this one left. Interfaces that are
-    /// not there, or refuse, are waited for.
+    /// not there are waited for; `unwilling` says what becomes of those that refuse.
     ///
     /// # Errors
-    /// When the kernel refuses the program, or every interface; nothing is attached then that was not before.
+    /// When the kernel refuses the program, or every interface, or one of them as `unwilling` says; nothing is attached then that was not before.
     pub fn start(
         policy: &Arc<Policy>,
         members: &Members,
         pins: PinFolder,
         trace_packets: bool,
+        unwilling: Unwilling,
     ) -> Result<Self, DatapathError> {
         adopt(&pins, members)?;
         let (mut names, mut ids) = Names::open(&pins)?;
@@ -64,7 +65,7 @@ impl KernelFilter {
         let mut shared = SharedMaps::open(&pins)?;
         names.write(&ids, &reused)?;
         pins.hold_maps()?;
-        attachments.switch(live.descriptor()?, &policy.interfaces, &pins)?;
+        attachments.begin(live.descriptor()?, &policy.interfaces, &pins, unwilling)?;
         shared.clear(&reused)?;
         names.write(&ids, &Reused::default())?;
         for Pinned { version, links, maps } in pins.clear_others()? {

@@ -48,7 +48,7 @@ pub use distrust::Distrust;
 pub use drift::DriftCounters;
 pub use ending::{Ending, end};
 pub use error::{DatapathError, MOUNT};
-pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Upkeep};
+pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Unwilling, Upkeep};
 pub use foreign::ForeignProgram;
 pub use holder::Holder;
 pub use kernel::KernelFilter;

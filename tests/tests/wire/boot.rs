@@ -59,7 +59,7 @@ fn after_a_reboot_the_last_good_policy_filters_whatever_is_wrong_with_the_file()
     site.configure(&good)?;
     let mut daemon = Daemon::start_at(&lab, site)?;
     let text = fs::read_to_string(&daemon.site().config)?;
-    let test = "\n[[test]]\nname = \"x\"\nfrom = \"192.0.2.66\"\nto = \"192.0.2.1\"\nprotocol = \"udp\"\nport = 9000\nexpect = \"pass\"\n";
+    let test = "\n[[test]]\nname = \"x\"\nsource = \"192.0.2.66\"\ndestination = \"192.0.2.10\"\nprotocol = \"udp\"\nport = 9000\nexpect = \"pass\"\n";
     let config = daemon.site().config.clone();
     let breaks: [(&str, &dyn Fn() -> Result<()>); 4] = [
         ("nane", &|| Ok(fs::write(&config, text.replace("name = ", "nane = "))?)),
@@ -221,7 +221,7 @@ fn a_required_interface_that_is_not_there_makes_the_daemon_not_ready_and_the_oth
     let answer = wait_until("an answer", LIMIT, || Ok(daemon.get("/readyz").ok()))?;
     ensure!(answer.status == 503 && answer.body.contains("late0 is not filtered: missing"), "{answer:?}");
     ensure!(filters(&lab)? == [true, false, false], "{}", daemon.log());
-    lab.host.ip("link add late0 type dummy")?;
+    lab.host.ip("link add late0 type veth peer name late1")?;
     wait_until("readiness", LIMIT, || Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200)))?;
     lab.host.ip("link delete late0")?;
     wait_until("no readiness", LIMIT, || Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 503)))?;

@@ -125,7 +125,11 @@ impl Host<'_> {
 
     fn set_late(&mut self, is_late: bool) -> Result<()> {
         if is_late != self.is_late {
-            let words = if is_late { format!("link delete {LATE}") } else { format!("link add {LATE} type dummy") };
+            let words = if is_late {
+                format!("link delete {LATE}")
+            } else {
+                format!("link add {LATE} type veth peer name late1")
+            };
             self.lab.host.ip(&words)?;
             self.is_late = is_late;
         }

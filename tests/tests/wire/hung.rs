@@ -34,7 +34,7 @@ fn a_frozen_disk_does_not_put_off_a_rollback_and_refuses_pushes_until_it_thaws()
         assert!(said.stderr.contains("journal-0000000001: the disk does not answer"), "{said:?}");
         assert!(said.stderr.contains("hint: look for a file system that is frozen"), "{said:?}");
         wait_until("what was not confirmed to be undone", 10 * CONFIRM, || Ok(probe.arrives(FRIEND4)?.then_some(())))?;
-        assert!(pushed.elapsed() >= CONFIRM && pushed.elapsed() < 10 * CONFIRM, "{:?}", pushed.elapsed());
+        assert!(pushed.elapsed() >= CONFIRM / 2 && pushed.elapsed() < 10 * CONFIRM, "{:?}", pushed.elapsed());
         let listed = daemon.ok(&["deny", "list", "foes"])?;
         assert!(!listed.contains(FRIEND4), "{listed}");
         let said = daemon.cli(&["allow", "add", "friends", STRANGER4])?;

@@ -1,6 +1,7 @@
 //! A daemon that is killed, and the one that takes over.
 
 use std::{
+    fs,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
@@ -89,12 +90,19 @@ fn a_refused_start_leaves_closed_what_a_killed_daemon_left_closed() -> Result<()
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     daemon.kill()?;
-    let program = lab.program_id()?;
     // A bridge has no XDP in its driver; the policy of the refused start would let the foe in.
     lab.host.ip("link add name br0 type bridge")?;
     let interface = "[[interface]]\nname = \"br0\"\nmode = \"native\"\n";
     let open = POLICY.replace("192.0.2.2", "192.0.2.66").replace("deny", "#deny");
     daemon.site().configure(&format!("{interface}{open}"))?;
+    let mut fallen = Daemon::start_at(&lab, daemon.site().clone())?;
+    assert!(fallen.log().contains("THE CONFIGURATION FILE IS NOT IN FORCE"), "{}", fallen.log());
+    assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
+    fallen.kill()?;
+    let program = lab.program_id()?;
+
+    // Without a state folder there is nothing to go on with but what is attached.
+    fs::remove_dir_all(&daemon.site().state)?;
     let said = daemon.site().attempt(&lab)?;
     assert_eq!(said.code, 4, "{said:?}");
     assert_eq!(lab.program_id()?, program, "the old program is still there");

@@ -103,14 +103,23 @@ fn a_damaged_journal_is_refused_while_the_last_policy_filters_and_can_be_repaire
     octets[middle] ^= 0x10;
     fs::write(&journal, &octets)?;
     let words = [
-        "error: cannot read pushed entries from ",
+        "cannot read pushed entries from ",
         "journal-0000000001: it is damaged at octet ",
-        "hint: what a daemon left attached goes on filtering",
         "`portcullis state repair`",
     ];
-    assert_refused(&site.attempt(&lab)?, &words);
+    let mut worn = Daemon::start_at(&lab, site.clone())?;
+    assert!(probe.arrives(FRIEND4)? && !probe.arrives(FOE4)?, "the policy filters");
+    let listed = worn.ok(&["allow", "list", "friends"])?;
+    let readable = [1, 2, 3].map(|number| listed.contains(&format!("10.0.0.{number}/32")));
+    assert_eq!(readable.iter().filter(|there| **there).count(), 2, "{listed}");
+    assert_refused(&worn.cli(&["allow", "add", "friends", STRANGER4])?, &words);
+    assert!(!probe.arrives(STRANGER4)?);
+    let (ready, log) = (worn.get("/readyz")?, worn.log());
+    assert!(ready.status == 200 && words.iter().all(|words| ready.body.contains(words)), "{ready:?}");
+    assert!(log.contains("PUSHES ARE REFUSED") && words.iter().all(|words| log.contains(words)), "{log}");
+    assert_eq!(worn.metrics()?.value("portcullis_condition", &[("code", "pushes_refused")]), Some(1.0));
+    worn.stop()?;
     assert_eq!(fs::read(&journal)?, octets, "nothing was changed");
-    assert!(probe.arrives(FRIEND4)? && !probe.arrives(FOE4)?, "the last policy goes on");
 
     let repaired = repair(&site.state)?;
     assert_eq!((repaired.code, &*repaired.stdout), (0, "2 entries kept; set aside journal-0000000001.damaged\n"));
@@ -162,9 +171,13 @@ fn a_journal_of_a_newer_daemon_is_refused_with_words() -> Result<()> {
     octets.extend_from_slice(b"pcj1\x01\0\0\0");
     octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 3]).to_le_bytes());
     octets.push(3);
-    fs::write(site.state.join("journal-0000000001"), octets)?;
+    fs::write(site.state.join("journal-0000000001"), &octets)?;
     let words = ["it has format 3, and this daemon knows up to 2", "hint: start the newer portcullis that wrote it"];
-    assert_refused(&site.attempt(&lab)?, &words);
+    let mut older = Daemon::start_at(&lab, site.clone())?;
+    assert!(Probe::new(&lab, HOST4, DATA, FRIEND4)?.arrives(STRANGER4)?, "what can be read is enforced");
+    assert_refused(&older.cli(&["allow", "add", "friends", "10.0.0.1"])?, &words);
+    older.stop()?;
+    assert_eq!(fs::read(site.state.join("journal-0000000001"))?, octets, "nothing was changed");
     Ok(())
 }
 

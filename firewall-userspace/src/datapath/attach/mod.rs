@@ -23,7 +23,7 @@ use self::{
     device::{Filtered, Program, index_of},
     pinning::Pinning,
 };
-use super::{DatapathError, PinFolder};
+use super::{DatapathError, PinFolder, Unwilling};
 use crate::policy::{AttachMode, Interface};
 
 /// The devices on which a program of ours is attached. Links are pinned: they outlive this value.
@@ -104,7 +104,22 @@ impl Attachments {
     /// When a new interface refuses; in the first call, when all of them do, or another daemon filters one of them.
     pub fn switch(&self, program: BorrowedFd<'_>, wanted: &[Interface], pins: &PinFolder) -> Result<(), DatapathError> {
         let program = Program::hold(program)?;
-        self.lock().switch(program, wanted, pins)
+        self.lock().switch(program, wanted, pins, Unwilling::IsWaitedFor)
+    }
+
+    /// The first [`switch`](Self::switch), with what becomes of an interface that refuses.
+    ///
+    /// # Errors
+    /// As for that; also when one of several refuses, if that is asked for.
+    pub(super) fn begin(
+        &self,
+        program: BorrowedFd<'_>,
+        wanted: &[Interface],
+        pins: &PinFolder,
+        unwilling: Unwilling,
+    ) -> Result<(), DatapathError> {
+        let program = Program::hold(program)?;
+        self.lock().switch(program, wanted, pins, unwilling)
     }
 
     /// Brings devices, names and pins in line: each interface of the policy that is there gets the program in force, and what is

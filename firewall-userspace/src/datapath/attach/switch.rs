@@ -9,7 +9,7 @@ use super::{
     device::{Filtered, Program, index_of, name_of},
 };
 use crate::{
-    datapath::{DatapathError, PinFolder, link::Link, own::Origin},
+    datapath::{DatapathError, PinFolder, Unwilling, link::Link, own::Origin},
     policy::{AttachMode, Interface, attach_label},
 };
 
@@ -23,6 +23,7 @@ impl Held {
         program: Program,
         wanted: &[Interface],
         pins: &PinFolder,
+        unwilling: Unwilling,
     ) -> Result<(), DatapathError> {
         let is_start = self.program.is_none();
         if is_start {
@@ -30,7 +31,8 @@ impl Held {
         }
         let there: Vec<(u32, &Interface)> =
             wanted.iter().filter_map(|interface| Some((index_of(&interface.name)?, interface))).collect();
-        let (attached, mut refusals) = self.attach_new(&program, &there, is_start)?;
+        let (attached, mut refusals) =
+            self.attach_new(&program, &there, is_start && unwilling == Unwilling::IsWaitedFor)?;
         if is_start && refusals.len() == wanted.len() && !refusals.is_empty() {
             return Err(refusals.swap_remove(0).1);
         }
@@ -78,7 +80,7 @@ impl Held {
         &mut self,
         program: &Program,
         there: &[(u32, &Interface)],
-        is_start: bool,
+        is_patient: bool,
     ) -> Result<(Vec<u32>, Refusals), DatapathError> {
         let (mut attached, mut refusals) = (Vec::new(), Refusals::new());
         for (index, interface) in there {
@@ -93,7 +95,7 @@ impl Held {
                 // It has gone meanwhile.
                 Err(_) if index_of(&interface.name) != Some(*index) => {}
                 Err(error) => {
-                    let waits = is_start && !is_owned(&error) || self.wanted.contains_key(&interface.name);
+                    let waits = is_patient && !is_owned(&error) || self.wanted.contains_key(&interface.name);
                     if !waits {
                         self.give_up(&attached);
                         return Err(error);

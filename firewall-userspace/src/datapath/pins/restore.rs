@@ -117,7 +117,7 @@ impl PinFolder {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.handle().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
