@@ -136,6 +136,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
             return Err(refused(error));
         }
     };
+    signals.started();
     let (stop, stopping) = watch::channel(());
     let mut essential = Essential::default();
     essential.follow("following addresses", follow::addresses(addresses, controller.clone(), own));

@@ -96,9 +96,13 @@ impl Signals {
         Ok(Self { heard })
     }
 
+    /// The daemon has started: from now on a stop waits for [`handle`](Self::handle). Before anybody is told that it is ready.
+    pub fn started(&self) {
+        self.heard.has_started.store(true, Ordering::Relaxed);
+    }
+
     /// Reloads on SIGHUP; returns on SIGTERM and its like.
     pub async fn handle(&self, controller: &Controller) {
-        self.heard.has_started.store(true, Ordering::Relaxed);
         loop {
             tokio::select! {
                 biased;
