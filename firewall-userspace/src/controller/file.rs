@@ -40,7 +40,7 @@ pub struct ConfigFile {
     reading: Arc<Mutex<Reading>>,
 }
 
-type Answer = Result<Loaded, Report>;
+type ReadAnswer = Result<Loaded, Report>;
 
 /// The reading that did not end in time; its end closes the channel.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it could not be read in time.
-    pub async fn read(&self, turn: &mut Reading) -> Answer {
+    pub async fn read(&self, turn: &mut Reading) -> ReadAnswer {
         let read = |path: &Path| config::load_regular(path).and_then(packet_tests::require);
         self.on_thread(turn, read).await.flatten()
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A daemon that waits for a policy.
-pub struct Idle<D: Disk> {
+pub struct WithoutPolicy<D: Disk> {
     /// What it tells meanwhile.
     pub told: NoPolicy,
     /// Makes a start of what the configuration file says now.
@@ -48,7 +48,7 @@ pub struct NoPolicy {
 
 /// Answers messages until there is a policy; `None` when the daemon is to end.
 pub(super) async fn until_policy<F: Filter, D: Disk>(
-    Idle { mut told, mut begin }: Idle<D>,
+    WithoutPolicy { mut told, mut begin }: WithoutPolicy<D>,
     messages: &mut mpsc::Receiver<Message>,
     readings: watch::Sender<Arc<dyn Readings>>,
     filter: &mut (dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send),

@@ -31,7 +31,7 @@ pub use counters::Counters;
 pub use file::{ConfigFile, ReadConfig};
 pub use handle::{Controller, Explaining, Message, Readings};
 pub use host::{Host, ThisHost};
-pub use idle::{Begin, Idle, NoPolicy};
+pub use idle::{Begin, NoPolicy, WithoutPolicy};
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};
 

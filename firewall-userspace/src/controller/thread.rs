@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Activity, ConfigFile, Controller, Core, Message, Readings, Setup, Work,
-    idle::{Idle, until_policy},
+    idle::{WithoutPolicy, until_policy},
 };
 use crate::{
     clock::Now,
@@ -39,7 +39,7 @@ pub enum Beginning {
     /// A policy.
     Policy(Box<Setup<PatientFolder>>),
     /// Nothing, until a reload finds something.
-    Idle(Box<Idle<PatientFolder>>),
+    Idle(Box<WithoutPolicy<PatientFolder>>),
 }
 
 impl Beginning {

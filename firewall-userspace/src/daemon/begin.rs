@@ -12,7 +12,7 @@ use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{Caller, Condition, Reload},
-    controller::{Beginning, ConfigFile, Controller, Idle, NoPolicy, Setup, ThisHost},
+    controller::{Beginning, ConfigFile, Controller, NoPolicy, Setup, ThisHost, WithoutPolicy},
     policy::Prefix,
     state::{
         history::{History, start},
@@ -85,7 +85,7 @@ pub(super) fn beginning(
             let (config, basics) = (beginner.config.clone(), beginner.basics.clone());
             let told = NoPolicy { why, config, basics, started: now.wall, failures: 1 };
             let begin = Box::new(move |loaded, now| beginner.setup(loaded, now).map_err(|nothing| nothing.why()));
-            Ok(Beginning::Idle(Box::new(Idle { told, begin })))
+            Ok(Beginning::Idle(Box::new(WithoutPolicy { told, begin })))
         }
     }
 }

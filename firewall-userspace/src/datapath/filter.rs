@@ -11,15 +11,6 @@ use crate::{
     policy::{Name, Policy, Prefix},
 };
 
-/// What becomes of a start on an interface that is there and refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unwilling {
-    /// It is waited for, and everything else is filtered: nothing better is to be had.
-    IsWaitedFor,
-    /// The start fails, and nothing has changed: what was in force before can go on.
-    Refuses,
-}
-
 /// Filters packets by a policy. The one in use is [`KernelFilter`](super::KernelFilter); tests have a fake.
 pub trait Filter: Send {
     /// Refuses a policy that cannot come into force by [`switch`](Self::switch), without touching anything.

@@ -40,7 +40,7 @@ mod syscall;
 mod trace;
 mod upkeep;
 
-pub use attach::{Attached, AttachmentState, Attachments, InterfaceChange, Presence};
+pub use attach::{Attached, AttachmentState, Attachments, InterfaceChange, Presence, Unwilling};
 pub use audit::{Part, Step};
 pub use background::give_way;
 pub use counters::{FrameCounters, SharedMaps};
@@ -48,7 +48,7 @@ pub use distrust::Distrust;
 pub use drift::DriftCounters;
 pub use ending::{Ending, end};
 pub use error::{DatapathError, MOUNT};
-pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Unwilling, Upkeep};
+pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Upkeep};
 pub use foreign::ForeignProgram;
 pub use holder::Holder;
 pub use kernel::KernelFilter;

@@ -18,13 +18,13 @@ const MOST_OCTETS: usize = 4 << 20;
 /// Lines that wait to be written.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Held>,
+    waiting: Mutex<QueuedLines>,
     changed: Condvar,
     lost: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Held {
+struct QueuedLines {
     lines: VecDeque<LogLine>,
     octets: usize,
     /// Lines that found no room.
@@ -45,7 +45,7 @@ pub(super) struct LogLine {
 impl Queue {
     /// Nothing waits.
     pub(super) const fn new() -> Self {
-        let waiting = Held { lines: VecDeque::new(), octets: 0, refused: 0, is_writing: false };
+        let waiting = QueuedLines { lines: VecDeque::new(), octets: 0, refused: 0, is_writing: false };
         Self { waiting: Mutex::new(waiting), changed: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
@@ -72,7 +72,7 @@ impl Queue {
         let mut waiting = self.lock();
         waiting.is_writing = false;
         self.changed.notify_all();
-        let is_idle = |waiting: &mut Held| waiting.lines.is_empty() && waiting.refused <= told;
+        let is_idle = |waiting: &mut QueuedLines| waiting.lines.is_empty() && waiting.refused <= told;
         waiting = match patience {
             None => self.changed.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
@@ -110,7 +110,7 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, QueuedLines> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

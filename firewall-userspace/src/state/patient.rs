@@ -51,7 +51,7 @@ const LEAST: Duration = Duration::from_millis(50);
 
 /// The thread that waits for the disk.
 struct DiskWorker {
-    tasks: mpsc::Sender<Task>,
+    tasks: mpsc::Sender<DiskTask>,
     /// Of the operation that was given up: whether it is over by now.
     hung: Mutex<Option<Arc<AtomicBool>>>,
     /// When the one who asks has to be back.
@@ -59,15 +59,15 @@ struct DiskWorker {
     patience: Duration,
 }
 
-type Task = Box<dyn FnOnce() + Send>;
+type DiskTask = Box<dyn FnOnce() + Send>;
 
 /// One operation, as its caller and the worker see it.
 struct Ticket<T> {
-    stage: Mutex<Stage<T>>,
+    stage: Mutex<TaskStage<T>>,
     moved: Condvar,
 }
 
-enum Stage<T> {
+enum TaskStage<T> {
     Asked,
     /// Nobody waits any more.
     GivenUp,
@@ -134,7 +134,7 @@ impl Patient<Folder> {
 
 impl DiskWorker {
     fn start(patience: Duration) -> io::Result<Self> {
-        let (tasks, queue) = mpsc::channel::<Task>();
+        let (tasks, queue) = mpsc::channel::<DiskTask>();
         std::thread::Builder::new().name("disk".into()).spawn(move || queue.into_iter().for_each(|task| task()))?;
         Ok(Self { tasks, hung: Mutex::new(None), back: Mutex::new(None), patience })
     }
@@ -148,7 +148,7 @@ impl DiskWorker {
         if lock(&self.hung).as_ref().is_some_and(|is_over| !is_over.load(Ordering::Acquire)) {
             return Err(no_answer());
         }
-        let ticket = Arc::new(Ticket { stage: Mutex::new(Stage::Asked), moved: Condvar::new() });
+        let ticket = Arc::new(Ticket { stage: Mutex::new(TaskStage::Asked), moved: Condvar::new() });
         let is_over = Arc::new(AtomicBool::new(false));
         let (theirs, over) = (Arc::clone(&ticket), Arc::clone(&is_over));
         let task = move || {
@@ -178,15 +178,15 @@ impl DiskWorker {
 
 impl<T> Ticket<T> {
     fn is_given_up(&self) -> bool {
-        matches!(*lock(&self.stage), Stage::GivenUp)
+        matches!(*lock(&self.stage), TaskStage::GivenUp)
     }
 
     /// Gives the caller its answer; whether it still waits for one.
     fn answer(&self, result: io::Result<T>) -> bool {
         let mut stage = lock(&self.stage);
-        let is_waiting = matches!(*stage, Stage::Asked);
+        let is_waiting = matches!(*stage, TaskStage::Asked);
         if is_waiting {
-            *stage = Stage::Done(result);
+            *stage = TaskStage::Done(result);
             self.moved.notify_one();
         }
         is_waiting
@@ -195,11 +195,11 @@ impl<T> Ticket<T> {
     /// The answer; `None`, and given up, when there is none in time.
     fn wait(&self, patience: Duration) -> Option<io::Result<T>> {
         let stage = lock(&self.stage);
-        let waited = self.moved.wait_timeout_while(stage, patience, |stage| matches!(stage, Stage::Asked));
+        let waited = self.moved.wait_timeout_while(stage, patience, |stage| matches!(stage, TaskStage::Asked));
         let mut stage = waited.unwrap_or_else(PoisonError::into_inner).0;
-        match std::mem::replace(&mut *stage, Stage::GivenUp) {
-            Stage::Done(result) => Some(result),
-            Stage::Asked | Stage::GivenUp => None,
+        match std::mem::replace(&mut *stage, TaskStage::GivenUp) {
+            TaskStage::Done(result) => Some(result),
+            TaskStage::Asked | TaskStage::GivenUp => None,
         }
     }
 }

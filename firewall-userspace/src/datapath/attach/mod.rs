@@ -18,12 +18,12 @@ use std::{
     time::Instant,
 };
 
-pub use self::state::{Attached, AttachmentState, InterfaceChange, Presence};
+pub use self::state::{Attached, AttachmentState, InterfaceChange, Presence, Unwilling};
 use self::{
     device::{Filtered, Program, index_of},
     pinning::Pinning,
 };
-use super::{DatapathError, PinFolder, Unwilling};
+use super::{DatapathError, PinFolder};
 use crate::policy::{AttachMode, Interface};
 
 /// The devices on which a program of ours is attached. Links are pinned: they outlive this value.

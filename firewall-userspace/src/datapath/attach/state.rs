@@ -2,6 +2,15 @@
 
 use crate::policy::AttachMode;
 
+/// What becomes of a start on an interface that is there and refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwilling {
+    /// It is waited for, and everything else is filtered: nothing better is to be had.
+    IsWaitedFor,
+    /// The start fails, and nothing has changed: what was in force before can go on.
+    Refuses,
+}
+
 /// One attached interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {

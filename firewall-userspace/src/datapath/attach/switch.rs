@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs};
 use nix::errno::Errno;
 
 use super::{
-    AttachmentState, Held, InterfaceChange, Presence,
+    AttachmentState, Held, InterfaceChange, Presence, Unwilling,
     device::{Filtered, Program, index_of, name_of},
 };
 use crate::{
-    datapath::{DatapathError, PinFolder, Unwilling, link::Link, own::Origin},
+    datapath::{DatapathError, PinFolder, link::Link, own::Origin},
     policy::{AttachMode, Interface, attach_label},
 };
 

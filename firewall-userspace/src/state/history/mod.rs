@@ -49,12 +49,12 @@ pub struct History<D: Disk> {
     /// Time since boot before which what is owed is not written again.
     retry: Duration,
     /// Why nothing is written: what is there could not be read, and is left alone.
-    refusal: Option<Refusal>,
+    refusal: Option<Withheld>,
 }
 
 /// A history that leaves alone what is on disk.
 #[derive(Debug)]
-struct Refusal {
+struct Withheld {
     why: String,
     /// Numbers up to this one may be given already.
     last: u64,
@@ -105,7 +105,7 @@ impl<D: Disk> History<D> {
             Ok(document) => (document, None),
             Err(error) => {
                 let last = file::last_bundle(&disk);
-                (HistoryDocument::default(), Some(Refusal { why: error.to_string(), last }))
+                (HistoryDocument::default(), Some(Withheld { why: error.to_string(), last }))
             }
         };
         Self::of(disk, document, keep, refusal)
@@ -121,7 +121,7 @@ impl<D: Disk> History<D> {
         }
     }
 
-    fn of(disk: D, document: HistoryDocument, keep: usize, refusal: Option<Refusal>) -> Self {
+    fn of(disk: D, document: HistoryDocument, keep: usize, refusal: Option<Withheld>) -> Self {
         let (unwritten, retry) = (Vec::new(), Duration::ZERO);
         Self { disk, document, keep, unwritten, is_owing: false, failures: 0, changes: 1, retry, refusal }
     }
@@ -332,7 +332,7 @@ impl<D: Disk> History<D> {
         care: Care,
         change: impl FnOnce(&mut HistoryDocument),
     ) -> Result<(), StoreError> {
-        if let Some(Refusal { why, .. }) = &self.refusal
+        if let Some(Withheld { why, .. }) = &self.refusal
             && care == Care::Must
         {
             self.failures += 1;
