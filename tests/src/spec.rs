@@ -122,7 +122,7 @@ fn read_ipv4(rest: &[u8]) -> Result<ReadPacket<'_>, Verdict> {
     }
     let is_merged = [header[2], header[3]] == [0, 0]
         && header[9] == number::TCP
-        && u16::from_be_bytes([header[6], header[7]]) % 0x4000 == 0
+        && u16::from_be_bytes([header[6], header[7]]) & 0x3fff == 0
         && rest.len() > 65_535;
     let total = if is_merged { rest.len() } else { usize::from(u16::from_be_bytes([header[2], header[3]])) };
     let packet = rest.get(..total).ok_or(Verdict::BadIpLength)?;

@@ -134,6 +134,11 @@ impl FakeKernel {
         (inner.enforced, inner.has_no_bpffs) = (None, false);
     }
 
+    /// The daemon is gone: only what is pinned filters on.
+    pub fn drop_unpinned(&self) {
+        self.inner().links.retain(|_, link| link.is_pinned);
+    }
+
     pub fn index_of(&self, name: &str) -> Option<u32> {
         self.inner().interfaces.get(name).copied()
     }

@@ -3,7 +3,10 @@
 //! What is not so today, and is the next change's work, stands here as exceptions by name:
 //! - `what_is_owed_is_lost_by_a_kill`
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     model::{Entry, Key, Model, Waiting, What, Wish},
@@ -30,6 +33,8 @@ pub struct Driver {
     /// Calls that the kernel may still refuse, and whether the disk does.
     is_refusing: bool,
     is_disk_bad: bool,
+    /// Interfaces that refuse.
+    unwilling: BTreeSet<&'static str>,
     /// What was on disk when it was last read.
     read_at: Option<u64>,
 }
@@ -54,7 +59,7 @@ impl Driver {
     pub fn new(file: usize) -> Self {
         let world = World::new(file);
         let model = Model::new(file, world.now);
-        Self { world, model, is_refusing: false, is_disk_bad: false, read_at: None }
+        Self { world, model, is_refusing: false, is_disk_bad: false, unwilling: BTreeSet::new(), read_at: None }
     }
 
     pub fn step(&mut self, step: &Step) {
@@ -99,7 +104,23 @@ impl Driver {
                 self.world.set_fault(*fault);
                 self.is_disk_bad = fault.is_some();
             }
-            Step::Kill => self.kill(),
+            Step::SwapNames => {
+                self.world.kernel.swap_names("eth0", "eth1");
+                self.world.core.handle(Message::Interfaces, self.world.now);
+            }
+            Step::Unwilling { name, is_unwilling } => {
+                self.world.kernel.refuse_interface(name, *is_unwilling);
+                if *is_unwilling {
+                    self.unwilling.insert(name)
+                } else {
+                    self.unwilling.remove(name)
+                };
+                self.world.core.handle(Message::Interfaces, self.world.now);
+            }
+            Step::LosePins => self.world.kernel.lose_pins(),
+            Step::Bpffs(is_mounted) => self.world.kernel.set_bpffs(*is_mounted),
+            Step::Kill => self.kill(false),
+            Step::Reboot => self.kill(true),
         }
         self.tend();
     }
@@ -109,6 +130,8 @@ impl Driver {
         self.world.kernel.refuse(0, 0);
         self.world.set_fault(None);
         (self.is_refusing, self.is_disk_bad) = (false, false);
+        self.give_in();
+        self.world.core.handle(Message::Interfaces, self.world.now);
         self.world.wait(6);
         self.tend();
     }
@@ -296,7 +319,25 @@ impl Driver {
         }
     }
 
-    fn kill(&mut self) {
+    /// Interfaces refuse no more, and pins can be made.
+    fn give_in(&mut self) {
+        for name in std::mem::take(&mut self.unwilling) {
+            self.world.kernel.refuse_interface(name, false);
+        }
+        self.world.kernel.set_bpffs(true);
+    }
+
+    /// Whether a start with this configuration meets an interface that refuses.
+    fn meets_unwilling(&self, config: usize) -> bool {
+        let filtered = self.world.kernel.filtered();
+        let Ok(loaded) = world::load(config) else { return false };
+        loaded.policy.interfaces.iter().any(|interface| {
+            let index = self.world.kernel.index_of(&interface.name);
+            self.unwilling.contains(&*interface.name) && index.is_some_and(|index| !filtered.contains(&index))
+        })
+    }
+
+    fn kill(&mut self, is_reboot: bool) {
         // Exception `what_is_owed_is_lost_by_a_kill`: what the disk refused has not happened for the next daemon.
         if self.world.core.keeper.has_chores() || self.world.core.history.is_owing() {
             self.heal();
@@ -304,13 +345,27 @@ impl Driver {
         // The new daemon's file system is there, and the kernel works, or it does not start.
         self.world.kernel.refuse(0, 0);
         (self.is_refusing, self.is_disk_bad) = (false, false);
-        self.world.restart().unwrap();
-        self.model.restart(*self.world.file.lock().unwrap(), self.world.now);
+        // Nor does a daemon start without a place for its pins.
+        self.world.kernel.set_bpffs(true);
+        if is_reboot {
+            self.world.kernel.reboot();
+        } else {
+            self.world.kernel.drop_unpinned();
+        }
+        let file = *self.world.file.lock().unwrap();
+        let mut is_met = self.meets_unwilling(file);
+        if let Err(why) = self.world.restart() {
+            assert!(why.contains("refused as told: attach"), "{why}");
+            self.give_in();
+            is_met = false;
+            self.world.restart().unwrap();
+        }
+        self.model.restart(file, is_met, self.world.now);
         self.read_at = None;
     }
 
     fn has_faults(&self) -> bool {
-        self.is_refusing || self.is_disk_bad
+        self.is_refusing || self.is_disk_bad || !self.unwilling.is_empty()
     }
 
     fn expect_injected(&self, refusal: &Refusal) {
@@ -378,6 +433,14 @@ impl Driver {
 
     fn check_interfaces(&self) {
         let filtered = self.world.kernel.filtered();
+        for interface in &self.model.policy().interfaces {
+            let is_open = self.world.kernel.index_of(&interface.name).is_some_and(|index| !filtered.contains(&index));
+            assert!(!is_open || self.has_faults(), "{} is open", interface.name);
+        }
+        let told = self.told();
+        let is_missed = told.interfaces.iter().any(|one| !matches!(&*one.state, "attached" | "renamed"));
+        let is_said = told.conditions.iter().any(|condition| condition.code == Condition::INTERFACE);
+        assert_eq!(is_said, is_missed, "{:?}", told.conditions);
         for interface in &self.told().interfaces {
             let index = self.world.kernel.index_of(&interface.name);
             let is_filtered = index.is_some_and(|index| filtered.contains(&index));
@@ -386,7 +449,7 @@ impl Driver {
                 continue;
             }
             assert_eq!(interface.state == "attached", is_filtered, "what is told of {interface:?}");
-            assert!(index.is_none() || is_filtered || self.is_refusing, "{interface:?} is open");
+            assert!(index.is_none() || is_filtered || self.has_faults(), "{interface:?} is open");
         }
     }
 

@@ -296,8 +296,8 @@ impl Model {
         self.revision += u64::from(!keys.is_empty());
     }
 
-    /// Another daemon starts, and the configuration file says `file`.
-    pub fn restart(&mut self, file: usize, now: Now) {
+    /// Another daemon starts, and the configuration file says `file`; with it, an interface would refuse.
+    pub fn restart(&mut self, file: usize, meets_unwilling: bool, now: Now) {
         self.ahead = ahead(now);
         if let Some(waiting) = &mut self.waiting {
             waiting.resume(now);
@@ -320,7 +320,7 @@ impl Model {
         let is_policy_waiting = matches!(&self.waiting, Some(Waiting { what: What::Policy { .. }, .. }));
         let (Some(own), false, true) = (own, is_policy_waiting, self.read.1 != file) else { return };
         let (active, mode) = (self.active().clone(), self.kept_mode(own));
-        if self.locks_out(file, mode) {
+        if self.locks_out(file, mode) || meets_unwilling {
             self.is_file_refused = true;
         } else if (active.config, active.mode) == (file, mode) {
             self.read = (active.bundle, active.config);

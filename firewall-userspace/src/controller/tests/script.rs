@@ -35,8 +35,18 @@ pub enum Step {
     RefuseCalls { after: u64, count: u64 },
     /// The disk works again, or does not.
     Disk(Option<BadDisk>),
+    /// `eth0` and `eth1` swap their names.
+    SwapNames,
+    /// An interface that nothing of ours is attached to refuses, or does not.
+    Unwilling { name: &'static str, is_unwilling: bool },
+    /// Somebody removes what is pinned.
+    LosePins,
+    /// The file system of the pins is there, or is not.
+    Bpffs(bool),
     /// The daemon is killed and starts again.
     Kill,
+    /// The host boots: the state folder is there, and no pins.
+    Reboot,
 }
 
 /// What a disk does not do.
@@ -109,10 +119,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop_oneof![-30..-1_i32, 2..30_i32].prop_map(Step::SetClock),
         2 => (name, prop::option::weighted(0.7, 2..9_u32)).prop_map(|(name, index)| Step::Interface { name, index }),
         1 => Just(Step::Rename),
+        1 => Just(Step::SwapNames),
+        1 => (prop::sample::select(vec!["eth0", "eth1"]), any::<bool>())
+            .prop_map(|(name, is_unwilling)| Step::Unwilling { name, is_unwilling }),
+        1 => Just(Step::LosePins),
+        1 => any::<bool>().prop_map(Step::Bpffs),
         1 => (0..3_u8).prop_map(Step::Own),
         2 => (0..4_u64, 1..4_u64).prop_map(|(after, count)| Step::RefuseCalls { after, count }),
         2 => prop::option::weighted(0.7, bad_disk()).prop_map(Step::Disk),
         3 => Just(Step::Kill),
+        2 => Just(Step::Reboot),
     ]
 }
 
