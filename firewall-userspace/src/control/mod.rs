@@ -18,5 +18,5 @@ pub use policies::{
 };
 pub use push::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::Refusal;
-pub use status::{InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status};
+pub use status::{ClockStatus, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status};
 pub use terms::Terms;

@@ -6,7 +6,6 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{Core, Host, asked::Asked, push::check::CheckedPush};
 use crate::{
-    clock::Now,
     control::{Push, Refusal},
     datapath::Filter,
     host::connections::Connection,
@@ -31,15 +30,9 @@ pub(super) struct Candidate {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Refuses what can be refused of a policy, which makes this `difference`, without touching a table.
-    pub(super) fn prepare(
-        &self,
-        policy: Policy,
-        difference: &Difference,
-        asked: &Asked,
-        now: Now,
-    ) -> Result<Candidate, Refusal> {
+    pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
         self.filter.admit(&policy).map_err(|error| Refusal::Datapath { message: error.to_string() })?;
-        let members = self.lists.members_with(&policy, now);
+        let members = self.lists.members_with(&policy);
         require_room(members.len())?;
         let mut harms = self.lockouts(&policy, &members, asked.connection);
         harms.extend(policy.guard.shrinks(difference));

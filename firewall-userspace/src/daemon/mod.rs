@@ -7,7 +7,6 @@ mod follow;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
-use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -92,8 +91,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     // Everything that can be refused without touching an interface comes first.
     let folder = Folder::open(&state.directory).map_err(refused)?;
     let history = History::open(folder.clone(), state.generations).map_err(refused)?;
-    let Opened { store, runtime, notes } =
-        Store::open(folder, Timestamp::now(), state.snapshot_after).map_err(refused)?;
+    let Opened { store, runtime, notes } = Store::open(folder, Now::read(), state.snapshot_after).map_err(refused)?;
     for note in notes {
         tracing::warn!("{note}");
     }

@@ -4,6 +4,7 @@
 //! In: scripts of pushes, changes of the policy, time, interfaces, refusals, kills. Out: the shortest script that does not hold.
 //! `PORTCULLIS_SEQUENCES` says how many scripts are tried.
 
+mod clock;
 mod driver;
 mod inverse;
 mod model;

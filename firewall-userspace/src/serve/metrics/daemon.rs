@@ -19,6 +19,7 @@ pub fn families(status: Option<&Status>, scrape_errors: u64) -> prometheus::Resu
         families.extend(policy(status)?);
         families.push(reloads(status)?);
         families.extend(confirmations(status)?);
+        families.push(clock(status)?);
     }
     Ok(families)
 }
@@ -84,6 +85,12 @@ fn reloads(status: &Status) -> prometheus::Result<Family> {
     family.push(&["success"], status.reload.successes as f64);
     family.push(&["failure"], status.reload.failures as f64);
     Ok(family)
+}
+
+fn clock(status: &Status) -> prometheus::Result<Family> {
+    let help = "1 while ends of entries are in doubt, because the clock has not been synchronised since boot or since it was set: \
+                see what keeps it (NTP).";
+    Ok(Family::gauge("portcullis_clock_in_doubt", help, &[])?.with(f64::from(u8::from(status.clock.in_doubt))))
 }
 
 fn confirmations(status: &Status) -> prometheus::Result<[Family; 2]> {

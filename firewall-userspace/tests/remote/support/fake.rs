@@ -10,8 +10,9 @@ use firewall_userspace::{
     clock::Now,
     config,
     control::{
-        Addition, Apply, Caller, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus, ListEntries,
-        ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
+        Addition, Apply, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus,
+        ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus,
+        Status,
     },
     controller::{Counters, Message, Readings},
     lists::entry::{Entry, Layer},
@@ -194,6 +195,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
         comment: comment.map(Into::into),
         created: time(),
         expires,
+        in_doubt: false,
     };
     let all = [
         entry("blocked", "198.51.100.7/32", Layer::Runtime, Some("scans \u{1b}[2J"), Some(time())),
@@ -237,6 +239,7 @@ pub fn status() -> Status {
         revision: 7,
         policy_generation: 3,
         age_ms: 0,
+        clock: ClockStatus { synchronised: true, ..ClockStatus::default() },
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),
