@@ -175,7 +175,8 @@ fn table() -> TextTable<7> {
 }
 
 fn row(entry: Entry) -> [String; 7] {
-    let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}"));
+    let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
+    let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}{doubt}"));
     let created = format!("{:.0}", entry.created);
     let comment = entry.comment.unwrap_or_default();
     [entry.list, entry.prefix, entry.layer.label().into(), entry.owner, created, expires, comment]

@@ -148,7 +148,8 @@ fn screen(explained: &Explained) -> String {
     let mut table = TextTable::new(["", "LIST", "PREFIX", "EFFECT", "LAYER", "OWNER", "EXPIRES", "COMMENT"]);
     for one in &explained.entries {
         let (entry, decides) = (&one.entry, if one.decides { "*" } else { "" });
-        let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}"));
+        let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
+        let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}{doubt}"));
         table.push([
             decides.into(),
             entry.list.clone(),

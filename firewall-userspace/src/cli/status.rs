@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
+
 use super::{
     client::{Answer, Client},
     failure::Failure,
@@ -10,7 +12,7 @@ use super::{
     table::TextTable,
 };
 use crate::{
-    control::{Condition, InterfaceStatus, ListStatus, Status},
+    control::{ClockStatus, Condition, InterfaceStatus, ListStatus, Status},
     lists::entry::Layer,
     text::shown::printable,
 };
@@ -96,6 +98,7 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         .pending
         .as_ref()
         .map(|pending| ("PENDING", format!("{} is not confirmed: {}", pending.name(), until_confirmed(pending))));
+    let clock = status.clock.why.as_ref().map(|why| ("CLOCK", in_doubt(&status.clock, why)));
     let mut facts = vec![
         ("mode", status.mode.clone()),
         ("revision", status.revision.max(status.generation).to_string()),
@@ -115,13 +118,24 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
         1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
         lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
     };
-    facts.extend(policy.into_iter().chain(pending).chain(pins).chain(doing).chain(log.map(|log| ("LOG", log))));
+    facts.extend(
+        policy.into_iter().chain(pending).chain(clock).chain(pins).chain(doing).chain(log.map(|log| ("LOG", log))),
+    );
     let told = |condition: &Condition| {
         let first = condition.message.lines().next().unwrap_or_default().to_owned();
         (if condition.blocks { "NOT READY" } else { "WARNING" }, first)
     };
     facts.extend(status.conditions.iter().map(told));
     facts
+}
+
+fn in_doubt(clock: &ClockStatus, why: &str) -> String {
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "unknown".to_owned(), |time| format!("{time:.0}"));
+    let (earliest, latest) = (time(clock.earliest), time(clock.latest));
+    format!(
+        "IN DOUBT: {why}. It is between {earliest}, by which denied entries end, and {latest}, by which all others do; settled as \
+         soon as the clock is synchronised (NTP; chrony needs `rtcsync`)"
+    )
 }
 
 fn sum(list: &ListStatus, is_counted: impl Fn(&str, Layer) -> bool) -> u64 {

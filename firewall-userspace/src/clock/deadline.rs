@@ -61,7 +61,7 @@ mod tests {
 
     /// `wall` and `boot` seconds after the beginning.
     fn at(wall: i64, boot: u64) -> Now {
-        Now { wall: Timestamp::from_second(1_800_000_000 + wall).unwrap(), boot: Duration::from_secs(1000 + boot) }
+        Now::new(Timestamp::from_second(1_800_000_000 + wall).unwrap(), Duration::from_secs(1000 + boot))
     }
 
     fn left(deadline: &Deadline, wall: i64, boot: u64) -> u64 {

@@ -18,5 +18,7 @@ pub use policies::{
 };
 pub use push::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::Refusal;
-pub use status::{Condition, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status};
+pub use status::{
+    ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status,
+};
 pub use terms::Terms;

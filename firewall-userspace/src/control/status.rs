@@ -40,6 +40,9 @@ pub struct Status {
     pub config: PathBuf,
     /// Where metrics are served.
     pub admin_listen: SocketAddr,
+    /// What the daemon knows of the time.
+    #[serde(default)]
+    pub clock: ClockStatus,
     /// The last reload.
     pub reload: ReloadStatus,
     /// The generation of the whole policy that is in force.
@@ -96,6 +99,21 @@ impl Condition {
     /// Every kind.
     pub const ALL: [&str; 5] =
         [Self::NO_POLICY, Self::NOT_THE_FILE, Self::INTERFACE, Self::PUSHES_REFUSED, Self::HISTORY_REFUSED];
+}
+
+/// What the daemon knows of the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ClockStatus {
+    /// Whether the wall clock has been synchronised in this boot, and was not set since.
+    pub synchronised: bool,
+    /// Whether ends of entries that were pushed before this boot, or before the clock was set, are in doubt.
+    pub in_doubt: bool,
+    /// While they are: why.
+    pub why: Option<String>,
+    /// While they are: what is denied ends by this time.
+    pub earliest: Option<Timestamp>,
+    /// While they are: everything else ends by this time.
+    pub latest: Option<Timestamp>,
 }
 
 /// How loading the configuration went.

@@ -54,7 +54,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let kept = match confirmed.change {
             PendingChange::Policy => self.history.confirm(&caller.name),
-            PendingChange::Push => self.keeper.confirm(now.wall),
+            PendingChange::Push => self.keeper.confirm(now),
         };
         kept.map_err(|error| Refusal::NotKept { message: error.to_string() })?;
         self.waiting = None;
@@ -95,8 +95,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Makes what the push that waits for a confirmation has changed what it was; the revision of that push.
     pub(super) fn undo_push(&mut self, now: Now) -> Result<u64, Refusal> {
         let Some(push) = self.keeper.provisional() else { return Err(self.nothing_pending()) };
-        let (revision, changes) = (push.generation, push.undo(self.lists.pushed(), now.wall));
-        self.change(changes.clone(), now)?;
+        let (revision, changes) = (push.generation, push.undo(self.lists.pushed(), self.lists.clock().earliest(now)));
+        self.change(changes.clone())?;
         self.in_force.advance();
         self.keeper.owe_decision(now, changes);
         self.waiting = None;
@@ -114,7 +114,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Some(Awaited::Policy(Some(policy))) => policy.clone(),
             _ => policy_of(&self.history, &previous).map_err(fail)?.into(),
         };
-        let members = self.lists.members_with(&policy, now);
+        let members = self.lists.members_with(&policy);
         let summary = self.difference(&policy).changes();
         self.switch_to(Candidate { policy, members }, now)?;
         self.waiting = None;

@@ -9,6 +9,7 @@ use crate::{
     clock::Now,
     control::Refusal,
     datapath::{Filter, Judgement},
+    lists::layers::Telling,
     policy::{Mode, Service, compile},
     preview::{
         explain::{self, Explained, Match, Question},
@@ -43,7 +44,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let limit = policy.limits.iter().find(|one| Some(&one.name) == judgement.limit.as_ref());
         let source = self.source_of(&frame);
         let entries = source.map_or_else(Vec::new, |source| {
-            explain::matching(policy, self.lists.pushed(), self.in_force.loaded(), source, service, *verdict)
+            explain::matching(policy, self.lists.pushed(), |list| self.telling(list), source, service, *verdict)
         });
         let notes = self.notes(service, &entries, explanation.lists);
         let revision = self.in_force.revision();
@@ -65,6 +66,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
             entries,
             notes,
         })))
+    }
+
+    /// How entries of the list at `index` are told.
+    fn telling(&self, index: usize) -> Telling<'_> {
+        let is_denied = self.in_force.policy.denies_list(index);
+        Telling { loaded: self.in_force.loaded(), clock: self.lists.clock(), is_denied }
     }
 
     /// What does not fit together, and what is only counted.

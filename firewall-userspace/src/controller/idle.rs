@@ -12,7 +12,7 @@ use super::{Core, Counters, Message, Readings, Setup, published::Publisher, thre
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
-    control::{Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
+    control::{ClockStatus, Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
     datapath::{DatapathError, Filter, Unwilling},
     lists::members::Members,
     policy::Policy,
@@ -107,6 +107,7 @@ impl Readings for NoPolicy {
             policy_generation: 0,
             age_ms: 0,
             doing: None,
+            clock: ClockStatus::default(),
             log_lines_lost: 0,
             pin_failure: None,
             mode: "none".into(),

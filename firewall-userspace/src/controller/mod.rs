@@ -40,8 +40,8 @@ use crate::{
     clock::Now,
     control::Refusal,
     datapath::{DatapathError, Filter, Unwilling},
-    lists::{Applied, Lists, change::Change, members::Members, pushed::Runtime},
-    policy::{Policy, Prefix},
+    lists::{self, Applied, Lists, change::Change, members::Members, pushed::Runtime},
+    policy::{Name, Policy, Prefix},
     state::{
         disk::Disk,
         history::{History, start::Start},
@@ -91,10 +91,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         now: Now,
     ) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
-        let mut start = prepare::admit_start(start, &runtime, &own, &*host, now);
+        let mut start = prepare::admit_start(start, &runtime, &own, &*host, store.clock());
         let (policy, lists, filter) = loop {
             let policy = Arc::new(start.policy.clone());
-            let lists = Lists::new(&policy, runtime.clone(), own.clone(), now);
+            let lists = Lists::new(&policy, runtime.clone(), own.clone(), store.clock().clone());
             // As a reload would be, where there is something to go on with.
             let unwilling = if start.fallback.is_some() { Unwilling::Refuses } else { Unwilling::IsWaitedFor };
             match filter(&policy, lists.members(), unwilling) {
@@ -109,7 +109,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             lists,
             publisher: Publisher::new(),
             filter,
-            keeper: Keeper::new(store, now),
+            keeper: Keeper::new(store),
             history,
             waiting: None,
             host,
@@ -142,24 +142,25 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// How long nothing happens by itself.
     fn time_until_work(&self, now: Now) -> Duration {
-        let end = self.lists.time_until_end(now).map(|left| left.min(TICK));
+        let end = self.lists.time_until_end(&self.in_force.policy, now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
         let deadline = self.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
-        let has_chores = self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
+        let looks_at_clock = !self.lists.clock().is_settled();
+        let has_chores = looks_at_clock || self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
         let chores = [end, deadline, has_chores.then_some(TICK)];
         chores.into_iter().flatten().fold(self.filter.time_until_look(now), Duration::min)
     }
 
     /// Makes `changes` in the lists and in what filters: all of them, or none.
-    fn change(&mut self, changes: Vec<Change>, now: Now) -> Result<Applied, Refusal> {
-        let applied = self.lists.apply(&self.in_force.policy, changes, now);
+    fn change(&mut self, changes: Vec<Change>) -> Result<Applied, Refusal> {
+        let applied = self.lists.apply(&self.in_force.policy, changes);
         match self.enforce(&mut applied.moved.keys().copied()) {
             Ok(()) => {
                 self.lists.refreshed(applied.moved.keys());
                 Ok(applied)
             }
             Err(refusal) => {
-                self.lists.apply(&self.in_force.policy, applied.inverse, now);
+                self.lists.apply(&self.in_force.policy, applied.inverse);
                 self.restore(applied.moved.into_keys());
                 Err(refusal)
             }
@@ -194,8 +195,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// This host has the addresses `own`; whether they are refused as sources now.
-    fn set_own(&mut self, own: Vec<Prefix>, now: Now) -> bool {
-        let (before, moved) = self.lists.set_own(&self.in_force.policy, own.into_iter().collect(), now);
+    fn set_own(&mut self, own: Vec<Prefix>) -> bool {
+        let (before, moved) = self.lists.set_own(&self.in_force.policy, own.into_iter().collect());
         match self.enforce(&mut moved.keys().copied()) {
             Ok(()) => {
                 tracing::info!(addresses = self.lists.own().len(), "the addresses of this host changed");
@@ -203,7 +204,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             Err(refusal) => {
                 tracing::error!(%refusal, "cannot refuse sources with the new addresses of this host; trying again");
-                self.lists.set_own(&self.in_force.policy, before, now);
+                self.lists.set_own(&self.in_force.policy, before);
                 self.restore(moved.into_keys());
                 false
             }
@@ -212,11 +213,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Takes out entries whose time is over; the program in the kernel does not wait for this.
     fn expire(&mut self, now: Now) -> bool {
-        let ended = self.lists.ended(now);
+        let ended = self.lists.ended(&self.in_force.policy, now);
         if ended.is_empty() {
             return false;
         }
-        if let Err(refusal) = self.change(ended.clone(), now) {
+        if let Err(refusal) = self.change(ended.clone()) {
             tracing::error!(%refusal, "cannot end entries whose time is over; trying again");
             self.lists.retry_later(now);
             return false;
@@ -227,16 +228,27 @@ impl<F: Filter, D: Disk> Core<F, D> {
         true
     }
 
-    /// Gives no entry more time when the wall clock was set back.
+    /// Follows what is known of the time, and with it the ends of entries.
     fn follow_clock(&mut self, now: Now) -> bool {
-        let by_ns = self.keeper.clock_set_back(now);
-        by_ns.iter().for_each(|by_ns| self.lists.bring_forward(*by_ns));
-        by_ns.is_some()
+        let Some(turn) = self.keeper.follow_clock(now) else { return false };
+        let is_denied = |list: &Name| lists::is_denied(&self.in_force.policy, list);
+        let [told, others] = self.lists.pushed().turned(&turn, is_denied);
+        self.keeper.owe_turn(now, &turn, &told, is_denied);
+        let changes = told.into_iter().chain(others).collect();
+        let moved = self.lists.follow_clock(&self.in_force.policy, self.keeper.clock().clone(), changes);
+        match self.enforce(&mut moved.keys().copied()) {
+            Ok(()) => self.lists.refreshed(moved.keys()),
+            Err(refusal) => {
+                tracing::error!(%refusal, "cannot move the ends of entries with the clock; trying again");
+                self.lists.mark_stale(moved.into_keys());
+            }
+        }
+        true
     }
 
     /// Keeps what is still to be kept. The pins stay: only `portcullis detach` ends the filter.
-    fn stop(&mut self, _now: Now) {
-        self.keeper.settle_now();
+    fn stop(&mut self, now: Now) {
+        self.keeper.settle_now(now);
         if let Err(error) = self.history.settle() {
             tracing::error!(%error, "cannot keep the generations of the policy");
         }

@@ -117,7 +117,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let fresh = self.fresh(wanted)?;
         let difference = self.difference(&fresh.policy);
-        let candidate = self.prepare(fresh.policy.clone(), &difference, asked, now)?;
+        let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
         let (warnings, of) = (fresh.warnings.render(false), fresh.of);
         if asked.dry_run {
             let difference = Some(difference);

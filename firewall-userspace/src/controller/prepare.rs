@@ -6,7 +6,7 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{Core, Host, asked::Asked, push::check::CheckedPush};
 use crate::{
-    clock::Now,
+    clock::reckoning::Reckoning,
     control::{Push, Refusal},
     datapath::{DatapathError, Filter},
     host::connections::Connection,
@@ -32,19 +32,13 @@ pub(super) struct Candidate {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Refuses what can be refused of a policy, which makes this `difference`, without touching a table.
-    pub(super) fn prepare(
-        &self,
-        policy: Policy,
-        difference: &Difference,
-        asked: &Asked,
-        now: Now,
-    ) -> Result<Candidate, Refusal> {
+    pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
         match self.filter.admit(&policy) {
             // It is waited for.
             Err(error @ DatapathError::NoInterface { .. }) if asked.force => tracing::warn!("forced: {error}"),
             admitted => admitted.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
         }
-        let members = self.lists.members_with(&policy, now);
+        let members = self.lists.members_with(&policy);
         require_room(members.len())?;
         let mut harms = self.lockouts(&policy, &members, asked.connection);
         harms.extend(policy.guard.shrinks(difference));
@@ -139,9 +133,15 @@ fn lockouts_between(
 }
 
 /// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on.
-pub(super) fn admit_start(start: Start, runtime: &Runtime, own: &BTreeSet<Prefix>, host: &dyn Host, now: Now) -> Start {
+pub(super) fn admit_start(
+    start: Start,
+    runtime: &Runtime,
+    own: &BTreeSet<Prefix>,
+    host: &dyn Host,
+    clock: &Reckoning,
+) -> Start {
     let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return start };
-    let members = |policy: &Policy| Members::from_all(layers::all_members(policy, runtime, own, now));
+    let members = |policy: &Policy| Members::from_all(layers::all_members(policy, runtime, own, clock));
     let (live, new) = ((before, &members(before)), (&start.policy, &members(&start.policy)));
     let difference = Difference::between(&PolicyDocument::of(before, 0), &PolicyDocument::of(&start.policy, 0));
     let mut harms = lockouts_between(live, new, host, None);

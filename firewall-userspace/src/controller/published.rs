@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::{Core, Readings, in_force::InForce, report::HistoryView, waiting::Outstanding};
 use crate::{
+    clock::reckoning::Reckoning,
     datapath::{CounterReader, Filter, FilterReport},
     lists::{
         entry::Layer,
@@ -22,6 +23,7 @@ pub(super) struct Snapshot {
     pub(super) of_policy: OfPolicy,
     pub(super) standing: HistoryView,
     pub(super) pushed: Runtime,
+    pub(super) clock: Reckoning,
     pub(super) outstanding: Option<Outstanding>,
     pub(super) filter: FilterReport,
     pub(super) store: StoreCounters,
@@ -103,6 +105,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             of_policy,
             standing,
             pushed: self.lists.pushed().clone(),
+            clock: self.lists.clock().clone(),
             outstanding: self.outstanding(),
             filter: self.filter.report(),
             store: StoreCounters {

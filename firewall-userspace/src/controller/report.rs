@@ -6,15 +6,15 @@ use firewall_common::Family;
 
 use super::{Counters, Readings, published::Snapshot, push::check};
 use crate::{
-    clock::Now,
+    clock::{Now, reckoning::Doubt},
     control::{
-        Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position, Refusal,
-        ReloadStatus, ServiceStatus, Status,
+        ClockStatus, Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position,
+        Refusal, ReloadStatus, ServiceStatus, Status,
     },
     datapath::{AttachmentState, Presence},
     lists::{
         entry::{Entry, Layer},
-        layers,
+        layers::{self, Telling},
     },
     policy::{Protocol, Service, attach_label, mode_label},
     preview::diff::PolicyDocument,
@@ -57,6 +57,7 @@ impl Readings for Snapshot {
             mode: mode_label(policy.mode).into(),
             config: self.in_force.config.clone(),
             admin_listen: policy.admin_listen,
+            clock: self.clock_status(now),
             reload: ReloadStatus {
                 successful: reloads.error.is_none(),
                 last_success: self.in_force.loaded(),
@@ -87,7 +88,7 @@ impl Readings for Snapshot {
         let (revision, policy_generation) = (self.in_force.revision(), self.policy_generation());
         let mut page = Page { revision, policy_generation, ..Page::default() };
         // Lists are ordered by name.
-        for one in &policy.lists {
+        for (index, one) in policy.lists.iter().enumerate() {
             let is_wanted = list.as_ref().is_none_or(|name| *one.name == **name);
             let after = match after {
                 Some(after) if *one.name < *after.list => continue,
@@ -96,7 +97,9 @@ impl Readings for Snapshot {
             };
             if is_wanted {
                 let room = Page::MOST - page.entries.len();
-                page.entries.extend(layers::entries_of(one, &self.pushed, self.in_force.loaded(), after).take(room));
+                let is_denied = policy.denies_list(index);
+                let telling = Telling { loaded: self.in_force.loaded(), clock: &self.clock, is_denied };
+                page.entries.extend(layers::entries_of(one, &self.pushed, telling, after).take(room));
             }
             if page.entries.len() == Page::MOST {
                 page.next = page.entries.last().and_then(|last| {
@@ -175,6 +178,21 @@ impl Snapshot {
             condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
         });
         file.into_iter().chain(interfaces).chain(pushes).chain(history).collect()
+    }
+
+    fn clock_status(&self, now: Now) -> ClockStatus {
+        let (clock, doubt) = (&self.clock, self.clock.doubt());
+        let why = doubt.map(|doubt| match doubt {
+            Doubt::Boot => "the clock has not been synchronised since boot".to_owned(),
+            Doubt::Step => "the clock was set while it was not synchronised".to_owned(),
+        });
+        ClockStatus {
+            synchronised: clock.is_settled(),
+            in_doubt: doubt.is_some(),
+            why,
+            earliest: doubt.map(|_| clock.earliest(now)),
+            latest: doubt.map(|_| clock.latest(now)),
+        }
     }
 
     fn list_status(&self, index: usize) -> Option<ListStatus> {

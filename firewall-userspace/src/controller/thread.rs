@@ -186,7 +186,7 @@ fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<QueuedPush>, 
     // Whoever has an answer finds it in force, and told.
     core.publish();
     replies.into_iter().zip(answers).for_each(|(reply, pushed)| answer(reply, pushed));
-    core.keeper.take_snapshot(core.lists.pushed(), now.wall);
+    core.keeper.take_snapshot(core.lists.pushed(), now);
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
@@ -216,7 +216,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 self.tell(reply, confirmed);
             }
             Message::OwnAddresses(own, reply) => {
-                let is_done = self.set_own(own, now);
+                let is_done = self.set_own(own);
                 self.tell(reply, is_done);
             }
             Message::Interfaces => {

@@ -117,7 +117,7 @@ impl Beginner {
         }
         let start = start::start(&self.config, loaded, &history, now).map_err(Nothing::Unusable)?;
         let opened =
-            Store::open_tolerant(self.folder.clone(), now.wall, state.snapshot_after).map_err(|error| fail(&error))?;
+            Store::open_tolerant(self.folder.clone(), now, state.snapshot_after).map_err(|error| fail(&error))?;
         let Opened { store, runtime, notes } = opened;
         for note in notes {
             tracing::warn!("{note}");

@@ -18,8 +18,12 @@ pub struct Entry {
     pub comment: Option<String>,
     /// When it was added.
     pub created: Timestamp,
-    /// When it ends.
+    /// When it ends, by the wall clock of the host as it stands.
     pub expires: Option<Timestamp>,
+    /// Whether nobody knows when that is: the clock of the host has to be synchronised first. What is denied ends later then, and
+    /// everything else earlier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// A source of entries. A change of one layer never touches another.

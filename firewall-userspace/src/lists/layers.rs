@@ -10,7 +10,7 @@ use super::{
     pushed::{Runtime, RuntimeEntry},
 };
 use crate::{
-    clock::Now,
+    clock::reckoning::Reckoning,
     policy::{List, Policy, Prefix, compile::bit},
 };
 
@@ -26,7 +26,13 @@ pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefi
 }
 
 /// What `prefix` is in by itself, over all layers.
-pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, prefix: Prefix, now: Now) -> Member {
+pub fn member_of(
+    policy: &Policy,
+    runtime: &Runtime,
+    own: &BTreeSet<Prefix>,
+    prefix: Prefix,
+    clock: &Reckoning,
+) -> Member {
     let mut member =
         Member { own: own.contains(&prefix), management: policy.management.contains(&prefix), ..Member::default() };
     for (index, list) in policy.lists.iter().enumerate() {
@@ -34,7 +40,7 @@ pub fn member_of(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>, pre
             member.lists |= bit(index);
         }
         for (_, entry) in runtime.at(&list.name, prefix) {
-            member = member.union(&pushed_member(index, entry, now));
+            member = member.union(&pushed_member(index, entry, policy.denies_list(index), clock));
         }
     }
     member
@@ -45,10 +51,12 @@ pub fn all_members<'a>(
     policy: &'a Policy,
     runtime: &'a Runtime,
     own: &'a BTreeSet<Prefix>,
-    now: Now,
+    clock: &'a Reckoning,
 ) -> impl Iterator<Item = (Prefix, Member)> + 'a {
     let pushed = policy.lists.iter().enumerate().flat_map(move |(index, list)| {
-        runtime.entries(&list.name).map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry, now)))
+        let is_denied = policy.denies_list(index);
+        let entries = runtime.entries(&list.name);
+        entries.map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry, is_denied, clock)))
     });
     configured_members(policy, own).chain(pushed)
 }
@@ -70,23 +78,35 @@ pub fn configured_members<'a>(
 }
 
 /// What a pushed entry of the list at `index` puts its prefix in.
-fn pushed_member(index: usize, entry: &RuntimeEntry, now: Now) -> Member {
-    match entry.expires {
+fn pushed_member(index: usize, entry: &RuntimeEntry, is_denied: bool, clock: &Reckoning) -> Member {
+    match entry.end() {
         None => Member { lists: bit(index), ..Member::default() },
-        Some(expires) => Member { timed: Timed::until(now.boot_second(expires), bit(index)), ..Member::default() },
+        Some(end) => Member { timed: Timed::until(clock.boot_second(end, is_denied), bit(index)), ..Member::default() },
     }
+}
+
+/// How the entries of a list are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// When the policy was loaded.
+    pub loaded: Timestamp,
+    /// What is known of the time.
+    pub clock: &'a Reckoning,
+    /// Whether a service denies what is in the list.
+    pub is_denied: bool,
 }
 
 /// The entries of one list for exactly `prefix`.
 pub fn entries_at<'a>(
     list: &'a List,
     runtime: &'a Runtime,
-    loaded: Timestamp,
+    telling: Telling<'a>,
     prefix: Prefix,
 ) -> impl Iterator<Item = Entry> + 'a {
     let configured = list.entries.binary_search(&prefix).is_ok();
-    let configured = configured.then(|| configured_entry(list, prefix, loaded));
-    let pushed = runtime.at(&list.name, prefix).map(move |(layer, entry)| pushed_entry(list, prefix, layer, entry));
+    let configured = configured.then(|| configured_entry(list, prefix, telling.loaded));
+    let pushed = runtime.at(&list.name, prefix);
+    let pushed = pushed.map(move |(layer, entry)| pushed_entry(list, telling, prefix, layer, entry));
     configured.into_iter().chain(pushed)
 }
 
@@ -99,10 +119,11 @@ fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
         comment: None,
         created: loaded,
         expires: None,
+        in_doubt: false,
     }
 }
 
-fn pushed_entry(list: &List, prefix: Prefix, layer: Layer, entry: &RuntimeEntry) -> Entry {
+fn pushed_entry(list: &List, telling: Telling<'_>, prefix: Prefix, layer: Layer, entry: &RuntimeEntry) -> Entry {
     Entry {
         list: list.name.to_string(),
         prefix: prefix.to_string(),
@@ -110,7 +131,8 @@ fn pushed_entry(list: &List, prefix: Prefix, layer: Layer, entry: &RuntimeEntry)
         owner: entry.owner.clone(),
         comment: entry.comment.clone(),
         created: entry.created,
-        expires: entry.expires,
+        expires: entry.end().map(|end| telling.clock.shown(end, telling.is_denied)),
+        in_doubt: entry.end().is_some_and(|(_, era)| telling.clock.doubts(era)),
     }
 }
 
@@ -118,7 +140,7 @@ fn pushed_entry(list: &List, prefix: Prefix, layer: Layer, entry: &RuntimeEntry)
 pub fn entries_of<'a>(
     list: &'a List,
     runtime: &'a Runtime,
-    loaded: Timestamp,
+    telling: Telling<'a>,
     after: Option<(Prefix, Layer)>,
 ) -> impl Iterator<Item = Entry> + 'a {
     let first = after.map_or(0, |(after, _)| list.entries.partition_point(|prefix| *prefix <= after));
@@ -130,9 +152,9 @@ pub fn entries_of<'a>(
             (configured, _) => configured.is_some(),
         };
         if is_configured_next {
-            return configured.next().map(|prefix| configured_entry(list, prefix, loaded));
+            return configured.next().map(|prefix| configured_entry(list, prefix, telling.loaded));
         }
-        pushed.next().map(|(prefix, layer, entry)| pushed_entry(list, prefix, layer, entry))
+        pushed.next().map(|(prefix, layer, entry)| pushed_entry(list, telling, prefix, layer, entry))
     })
 }
 
@@ -143,13 +165,15 @@ mod tests {
 
     fn entry(expires: Option<i64>) -> RuntimeEntry {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at) }
+        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at), era: 0 }
     }
 
     #[test]
     fn pages_of_any_length_have_every_entry_once_and_in_order() {
         let prefix = |number: usize| format!("192.0.2.{number}").parse::<Prefix>().unwrap();
         let list = List { name: Name::parse("a").unwrap(), entries: (0..20).step_by(2).map(prefix).collect() };
+        let (clock, _) = Reckoning::begin(None, None, Timestamp::UNIX_EPOCH.into());
+        let telling = Telling { loaded: Timestamp::UNIX_EPOCH, clock: &clock, is_denied: false };
         let mut runtime = Runtime::default();
         for number in (0..20).step_by(3) {
             runtime.insert(&list.name, prefix(number), Layer::Runtime, entry(None));
@@ -157,7 +181,7 @@ mod tests {
         for number in (0..20).step_by(6) {
             runtime.insert(&list.name, prefix(number), Layer::Ban, entry(None));
         }
-        let all: Vec<Entry> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, None).collect();
+        let all: Vec<Entry> = entries_of(&list, &runtime, telling, None).collect();
         let key = |entry: &Entry| (entry.prefix.parse::<Prefix>().unwrap(), entry.layer);
         assert_eq!(all.len(), 21);
         assert!(all.is_sorted_by_key(key));
@@ -165,7 +189,7 @@ mod tests {
             let mut pages: Vec<Entry> = Vec::new();
             loop {
                 let after = pages.last().map(key);
-                let page: Vec<_> = entries_of(&list, &runtime, Timestamp::UNIX_EPOCH, after).take(length).collect();
+                let page: Vec<_> = entries_of(&list, &runtime, telling, after).take(length).collect();
                 if page.is_empty() {
                     break;
                 }

@@ -21,8 +21,8 @@ use self::{
     pushed::Runtime,
 };
 use crate::{
-    clock::Now,
-    policy::{Policy, Prefix},
+    clock::{Now, reckoning::Reckoning},
+    policy::{Name, Policy, Prefix},
 };
 
 /// The entries of all layers with the addresses of this host, and what every prefix is in because of them and the policy.
@@ -30,6 +30,8 @@ pub struct Lists {
     pushed: Runtime,
     own: BTreeSet<Prefix>,
     members: Members,
+    /// What is known of the time: by it, entries end.
+    clock: Reckoning,
     /// Time since boot before which no entry is ended again: the last attempt failed.
     retry: Duration,
     /// Prefixes that packets may meet as they were in a change that was refused.
@@ -55,9 +57,9 @@ const STALE_RETRY: Duration = Duration::from_secs(5);
 
 impl Lists {
     /// The lists of `policy` with what was pushed, and the addresses of this host.
-    pub fn new(policy: &Policy, pushed: Runtime, own: BTreeSet<Prefix>, now: Now) -> Self {
-        let members = Members::from_all(layers::all_members(policy, &pushed, &own, now));
-        Self { pushed, own, members, retry: Duration::ZERO, stale: BTreeSet::new(), stale_retry: Duration::ZERO }
+    pub fn new(policy: &Policy, pushed: Runtime, own: BTreeSet<Prefix>, clock: Reckoning) -> Self {
+        let members = Members::from_all(layers::all_members(policy, &pushed, &own, &clock));
+        Self { pushed, own, members, clock, retry: Duration::ZERO, stale: BTreeSet::new(), stale_retry: Duration::ZERO }
     }
 
     /// Entries that were pushed.
@@ -75,9 +77,14 @@ impl Lists {
         &self.members
     }
 
+    /// What is known of the time.
+    pub fn clock(&self) -> &Reckoning {
+        &self.clock
+    }
+
     /// What every prefix would be in with `policy`.
-    pub fn members_with(&self, policy: &Policy, now: Now) -> Members {
-        Members::from_all(layers::all_members(policy, &self.pushed, &self.own, now))
+    pub fn members_with(&self, policy: &Policy) -> Members {
+        Members::from_all(layers::all_members(policy, &self.pushed, &self.own, &self.clock))
     }
 
     /// A policy with these [members](Self::members_with) has come into force, in fresh tables.
@@ -120,7 +127,7 @@ impl Lists {
     }
 
     /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.
-    pub fn apply(&mut self, policy: &Policy, changes: Vec<Change>, now: Now) -> Applied {
+    pub fn apply(&mut self, policy: &Policy, changes: Vec<Change>) -> Applied {
         let touched: BTreeSet<Prefix> = changes.iter().map(|change| change.prefix).collect();
         let mut inverse: Vec<Change> = changes
             .into_iter()
@@ -130,28 +137,24 @@ impl Lists {
             })
             .collect();
         inverse.reverse();
-        Applied { inverse, moved: self.move_members(policy, touched, now) }
+        Applied { inverse, moved: self.move_members(policy, touched) }
     }
 
     /// This host has the addresses `own`; those that it had, and what has moved.
-    pub fn set_own(
-        &mut self,
-        policy: &Policy,
-        own: BTreeSet<Prefix>,
-        now: Now,
-    ) -> (BTreeSet<Prefix>, BTreeMap<Prefix, Member>) {
+    pub fn set_own(&mut self, policy: &Policy, own: BTreeSet<Prefix>) -> (BTreeSet<Prefix>, BTreeMap<Prefix, Member>) {
         let touched: BTreeSet<Prefix> = own.symmetric_difference(&self.own).copied().collect();
         let before = std::mem::replace(&mut self.own, own);
-        (before, self.move_members(policy, touched, now))
+        (before, self.move_members(policy, touched))
     }
 
     /// Removals of the entries that have ended at `now`; none while a failure is recent.
-    pub fn ended(&self, now: Now) -> Vec<Change> {
+    pub fn ended(&self, policy: &Policy, now: Now) -> Vec<Change> {
         if now.boot < self.retry {
             return Vec::new();
         }
+        let over = |list: &Name, era| self.clock.over(era, is_denied(policy, list), now);
         let gone = |(list, prefix, layer)| Change { list, prefix, layer, entry: None };
-        self.pushed.expired(now.wall).into_iter().map(gone).collect()
+        self.pushed.expired(over).into_iter().map(gone).collect()
     }
 
     /// Ended entries could not be taken out: they are tried again after a while.
@@ -160,22 +163,32 @@ impl Lists {
     }
 
     /// Time until an entry ends; `None` when none does.
-    pub fn time_until_end(&self, now: Now) -> Option<Duration> {
-        let end = self.pushed.next_expiry()?;
-        let left = Duration::try_from(end.duration_since(now.wall)).unwrap_or_default();
+    pub fn time_until_end(&self, policy: &Policy, now: Now) -> Option<Duration> {
+        let ends = self.pushed.next_ends();
+        let left = ends.map(|(list, end)| self.clock.left(end, is_denied(policy, list), now)).min()?;
         Some(left.max(self.retry.saturating_sub(now.boot)))
     }
 
-    /// The wall clock was set back: everything that ends does so by `by_ns` nanoseconds earlier.
-    pub fn bring_forward(&mut self, by_ns: u64) {
-        self.pushed.bring_forward(by_ns);
+    /// The time is known better, and `changes` are what becomes of entries by that; what has moved.
+    pub fn follow_clock(
+        &mut self,
+        policy: &Policy,
+        clock: Reckoning,
+        changes: Vec<Change>,
+    ) -> BTreeMap<Prefix, Member> {
+        self.clock = clock;
+        for Change { list, prefix, layer, entry } in changes {
+            self.pushed.set(&list, prefix, layer, entry);
+        }
+        let ending = self.pushed.ending().map(|(_, prefix, _)| prefix).collect();
+        self.move_members(policy, ending)
     }
 
     /// Finds out what `touched` prefixes are in now; those that are in something else than before, with that.
-    fn move_members(&mut self, policy: &Policy, touched: BTreeSet<Prefix>, now: Now) -> BTreeMap<Prefix, Member> {
+    fn move_members(&mut self, policy: &Policy, touched: BTreeSet<Prefix>) -> BTreeMap<Prefix, Member> {
         let mut moved = Vec::new();
         for prefix in touched {
-            let member = layers::member_of(policy, &self.pushed, &self.own, prefix, now);
+            let member = layers::member_of(policy, &self.pushed, &self.own, prefix, &self.clock);
             let before = self.members.own_value(prefix);
             if member != before {
                 self.members.set(prefix, member);
@@ -185,4 +198,10 @@ impl Lists {
         // In order already, which a map is made of at once.
         moved.into_iter().collect()
     }
+}
+
+/// Whether a service denies what is in a list. A list that is not configured now may be denied again later.
+pub fn is_denied(policy: &Policy, list: &Name) -> bool {
+    let index = policy.lists.iter().position(|known| known.name == *list);
+    index.is_none_or(|index| policy.denies_list(index))
 }

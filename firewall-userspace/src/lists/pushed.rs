@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use immutable_chunkmap::{map::MapM, set::SetM};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::entry::Layer;
-use crate::policy::{Name, Prefix};
+use super::{change::Change, entry::Layer};
+use crate::{
+    clock::reckoning::{End, Turn, shifted},
+    policy::{Name, Prefix},
+};
 
 /// An entry of a layer that is kept: of every layer but that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +22,33 @@ pub struct RuntimeEntry {
     pub created: Timestamp,
     /// When it ends.
     pub expires: Option<Timestamp>,
+    /// Whose clock that is by: the [era](crate::clock::reckoning) in which it was written, 0 of a right clock.
+    pub era: u32,
 }
 
 impl RuntimeEntry {
+    /// When it ends, by which clock.
+    pub fn end(&self) -> Option<End> {
+        self.expires.map(|expires| (expires, self.era))
+    }
+
     /// It ends by `by_ns` nanoseconds earlier, if it does at all.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        let by = SignedDuration::from_nanos_i128(i128::from(by_ns));
-        self.expires = self.expires.map(|expires| expires.checked_sub(by).unwrap_or(Timestamp::MIN));
+        self.expires = self.expires.map(|expires| shifted(expires, -i128::from(by_ns)));
+    }
+
+    /// The same, by the clock of `era`.
+    #[must_use]
+    pub fn written_in(self, era: u32) -> Self {
+        Self { era: if self.expires.is_some() { era } else { 0 }, ..self }
+    }
+
+    /// The clock is known better; whether that is about this entry.
+    pub fn follow(&mut self, turn: &Turn, is_denied: bool) -> bool {
+        let Some(end) = self.end().filter(|_| turn.changes(self.era)) else { return false };
+        let (expires, era) = turn.end(end, is_denied);
+        (self.expires, self.era) = (Some(expires), era);
+        true
     }
 }
 
@@ -35,19 +58,32 @@ impl RuntimeEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Runtime {
     lists: BTreeMap<Name, PushedList>,
-    expiries: SetM<(Timestamp, Name, Prefix, Layer)>,
 }
 
 /// Entries of one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PushedList {
     entries: MapM<(Prefix, Layer), Arc<RuntimeEntry>>,
+    /// By era; none is empty.
+    expiries: BTreeMap<u32, SetM<(Timestamp, Prefix, Layer)>>,
     counts: EntryCounts,
 }
 
 impl PushedList {
     fn len(&self) -> usize {
         self.counts.iter().flatten().sum::<u64>() as usize
+    }
+
+    fn add_end(&mut self, (at, era): End, prefix: Prefix, layer: Layer) {
+        self.expiries.entry(era).or_default().insert_cow((at, prefix, layer));
+    }
+
+    fn remove_end(&mut self, (at, era): End, prefix: Prefix, layer: Layer) {
+        let Some(ends) = self.expiries.get_mut(&era) else { return };
+        ends.remove_cow(&(at, prefix, layer));
+        if ends.len() == 0 {
+            self.expiries.remove(&era);
+        }
     }
 }
 
@@ -104,13 +140,44 @@ impl Runtime {
 
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        let ending: Vec<_> = self.expiries.into_iter().cloned().collect();
-        for (_, list, prefix, layer) in ending {
+        let ending: Vec<_> = self.ending().map(|(list, prefix, layer)| (list.clone(), prefix, layer)).collect();
+        for (list, prefix, layer) in ending {
             if let Some(mut entry) = self.entry(&list, prefix, layer).cloned() {
                 entry.bring_forward(by_ns);
                 self.insert(&list, prefix, layer, entry);
             }
         }
+    }
+
+    /// Everything that ends does so by a right clock.
+    pub fn forget_eras(&mut self) {
+        let ending: Vec<_> = self.ending().map(|(list, prefix, layer)| (list.clone(), prefix, layer)).collect();
+        for (list, prefix, layer) in ending {
+            if let Some(entry) = self.entry(&list, prefix, layer).filter(|entry| entry.era != 0).cloned() {
+                self.insert(&list, prefix, layer, entry.written_in(0));
+            }
+        }
+    }
+
+    /// Entries that end.
+    pub fn ending(&self) -> impl Iterator<Item = (&Name, Prefix, Layer)> {
+        self.lists.iter().flat_map(|(name, list)| {
+            let ends = list.expiries.values().flat_map(|ends| ends.into_iter());
+            ends.map(move |(_, prefix, layer)| (name, *prefix, *layer))
+        })
+    }
+
+    /// What becomes of entries when the clock is known better: those that have to be written down, and the others.
+    pub fn turned(&self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) -> [Vec<Change>; 2] {
+        let [mut told, mut others] = [Vec::new(), Vec::new()];
+        for (list, prefix, layer) in self.ending() {
+            let Some(mut entry) = self.entry(list, prefix, layer).cloned() else { continue };
+            let into = if turn.retells(entry.era) { &mut told } else { &mut others };
+            if entry.follow(turn, is_denied(list)) {
+                into.push(Change { list: list.clone(), prefix, layer, entry: Some(entry) });
+            }
+        }
+        [told, others]
     }
 
     /// Lists that have entries.
@@ -129,19 +196,15 @@ impl Runtime {
             Some(of_list) => of_list,
             None => self.lists.entry(list.clone()).or_default(),
         };
-        let new_expiry = entry.expires;
+        let new_end = entry.end();
         let old = of_list.entries.insert_cow((prefix, layer), Arc::new(entry));
         if old.is_none() {
             *count_of(&mut of_list.counts, prefix, layer) += 1;
         }
-        let old_expiry = old.as_ref().and_then(|entry| entry.expires);
-        if old_expiry != new_expiry {
-            if let Some(expires) = old_expiry {
-                self.expiries.remove_cow(&(expires, list.clone(), prefix, layer));
-            }
-            if let Some(expires) = new_expiry {
-                self.expiries.insert_cow((expires, list.clone(), prefix, layer));
-            }
+        let old_end = old.as_ref().and_then(|entry| entry.end());
+        if old_end != new_end {
+            old_end.into_iter().for_each(|end| of_list.remove_end(end, prefix, layer));
+            new_end.into_iter().for_each(|end| of_list.add_end(end, prefix, layer));
         }
         old.map(Arc::unwrap_or_clone)
     }
@@ -165,24 +228,32 @@ impl Runtime {
         let of_list = self.lists.get_mut(list)?;
         let old = of_list.entries.remove_cow(&(prefix, layer))?;
         *count_of(&mut of_list.counts, prefix, layer) -= 1;
+        old.end().into_iter().for_each(|end| of_list.remove_end(end, prefix, layer));
         if of_list.len() == 0 {
             self.lists.remove(list);
-        }
-        if let Some(expires) = old.expires {
-            self.expiries.remove_cow(&(expires, list.clone(), prefix, layer));
         }
         Some(Arc::unwrap_or_clone(old))
     }
 
-    /// When the next entry ends.
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.expiries.into_iter().next().map(|(expires, ..)| *expires)
+    /// The first end of each list and era.
+    pub fn next_ends(&self) -> impl Iterator<Item = (&Name, End)> {
+        self.lists.iter().flat_map(|(name, list)| {
+            let first = list.expiries.iter().filter_map(|(era, ends)| Some((ends.into_iter().next()?.0, *era)));
+            first.map(move |end| (name, end))
+        })
     }
 
-    /// Entries that have ended at `now`.
-    pub fn expired(&self, now: Timestamp) -> Vec<(Name, Prefix, Layer)> {
-        let ended = self.expiries.into_iter().take_while(|(expires, ..)| *expires <= now);
-        ended.map(|(_, list, prefix, layer)| (list.clone(), *prefix, *layer)).collect()
+    /// Entries whose ends are not behind what `over` says of their list and era.
+    pub fn expired(&self, over: impl Fn(&Name, u32) -> Timestamp) -> Vec<(Name, Prefix, Layer)> {
+        let mut ended = Vec::new();
+        for (name, list) in &self.lists {
+            for (era, ends) in &list.expiries {
+                let over = over(name, *era);
+                let over = ends.into_iter().take_while(|(at, ..)| *at <= over);
+                ended.extend(over.map(|(_, prefix, layer)| (name.clone(), *prefix, *layer)));
+            }
+        }
+        ended
     }
 }
 
@@ -205,7 +276,11 @@ mod tests {
 
     fn entry(expires: Option<i64>) -> RuntimeEntry {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at) }
+        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at), era: 0 }
+    }
+
+    fn expired(runtime: &Runtime, second: i64) -> Vec<(Name, Prefix, Layer)> {
+        runtime.expired(|_, _| Timestamp::from_second(second).unwrap())
     }
 
     #[test]
@@ -213,10 +288,10 @@ mod tests {
         let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
         runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
         runtime.insert(&list, prefix, Layer::Runtime, entry(Some(20)));
-        assert_eq!(runtime.expired(Timestamp::from_second(15).unwrap()), []);
-        assert_eq!(runtime.expired(Timestamp::from_second(20).unwrap()), [(list.clone(), prefix, Layer::Runtime)]);
+        assert_eq!(expired(&runtime, 15), []);
+        assert_eq!(expired(&runtime, 20), [(list.clone(), prefix, Layer::Runtime)]);
         runtime.insert(&list, prefix, Layer::Runtime, entry(None));
-        assert_eq!(runtime.next_expiry(), None);
+        assert_eq!(runtime.next_ends().count(), 0);
     }
 
     #[test]
@@ -224,8 +299,8 @@ mod tests {
         let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
         runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
         runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
-        assert_eq!(runtime.next_expiry(), Some(Timestamp::from_second(10).unwrap()));
+        assert_eq!(runtime.next_ends().collect::<Vec<_>>(), [(&list, (Timestamp::from_second(10).unwrap(), 0))]);
         assert!(runtime.remove(&list, prefix, Layer::Runtime).is_some());
-        assert_eq!(runtime.next_expiry(), None);
+        assert_eq!(runtime.next_ends().count(), 0);
     }
 }

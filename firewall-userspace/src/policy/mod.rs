@@ -68,6 +68,11 @@ pub struct StateFolder {
 }
 
 impl Policy {
+    /// Whether a service denies what is in the list at `index`.
+    pub fn denies_list(&self, index: usize) -> bool {
+        self.services.iter().any(|service| service.deny.contains(&index))
+    }
+
     /// Whether a service refers to the list at `index`.
     pub fn uses_list(&self, index: usize) -> bool {
         self.services.iter().any(|service| {

@@ -194,6 +194,7 @@ fn a_clock_that_was_set_back_by_a_day_gives_no_entry_more_time() -> Result<()> {
         comment: None,
         created: tomorrow,
         expires: Some(tomorrow + SignedDuration::from_hours(hours)),
+        era: 0,
     };
     let list = Name::parse("friends")?;
     let change = |prefix: &str, entry| {

@@ -221,8 +221,13 @@ mod tests {
         let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
         let mut runtime = Runtime::default();
         let mut insert = |list: usize, number, layer, owner: &str| {
-            let entry =
-                RuntimeEntry { owner: owner.into(), comment: None, created: Timestamp::UNIX_EPOCH, expires: None };
+            let entry = RuntimeEntry {
+                owner: owner.into(),
+                comment: None,
+                created: Timestamp::UNIX_EPOCH,
+                expires: None,
+                era: 0,
+            };
             runtime.insert(&policy.lists[list].name, prefix(number), layer, entry);
         };
         for number in 1..=3 {

@@ -111,14 +111,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Provisional::new(self.in_force.next(), one.caller.name.clone(), until, before)
         });
         let waits = provisional.is_some();
-        if let Err(error) = self.keeper.keep(now.wall, changes, provisional) {
+        if let Err(error) = self.keeper.keep(now, changes, provisional) {
             tracing::error!(%error, "refused pushes that cannot be kept");
-            self.undo_staged(staged, now);
+            self.undo_staged(staged);
             return Err(Refusal::NotKept { message: error.to_string() });
         }
         let moved: BTreeSet<Prefix> = staged.iter().flat_map(|one| one.applied.moved.keys().copied()).collect();
         if let Err(refusal) = self.enforce(&mut moved.iter().copied()) {
-            let undone = self.undo_staged(staged, now);
+            let undone = self.undo_staged(staged);
             self.restore(moved);
             self.keeper.take_back(now, undone, waited);
             return Err(refusal);
@@ -131,10 +131,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Takes what is staged out of the lists, the last one first; the changes that did it.
-    fn undo_staged(&mut self, staged: &mut [Staged], now: Now) -> Vec<Change> {
+    fn undo_staged(&mut self, staged: &mut [Staged]) -> Vec<Change> {
         let inverse: Vec<Change> =
             staged.iter_mut().rev().flat_map(|one| std::mem::take(&mut one.applied.inverse)).collect();
-        self.lists.apply(&self.in_force.policy, inverse.clone(), now);
+        self.lists.apply(&self.in_force.policy, inverse.clone());
         inverse
     }
 
@@ -163,11 +163,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let shrunk = checked.replace_lists(&self.in_force.policy, self.lists.pushed(), &caller.name);
         let shown = if push.dry_run { self.shown(&checked) } else { Vec::new() };
         let (mut pushed, changes) = self.planned(&checked, caller, now);
-        let applied = self.lists.apply(&self.in_force.policy, changes.clone(), now);
+        let applied = self.lists.apply(&self.in_force.policy, changes.clone());
         self.add_notes(&checked, &mut pushed);
         let admitted = self.admit(&checked, push, &applied, shrunk);
         if push.dry_run || admitted.is_err() {
-            self.lists.apply(&self.in_force.policy, applied.inverse, now);
+            self.lists.apply(&self.in_force.policy, applied.inverse);
             let answer = Pushed { dry_run: true, changes: shown, ..self.numbered(pushed) };
             return admitted.map(|()| Checked::Answered(answer));
         }
@@ -179,6 +179,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let (lists, layer, runtime) = (&self.in_force.policy.lists, checked.layer, self.lists.pushed());
         let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
         let mut changes = Vec::with_capacity(checked.add.len() + checked.remove.len());
+        let (latest, era) = (self.lists.clock().latest(now), self.lists.clock().era());
         for addition in &checked.add {
             let Some(list) = lists.get(addition.list) else { continue };
             let known = runtime.entry(&list.name, addition.prefix, layer);
@@ -190,7 +191,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 owner: caller.name.clone(),
                 comment: addition.comment.clone(),
                 created: known.map_or(now.wall, |entry| entry.created),
-                expires: addition.ttl.map(|ttl| now.wall.checked_add(ttl).unwrap_or(jiff::Timestamp::MAX)),
+                expires: addition.ttl.map(|ttl| latest.checked_add(ttl).unwrap_or(jiff::Timestamp::MAX)),
+                era: if addition.ttl.is_some() { era } else { 0 },
             };
             changes.push(Change { list: list.name.clone(), prefix: addition.prefix, layer, entry: Some(entry) });
         }

@@ -78,6 +78,7 @@ impl Driver {
             Step::Confirm => self.confirm(),
             Step::Wait(seconds) => self.world.wait(*seconds),
             Step::SetClock(by) => self.world.set_clock(*by),
+            Step::Synchronised(is) => self.world.now.is_synchronised = *is,
             Step::Interface { name, index } => {
                 let taken = index.is_some_and(|index| self.world.kernel.has_index(index));
                 self.world.kernel.set_interface(name, index.filter(|_| !taken));
@@ -499,7 +500,7 @@ impl Driver {
     /// What the next daemon would find.
     fn check_disk(&self) {
         let disk = self.world.disk.after_kill();
-        let opened = Store::open(disk.clone(), self.world.now.wall, u64::MAX).unwrap();
+        let opened = Store::open(disk.clone(), self.world.now, u64::MAX).unwrap();
         let found: Vec<(Key, Option<jiff::Timestamp>)> = opened
             .runtime
             .iter()

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    clock::Now,
+    clock::{Now, reckoning::Reckoning},
     config,
     lists::{
         Lists,
@@ -19,11 +19,11 @@ use crate::{
 const CONFIG: &str = "[[interface]]\nname = \"eth0\"\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n";
 
 fn now() -> Now {
-    Now { wall: Timestamp::from_second(1_800_000_000).unwrap(), boot: Duration::from_secs(1000) }
+    Now::new(Timestamp::from_second(1_800_000_000).unwrap(), Duration::from_secs(1000))
 }
 
 fn change(list: &str, last: u8, layer: Layer, is_added: bool) -> Change {
-    let entry = RuntimeEntry { owner: "root".into(), comment: None, created: now().wall, expires: None };
+    let entry = RuntimeEntry { owner: "root".into(), comment: None, created: now().wall, expires: None, era: 0 };
     let (list, prefix) = (Name::parse(list).unwrap(), format!("192.0.2.{last}").parse().unwrap());
     Change { list, prefix, layer, entry: is_added.then_some(entry) }
 }
@@ -31,8 +31,8 @@ fn change(list: &str, last: u8, layer: Layer, is_added: bool) -> Change {
 #[test]
 fn the_inverse_of_a_change_makes_everything_what_it_was() {
     let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
-    let mut lists = Lists::new(&policy, Runtime::default(), BTreeSet::new(), now());
-    lists.apply(&policy, vec![change("b", 2, Layer::Ban, true)], now());
+    let mut lists = Lists::new(&policy, Runtime::default(), BTreeSet::new(), Reckoning::begin(None, None, now()).0);
+    lists.apply(&policy, vec![change("b", 2, Layer::Ban, true)]);
     let before = (lists.pushed().clone(), lists.members().clone());
     // One entry twice, in two layers, and one that the configuration holds too.
     let changes = vec![
@@ -42,11 +42,11 @@ fn the_inverse_of_a_change_makes_everything_what_it_was() {
         change("a", 3, Layer::Runtime, false),
         change("b", 2, Layer::Ban, false),
     ];
-    let applied = lists.apply(&policy, changes, now());
+    let applied = lists.apply(&policy, changes);
     let moved: Vec<String> = applied.moved.keys().map(Prefix::to_string).collect();
     assert_eq!(moved, ["192.0.2.2/32", "192.0.2.3/32"], "the configuration has 192.0.2.1 in `a` anyway");
     assert_eq!(lists.pushed().len(), 2);
-    let undone = lists.apply(&policy, applied.inverse, now());
+    let undone = lists.apply(&policy, applied.inverse);
     assert_eq!((lists.pushed(), lists.members().len()), (&before.0, before.1.len()));
     for prefix in undone.moved.keys() {
         assert_eq!(lists.members().own_value(*prefix), before.1.own_value(*prefix), "{prefix}");

@@ -5,6 +5,7 @@
 //! `PORTCULLIS_SEQUENCES` says how many scripts are tried.
 
 mod boot;
+mod clock;
 mod driver;
 mod inverse;
 mod model;

@@ -21,6 +21,8 @@ pub type Key = (String, Prefix, Layer);
 pub struct Entry {
     pub owner: String,
     pub expires: Option<Timestamp>,
+    /// It was written while nobody knew the time.
+    is_new: bool,
     /// Time since boot after which no packet may meet it, whatever was done to clocks.
     pub latest: Option<Duration>,
 }
@@ -64,11 +66,20 @@ pub struct Model {
     pub revision: u64,
     /// The configuration file was refused when it was last tried.
     pub is_file_refused: bool,
-    ahead: SignedDuration,
+    /// How far ahead of the boot clock the wall clock was at the last look, and the times that can be believed are.
+    wall: SignedDuration,
+    earliest: SignedDuration,
+    latest: SignedDuration,
+    is_settled: bool,
 }
 
 fn ahead(now: Now) -> SignedDuration {
     now.wall.as_duration() - SignedDuration::try_from(now.boot).unwrap()
+}
+
+/// The time `ahead` of the boot clock.
+fn at(now: Now, ahead: SignedDuration) -> Timestamp {
+    Timestamp::UNIX_EPOCH.checked_add(now.boot).unwrap().checked_add(ahead).unwrap()
 }
 
 impl Waiting {
@@ -102,7 +113,10 @@ impl Model {
             waiting: None,
             revision: 1,
             is_file_refused: false,
-            ahead: ahead(now),
+            wall: ahead(now),
+            earliest: ahead(now),
+            latest: ahead(now),
+            is_settled: true,
         }
     }
 
@@ -128,9 +142,9 @@ impl Model {
             let old = self.entries.get(key).cloned();
             match wish {
                 Some(ttl) => {
-                    let expires = ttl.map(|ttl| now.wall.checked_add(ttl).unwrap());
-                    let latest = ttl.map(|ttl| now.boot + ttl);
-                    self.entries.insert(key.clone(), Entry { owner: owner.into(), expires, latest });
+                    let expires = ttl.map(|ttl| at(now, self.latest).checked_add(ttl).unwrap());
+                    let (latest, is_new) = (ttl.map(|ttl| now.boot + ttl), ttl.is_some() && !self.is_settled);
+                    self.entries.insert(key.clone(), Entry { owner: owner.into(), expires, is_new, latest });
                     is_counted |= old.is_none();
                 }
                 None if old.is_none() => continue,
@@ -161,7 +175,7 @@ impl Model {
             panic!("no push waits")
         };
         for (key, entry) in before {
-            match entry.filter(|entry| entry.expires.is_none_or(|expires| expires > now.wall)) {
+            match entry.filter(|entry| entry.expires.is_none_or(|expires| expires > at(now, self.earliest))) {
                 Some(entry) => drop(self.entries.insert(key, entry)),
                 None => drop(self.entries.remove(&key)),
             }
@@ -268,26 +282,55 @@ impl Model {
         });
     }
 
-    /// The wall clock may have been set: nothing gets more time by that.
+    /// The wall clock may have been set, or somebody keeps it right again.
     pub fn follow_clock(&mut self, now: Now) {
-        let by = self.ahead - ahead(now);
-        if by.is_positive() {
-            let forward = |entry: &mut Entry| {
-                entry.expires = entry.expires.map(|expires| expires.checked_sub(by).unwrap());
-            };
-            self.entries.values_mut().for_each(forward);
-            if let Some(Waiting { what: What::Push { before, .. }, .. }) = &mut self.waiting {
-                before.values_mut().flatten().for_each(forward);
+        let wall = ahead(now);
+        let (of_before, of_now) = match now.is_synchronised {
+            true if self.is_settled && wall == self.latest => return,
+            true => {
+                let shifts = ((wall - self.earliest).min(SignedDuration::ZERO), wall - self.latest);
+                (self.earliest, self.latest, self.is_settled) = (wall, wall, true);
+                shifts
             }
+            false if wall == self.wall => return,
+            false => {
+                let by = (wall - self.latest).max(SignedDuration::ZERO);
+                self.latest += by;
+                self.is_settled = false;
+                (SignedDuration::ZERO, by)
+            }
+        };
+        self.wall = wall;
+        let is_settled = self.is_settled;
+        let follow = |entry: &mut Entry| {
+            let by = if entry.is_new { of_now } else { of_before };
+            entry.expires = entry.expires.map(|expires| expires.checked_add(by).unwrap());
+            entry.is_new &= !is_settled;
+        };
+        self.entries.values_mut().for_each(follow);
+        if let Some(Waiting { what: What::Push { before, .. }, .. }) = &mut self.waiting {
+            before.values_mut().flatten().for_each(follow);
         }
-        // A step forward is forgotten: what has ended by it has ended.
-        self.ahead = ahead(now);
+    }
+
+    /// Whether a service denies what is in a list, or may do so when the list comes back.
+    fn is_denied(&self, list: &str) -> bool {
+        let policy = self.policy();
+        let index = policy.lists.iter().position(|known| *known.name == *list);
+        index.is_none_or(|index| policy.services.iter().any(|service| service.deny.contains(&index)))
     }
 
     /// Entries whose time is over.
     pub fn ended(&self, now: Now) -> Vec<Key> {
-        let is_over = |entry: &Entry| entry.expires.is_some_and(|expires| expires <= now.wall);
-        self.entries.iter().filter(|(_, entry)| is_over(entry)).map(|(key, _)| key.clone()).collect()
+        self.over(now, |list| self.is_denied(list))
+    }
+
+    fn over(&self, now: Now, is_denied: impl Fn(&str) -> bool) -> Vec<Key> {
+        let is_over = |(list, ..): &Key, entry: &Entry| {
+            let ahead = if entry.is_new || !is_denied(list) { self.latest } else { self.earliest };
+            entry.expires.is_some_and(|expires| expires <= at(now, ahead))
+        };
+        self.entries.iter().filter(|(key, entry)| is_over(key, entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// They are gone.
@@ -298,7 +341,6 @@ impl Model {
 
     /// Another daemon starts, and the configuration file says `file`; with it, an interface would refuse.
     pub fn restart(&mut self, file: usize, meets_unwilling: bool, now: Now) {
-        self.ahead = ahead(now);
         if let Some(waiting) = &mut self.waiting {
             waiting.resume(now);
             let is_over = waiting.is_over(now);
@@ -345,8 +387,9 @@ impl Model {
         self
     }
 
+    /// A daemon that starts does not know yet who is denied.
     fn end_quietly(&mut self, now: Now) {
-        let ended = self.ended(now);
+        let ended = self.over(now, |_| true);
         ended.iter().for_each(|key| drop(self.entries.remove(key)));
     }
 }

@@ -25,6 +25,8 @@ pub enum Step {
     Wait(u32),
     /// The wall clock is set.
     SetClock(i32),
+    /// Something keeps the wall clock right, or nothing does.
+    Synchronised(bool),
     /// An interface has another index, or is gone.
     Interface { name: &'static str, index: Option<u32> },
     /// `eth0` is called `wan0`, or again what it was.
@@ -117,6 +119,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Confirm),
         5 => (1..12_u32).prop_map(Step::Wait),
         1 => prop_oneof![-30..-1_i32, 2..30_i32].prop_map(Step::SetClock),
+        1 => any::<bool>().prop_map(Step::Synchronised),
         2 => (name, prop::option::weighted(0.7, 2..9_u32)).prop_map(|(name, index)| Step::Interface { name, index }),
         1 => Just(Step::Rename),
         1 => Just(Step::SwapNames),

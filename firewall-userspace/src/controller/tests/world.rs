@@ -81,7 +81,7 @@ impl World {
     /// A host whose daemon starts for the first time, with configuration `file`.
     pub fn new(file: usize) -> Self {
         let wall = Timestamp::from_second(1_800_000_000).unwrap();
-        let now = Now { wall, boot: Duration::from_secs(100_000) };
+        let now = Now { boot_id: 1, ..Now::new(wall, Duration::from_secs(100_000)) };
         let (kernel, disk, own) = (FakeKernel::default(), FakeDisk::default(), Vec::new());
         kernel.set_interface("eth0", Some(2));
         kernel.set_interface("eth1", Some(3));
@@ -103,7 +103,8 @@ impl World {
     /// Time goes on.
     pub fn wait(&mut self, seconds: u32) {
         let length = Duration::from_secs(seconds.into());
-        self.now = Now { wall: self.now.wall.checked_add(length).unwrap(), boot: self.now.boot + length };
+        self.now.wall = self.now.wall.checked_add(length).unwrap();
+        self.now.boot += length;
     }
 
     /// The wall clock is set.
@@ -147,7 +148,7 @@ fn start(
 ) -> Result<Started, String> {
     let loaded = load(*file.lock().unwrap()).map_err(|report| report.render(false));
     let history = History::open_tolerant(disk.clone(), KEEP);
-    let opened = Store::open_tolerant(disk.clone(), now.wall, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
+    let opened = Store::open_tolerant(disk.clone(), now, SNAPSHOT_AFTER).map_err(|error| error.to_string())?;
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());

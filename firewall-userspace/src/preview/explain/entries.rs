@@ -3,21 +3,23 @@
 use std::net::IpAddr;
 
 use firewall_common::Verdict;
-use jiff::Timestamp;
 
 use super::{Effect, Match};
 use crate::{
-    lists::{layers, pushed::Runtime},
+    lists::{
+        layers::{self, Telling},
+        pushed::Runtime,
+    },
     policy::{Policy, Prefix, Service},
 };
 
 /// All entries of all layers that cover `source`, those that decided first, then by list, the narrowest first.
 ///
-/// `service` gave the verdict; `loaded` is when the configuration was.
-pub fn matching(
-    policy: &Policy,
-    runtime: &Runtime,
-    loaded: Timestamp,
+/// `service` gave the verdict; `told` says how entries of a list are told.
+pub fn matching<'a>(
+    policy: &'a Policy,
+    runtime: &'a Runtime,
+    told: impl Fn(usize) -> Telling<'a>,
     source: IpAddr,
     service: Option<&Service>,
     verdict: Verdict,
@@ -35,7 +37,7 @@ pub fn matching(
                 | (Effect::Limits, Verdict::OverPackets | Verdict::OverBytes | Verdict::OverConnections)
         );
         for prefix in covering(source) {
-            let entries = layers::entries_at(list, runtime, loaded, prefix);
+            let entries = layers::entries_at(list, runtime, told(index), prefix);
             matches.extend(entries.map(|entry| Match { entry, effect, decides }));
         }
     }

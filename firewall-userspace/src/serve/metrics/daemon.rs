@@ -23,6 +23,7 @@ pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u6
         families.push(reloads(status)?);
         families.extend(conditions(status)?);
         families.extend(confirmations(status)?);
+        families.push(clock(status)?);
     }
     Ok(families)
 }
@@ -132,6 +133,12 @@ fn conditions(status: &Status) -> prometheus::Result<[Family; 2]> {
         conditions.push(&[code], f64::from(u8::from(is_so)));
     }
     Ok([ready, conditions])
+}
+
+fn clock(status: &Status) -> prometheus::Result<Family> {
+    let help = "1 while ends of entries are in doubt, because the clock has not been synchronised since boot or since it was set: \
+                see what keeps it (NTP).";
+    Ok(Family::gauge("portcullis_clock_in_doubt", help, &[])?.with(f64::from(u8::from(status.clock.in_doubt))))
 }
 
 fn confirmations(status: &Status) -> prometheus::Result<[Family; 2]> {

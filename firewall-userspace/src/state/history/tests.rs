@@ -17,7 +17,7 @@ use crate::{
 
 fn now(second: i64) -> Now {
     let boot = Duration::from_secs(1000 + second.unsigned_abs());
-    Now { wall: Timestamp::from_second(1_800_000_000 + second).unwrap(), boot }
+    Now::new(Timestamp::from_second(1_800_000_000 + second).unwrap(), boot)
 }
 
 fn bundle(config: &str, list: &str) -> Bundle {

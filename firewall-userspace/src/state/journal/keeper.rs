@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-
 use super::{Provisional, Store, Written};
 use crate::{
-    clock::{Now, Watch},
+    clock::{
+        Now,
+        reckoning::{Reckoning, Turn},
+    },
     lists::{change::Change, pushed::Runtime},
+    policy::Name,
     state::{disk::Disk, error::StoreError, patient::PATIENCE},
 };
 
@@ -20,7 +22,12 @@ pub struct Keeper<D: Disk> {
     store: Store<D>,
     /// The snapshot that is being written.
     running: Option<Receiver<Result<Written, StoreError>>>,
-    watch: Watch,
+    /// What is known of the time is not on disk.
+    is_clock_owed: bool,
+    /// That what is known of the time cannot be kept was said.
+    is_clock_told: bool,
+    /// Time since boot before which it is not written again.
+    clock_retry: Duration,
     /// That what has happened cannot be kept was said.
     is_told: bool,
     /// Time since boot before which what is owed is not written again.
@@ -44,11 +51,25 @@ pub struct StoreCounters {
 /// Between two attempts to write what is owed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How old what is kept of the time may be: a boot with a clock that is behind begins with it.
+const SETTLED_CLOCK_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// The same while the clock is not synchronised.
+const CLOCK_AGE: Duration = Duration::from_secs(10 * 60);
+
 impl<D: Disk> Keeper<D> {
-    /// Keeps in `store` from `now` on.
-    pub fn new(store: Store<D>, now: Now) -> Self {
-        let counters = StoreCounters::default();
-        Self { store, running: None, watch: Watch::new(now), is_told: false, retry: Duration::ZERO, counters }
+    /// Keeps in `store`.
+    pub fn new(store: Store<D>) -> Self {
+        Self {
+            store,
+            running: None,
+            is_clock_owed: false,
+            is_clock_told: false,
+            clock_retry: Duration::ZERO,
+            is_told: false,
+            retry: Duration::ZERO,
+            counters: StoreCounters::default(),
+        }
     }
 
     /// How it went.
@@ -77,12 +98,8 @@ impl<D: Disk> Keeper<D> {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn keep(
-        &mut self,
-        at: Timestamp,
-        changes: Vec<Change>,
-        provisional: Option<Provisional>,
-    ) -> Result<(), StoreError> {
+    pub fn keep(&mut self, now: Now, changes: Vec<Change>, provisional: Option<Provisional>) -> Result<(), StoreError> {
+        let at = self.clock().written(now);
         let kept = match provisional {
             Some(provisional) => self.store.append_provisional(at, changes, provisional),
             None => self.store.append(at, changes),
@@ -94,58 +111,103 @@ impl<D: Disk> Keeper<D> {
     ///
     /// # Errors
     /// When the disk refuses; it waits on then.
-    pub fn confirm(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        let kept = self.store.decide(at);
+    pub fn confirm(&mut self, now: Now) -> Result<(), StoreError> {
+        let kept = self.store.decide(self.clock().written(now));
         self.count(kept)
     }
 
     /// `changes` have happened: they are kept now, or as soon as the disk lets them.
     pub fn owe(&mut self, now: Now, changes: Vec<Change>) {
-        self.store.owe(now.wall, changes);
+        self.store.owe(self.clock().written(now), changes);
         self.settle(now);
     }
 
     /// The push that waits for a confirmation has been undone by `changes`.
     pub fn owe_decision(&mut self, now: Now, changes: Vec<Change>) {
-        self.store.owe_decision(now.wall, changes);
+        self.store.owe_decision(self.clock().written(now), changes);
         self.settle(now);
     }
 
     /// Pushes that were kept have been undone by `changes`, and what waits for a confirmation is `provisional` as before.
     pub fn take_back(&mut self, now: Now, changes: Vec<Change>, provisional: Option<Provisional>) {
-        self.store.owe(now.wall, changes);
-        self.store.owe_provisional(now.wall, provisional);
+        self.store.owe(self.clock().written(now), changes);
+        self.store.owe_provisional(self.clock().written(now), provisional);
         self.settle(now);
     }
 
-    /// By how many nanoseconds the wall clock was set back since the last look, which is kept: entries are to be
-    /// [brought forward](Runtime::bring_forward) by as much.
-    pub fn clock_set_back(&mut self, now: Now) -> Option<u64> {
-        let by = self.watch.set_back(now)?;
-        tracing::warn!("the clock was set back by {by:#}: entries keep the time that they had left");
-        let by_ns = u64::try_from(by.as_nanos()).unwrap_or(0);
-        self.store.owe_clock_back(now.wall, by_ns);
+    /// What is known of the time.
+    pub fn clock(&self) -> &Reckoning {
+        self.store.clock()
+    }
+
+    /// Looks at the clocks; what entries have to follow, which is [kept](Self::owe_turn) before anything else is.
+    pub fn follow_clock(&mut self, now: Now) -> Option<Turn> {
+        let was_settled = self.clock().is_settled();
+        let turn = self.store.follow_clock(now)?;
+        match (turn.is_settled, turn.set_back()) {
+            (true, Some(by)) => {
+                tracing::warn!("the clock was set back by {by:#}: entries keep the time that they had left");
+            }
+            (true, None) if was_settled => {
+                tracing::warn!("the clock was set forward: entries end by it");
+            }
+            (true, None) => tracing::info!("the clock is synchronised: no end of an entry is in doubt"),
+            (false, _) => tracing::warn!(
+                "the clock was set while it is not synchronised: denied entries end by the earliest time that can be \
+                 believed, all others by the latest, until it is\nhint: `chronyc tracking` or `timedatectl timesync-status` \
+                 say what keeps the clock"
+            ),
+        }
+        Some(turn)
+    }
+
+    /// The clock is known better, and `told` is what becomes by that of entries that another clock was about.
+    pub fn owe_turn(&mut self, now: Now, turn: &Turn, told: &[Change], is_denied: impl Fn(&Name) -> bool) {
+        self.store.owe_turn(self.clock().written(now), turn, told, is_denied);
         self.settle(now);
-        Some(by_ns)
     }
 
     /// What is due by itself: the snapshot that is over, and what could not be kept so far. Whether anything was done.
     pub fn tend(&mut self, now: Now) -> bool {
         let is_collected = self.collect_snapshot();
-        if !(self.store.is_owing() || self.store.is_torn()) || now.boot < self.retry {
-            return is_collected;
+        let is_done = (self.store.is_owing() || self.store.is_torn()) && now.boot >= self.retry;
+        if is_done {
+            self.settle(now);
         }
-        self.settle(now);
-        true
+        self.keep_clock(now, self.clock_age());
+        is_collected || is_done
     }
 
-    /// Keeps what could not be kept so far, a last time.
-    pub fn settle_now(&mut self) {
+    /// Keeps what could not be kept so far, and what is known of the time, a last time.
+    pub fn settle_now(&mut self, now: Now) {
         if self.store.is_owing()
             && let Err(error) = self.store.settle()
         {
             self.counters.failures += 1;
             tracing::error!(%error, "cannot keep what has happened");
+        }
+        self.clock_retry = Duration::ZERO;
+        self.keep_clock(now, Duration::ZERO);
+    }
+
+    /// How old what is kept of the time may be.
+    fn clock_age(&self) -> Duration {
+        if self.clock().is_settled() { SETTLED_CLOCK_AGE } else { CLOCK_AGE }
+    }
+
+    /// Keeps what is known of the time when it is not on disk, or older than `age`: behind the entries that were written by it.
+    fn keep_clock(&mut self, now: Now, age: Duration) {
+        self.is_clock_owed = self.store.is_clock_stale(now, age);
+        if !self.is_clock_owed || self.store.is_owing() || now.boot < self.clock_retry {
+            return;
+        }
+        self.clock_retry = now.boot.saturating_add(RETRY);
+        match self.store.keep_clock(now) {
+            Ok(()) => (self.is_clock_owed, self.is_clock_told) = (false, false),
+            Err(error) if !std::mem::replace(&mut self.is_clock_told, true) => {
+                tracing::warn!(%error, "cannot keep what is known of the time: after a restart, ends of entries may be in doubt");
+            }
+            Err(_) => {}
         }
     }
 
@@ -154,7 +216,7 @@ impl<D: Disk> Keeper<D> {
             return;
         }
         self.retry = now.boot.saturating_add(RETRY);
-        match self.store.mend(now.wall).and_then(|()| self.store.settle()) {
+        match self.store.mend(self.clock().written(now)).and_then(|()| self.store.settle()) {
             Ok(()) => self.is_told = false,
             Err(error) => {
                 self.counters.failures += 1;
@@ -168,15 +230,19 @@ impl<D: Disk> Keeper<D> {
 
     /// Whether there is something to do that nobody asks for: to persist what has happened, or to collect a snapshot.
     pub fn has_chores(&self) -> bool {
-        self.store.is_owing() || self.store.is_torn() || self.running.is_some()
+        self.store.is_owing() || self.store.is_torn() || self.is_clock_owed || self.running.is_some()
     }
 
     /// Begins a snapshot of `runtime`, which is what was kept so far, when one is due.
-    pub fn take_snapshot(&mut self, runtime: &Runtime, at: Timestamp) {
-        if !self.store.is_due() || self.store.is_owing() {
+    pub fn take_snapshot(&mut self, runtime: &Runtime, now: Now) {
+        // What a start finds out from a journal alone would not be in the snapshot.
+        let is_clock_kept = !self.store.is_clock_stale(now, Duration::MAX);
+        // Nor whose clock the entries of before are by that a push may put back.
+        let is_known = self.clock().is_settled() || self.provisional().is_none();
+        if !self.store.is_due() || self.store.is_owing() || !is_clock_kept || !is_known {
             return;
         }
-        let job = match self.store.rotate(runtime, at) {
+        let job = match self.store.rotate(runtime, self.clock().written(now)) {
             Ok(job) => job,
             Err(error) => {
                 self.counters.snapshot_failures += 1;

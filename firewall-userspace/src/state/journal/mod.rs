@@ -14,6 +14,7 @@
 mod keeper;
 mod note;
 mod provisional;
+mod reckoned;
 mod record;
 mod recover;
 mod repair;
@@ -22,7 +23,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,10 +35,15 @@ pub use repair::{Repaired, salvage};
 pub use snapshot::{Job, Written};
 
 use self::{
+    reckoned::Marks,
     record::Record,
     recover::{Found, Journal, Strictness, journal_name},
 };
 use crate::{
+    clock::{
+        Now,
+        reckoning::{KeptReckoning, Reckoning, Turn},
+    },
     lists::{change::Change, entry::Layer, pushed::Runtime},
     policy::{Name, Prefix},
     state::{
@@ -64,6 +70,9 @@ pub struct Store<D: Disk> {
     is_writing: bool,
     /// Why nothing is written: what is there could not be read, and is left alone.
     refusal: Option<String>,
+    clock: Reckoning,
+    /// What is on disk of it.
+    kept: Option<KeptReckoning>,
 }
 
 /// A store and what was in it.
@@ -76,6 +85,9 @@ pub struct Opened<D: Disk> {
     pub notes: Vec<Note>,
 }
 
+/// Entries of one record that says what became of them by the clock.
+const RETOLD: usize = 1 << 15;
+
 /// A clock that is behind by less is not worth a word.
 const NOTICEABLE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -87,9 +99,8 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// When anything that was acknowledged is lost, a newer daemon was here, or a new folder cannot be written.
-    pub fn open(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
-        let found = recover::read(&disk, Strictness::Strict)?;
-        Self::open_with(disk, found, now, snapshot_after)
+    pub fn open(disk: D, now: impl Into<Now>, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        Self::open_with(disk, Strictness::Strict, now.into(), snapshot_after)
     }
 
     /// The same where something is damaged, gone or of a newer daemon: all that can be read is there, what is on disk stays as it
@@ -97,14 +108,18 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// When a new folder cannot be written.
-    pub fn open_tolerant(disk: D, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
-        let found = recover::read(&disk, Strictness::Tolerant)?;
-        Self::open_with(disk, found, now, snapshot_after)
+    pub fn open_tolerant(disk: D, now: impl Into<Now>, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        Self::open_with(disk, Strictness::Tolerant, now.into(), snapshot_after)
     }
 
-    fn open_with(disk: D, found: Found, now: Timestamp, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
-        let Found { mut runtime, provisional, latest, snapshot, snapshot_octets, journal, mut notes, loss } = found;
+    fn open_with(disk: D, care: Strictness, now: Now, snapshot_after: u64) -> Result<Opened<D>, StoreError> {
+        let kept = reckoned::read(&disk);
+        let found = recover::read(&disk, care, Marks::new(kept.as_ref(), now))?;
+        let Found { mut runtime, provisional, latest, is_turned, snapshot, snapshot_octets, journal, mut notes, loss } =
+            found;
+        let kept = kept.filter(|_| !is_turned);
         let is_new = journal.is_none() && loss.is_none();
+        let (clock, turn) = Reckoning::begin(kept.as_ref(), latest, now);
         let mut store = Self {
             disk,
             file: None,
@@ -116,46 +131,26 @@ impl<D: Disk> Store<D> {
             snapshot: snapshot.map(|number| Written { number, octets: snapshot_octets }),
             is_writing: false,
             refusal: loss.map(|loss| loss.to_string()),
+            clock,
+            kept,
         };
         if journal.is_some_and(|journal| journal.length == 0) {
             // Begun and lost before its first record: it is begun again.
             store.journal.number = store.journal.number.saturating_sub(1);
         }
-        store.catch_up(&mut runtime, latest, now, &mut notes);
+        let behind = latest.filter(|_| !store.clock.is_settled()).map(|latest| latest.duration_since(now.wall));
+        let set_back = behind.or(turn.as_ref().and_then(Turn::set_back));
+        notes.extend(set_back.filter(|by| *by >= NOTICEABLE).map(Note::ClockBack));
+        notes.extend(store.catch_up(&mut runtime, turn.as_ref(), now));
         if store.refusal.is_none() {
-            match store.clean().and_then(|()| store.prepare(now)).and_then(|()| store.settle()) {
+            let latest = store.clock.written(now);
+            match store.clean().and_then(|()| store.prepare(latest)).and_then(|()| store.settle()) {
                 Err(error) if is_new => return Err(error),
                 Err(error) => notes.push(Note::CannotWrite(error.to_string())),
                 Ok(()) => {}
             }
         }
         Ok(Opened { store, runtime, notes })
-    }
-
-    /// Ends what should have ended by `now`, and undoes what nobody has confirmed by then.
-    fn catch_up(&mut self, runtime: &mut Runtime, latest: Option<Timestamp>, now: Timestamp, notes: &mut Vec<Note>) {
-        if let Some(latest) = latest
-            && now < latest
-        {
-            let by = latest.duration_since(now);
-            self.set_back(runtime, now, by);
-            if by >= NOTICEABLE {
-                notes.push(Note::ClockBack(by));
-            }
-        }
-        if let Some(overdue) = self.provisional.clone().filter(|provisional| provisional.until.left(now).is_zero()) {
-            let undo = overdue.undo(runtime, now);
-            notes.push(Note::Undone(undo.len()));
-            for Change { list, prefix, layer, entry } in undo.iter().cloned() {
-                runtime.set(&list, prefix, layer, entry);
-            }
-            self.owe_decision(now, undo);
-        }
-        let ended = end(runtime, now);
-        if !ended.is_empty() {
-            notes.push(Note::Ended(ended.len()));
-            self.owe(now, ended);
-        }
     }
 
     /// Why nothing is kept, in words with a hint; `None` as long as the disk is asked.
@@ -177,6 +172,35 @@ impl<D: Disk> Store<D> {
         if self.refusal.is_none() {
             self.owed.push(record);
         }
+    }
+
+    /// Does what was due while no daemon ran.
+    fn catch_up(&mut self, runtime: &mut Runtime, turn: Option<&Turn>, now: Now) -> Vec<Note> {
+        let (earliest, latest) = (self.clock.earliest(now), self.clock.written(now));
+        let mut notes = Vec::new();
+        if let Some(turn) = turn {
+            // There are ends by right clocks only.
+            let [told, others] = runtime.turned(turn, |_| true);
+            self.owe_turn(latest, turn, &told, |_| true);
+            set(runtime, told);
+            set(runtime, others);
+        }
+        if let Some(overdue) = self.provisional.clone().filter(|waits| waits.until.left(now.wall).is_zero()) {
+            let undo = overdue.undo(runtime, earliest);
+            notes.push(Note::Undone(undo.len()));
+            set(runtime, undo.clone());
+            self.owe_decision(latest, undo);
+        }
+        // What this ends is over whoever uses its list, and however.
+        let ended = runtime.expired(|_, era| self.clock.over(era, true, now));
+        let ended: Vec<Change> =
+            ended.into_iter().map(|(list, prefix, layer)| Change { list, prefix, layer, entry: None }).collect();
+        if !ended.is_empty() {
+            notes.push(Note::Ended(ended.len()));
+            set(runtime, ended.clone());
+            self.owe(latest, ended);
+        }
+        notes
     }
 
     /// Keeps `changes`: all of them are on disk when this is `Ok`, and none of them when it is not. (A disk that refuses a
@@ -241,7 +265,9 @@ impl<D: Disk> Store<D> {
     /// Remembers that the push that waits for a confirmation has been undone by `changes`.
     pub fn owe_decision(&mut self, at: Timestamp, changes: Vec<Change>) {
         self.provisional = None;
-        self.remember(Record::Decided { at, changes });
+        let (of_now, others) = self.by_era(changes);
+        self.owe_all(others);
+        self.remember(Record::Decided { at, changes: of_now });
     }
 
     /// Remembers that what waits for a confirmation is this, whatever was kept of pushes that the kernel refused.
@@ -258,22 +284,78 @@ impl<D: Disk> Store<D> {
 
     /// Remembers changes that have happened whether or not they can be kept now; they are kept before anything else is.
     pub fn owe(&mut self, at: Timestamp, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            self.remember(Record::Changes { at, changes });
+        let (of_now, others) = self.by_era(changes);
+        self.owe_all(others);
+        if !of_now.is_empty() {
+            self.remember(Record::Changes { at, changes: of_now });
         }
     }
 
-    /// Brings the ends of all entries forward, by as much as the clock was set back; it says `now`.
-    fn set_back(&mut self, runtime: &mut Runtime, now: Timestamp, by: SignedDuration) {
-        let by_ns = u64::try_from(by.as_nanos()).unwrap_or(0);
-        runtime.bring_forward(by_ns);
-        self.owe_clock_back(now, by_ns);
+    /// Changes of now, and those that make entries what they were in an era before, by the mark of that.
+    fn by_era(&self, changes: Vec<Change>) -> (Vec<Change>, BTreeMap<Timestamp, Vec<Change>>) {
+        let (mut of_now, mut others) = (Vec::new(), BTreeMap::<_, Vec<Change>>::new());
+        let marks = self.clock.marks();
+        for change in changes {
+            let era = change.entry.as_ref().map_or(self.clock.era(), |entry| entry.era);
+            match marks.get(era as usize).filter(|_| era != self.clock.era()) {
+                Some(mark) => others.entry(*mark).or_default().push(change),
+                None => of_now.push(change),
+            }
+        }
+        (of_now, others)
     }
 
-    /// Remembers that the clock was set back and now says `now`: all entries end earlier by as much.
-    pub fn owe_clock_back(&mut self, now: Timestamp, by_ns: u64) {
-        self.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
-        self.remember(Record::ClockBack { at: now, by_ns });
+    fn owe_all(&mut self, by_mark: BTreeMap<Timestamp, Vec<Change>>) {
+        by_mark.into_iter().for_each(|(at, changes)| self.remember(Record::Changes { at, changes }));
+    }
+
+    /// Remembers that the clock is known better, and what has become by that of entries that another clock was about.
+    pub fn owe_turn(&mut self, at: Timestamp, turn: &Turn, told: &[Change], is_denied: impl Fn(&Name) -> bool) {
+        let before = self.provisional.clone();
+        self.provisional.iter_mut().for_each(|provisional| provisional.follow(turn, &is_denied));
+        let by = turn.set_back().unwrap_or_default();
+        if turn.is_back || !by.is_zero() {
+            self.remember(Record::ClockBack { at, by_ns: u64::try_from(by.as_nanos()).unwrap_or(0) });
+        }
+        // A reader does that to all entries: what another clock was about is told after it.
+        let portions = told.chunks(RETOLD).map(|portion| Record::Changes { at, changes: portion.to_vec() });
+        portions.for_each(|portion| self.remember(portion));
+        if let Some(provisional) = self.provisional.clone().filter(|after| Some(after) != before.as_ref()) {
+            self.remember(Record::Provisional { at, changes: Vec::new(), provisional });
+        }
+    }
+
+    /// What is known of the time.
+    pub fn clock(&self) -> &Reckoning {
+        &self.clock
+    }
+
+    /// Looks at the clocks; what is to be [owed](Self::owe_turn) for it.
+    pub fn follow_clock(&mut self, now: Now) -> Option<Turn> {
+        self.clock.follow(now)
+    }
+
+    /// Whether what is on disk of the clock says something else, or is older than `age`.
+    pub fn is_clock_stale(&self, now: Now, age: Duration) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.is_stale(&self.clock.kept(self.place(), now), age))
+    }
+
+    /// Where the next record comes.
+    fn place(&self) -> (u64, u64) {
+        (self.journal.number, self.journal.length)
+    }
+
+    /// Keeps what is known of the time.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn keep_clock(&mut self, now: Now) -> Result<(), StoreError> {
+        let kept = self.clock.kept(self.place(), now);
+        if self.refusal.is_none() {
+            reckoned::write(&self.disk, &kept)?;
+        }
+        self.kept = Some(kept);
+        Ok(())
     }
 
     /// Keeps what is [owed](Self::owe).
@@ -333,6 +415,7 @@ impl<D: Disk> Store<D> {
             disk: self.disk.beside(),
             number: self.journal.number,
             at,
+            marks: self.clock.snapshot_marks(at),
             runtime: runtime.clone(),
             provisional: self.provisional.clone(),
             keep: self.snapshot.map_or(0, |snapshot| snapshot.number),
@@ -427,12 +510,9 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// Removes what has ended at `now`.
-fn end(runtime: &mut Runtime, now: Timestamp) -> Vec<Change> {
-    let ended = runtime.expired(now);
-    let remove = |(list, prefix, layer)| {
-        runtime.remove(&list, prefix, layer);
-        Change { list, prefix, layer, entry: None }
-    };
-    ended.into_iter().map(remove).collect()
+/// Makes entries what `changes` say.
+fn set(runtime: &mut Runtime, changes: Vec<Change>) {
+    for Change { list, prefix, layer, entry } in changes {
+        runtime.set(&list, prefix, layer, entry);
+    }
 }

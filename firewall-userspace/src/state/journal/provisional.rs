@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    clock::deadline::Until,
+    clock::{deadline::Until, reckoning::Turn},
     lists::{
         change::Change,
         entry::Layer,
@@ -58,12 +58,40 @@ impl Provisional {
         self.before.remove(&(list.clone(), prefix, layer));
     }
 
+    /// Finds out whose clocks the ends of entries are by, from `runtime` as the push found it, or from what was kept of it before.
+    pub(super) fn recognise(&mut self, runtime: &Runtime, earlier: Option<&Self>) {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.generation == self.generation) {
+            for (key, before) in &mut self.before {
+                let known = earlier.before.get(key).and_then(|known| known.as_ref());
+                before.iter_mut().zip(known).for_each(|(before, known)| before.era = known.era);
+            }
+            return;
+        }
+        for ((list, prefix, layer), before) in &mut self.before {
+            let known = runtime.entry(list, *prefix, *layer);
+            if let Some((before, known)) =
+                before.as_mut().zip(known).filter(|(one, known)| one.expires == known.expires)
+            {
+                before.era = known.era;
+            }
+        }
+    }
+
+    /// The clock is known better.
+    pub(super) fn follow(&mut self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) {
+        for ((list, ..), before) in &mut self.before {
+            before.iter_mut().for_each(|entry| {
+                entry.follow(turn, is_denied(list));
+            });
+        }
+    }
+
     /// Everything that ends does so earlier.
     pub(super) fn bring_forward(&mut self, by_ns: u64) {
         self.before.values_mut().flatten().for_each(|entry| entry.bring_forward(by_ns));
     }
 
-    /// What makes `runtime` what it was, without what is over by `now`.
+    /// What makes `runtime` what it was, without what is over by `now`, the earliest time that can be believed.
     pub fn undo(&self, runtime: &Runtime, now: Timestamp) -> Vec<Change> {
         let lives = |entry: &&RuntimeEntry| entry.expires.is_none_or(|expires| expires > now);
         let change = |((list, prefix, layer), before): (&(Name, Prefix, Layer), &Option<RuntimeEntry>)| {

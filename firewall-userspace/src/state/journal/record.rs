@@ -34,7 +34,7 @@ pub enum Record {
     },
     /// Changes of entries: all of them, or none.
     Changes {
-        /// When.
+        /// When; of entries of another era than that of then, when that [began](crate::clock::reckoning::Reckoning::mark).
         at: Timestamp,
         /// What.
         changes: Vec<Change>,
@@ -298,6 +298,8 @@ impl StoredChange<'_> {
                     None => None,
                     Some(expires) => Some(timestamp(expires)?),
                 },
+                // Told by when it was written.
+                era: 0,
             }),
         };
         let prefix = Prefix::new(self.address, self.length).ok()?;

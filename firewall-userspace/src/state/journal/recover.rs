@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     Note, Provisional,
+    reckoned::Marks,
     record::{Record, RecordError, VERSION},
     snapshot::{Contents, SnapshotError, read_snapshot},
 };
@@ -30,6 +31,8 @@ pub struct Found {
     pub provisional: Option<Provisional>,
     /// The latest time that a record has, since the clock was last set back.
     pub latest: Option<Timestamp>,
+    /// The clock was set back, or found to be behind, after what is known of the time was kept.
+    pub is_turned: bool,
     /// Number of the snapshot that it began with.
     pub snapshot: Option<u64>,
     /// Octets of that snapshot.
@@ -84,8 +87,8 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 ///
 /// # Errors
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
-pub fn read<D: Disk>(disk: &D, care: Strictness) -> Result<Found, StoreError> {
-    let mut reader = JournalReader { disk, care, found: Found::default(), is_stopped: false };
+pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, StoreError> {
+    let mut reader = JournalReader { disk, care, marks, found: Found::default(), is_stopped: false };
     let names = match disk.names() {
         Ok(names) => names,
         Err(source) => {
@@ -102,6 +105,7 @@ pub fn read<D: Disk>(disk: &D, care: Strictness) -> Result<Found, StoreError> {
 struct JournalReader<'a, D> {
     disk: &'a D,
     care: Strictness,
+    marks: Marks,
     found: Found,
     /// A newer daemon has written what comes now.
     is_stopped: bool,
@@ -114,7 +118,7 @@ impl<D: Disk> JournalReader<'_, D> {
         for number in numbers.iter().rev() {
             let path = self.disk.path(&snapshot_name(*number));
             let Some(octets) = self.file(&snapshot_name(*number))? else { continue };
-            match read_snapshot(&octets, *number) {
+            match read_snapshot(&octets, *number, &self.marks) {
                 Ok(Contents { runtime, provisional, at }) => {
                     self.found.runtime = runtime;
                     self.found.provisional = provisional;
@@ -200,7 +204,7 @@ impl<D: Disk> JournalReader<'_, D> {
             };
             match record {
                 Ok((record, next)) if (offset == 0) == matches!(record, Record::Journal { .. }) => {
-                    self.apply(record, number, &path)?;
+                    self.apply(record, (number, offset as u64), &path)?;
                     offset = next;
                 }
                 Err(RecordError::Newer(version)) => {
@@ -234,14 +238,15 @@ impl<D: Disk> JournalReader<'_, D> {
         Ok(())
     }
 
-    fn apply(&mut self, record: Record, number: u64, path: &Path) -> Result<(), StoreError> {
+    fn apply(&mut self, record: Record, place: (u64, u64), path: &Path) -> Result<(), StoreError> {
         match record {
-            Record::Journal { number: own, .. } if own == number => {}
+            Record::Journal { number: own, .. } if own == place.0 => {}
             Record::Changes { at, changes } => {
                 self.leave(&changes, at);
                 self.change(at, changes);
             }
-            Record::Provisional { at, changes, provisional } => {
+            Record::Provisional { at, changes, mut provisional } => {
+                provisional.recognise(&self.found.runtime, self.found.provisional.as_ref());
                 self.change(at, changes);
                 self.found.provisional = Some(provisional);
             }
@@ -253,6 +258,12 @@ impl<D: Disk> JournalReader<'_, D> {
                 self.found.runtime.bring_forward(by_ns);
                 self.found.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
                 self.found.latest = Some(at);
+                if self.marks.are_before(place) {
+                    // All ends are by a right clock since then.
+                    self.marks = Marks::default();
+                    self.found.runtime.forget_eras();
+                    self.found.is_turned = true;
+                }
             }
             // A file of another name or kind has got here.
             Record::Journal { .. } | Record::Snapshot { .. } | Record::End { .. } => {
@@ -263,7 +274,9 @@ impl<D: Disk> JournalReader<'_, D> {
     }
 
     fn change(&mut self, at: Timestamp, changes: Vec<Change>) {
+        let era = self.marks.era_of(at);
         for Change { list, prefix, layer, entry } in changes {
+            let entry = entry.map(|entry| entry.written_in(era));
             self.found.runtime.set(&list, prefix, layer, entry);
         }
         self.found.latest = self.found.latest.max(Some(at));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Note,
+    Note, reckoned,
     record::Record,
     recover::{self, Found, Strictness, journal_name, numbers, snapshot_name},
     snapshot::Job,
@@ -33,7 +33,8 @@ const SET_ASIDE: &str = ".damaged";
 /// # Errors
 /// When the disk refuses, or a newer daemon was here.
 pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError> {
-    let found = recover::read(disk, Strictness::Salvage)?;
+    let kept = reckoned::read(disk);
+    let found = recover::read(disk, Strictness::Salvage, reckoned::Marks::new(kept.as_ref(), now.into()))?;
     let entries = found.runtime.len();
     if !found.notes.iter().any(|note| matches!(note, Note::Lost { .. } | Note::SkippedSnapshot { .. })) {
         return Ok(Repaired { entries, notes: found.notes, set_aside: Vec::new() });
@@ -48,8 +49,9 @@ pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError
     let number = last + 1;
     begin(disk, number, now)?;
     let at = found.latest.unwrap_or(now).max(now);
+    let marks = kept.map_or_else(|| vec![at], |kept| kept.marks());
     let Found { runtime, provisional, notes, .. } = found;
-    Job { disk: disk.clone(), number, at, runtime, provisional, keep: 0 }.run()?;
+    Job { disk: disk.clone(), number, at, marks, runtime, provisional, keep: 0 }.run()?;
     let mut set_aside = Vec::new();
     for name in snapshots.into_iter().chain(journals) {
         let aside = format!("{name}{SET_ASIDE}");

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Provisional,
+    reckoned::Marks,
     record::{Record, RecordError, push_changes},
     recover::{journal_name, numbers, snapshot_name},
 };
@@ -27,6 +28,8 @@ pub struct Job<D> {
     pub(super) disk: D,
     pub(super) number: u64,
     pub(super) at: Timestamp,
+    /// When entries of each era are said to be written.
+    pub(super) marks: Vec<Timestamp>,
     pub(super) runtime: Runtime,
     pub(super) provisional: Option<Provisional>,
     /// Files of a smaller number are not needed once it is written.
@@ -66,14 +69,17 @@ impl<D: Disk> Job<D> {
         let mut octets = 0;
         let mut buffer = Vec::new();
         Record::Snapshot { number: self.number, at: self.at }.push(&mut buffer)?;
-        let mut entries = self.runtime.iter().peekable();
-        while entries.peek().is_some() {
-            let portion =
-                entries.by_ref().take(PORTION).map(|(list, prefix, layer, entry)| (list, prefix, layer, Some(entry)));
-            push_changes(self.at, portion, &mut buffer)?;
-            file.append(&buffer)?;
-            octets += buffer.len() as u64;
-            buffer.clear();
+        for (era, mark) in self.marks.iter().enumerate() {
+            let its = self.runtime.iter().filter(|(_, _, _, entry)| entry.era as usize == era);
+            let mut entries = its.peekable();
+            while entries.peek().is_some() {
+                let portion = entries.by_ref().take(PORTION);
+                let portion = portion.map(|(list, prefix, layer, entry)| (list, prefix, layer, Some(entry)));
+                push_changes(*mark, portion, &mut buffer)?;
+                file.append(&buffer)?;
+                octets += buffer.len() as u64;
+                buffer.clear();
+            }
         }
         if let Some(provisional) = self.provisional.clone() {
             Record::Provisional { at: self.at, changes: Vec::new(), provisional }.push(&mut buffer)?;
@@ -120,7 +126,7 @@ pub struct Contents {
 ///
 /// # Errors
 /// When it is not whole, or of another version.
-pub fn read_snapshot(octets: &[u8], number: u64) -> Result<Contents, SnapshotError> {
+pub fn read_snapshot(octets: &[u8], number: u64, marks: &Marks) -> Result<Contents, SnapshotError> {
     let mut runtime = Runtime::default();
     let mut waits = None;
     let mut began = None;
@@ -134,10 +140,11 @@ pub fn read_snapshot(octets: &[u8], number: u64) -> Result<Contents, SnapshotErr
         let damaged = SnapshotError::Flaw(Flaw::Damaged(offset as u64));
         match (Record::read(payload), began) {
             (Ok(Record::Snapshot { number: own, at }), None) if own == number => began = Some(at),
-            (Ok(Record::Changes { changes, .. }), Some(_)) => {
+            (Ok(Record::Changes { at, changes }), Some(_)) => {
+                let era = marks.era_of(at);
                 for change in changes {
                     if let Some(entry) = change.entry {
-                        runtime.insert(&change.list, change.prefix, change.layer, entry);
+                        runtime.insert(&change.list, change.prefix, change.layer, entry.written_in(era));
                     }
                 }
             }

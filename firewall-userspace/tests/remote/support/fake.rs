@@ -10,9 +10,9 @@ use firewall_userspace::{
     clock::Now,
     config,
     control::{
-        Addition, Caller, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus, ListEntries,
-        ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status,
-        Terms,
+        Addition, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus,
+        ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus,
+        Status, Terms,
     },
     controller::{Counters, Message, Readings},
     lists::entry::{Entry, Layer},
@@ -195,6 +195,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
         comment: comment.map(Into::into),
         created: time(),
         expires,
+        in_doubt: false,
     };
     let all = [
         entry("blocked", "198.51.100.7/32", Layer::Runtime, Some("scans \u{1b}[2J"), Some(time())),
@@ -240,6 +241,7 @@ pub fn status() -> Status {
         age_ms: 0,
         doing: None,
         log_lines_lost: 0,
+        clock: ClockStatus { synchronised: true, ..ClockStatus::default() },
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),

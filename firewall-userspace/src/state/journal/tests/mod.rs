@@ -1,5 +1,6 @@
 //! What an operator finds after everything that can happen to a disk.
 
+mod clock;
 mod provisional;
 mod steps;
 mod tolerant;
@@ -44,8 +45,13 @@ fn layer(number: u8) -> Layer {
 }
 
 fn add(number: u8, expires: Option<i64>, comment: &str) -> Change {
-    let entry =
-        RuntimeEntry { owner: "uid:0".into(), comment: Some(comment.into()), created: at(0), expires: expires.map(at) };
+    let entry = RuntimeEntry {
+        owner: "uid:0".into(),
+        comment: Some(comment.into()),
+        created: at(0),
+        expires: expires.map(at),
+        era: 0,
+    };
     Change { list: list(), prefix: prefix(number), layer: layer(number), entry: Some(entry) }
 }
 

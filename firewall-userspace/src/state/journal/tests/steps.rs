@@ -130,7 +130,7 @@ type Known = (Runtime, Option<Provisional>);
 fn changes_of(changes: &[(u8, bool)], number: usize) -> Vec<Change> {
     let comment = number.to_string();
     let of = |(number, adds): &(u8, bool)| if *adds { add(*number, None, &comment) } else { remove(*number) };
-    let each: std::collections::BTreeMap<u8, bool> = changes.iter().copied().collect();
+    let each: BTreeMap<u8, bool> = changes.iter().copied().collect();
     each.iter().map(|(number, adds)| of(&(*number, *adds))).collect()
 }
 

@@ -16,7 +16,6 @@ fn tolerated(disk: &FakeDisk, words: &str) -> Opened<FakeDisk> {
     store.decide(at(0)).unwrap_err();
     store.rotate(&opened.runtime, at(0)).map(drop).unwrap_err();
     store.owe(at(0), vec![remove(1)]);
-    store.owe_clock_back(at(0), 5);
     store.settle().unwrap();
     assert!(!store.is_owing() && !store.is_torn() && !store.is_due(), "nothing is to be written");
     assert_eq!(files(), before, "nothing was touched");
