@@ -228,6 +228,7 @@ fn a_user_with_exactly_three_capabilities_takes_over_what_root_hands_it_and_need
         next.ok(&["allow", "add", "friends", "203.0.113.0/24"])?;
         next.reload()?;
     }
+    drop(probe);
     lab.cut_cable()?;
     lab.lay_cable()?;
     wait_until("an interface that is filtered again", LIMIT, || Ok(lab.program_id()?.map(drop)))?;
