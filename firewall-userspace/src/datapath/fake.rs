@@ -288,7 +288,10 @@ impl FakeFilter {
         }
         inner.enforced = Some(Enforced { policy: Arc::clone(policy), table: table(members) });
         inner.name_links(policy);
-        self.states.retain(|name, _| policy.interfaces.iter().any(|interface| interface.name == *name));
+        // A device that only has the name of one is told anew.
+        self.states.retain(|name, state| {
+            state.was.is_none() && policy.interfaces.iter().any(|interface| interface.name == *name)
+        });
         for interface in &policy.interfaces {
             let fresh = || AttachmentState::new(&interface.name, interface.mode);
             self.states.entry(interface.name.clone()).or_insert_with(fresh);
