@@ -1,20 +1,26 @@
 //! The few things that the store does with files, so that tests can lose power in the middle of any of them.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, DirBuilder, File},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::{fd::AsRawFd as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::{Flock, FlockArg},
+    fcntl::{AtFlags, Flock, FlockArg, OFlag, open, renameat},
+    sys::stat::{FileStat, Mode, fstat, fstatat, stat},
+    unistd::{UnlinkatFlags, unlinkat},
 };
 
-use super::error::StoreError;
+use super::{
+    error::{StoreError, Strayed},
+    trust::{self, require_own},
+};
+use crate::files::open_regular_at;
 
 /// One folder of files.
 pub trait Disk: Clone + Send + 'static {
@@ -72,10 +78,35 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// When the disk refuses, is full or does not answer. A part of them, or all, may be there, now or later.
     fn write(&self, name: &str, file: &mut Self::File, length: u64, octets: Vec<u8>) -> io::Result<()> {
-        let _ = (name, length);
+        self.look(name, file, length)?;
         file.append(&octets)?;
         file.sync()
     }
+
+    /// Looks whether the path still leads to this folder, and `name` in it to `file`, which should have `length` octets.
+    ///
+    /// # Errors
+    /// [`Strayed`] when not; otherwise the disk refuses to tell.
+    fn look(&self, name: &str, file: &mut Self::File, length: u64) -> io::Result<()>;
+
+    /// Finds, or makes, and locks what the path leads to now.
+    ///
+    /// # Errors
+    /// When that cannot be used.
+    fn remake(&self) -> Result<(), StoreError>;
+
+    /// How often it was [found to be another one](Self::remake).
+    fn remakes(&self) -> u64;
+
+    /// The folder that it is now, also after it was [found to be another one](Self::remake).
+    #[must_use]
+    fn pinned(&self) -> Self;
+
+    /// A file that is there, to be [read](DiskFile::contents) even when it has lost its name.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be read.
+    fn hold(&self, name: &str) -> io::Result<Self::File>;
 
     /// The same folder for a thread that may wait for the disk as long as it takes.
     #[must_use]
@@ -104,6 +135,12 @@ pub trait DiskFile: Send {
     /// When the disk refuses; nobody knows then what of it is there.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// All of it, when it is [held](Disk::hold).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn contents(&mut self) -> io::Result<Vec<u8>>;
+
     /// Cuts it to its first `length` octets.
     ///
     /// # Errors
@@ -112,33 +149,77 @@ pub trait DiskFile: Send {
 }
 
 /// A folder of the file system, locked as long as a clone of it lives.
+///
+/// It is used by its descriptor: when another folder has got its name, it goes on to be the one that was opened, until it is
+/// [made anew](Disk::remake).
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    place: Arc<Mutex<FolderPlace>>,
+}
+
+/// What the path has led to.
+#[derive(Clone, Debug)]
+struct FolderPlace {
     handle: Arc<Flock<File>>,
+    /// How often it was found to be another one.
+    remakes: u64,
 }
 
 /// Who pushed what is nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 impl Folder {
     /// Makes the folder when it is not there, and locks it.
     ///
     /// # Errors
-    /// When it cannot be made, or another process has it.
+    /// When it cannot be made, another process has it, or somebody else could change it or put another in its place.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let fail = |attempt| move |source| StoreError::Folder { path: path.to_owned(), attempt, source };
-        if !path.is_dir() {
-            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(fail("make"))?;
-        }
-        let handle = File::open(path).map_err(fail("open"))?;
-        let handle = Flock::lock(handle, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => StoreError::Locked { path: path.to_owned() },
-            other => fail("lock")(other.into()),
-        })?;
-        Ok(Self { path: path.to_owned(), handle: Arc::new(handle) })
+        let place = FolderPlace { handle: Arc::new(lock(path)?), remakes: 0 };
+        Ok(Self { path: path.to_owned(), place: Arc::new(Mutex::new(place)) })
     }
+
+    fn place(&self) -> MutexGuard<'_, FolderPlace> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self) -> Arc<Flock<File>> {
+        Arc::clone(&self.place().handle)
+    }
+
+    fn open_file(&self, name: &str, flags: OFlag) -> io::Result<File> {
+        let file = open_regular_at(&**self.handle(), Path::new(name), flags, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        require_own(&fstat(&file)?)?;
+        Ok(file)
+    }
+
+    /// Whether its path leads to it.
+    fn is_in_place(&self) -> io::Result<bool> {
+        let found = match stat(&self.path) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
+            found => found?,
+        };
+        Ok(is_same(&found, &fstat(&**self.handle())?))
+    }
+}
+
+/// Opens and locks the folder at `path`, which is made when it is not there.
+fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
+    let fail = |attempt| move |source| StoreError::Folder { path: path.to_owned(), attempt, source };
+    if !path.is_dir() {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(fail("make"))?;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let handle = open(path, flags, Mode::empty()).map_err(|errno| fail("open")(errno.into()))?;
+    trust::require_own_folder(path, &handle)?;
+    Flock::lock(File::from(handle), FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => StoreError::Locked { path: path.to_owned() },
+        other => fail("lock")(other.into()),
+    })
+}
+
+fn is_same(one: &FileStat, other: &FileStat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
 impl Disk for Folder {
@@ -149,42 +230,88 @@ impl Disk for Folder {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(&self.path)?;
+        // By the descriptor, as everything else.
+        let entries = fs::read_dir(format!("/proc/self/fd/{}", self.handle().as_raw_fd()));
+        let entries = entries.or_else(|_| fs::read_dir(&self.path))?;
         let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().ok());
         entries.filter_map(|entry| name(entry).transpose()).collect()
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut octets = Vec::new();
-        File::open(self.path(name))?.read_to_end(&mut octets)?;
+        self.open_file(name, OFlag::O_RDONLY)?.read_to_end(&mut octets)?;
         Ok(octets)
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        // O_APPEND refuses O_TRUNC in `OpenOptions`.
-        let file = options.append(true).create(true).mode(FILE_MODE).open(self.path(name))?;
+        let file = self.open_file(name, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?;
         file.set_len(0)?;
         Ok(file)
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().append(true).open(self.path(name))
+        self.open_file(name, OFlag::O_WRONLY | OFlag::O_APPEND)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path(from), self.path(to))
+        let handle = self.handle();
+        Ok(renameat(&**handle, from, &**handle, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        match unlinkat(&**self.handle(), name, UnlinkatFlags::NoRemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            removed => Ok(removed?),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        self.handle().sync_all()
+    }
+
+    fn look(&self, name: &str, file: &mut File, length: u64) -> io::Result<()> {
+        if !self.is_in_place()? {
+            return Err(Strayed::Folder.into());
+        }
+        let open = fstat(&*file)?;
+        let there = match fstatat(&**self.handle(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => return Err(Strayed::Gone.into()),
+            there => there?,
+        };
+        if !is_same(&open, &there) {
+            return Err(Strayed::Replaced.into());
+        }
+        match u64::try_from(open.st_size) {
+            Ok(found) if found != length => Err(Strayed::Length { found, length }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn beside(&self) -> Self {
+        self.pinned()
+    }
+
+    fn pinned(&self) -> Self {
+        let place = self.place().clone();
+        Self { path: self.path.clone(), place: Arc::new(Mutex::new(place)) }
+    }
+
+    fn hold(&self, name: &str) -> io::Result<File> {
+        self.open_file(name, OFlag::O_RDONLY)
+    }
+
+    fn remake(&self) -> Result<(), StoreError> {
+        let fail = |source| StoreError::Folder { path: self.path.clone(), attempt: "find", source };
+        if !self.is_in_place().map_err(fail)? {
+            let handle = Arc::new(lock(&self.path)?);
+            let mut place = self.place();
+            *place = FolderPlace { handle, remakes: place.remakes + 1 };
+        }
+        Ok(())
+    }
+
+    fn remakes(&self) -> u64 {
+        self.place().remakes
     }
 }
 
@@ -195,6 +322,13 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn contents(&mut self) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        self.rewind()?;
+        self.read_to_end(&mut octets)?;
+        Ok(octets)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {

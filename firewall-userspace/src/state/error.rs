@@ -1,6 +1,12 @@
 //! What can go wrong with the state folder, in words.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::trust::NotOwn;
+use crate::files::NotRegular;
 
 /// Why the store did not open, or did not keep a change.
 #[derive(Debug)]
@@ -53,6 +59,15 @@ pub enum StoreError {
         /// Octets of the file.
         length: u64,
     },
+    /// A journal is shorter than it was when its daemon stopped.
+    Cut {
+        /// The journal.
+        path: PathBuf,
+        /// Octets that can be read.
+        found: u64,
+        /// Octets that it had.
+        length: u64,
+    },
     /// A file has to be there and is not, or is no journal at all.
     Missing {
         /// The file.
@@ -67,6 +82,15 @@ pub enum StoreError {
     },
     /// More changes at once than a record holds.
     TooLarge,
+    /// Somebody else could change what is in the folder, or put another in its place.
+    Distrusted {
+        /// The folder.
+        folder: PathBuf,
+        /// It, or a folder above it.
+        at: PathBuf,
+        /// Why.
+        distrust: NotOwn,
+    },
     /// Nothing is written, because something that was there could not be read.
     Closed {
         /// Such as `pushes`.
@@ -123,6 +147,12 @@ impl fmt::Display for StoreError {
                  cannot be understood without it\n{REPAIR}",
                 path.display()
             ),
+            Self::Cut { path, found, length } => write!(
+                f,
+                "cannot read pushed entries from {}: {found} octets of it are left, and it had {length} when its daemon \
+                 stopped\n{REPAIR}",
+                path.display()
+            ),
             Self::Missing { path } => write!(
                 f,
                 "cannot read pushed entries from {}: it is gone, and changes were kept in it\n{REPAIR}",
@@ -133,14 +163,101 @@ impl fmt::Display for StoreError {
                 "cannot read pushed entries from {}: {flaw}, and there is no older snapshot to begin with\n{REPAIR}",
                 path.display()
             ),
+            Self::Distrusted { folder, at, distrust } => distrusted(f, folder, at, *distrust),
             Self::Closed { what, why } => write!(f, "{what} are refused: {why}"),
             Self::TooLarge => f.write_str("cannot keep more than 4 GiB of changes at once\nhint: push them in parts"),
         }
     }
 }
 
+/// Why a file is not written: what is open is not what its name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strayed {
+    /// The path of the folder leads elsewhere, or nowhere.
+    Folder,
+    /// The file has no name any more.
+    Gone,
+    /// Another file has its name.
+    Replaced,
+    /// It is not as long as it was written.
+    Length {
+        /// Octets that it has.
+        found: u64,
+        /// Octets that it should have.
+        length: u64,
+    },
+}
+
+impl Strayed {
+    /// Whether it is why.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+impl From<Strayed> for io::Error {
+    fn from(strayed: Strayed) -> Self {
+        Self::other(strayed)
+    }
+}
+
+impl std::error::Error for Strayed {}
+
+impl fmt::Display for Strayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder => {
+                f.write_str("its folder was removed, renamed or unmounted, or another one has got its place")
+            }
+            Self::Gone => f.write_str("it was removed or renamed while the daemon ran"),
+            Self::Replaced => f.write_str("another file has got its name while the daemon ran"),
+            Self::Length { found, length } => {
+                write!(f, "somebody else has changed it: it has {found} octets, and {length} were written")
+            }
+        }
+    }
+}
+
+/// That a folder is not used because of what somebody could do to it at `at`.
+fn distrusted(f: &mut fmt::Formatter<'_>, folder: &Path, at: &Path, distrust: NotOwn) -> fmt::Result {
+    let (shown, hint) = (folder.display(), advice(distrust, at));
+    if folder == at {
+        return write!(f, "cannot use the state folder {shown}: {distrust}\n{hint}");
+    }
+    write!(
+        f,
+        "cannot use the state folder {shown}: another could be put in its place in {}: {distrust}\n{hint}, or set another \
+         `directory` in [state]",
+        at.display()
+    )
+}
+
+/// What makes a folder or a file one's own.
+fn advice(distrust: NotOwn, at: &Path) -> String {
+    match distrust {
+        NotOwn::Owner(_) => format!(
+            "hint: `chown -R {} {}` when what is in it is to be used, or run the daemon as its owner",
+            nix::unistd::geteuid(),
+            at.display()
+        ),
+        NotOwn::Writable(_) => format!("hint: look at what is in it, then `chmod go-w {}`", at.display()),
+    }
+}
+
 /// One action that helps, when there is one.
 fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Result {
+    if Strayed::of(source).is_some() {
+        return f.write_str(
+            "\nhint: everything is written anew by itself, as soon as that is possible, and then pushes work again; find out \
+             who changes the state folder",
+        );
+    }
+    if NotOwn::of(source).is_some() {
+        return f.write_str("\nhint: look at it, then give it to the user that the daemon runs as, with mode 0600");
+    }
+    if NotRegular::is_why(source) {
+        return f.write_str("\nhint: remove it, or restore the folder from a copy");
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             f.write_str("\nhint: make room on its file system; pushes work again as soon as there is some")

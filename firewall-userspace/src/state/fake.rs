@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
-use super::disk::{Disk, DiskFile};
+use super::{
+    disk::{Disk, DiskFile},
+    error::{StoreError, Strayed},
+};
 
 /// The disk; clones are the same disk.
 #[derive(Clone, Default)]
@@ -36,6 +39,9 @@ struct Inner {
     hung: Option<(Operation, bool)>,
     /// Whoever uses the disk waits.
     is_held: bool,
+    /// The path of the folder leads to another one, which has nothing in it.
+    is_astray: bool,
+    remakes: u64,
 }
 
 /// What happens at an operation.
@@ -88,6 +94,29 @@ impl FakeDisk {
     pub fn hold(&self, is_held: bool) {
         self.inner().is_held = is_held;
         self.0.1.notify_all();
+    }
+
+    /// Removes a file behind the back of the daemon.
+    pub fn unlink(&self, name: &str) {
+        let mut inner = self.inner();
+        inner.names.remove(name);
+        inner.synced.remove(name);
+    }
+
+    /// Changes the length of a file behind the back of the daemon.
+    pub fn resize(&self, name: &str, length: usize) {
+        let mut inner = self.inner();
+        let id = inner.names[name];
+        inner.inodes[id].iter_mut().for_each(|octets| octets.resize(length, 0));
+    }
+
+    /// Removes the folder behind the back of the daemon, with all that is in it.
+    pub fn remove_folder(&self) {
+        let mut inner = self.inner();
+        inner.names.clear();
+        inner.synced.clear();
+        inner.pending.clear();
+        inner.is_astray = true;
     }
 
     pub fn operations(&self) -> u64 {
@@ -156,6 +185,7 @@ impl FakeDisk {
         inner.operations += 1;
         let now = inner.operations;
         match inner.fault {
+            _ if inner.is_astray && operation.names() => return Err(io::ErrorKind::NotFound.into()),
             _ if inner.is_off => return Err(io::Error::other("power is off")),
             Some(Fault::PowerLoss(at)) if now >= at => {
                 inner.is_off = true;
@@ -183,6 +213,11 @@ fn no_answer() -> io::Error {
 }
 
 impl Operation {
+    /// Whether it needs the folder.
+    fn names(&self) -> bool {
+        !matches!(self, Self::Append(..) | Self::Sync(_) | Self::Cut(..))
+    }
+
     /// Whether it needs room.
     fn grows(&self) -> bool {
         !matches!(self, Self::Rename(..) | Self::Remove(_) | Self::Cut(..))
@@ -278,6 +313,39 @@ impl Disk for FakeDisk {
     fn sync(&self) -> io::Result<()> {
         self.step(Operation::SyncNames).map(drop)
     }
+
+    fn look(&self, name: &str, file: &mut FakeFile, length: u64) -> io::Result<()> {
+        let inner = self.answering()?;
+        let found = inner.inodes[file.id][0].len() as u64;
+        Err(match inner.names.get(name) {
+            _ if inner.is_astray => Strayed::Folder,
+            None => Strayed::Gone,
+            Some(id) if *id != file.id => Strayed::Replaced,
+            Some(_) if found != length => Strayed::Length { found, length },
+            Some(_) => return Ok(()),
+        }
+        .into())
+    }
+
+    fn remake(&self) -> Result<(), StoreError> {
+        let fail = |source| StoreError::Folder { path: self.path(""), attempt: "find", source };
+        let mut inner = self.answering().map_err(fail)?;
+        inner.remakes += u64::from(inner.is_astray);
+        inner.is_astray = false;
+        Ok(())
+    }
+
+    fn remakes(&self) -> u64 {
+        self.inner().remakes
+    }
+
+    fn pinned(&self) -> Self {
+        self.clone()
+    }
+
+    fn hold(&self, name: &str) -> io::Result<FakeFile> {
+        self.open(name)
+    }
 }
 
 impl DiskFile for FakeFile {
@@ -292,6 +360,10 @@ impl DiskFile for FakeFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.disk.step(Operation::Sync(self.id)).map(drop)
+    }
+
+    fn contents(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.disk.answering()?.inodes[self.id][0].clone())
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {

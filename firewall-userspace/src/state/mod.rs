@@ -2,7 +2,7 @@
 //!
 //! In: changes of entries and generations of the policy. Out: the same after a restart. `journal` owns the entries on disk,
 //! `history` the generations; `disk` is the folder, `patient` one that does
-//! not wait for ever, and `fake` one for tests that fails on demand.
+//! not wait for ever, `trust` says whose it has to be, and `fake` one for tests that fails on demand.
 
 pub mod disk;
 pub mod error;
@@ -12,3 +12,4 @@ pub mod frame;
 pub mod history;
 pub mod journal;
 pub mod patient;
+pub mod trust;

@@ -270,6 +270,30 @@ impl<D: Disk> Disk for Patient<D> {
         run(self.worker.as_deref(), size, write, take_back)
     }
 
+    fn look(&self, name: &str, file: &mut Self::File, length: u64) -> io::Result<()> {
+        let shared = file.shared()?;
+        let name = name.to_owned();
+        self.run(0, move |disk| disk.look(&name, &mut lock(&shared), length))
+    }
+
+    fn remake(&self) -> Result<(), StoreError> {
+        let fail = |source| StoreError::Folder { path: self.disk.path(""), attempt: "find", source };
+        self.run(0, |disk| Ok(disk.remake())).map_err(fail)?
+    }
+
+    fn remakes(&self) -> u64 {
+        self.disk.remakes()
+    }
+
+    fn pinned(&self) -> Self {
+        Self { disk: self.disk.pinned(), worker: self.worker.clone() }
+    }
+
+    fn hold(&self, name: &str) -> io::Result<Self::File> {
+        let name = name.to_owned();
+        self.run(0, move |disk| disk.hold(&name)).map(|file| self.file(file))
+    }
+
     fn beside(&self) -> Self {
         Self { disk: self.disk.beside(), worker: None }
     }
@@ -305,6 +329,14 @@ impl<F: DiskFile + 'static> DiskFile for PatientFile<F> {
 
     fn sync(&mut self) -> io::Result<()> {
         self.run(0, DiskFile::sync)
+    }
+
+    fn contents(&mut self) -> io::Result<Vec<u8>> {
+        let file = self.shared()?;
+        match &self.worker {
+            Some(worker) => worker.run(worker.patience.max(READING), move || lock(&file).contents(), || {}),
+            None => lock(&file).contents(),
+        }
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
