@@ -125,7 +125,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let is_changed = self.follow_clock(now)
             | self.undo_overdue(now)
             | self.expire(now)
-            | self.keeper.tend(now)
+            | self.keeper.tend(self.lists.pushed(), now)
             | self.history.tend(now)
             | self.filter.look(self.lists.members(), now);
         if is_changed {
@@ -148,7 +148,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let looks_at_clock = !self.lists.clock().is_settled();
         let has_chores = looks_at_clock || self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
         let chores = [end, deadline, has_chores.then_some(TICK)];
-        chores.into_iter().flatten().fold(self.filter.time_until_look(now), Duration::min)
+        chores
+            .into_iter()
+            .flatten()
+            .fold(self.filter.time_until_look(now).min(self.keeper.time_until_look(now)), Duration::min)
     }
 
     /// Makes `changes` in the lists and in what filters: all of them, or none.

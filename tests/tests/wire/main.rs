@@ -16,6 +16,7 @@ mod entries;
 mod explain;
 mod fail_static;
 mod flood;
+mod folder;
 mod fragments;
 mod guard;
 mod held;

@@ -75,7 +75,7 @@ fn newcomers(counters: &Counters) -> prometheus::Result<Family> {
     Ok(family)
 }
 
-fn store(counters: &Counters) -> prometheus::Result<[Family; 3]> {
+fn store(counters: &Counters) -> prometheus::Result<[Family; 4]> {
     let store = &counters.store;
     let help = "Times that a change could not be kept on disk; a push is refused then.";
     let failures = Family::counter("portcullis_state_write_failures_total", help, &[])?.with(store.failures as f64);
@@ -85,7 +85,10 @@ fn store(counters: &Counters) -> prometheus::Result<[Family; 3]> {
     snapshots.push(&["failure"], store.snapshot_failures as f64);
     let help = "Size of the journal of pushed entries.";
     let journal = Family::gauge("portcullis_state_journal_bytes", help, &[])?.with(store.journal_octets as f64);
-    Ok([failures, snapshots, journal])
+    let help =
+        "Times that somebody else had changed the state folder, and everything that was pushed was written anew.";
+    let rewrites = Family::counter("portcullis_state_rewrites_total", help, &[])?.with(store.rewrites as f64);
+    Ok([failures, snapshots, rewrites, journal])
 }
 
 fn drift(counters: &Counters) -> prometheus::Result<[Family; 4]> {

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, io};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HistoryError;
-use crate::state::{disk::Disk, error::StoreError, frame};
+use crate::state::{
+    disk::Disk,
+    error::{StoreError, Strayed},
+    frame,
+};
 
 /// The one name that a file has while it is written.
 const UNFINISHED: &str = "history.tmp";
@@ -28,9 +32,13 @@ pub fn read<D: Disk, T: DeserializeOwned>(disk: &D, name: &str) -> Result<Option
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(HistoryError::Read { path: disk.path(name), source }),
     };
-    let damaged = || HistoryError::Damaged { path: disk.path(name) };
-    let (payload, _) = frame::at(&octets, 0).filter(|(_, end)| *end == octets.len()).ok_or_else(damaged)?;
-    serde_json::from_slice(payload).map(Some).map_err(|_| damaged())
+    parse(&octets).map(Some).ok_or_else(|| HistoryError::Damaged { path: disk.path(name) })
+}
+
+/// What is in the `octets` of a file; `None` when they are not what was written.
+pub fn parse<T: DeserializeOwned>(octets: &[u8]) -> Option<T> {
+    let (payload, _) = frame::at(octets, 0).filter(|(_, end)| *end == octets.len())?;
+    serde_json::from_slice(payload).ok()
 }
 
 /// Writes `value` to the file `name`, in place of what is there.
@@ -53,7 +61,8 @@ pub fn write<D: Disk>(disk: &D, name: &str, value: &impl Serialize) -> Result<()
     write().map_err(|source| {
         // What is left of it takes room that is short, maybe; the next one would use the same name.
         let _ = disk.remove(UNFINISHED);
-        fail(source)
+        // A folder in which nothing can be made has lost its name.
+        fail(if source.kind() == io::ErrorKind::NotFound { Strayed::Folder.into() } else { source })
     })
 }
 

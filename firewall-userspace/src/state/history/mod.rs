@@ -12,6 +12,7 @@ mod choice;
 mod document;
 mod error;
 mod file;
+mod held;
 mod repair;
 pub mod start;
 
@@ -25,7 +26,10 @@ pub use repair::repair;
 
 use std::time::Duration;
 
-use self::document::{HistoryDocument, VERSION, Versioned};
+use self::{
+    document::{HistoryDocument, VERSION, Versioned},
+    held::HeldGenerations,
+};
 use super::{disk::Disk, error::StoreError};
 use crate::{
     clock::Now,
@@ -50,6 +54,7 @@ pub struct History<D: Disk> {
     retry: Duration,
     /// Why nothing is written: what is there could not be read, and is left alone.
     refusal: Option<Withheld>,
+    held: HeldGenerations<D>,
 }
 
 /// A history that leaves alone what is on disk.
@@ -123,7 +128,11 @@ impl<D: Disk> History<D> {
 
     fn of(disk: D, document: HistoryDocument, keep: usize, refusal: Option<Withheld>) -> Self {
         let (unwritten, retry) = (Vec::new(), Duration::ZERO);
-        Self { disk, document, keep, unwritten, is_owing: false, failures: 0, changes: 1, retry, refusal }
+        let held = HeldGenerations::new(&disk);
+        let (is_owing, failures, changes) = (false, 0, 1);
+        let mut history = Self { disk, document, keep, unwritten, is_owing, failures, changes, retry, refusal, held };
+        history.hold();
+        history
     }
 
     /// Why no change of the policy is kept, in words with a hint; `None` as long as the disk is asked.
@@ -301,8 +310,12 @@ impl<D: Disk> History<D> {
         self.changes
     }
 
-    /// Writes what is owed, when it is time to try that; whether it did.
+    /// Writes what is owed, and what somebody else has removed, when it is time to try that; whether it did.
     pub fn tend(&mut self, now: Now) -> bool {
+        // While something is owed, nobody knows what should be on disk.
+        if self.held.is_due(now) && (!self.is_owing || self.held.is_elsewhere(&self.disk)) {
+            self.find_again();
+        }
         if !self.is_owing || now.boot < self.retry {
             return false;
         }
@@ -337,6 +350,9 @@ impl<D: Disk> History<D> {
         {
             self.failures += 1;
             return Err(StoreError::Closed { what: "changes of the policy", why: why.clone() });
+        }
+        if self.held.is_elsewhere(&self.disk) {
+            self.find_again();
         }
         // What is on disk may be what was refused before. The number of its generation is given again: its name is not to stand for
         // this one, not even if this is as far as it gets.
@@ -378,6 +394,40 @@ impl<D: Disk> History<D> {
         }
         file::write(&self.disk, NAME, &self.document)?;
         self.is_owing = false;
+        self.hold();
         Ok(())
+    }
+
+    /// Holds on to the configurations without which nothing can be gone on with or gone back to.
+    fn hold(&mut self) {
+        if self.refusal.is_none() {
+            let pending = self.document.pending.as_ref().and_then(|pending| self.generation(pending.previous));
+            let needed = [self.active(), pending].into_iter().flatten().map(|one| one.bundle).chain(self.document.read);
+            let needed = needed.collect();
+            self.held.hold(&self.disk, needed);
+        }
+    }
+
+    /// Owes what is not on disk any more: because somebody else removed files, or the whole folder.
+    fn find_again(&mut self) {
+        if self.refusal.is_some() || self.document.generations.is_empty() {
+            return;
+        }
+        let needed = self.document.bundles();
+        let Some(lost) = self.held.lost(&self.disk, &needed) else { return };
+        self.is_owing = true;
+        tracing::error!(
+            "somebody else has removed generations of the policy from {}: writing them anew",
+            self.disk.path("").display()
+        );
+        for number in lost {
+            if self.unwritten.iter().any(|(unwritten, _)| *unwritten == number) {
+                continue;
+            }
+            match self.held.bundle(number) {
+                Some(bundle) => self.unwritten.push((number, bundle)),
+                None => tracing::error!("the configuration of generation {number} is lost: nobody can go back to it"),
+            }
+        }
     }
 }

@@ -319,3 +319,22 @@ fn a_history_that_cannot_be_read_is_left_alone_and_refuses_what_has_to_be_kept()
         assert_eq!(files(), before, "nothing was touched");
     }
 }
+
+#[test]
+fn what_somebody_else_removes_is_written_anew() {
+    let disk = FakeDisk::default();
+    let mut history = applied(&disk, false, true);
+    for (at, name) in [(10, "history"), (20, "policy-0000000001"), (30, "policy-0000000002")] {
+        disk.unlink(name);
+        assert!(history.tend(now(at)), "{name}");
+        assert!(!history.tend(now(at + 5)), "{name}: all is there");
+    }
+    disk.remove_folder();
+    let refused = history.record(generation(3, How::Apply), Content::Sent(bundle("c", "")), false, None, Care::Must);
+    assert!(refused.is_err(), "it would be kept where nobody finds it");
+    disk.remake().unwrap();
+    history.record(generation(3, How::Apply), Content::Sent(bundle("c", "")), false, None, Care::Must).unwrap();
+    let found = open(&disk.after_kill());
+    let says = |number| found.bundle_of(found.generation(number).unwrap()).unwrap();
+    assert_eq!([says(1), says(2), says(3)], [bundle("a", "1"), bundle("b", "1"), bundle("c", "")]);
+}

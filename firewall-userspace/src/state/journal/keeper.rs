@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Provisional, Store, Written};
+use super::{Job, Provisional, Store, Written};
 use crate::{
     clock::{
         Now,
@@ -32,6 +32,8 @@ pub struct Keeper<D: Disk> {
     is_told: bool,
     /// Time since boot before which what is owed is not written again.
     retry: Duration,
+    /// Time since boot before which nobody looks whether the journal is still in its place.
+    look: Duration,
     counters: StoreCounters,
 }
 
@@ -44,12 +46,17 @@ pub struct StoreCounters {
     pub snapshots: u64,
     /// Snapshots that were not.
     pub snapshot_failures: u64,
+    /// Times that somebody else had changed what is on disk, and everything was written anew.
+    pub rewrites: u64,
     /// Octets of the journal.
     pub journal_octets: u64,
 }
 
 /// Between two attempts to write what is owed.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Between two looks at what is on disk.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How old what is kept of the time may be: a boot with a clock that is behind begins with it.
 const SETTLED_CLOCK_AGE: Duration = Duration::from_secs(60 * 60);
@@ -68,6 +75,7 @@ impl<D: Disk> Keeper<D> {
             clock_retry: Duration::ZERO,
             is_told: false,
             retry: Duration::ZERO,
+            look: Duration::ZERO,
             counters: StoreCounters::default(),
         }
     }
@@ -167,22 +175,62 @@ impl<D: Disk> Keeper<D> {
         self.settle(now);
     }
 
-    /// What is due by itself: the snapshot that is over, and what could not be kept so far. Whether anything was done.
-    pub fn tend(&mut self, now: Now) -> bool {
-        let is_collected = self.collect_snapshot();
-        let is_done = (self.store.is_owing() || self.store.is_torn()) && now.boot >= self.retry;
+    /// What is due by itself: the snapshot that is over, what could not be kept so far, and everything, which is `runtime`, when
+    /// somebody else has changed what is on disk. Whether anything was done.
+    pub fn tend(&mut self, runtime: &Runtime, now: Now) -> bool {
+        let is_changed = self.collect_snapshot() | self.look(now) | self.write_anew(runtime, now);
+        let is_owing = self.store.is_owing() || self.store.is_torn();
+        let is_done = !self.store.is_astray() && is_owing && now.boot >= self.retry;
         if is_done {
             self.settle(now);
         }
         self.keep_clock(now, self.clock_age());
-        is_collected || is_done
+        is_changed || is_done
+    }
+
+    /// How long until somebody should [look](Self::tend) at what is on disk.
+    pub fn time_until_look(&self, now: Now) -> Duration {
+        self.look.saturating_sub(now.boot)
+    }
+
+    /// Looks, from time to time, whether what is on disk is still what was written; whether it is not any more.
+    fn look(&mut self, now: Now) -> bool {
+        if now.boot < self.look {
+            return false;
+        }
+        self.look = now.boot.saturating_add(LOOK);
+        self.store.look()
+    }
+
+    /// Begins to write everything anew, when that has to be and can be tried; whether it has begun.
+    fn write_anew(&mut self, runtime: &Runtime, now: Now) -> bool {
+        if !self.store.is_astray() || self.running.is_some() || now.boot < self.retry {
+            return false;
+        }
+        self.retry = now.boot.saturating_add(RETRY);
+        let why = self.store.refuses().unwrap_or_default().to_owned();
+        if !std::mem::replace(&mut self.is_told, true) {
+            tracing::error!("refusing pushes until everything is written anew: {why}");
+        }
+        match self.store.begin_anew(runtime, self.clock().written(now)) {
+            Ok(job) => {
+                self.is_told = false;
+                self.counters.rewrites += 1;
+                tracing::warn!(entries = runtime.len(), "writing everything that was pushed anew");
+                self.run(job);
+                true
+            }
+            Err(error) => {
+                self.counters.failures += 1;
+                tracing::debug!(%error, "cannot write anew what was pushed; trying again");
+                false
+            }
+        }
     }
 
     /// Keeps what could not be kept so far, and what is known of the time, a last time.
     pub fn settle_now(&mut self, now: Now) {
-        if self.store.is_owing()
-            && let Err(error) = self.store.settle()
-        {
+        if let Err(error) = self.store.settle().and_then(|()| self.store.stop()) {
             self.counters.failures += 1;
             tracing::error!(%error, "cannot keep what has happened");
         }
@@ -230,7 +278,8 @@ impl<D: Disk> Keeper<D> {
 
     /// Whether there is something to do that nobody asks for: to persist what has happened, or to collect a snapshot.
     pub fn has_chores(&self) -> bool {
-        self.store.is_owing() || self.store.is_torn() || self.is_clock_owed || self.running.is_some()
+        let is_owing = self.store.is_owing() || self.store.is_torn() || self.store.is_astray();
+        is_owing || self.is_clock_owed || self.running.is_some()
     }
 
     /// Begins a snapshot of `runtime`, which is what was kept so far, when one is due.
@@ -250,6 +299,11 @@ impl<D: Disk> Keeper<D> {
                 return;
             }
         };
+        self.run(job);
+    }
+
+    /// Writes a snapshot, on a thread that may wait for the disk.
+    fn run(&mut self, job: Job<D>) {
         let (over, running) = mpsc::sync_channel(1);
         // Nobody waits for what it says when the daemon has stopped.
         match std::thread::Builder::new().name("snapshot".into()).spawn(move || drop(over.send(job.run()))) {

@@ -12,6 +12,7 @@
 //! cannot be read.
 
 mod keeper;
+mod mark;
 mod note;
 mod provisional;
 mod reckoned;
@@ -48,7 +49,7 @@ use crate::{
     policy::{Name, Prefix},
     state::{
         disk::{Disk, DiskFile},
-        error::StoreError,
+        error::{StoreError, Strayed},
     },
 };
 
@@ -73,6 +74,16 @@ pub struct Store<D: Disk> {
     clock: Reckoning,
     /// What is on disk of it.
     kept: Option<KeptReckoning>,
+    /// Somebody else has changed what is there.
+    astray: Option<Astray>,
+}
+
+/// What is on disk is not what was written: pushes are refused until everything is written anew.
+struct Astray {
+    /// What was found, with a hint.
+    why: String,
+    /// The journal that begins anew, once it is begun; its snapshot is not written yet.
+    begun: Option<u64>,
 }
 
 /// A store and what was in it.
@@ -133,6 +144,7 @@ impl<D: Disk> Store<D> {
             refusal: loss.map(|loss| loss.to_string()),
             clock,
             kept,
+            astray: None,
         };
         if journal.is_some_and(|journal| journal.length == 0) {
             // Begun and lost before its first record: it is begun again.
@@ -155,14 +167,14 @@ impl<D: Disk> Store<D> {
 
     /// Why nothing is kept, in words with a hint; `None` as long as the disk is asked.
     pub fn refuses(&self) -> Option<&str> {
-        self.refusal.as_deref()
+        self.refusal.as_deref().or(self.astray.as_ref().map(|astray| &*astray.why))
     }
 
     /// # Errors
     /// When nothing is kept.
     fn admit(&self) -> Result<(), StoreError> {
-        match &self.refusal {
-            Some(why) => Err(StoreError::Closed { what: "pushes", why: why.clone() }),
+        match self.refuses() {
+            Some(why) => Err(StoreError::Closed { what: "pushes", why: why.to_owned() }),
             None => Ok(()),
         }
     }
@@ -350,6 +362,9 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When the disk refuses.
     pub fn keep_clock(&mut self, now: Now) -> Result<(), StoreError> {
+        if self.astray.is_some() {
+            return Ok(());
+        }
         let kept = self.clock.kept(self.place(), now);
         if self.refusal.is_none() {
             reckoned::write(&self.disk, &kept)?;
@@ -385,7 +400,6 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When the disk refuses.
     pub fn mend(&mut self, at: Timestamp) -> Result<(), StoreError> {
-        self.admit()?;
         self.prepare(at)
     }
 
@@ -397,7 +411,7 @@ impl<D: Disk> Store<D> {
     /// Whether a snapshot should be taken.
     pub fn is_due(&self) -> bool {
         let least = self.snapshot.map_or(0, |snapshot| snapshot.octets).max(self.snapshot_after);
-        !self.is_writing && self.refusal.is_none() && self.journal.length >= least
+        !self.is_writing && self.refuses().is_none() && self.journal.length >= least
     }
 
     /// Begins a new journal, and gives the snapshot to write of `runtime`, which is what was kept so far.
@@ -411,21 +425,89 @@ impl<D: Disk> Store<D> {
         self.is_closed = true;
         self.prepare(at)?;
         self.is_writing = true;
-        Ok(Job {
-            disk: self.disk.beside(),
-            number: self.journal.number,
-            at,
-            marks: self.clock.snapshot_marks(at),
-            runtime: runtime.clone(),
-            provisional: self.provisional.clone(),
-            keep: self.snapshot.map_or(0, |snapshot| snapshot.number),
-        })
+        Ok(self.job(self.journal.number, runtime, at, self.snapshot.map_or(0, |snapshot| snapshot.number)))
     }
 
     /// Tells what became of the job of [`rotate`](Self::rotate).
     pub fn rotated(&mut self, result: Option<Written>) {
         self.is_writing = false;
         self.snapshot = result.or(self.snapshot);
+        if let Some(astray) = &mut self.astray {
+            // Without its snapshot the new journal says nothing: it is tried again with the next one.
+            let begun = astray.begun.take();
+            if begun.is_some() && begun == result.map(|written| written.number) {
+                self.astray = None;
+            }
+        }
+    }
+
+    /// Looks whether the journal is still what its path leads to, and as long as it was written; whether it was until now.
+    pub fn look(&mut self) -> bool {
+        if self.refuses().is_some() || self.is_closed {
+            return false;
+        }
+        let name = journal_name(self.journal.number);
+        let Some(file) = &mut self.file else { return false };
+        match self.disk.look(&name, file, self.journal.length) {
+            Err(source) if Strayed::of(&source).is_some() => {
+                self.go_astray(&StoreError::Write { path: self.disk.path(&name), attempt: "go on with", source });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn go_astray(&mut self, found: &StoreError) {
+        self.astray = Some(Astray { why: found.to_string(), begun: None });
+        self.is_closed = true;
+        self.file = None;
+    }
+
+    /// Whether everything is to be written anew, and nobody does it yet.
+    pub fn is_astray(&self) -> bool {
+        !self.is_writing && self.astray.as_ref().is_some_and(|astray| astray.begun.is_none())
+    }
+
+    /// Begins a journal where the path of the folder leads to now, and gives the snapshot to write of `runtime`, which is all that is
+    /// true. Files that are there count no more once it is written.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn begin_anew(&mut self, runtime: &Runtime, at: Timestamp) -> Result<Job<D>, StoreError> {
+        self.disk.remake()?;
+        let folder = |source| StoreError::Folder { path: self.disk.path(""), attempt: "read", source };
+        let names = self.disk.names().map_err(folder)?;
+        let there = recover::numbers(&names, "snapshot").into_iter().chain(recover::numbers(&names, "journal"));
+        let number = there.max().unwrap_or(0).max(self.journal.number) + 1;
+        // Until the snapshot is there, no journal before this one passes for whole.
+        self.begin_or_fail(number, u64::MAX, at)?;
+        // All of it is in the snapshot. What is known of the time is written anew too.
+        self.owed.clear();
+        self.kept = None;
+        self.is_writing = true;
+        if let Some(astray) = &mut self.astray {
+            astray.begun = Some(number);
+        }
+        Ok(self.job(number, runtime, at, 0))
+    }
+
+    fn job(&self, number: u64, runtime: &Runtime, at: Timestamp, keep: u64) -> Job<D> {
+        let (disk, provisional) = (self.disk.beside(), self.provisional.clone());
+        let marks = self.clock.snapshot_marks(at);
+        Job { disk, number, at, marks, runtime: runtime.clone(), provisional, keep }
+    }
+
+    /// The daemon stops: leaves how long the journal is.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn stop(&self) -> Result<(), StoreError> {
+        if self.refuses().is_some() || self.is_closed || self.is_owing() {
+            return Ok(());
+        }
+        let path = self.disk.path(&journal_name(self.journal.number));
+        let fail = |source| StoreError::Write { path, attempt: "note the length of", source };
+        mark::write(&self.disk, self.journal).map_err(fail)
     }
 
     /// Whoever keeps something has to be back within `limit`; see [`Disk::be_back_in`].
@@ -433,11 +515,11 @@ impl<D: Disk> Store<D> {
         self.disk.be_back_in(limit);
     }
 
-    /// Removes a snapshot that was never finished.
+    /// Removes a snapshot that was never finished, and what the daemon before left when it stopped.
     fn clean(&self) -> Result<(), StoreError> {
         let name = snapshot::UNFINISHED;
         let fail = |source| StoreError::Write { path: self.disk.path(name), attempt: "remove", source };
-        self.disk.remove(name).map_err(fail)
+        self.disk.remove(name).and_then(|()| mark::remove(&self.disk)).map_err(fail)
     }
 
     /// Makes the journal one that can be written at its end: opens it, or begins the next one.
@@ -445,46 +527,67 @@ impl<D: Disk> Store<D> {
         if self.file.is_some() && !self.is_closed {
             return Ok(());
         }
+        // The next one would be begun where nobody finds it.
+        if self.astray.as_ref().is_some_and(|astray| astray.begun.is_none()) {
+            return self.admit();
+        }
         self.file = None;
-        let number = self.journal.number + u64::from(self.is_closed);
-        let path = self.disk.path(&journal_name(number));
-        let (attempt, result) =
-            if self.is_closed { ("begin", self.begin(number, at)) } else { ("open", self.reopen(number)) };
-        result.map_err(|failure| match failure {
-            Ok(source) => StoreError::Write { path, attempt, source },
-            Err(error) => error,
-        })
+        if self.is_closed {
+            self.begin_or_fail(self.journal.number + 1, self.journal.length, at)
+        } else {
+            self.reopen()
+        }
     }
 
-    /// Begins journal `number`. When it fails the file may be there all the same, so the one before stays closed.
-    fn begin(&mut self, number: u64, at: Timestamp) -> Result<(), Result<std::io::Error, StoreError>> {
+    /// Begins journal `number`, of which the one before counts up to `before`. When it fails the file may be there all the same, so
+    /// the one before stays closed.
+    fn begin_or_fail(&mut self, number: u64, before: u64, at: Timestamp) -> Result<(), StoreError> {
         let mut head = Vec::new();
-        Record::Journal { number, before: self.journal.length, at }.push(&mut head).map_err(Err)?;
+        Record::Journal { number, before, at }.push(&mut head)?;
+        let (name, length) = (journal_name(number), head.len() as u64);
         let begin = || {
-            let mut file = self.disk.create(&journal_name(number))?;
-            file.append(&head)?;
-            file.sync()?;
+            let mut file = self.disk.create(&name)?;
+            self.disk.write(&name, &mut file, 0, head)?;
             self.disk.sync()?;
             Ok(file)
         };
-        self.file = Some(begin().map_err(Ok)?);
-        self.journal = Journal { number, length: head.len() as u64 };
+        let begun = begin();
+        self.file = Some(begun.map_err(|source| self.refused(&name, "begin", source))?);
+        self.journal = Journal { number, length };
         self.is_closed = false;
         Ok(())
     }
 
     /// Opens the journal, without what does not count.
-    fn reopen(&mut self, number: u64) -> Result<(), Result<std::io::Error, StoreError>> {
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let name = journal_name(self.journal.number);
         let open = || {
-            let mut file = self.disk.open(&journal_name(number))?;
+            let mut file = self.disk.open(&name)?;
             file.cut(self.journal.length)?;
             // The daemon before may have been killed between writing and this.
             file.sync()?;
             self.disk.sync()?;
             Ok(file)
         };
-        self.file = Some(open().map_err(Ok)?);
+        let opened = open();
+        self.file = Some(opened.map_err(|source| self.refused(&name, "open", source))?);
         Ok(())
+    }
+
+    /// The disk has refused to `attempt` something on the file `name`. A folder in which nothing can be found or made has lost its
+    /// name.
+    fn refused(&mut self, name: &str, attempt: &'static str, source: std::io::Error) -> StoreError {
+        let source = match source.kind() {
+            std::io::ErrorKind::NotFound if attempt == "begin" => Strayed::Folder.into(),
+            std::io::ErrorKind::NotFound => Strayed::Gone.into(),
+            _ => source,
+        };
+        let has_strayed = Strayed::of(&source).is_some();
+        let error = StoreError::Write { path: self.disk.path(name), attempt, source };
+        if has_strayed {
+            self.go_astray(&error);
+        }
+        error
     }
 
     /// Writes one record, which is on disk afterwards, or not there.
@@ -501,6 +604,9 @@ impl<D: Disk> Store<D> {
             self.journal.length += more;
             return Ok(());
         };
+        if Strayed::of(&source).is_some() {
+            return Err(self.refused(&name, "write to", source));
+        }
         // What is there of it must not be taken for a record later. If it cannot be cut off, the head of the next journal
         // says that it does not count.
         if file.cut(self.journal.length).and_then(|()| file.sync()).is_err() {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use jiff::Timestamp;
 
 use super::{
-    Note, Provisional,
+    Note, Provisional, mark,
     reckoned::Marks,
     record::{Record, RecordError, VERSION},
     snapshot::{Contents, SnapshotError, read_snapshot},
@@ -99,6 +99,7 @@ pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, 
     let journals = numbers(&names, "journal");
     reader.snapshot(&numbers(&names, "snapshot"), journals.first().copied())?;
     reader.journals(&journals)?;
+    reader.compare(mark::read(disk))?;
     Ok(reader.found)
 }
 
@@ -177,6 +178,17 @@ impl<D: Disk> JournalReader<'_, D> {
             }
         }
         Ok(())
+    }
+
+    /// Misses what a daemon has left that was stopped, and noted how long its journal was.
+    fn compare(&mut self, stopped: Option<Journal>) -> Result<(), StoreError> {
+        let Some(Journal { number, length }) = stopped.filter(|_| !self.is_stopped) else { return Ok(()) };
+        let path = self.disk.path(&journal_name(number));
+        match self.found.journal {
+            Some(found) if found.number > number || found.number == number && found.length >= length => Ok(()),
+            Some(found) if found.number == number => self.lose(StoreError::Cut { path, found: found.length, length }),
+            _ => self.lose(StoreError::Missing { path }),
+        }
     }
 
     /// Replays one journal: all of its first `end` octets, or what of it is whole when it is the last one.
@@ -309,6 +321,7 @@ impl<D: Disk> JournalReader<'_, D> {
         }
         let (path, why) = match &error {
             StoreError::Damaged { path, offset, .. } => (path, format!("damaged at octet {offset}")),
+            StoreError::Cut { path, found, length } => (path, format!("{length} octets, {found} of which are left")),
             StoreError::Missing { path } => (path, "gone, or no journal".to_owned()),
             StoreError::NoSnapshot { path, flaw } => (path, flaw.to_string()),
             _ if self.care == Strictness::Salvage => return Err(error),

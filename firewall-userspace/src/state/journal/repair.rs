@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Note, reckoned,
+    Note, mark, reckoned,
     record::Record,
     recover::{self, Found, Strictness, journal_name, numbers, snapshot_name},
     snapshot::Job,
@@ -52,6 +52,7 @@ pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError
     let marks = kept.map_or_else(|| vec![at], |kept| kept.marks());
     let Found { runtime, provisional, notes, .. } = found;
     Job { disk: disk.clone(), number, at, marks, runtime, provisional, keep: 0 }.run()?;
+    mark::remove(disk).map_err(folder)?;
     let mut set_aside = Vec::new();
     for name in snapshots.into_iter().chain(journals) {
         let aside = format!("{name}{SET_ASIDE}");

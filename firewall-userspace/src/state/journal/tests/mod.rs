@@ -1,5 +1,6 @@
 //! What an operator finds after everything that can happen to a disk.
 
+mod astray;
 mod clock;
 mod provisional;
 mod steps;

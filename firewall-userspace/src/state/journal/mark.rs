@@ -1,0 +1,58 @@
+//! What a daemon that is stopped leaves: how long the journal is, so that the next one notices when it was cut meanwhile.
+//!
+//! A daemon of before ignores the file. It does no harm when it stays: a journal that has grown since is no shorter.
+
+use serde::{Deserialize, Serialize};
+
+use super::recover::Journal;
+use crate::state::{
+    disk::{Disk, DiskFile as _},
+    frame,
+};
+
+/// Its name, and the one that it has while it is written.
+const NAME: &str = "stopped";
+const UNFINISHED: &str = "stopped.tmp";
+
+/// What is in the file: one frame of JSON.
+#[derive(Deserialize, Serialize)]
+struct Mark {
+    journal: u64,
+    length: u64,
+}
+
+/// Writes it.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write<D: Disk>(disk: &D, journal: Journal) -> std::io::Result<()> {
+    let payload = serde_json::to_vec(&Mark { journal: journal.number, length: journal.length })?;
+    let mut octets = Vec::new();
+    if !frame::push(&mut octets, &payload) {
+        return Ok(());
+    }
+    let mut file = disk.create(UNFINISHED)?;
+    file.append(&octets)?;
+    file.sync()?;
+    disk.rename(UNFINISHED, NAME)?;
+    disk.sync()
+}
+
+/// What it says; `None` when it is not there, or says nothing that can be understood.
+pub fn read<D: Disk>(disk: &D) -> Option<Journal> {
+    let octets = disk.read(NAME).ok()?;
+    let (payload, _) = frame::at(&octets, 0)?;
+    let Mark { journal: number, length } = serde_json::from_slice(payload).ok()?;
+    Some(Journal { number, length })
+}
+
+/// Removes it, before anything is written.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn remove<D: Disk>(disk: &D) -> std::io::Result<()> {
+    match disk.read(NAME) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        _ => disk.remove(NAME),
+    }
+}
