@@ -26,9 +26,17 @@ pub(super) struct Snapshot {
     pub(super) clock: Reckoning,
     pub(super) outstanding: Option<Outstanding>,
     pub(super) filter: FilterReport,
-    pub(super) store: StoreCounters,
-    /// Why pushes are refused, and why generations of the policy are not kept.
-    pub(super) refusals: [Option<String>; 2],
+    pub(super) keeping: Keeping,
+}
+
+/// How keeping goes.
+#[derive(Clone, Debug)]
+pub(super) struct Keeping {
+    pub(super) counters: StoreCounters,
+    /// Why pushes are refused.
+    pub(super) refuses_pushes: Option<String>,
+    /// Why generations of the policy are not kept.
+    pub(super) refuses_generations: Option<String>,
 }
 
 /// What changes with the policy only.
@@ -98,9 +106,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
             active: self.history.active().map(|active| active.number),
             differs_from_file: self.history.differs_from_file(),
         };
-        let refusals = [self.keeper.refuses(), self.history.refuses()].map(|why| why.map(str::to_owned));
+        let keeping = Keeping {
+            counters: StoreCounters {
+                failures: self.keeper.counters().failures + self.history.failures(),
+                ..self.keeper.counters()
+            },
+            refuses_pushes: self.keeper.refuses().map(str::to_owned),
+            refuses_generations: self.history.refuses().map(str::to_owned),
+        };
         let snapshot = Snapshot {
-            refusals,
+            keeping,
             in_force: self.in_force.clone(),
             of_policy,
             standing,
@@ -108,10 +123,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
             clock: self.lists.clock().clone(),
             outstanding: self.outstanding(),
             filter: self.filter.report(),
-            store: StoreCounters {
-                failures: self.keeper.counters().failures + self.history.failures(),
-                ..self.keeper.counters()
-            },
         };
         self.publisher.tell(Arc::new(snapshot)).subscribe()
     }

@@ -137,7 +137,7 @@ impl Readings for Snapshot {
             frames: frames.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
             list_entries,
             list_tables: self.filter.list_tables,
-            store: self.store,
+            store: self.keeping.counters,
             drift: self.filter.drift.clone(),
         })
     }
@@ -169,12 +169,11 @@ impl Snapshot {
             let blocks = leaves_open || wanted.is_some_and(|wanted| wanted.required);
             condition(Condition::INTERFACE, blocks, format!("{} is not filtered: {why}", one.name))
         });
-        let [pushes, history] = &self.refusals;
-        let pushes = pushes.as_ref().map(|why| {
+        let pushes = self.keeping.refuses_pushes.as_ref().map(|why| {
             let message = format!("pushes are refused, and what could be read of them is enforced: {why}");
             condition(Condition::PUSHES_REFUSED, false, message)
         });
-        let history = history.as_ref().map(|why| {
+        let history = self.keeping.refuses_generations.as_ref().map(|why| {
             condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
         });
         file.into_iter().chain(interfaces).chain(pushes).chain(history).collect()
