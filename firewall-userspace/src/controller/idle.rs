@@ -8,14 +8,12 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::{Core, Counters, Message, Readings, Setup, published::Publisher, thread::answer};
+use super::{Core, Counters, Message, Readings, Setup, StartFilter, published::Publisher, thread::answer};
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{ClockStatus, Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
-    datapath::{DatapathError, Filter, Unwilling},
-    lists::members::Members,
-    policy::Policy,
+    datapath::Filter,
     preview::diff::PolicyDocument,
     state::disk::Disk,
 };
@@ -51,7 +49,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
     WithoutPolicy { mut told, mut begin }: WithoutPolicy<D>,
     messages: &mut mpsc::Receiver<Message>,
     readings: watch::Sender<Arc<dyn Readings>>,
-    filter: &mut (dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send),
+    filter: &mut StartFilter<'_, F>,
     clock: fn() -> Now,
 ) -> Option<Core<F, D>> {
     let mut own = None;

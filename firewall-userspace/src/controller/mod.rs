@@ -79,17 +79,16 @@ struct Core<F: Filter, D: Disk> {
     host: Box<dyn Host>,
 }
 
+/// Starts a filter by a policy with what every prefix is in.
+type StartFilter<'a, F> = dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send + 'a;
+
 /// Longest wait while something ends by itself: the wall clock may be set forward.
 const TICK: Duration = Duration::from_secs(1);
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Brings the policy of `setup` into force, by the filter that `filter` starts. Where it comes from the configuration file,
     /// and a guard or the kernel refuses it, what was in force before goes on.
-    fn start(
-        setup: Setup<D>,
-        filter: &mut dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError>,
-        now: Now,
-    ) -> Result<Self, DatapathError> {
+    fn start(setup: Setup<D>, filter: &mut StartFilter<'_, F>, now: Now) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
         let mut start = prepare::admit_start(start, &runtime, &own, &*host, store.clock());
         let (policy, lists, filter) = loop {

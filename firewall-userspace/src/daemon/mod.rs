@@ -95,7 +95,7 @@ fn exit_code(ended: Result<(), StartError>) -> u8 {
     match ended {
         Ok(()) => 0,
         Err(StartError::Config(report)) => {
-            logging::say(&format!("{report}"));
+            logging::say(&report);
             INVALID
         }
         Err(StartError::Refused(message)) => {

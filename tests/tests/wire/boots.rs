@@ -105,7 +105,7 @@ impl Host<'_> {
         self.site.detach(&[])?;
         self.lab.wait_until_detached(INTERFACE)?;
         self.daemon = Daemon::launch(self.lab, self.site.clone())?;
-        wait_until("the first attach", LIMIT, || Ok(self.lab.attached()?))?;
+        wait_until("the first attach", LIMIT, || self.lab.attached())?;
         self.flood.go_on();
         let daemon = &mut self.daemon;
         wait_until("a daemon that is ready", LIMIT, || {
