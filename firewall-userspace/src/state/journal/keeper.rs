@@ -212,7 +212,7 @@ impl<D: Disk> Keeper<D> {
         if !std::mem::replace(&mut self.is_told, true) {
             tracing::error!("refusing pushes until everything is written anew: {why}");
         }
-        match self.store.begin_anew(runtime, self.clock().written(now)) {
+        match self.store.begin_anew(runtime, now) {
             Ok(job) => {
                 self.is_told = false;
                 self.counters.rewrites += 1;
@@ -230,12 +230,13 @@ impl<D: Disk> Keeper<D> {
 
     /// Keeps what could not be kept so far, and what is known of the time, a last time.
     pub fn settle_now(&mut self, now: Now) {
-        if let Err(error) = self.store.settle().and_then(|()| self.store.stop()) {
+        self.clock_retry = Duration::ZERO;
+        let settled = self.store.settle();
+        self.keep_clock(now, Duration::ZERO);
+        if let Err(error) = settled.and_then(|()| self.store.stop()) {
             self.counters.failures += 1;
             tracing::error!(%error, "cannot keep what has happened");
         }
-        self.clock_retry = Duration::ZERO;
-        self.keep_clock(now, Duration::ZERO);
     }
 
     /// How old what is kept of the time may be.

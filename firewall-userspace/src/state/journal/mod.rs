@@ -362,9 +362,6 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// When the disk refuses.
     pub fn keep_clock(&mut self, now: Now) -> Result<(), StoreError> {
-        if self.astray.is_some() {
-            return Ok(());
-        }
         let kept = self.clock.kept(self.place(), now);
         if self.refusal.is_none() {
             reckoned::write(&self.disk, &kept)?;
@@ -473,7 +470,8 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn begin_anew(&mut self, runtime: &Runtime, at: Timestamp) -> Result<Job<D>, StoreError> {
+    pub fn begin_anew(&mut self, runtime: &Runtime, now: Now) -> Result<Job<D>, StoreError> {
+        let at = self.clock.written(now);
         self.disk.remake()?;
         let folder = |source| StoreError::Folder { path: self.disk.path(""), attempt: "read", source };
         let names = self.disk.names().map_err(folder)?;
@@ -481,9 +479,10 @@ impl<D: Disk> Store<D> {
         let number = there.max().unwrap_or(0).max(self.journal.number) + 1;
         // Until the snapshot is there, no journal before this one passes for whole.
         self.begin_or_fail(number, u64::MAX, at)?;
-        // All of it is in the snapshot. What is known of the time is written anew too.
+        // What a start finds out from a journal alone would not be in the snapshot.
+        self.keep_clock(now)?;
+        // All of it is in the snapshot.
         self.owed.clear();
-        self.kept = None;
         self.is_writing = true;
         if let Some(astray) = &mut self.astray {
             astray.begun = Some(number);

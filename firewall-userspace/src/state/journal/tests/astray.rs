@@ -75,7 +75,7 @@ fn until_everything_is_written_anew_a_start_knows_that_something_is_lost() {
     change(&mut runtime, &[add(1, None, "a")]);
     disk.remove_folder();
     assert!(store.look() && store.is_astray());
-    let job = store.begin_anew(&runtime, at(1)).unwrap();
+    let job = store.begin_anew(&runtime, now(1)).unwrap();
     store.owe(at(1), vec![remove(1)]);
     store.settle().unwrap();
     store.append(at(1), vec![add(2, None, "b")]).unwrap_err();
@@ -85,7 +85,7 @@ fn until_everything_is_written_anew_a_start_knows_that_something_is_lost() {
     assert!(store.is_astray());
     drop(job);
     runtime.remove(&list(), prefix(1), layer(1));
-    let job = store.begin_anew(&runtime, at(1)).unwrap();
+    let job = store.begin_anew(&runtime, now(1)).unwrap();
     store.rotated(Some(job.run().unwrap()));
     store.append(at(1), vec![add(2, None, "b")]).unwrap();
     change(&mut runtime, &[add(2, None, "b")]);
