@@ -61,9 +61,10 @@ fn packets_that_the_kernel_merged_beyond_65535_octets_are_judged_and_counted_in_
         let accepted = format!("{family} pass accepted");
         assert_eq!(judged.keys().collect::<Vec<_>>(), [&accepted], "{family}: {judged:?}");
         let octets = after.bytes_since(&before)[&accepted];
-        let headers = judged[&accepted] * 100;
+        // Besides headers, TCP sends some segments again on a busy machine.
+        let again = judged[&accepted] * 100 + OCTETS as u64 / 20;
         let sent = OCTETS as u64;
-        assert!((sent..sent + headers).contains(&octets), "{family}: {octets} octets in {judged:?}");
+        assert!((sent..sent + again).contains(&octets), "{family}: {octets} octets in {judged:?}");
         println!("{family}: {judged:?}, {octets} octets, the longest {longest}");
         // The lists hold for whoever may not.
         let probe = Probe::new(&lab, host, DATA, friend)?;

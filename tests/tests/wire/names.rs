@@ -33,9 +33,8 @@ fn wait_for(daemon: &Daemon, wanted: &Rows) -> Result<()> {
 }
 
 fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
-    lab.host.ip(&format!("link set dev {from} down"))?;
-    lab.host.ip(&format!("link set dev {from} name {to}"))?;
-    lab.host.ip(&format!("link set dev {to} up")).map(drop)
+    // While it is up: a veth that is set up passes packets to the stack until its driver has begun to run native programs.
+    lab.host.ip(&format!("link set dev {from} name {to}")).map(drop)
 }
 
 fn links(site: &Site) -> Result<Vec<String>> {

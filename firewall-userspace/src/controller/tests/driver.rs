@@ -1,7 +1,7 @@
 //! Carries a script out on a daemon and on the model, and holds the one against the other.
 //!
-//! What is not so today, and is the next change's work, stands here as exceptions by name:
-//! - `what_is_owed_is_lost_by_a_kill`
+//! A kill loses what the disk had refused so far. What comes back then is what was kept, or what is so, for each entry and for the
+//! policy; a script ends there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +33,13 @@ pub struct Driver {
     /// Calls that the kernel may still refuse, and whether the disk does.
     is_refusing: bool,
     is_disk_bad: bool,
+    /// What the model was when everything was on disk.
+    kept: Model,
+    /// What was refused since: the disk may have it, where it also refused to take it back (decision 8).
+    refused: BTreeSet<Key>,
+    refused_policies: Vec<(usize, Option<crate::policy::Mode>)>,
+    /// A kill has lost something: nothing is compared any more.
+    pub is_over: bool,
     /// Interfaces that refuse.
     unwilling: BTreeSet<&'static str>,
     /// What was on disk when it was last read.
@@ -59,7 +66,19 @@ impl Driver {
     pub fn new(file: usize) -> Self {
         let world = World::new(file);
         let model = Model::new(file, world.now);
-        Self { world, model, is_refusing: false, is_disk_bad: false, unwilling: BTreeSet::new(), read_at: None }
+        let kept = model.clone();
+        Self {
+            world,
+            model,
+            kept,
+            refused: BTreeSet::new(),
+            refused_policies: Vec::new(),
+            is_over: false,
+            is_refusing: false,
+            is_disk_bad: false,
+            unwilling: BTreeSet::new(),
+            read_at: None,
+        }
     }
 
     pub fn step(&mut self, step: &Step) {
@@ -192,7 +211,10 @@ impl Driver {
             }
             Err(Refusal::Pending(_)) => assert!(confirm.is_some() && self.model.waiting.is_some()),
             Err(Refusal::Invalid(problems)) => assert!(is_invalid, "{problems:?}"),
-            Err(refusal) => self.expect_injected(&refusal),
+            Err(refusal) => {
+                self.refused.extend(wishes.into_iter().map(|(key, _)| key));
+                self.expect_injected(&refusal);
+            }
         }
     }
 
@@ -270,6 +292,7 @@ impl Driver {
                 let is_push = pending.change == PendingChange::Push;
                 assert!(self.model.waiting.is_some() && (!is_push || confirm.is_some()), "{pending:?}");
             }
+            Err(Refusal::NotKept { .. }) if self.has_faults() => self.refused_policies.push((config, mode)),
             Err(Refusal::Guarded(harms)) => assert!(self.model.locks_out(config, mode), "{harms:?}"),
             Err(refusal) => {
                 assert!(is_injected(&refusal) && self.has_faults() || self.may_be_refused(config), "{refusal:?}");
@@ -339,10 +362,7 @@ impl Driver {
     }
 
     fn kill(&mut self, is_reboot: bool) {
-        // Exception `what_is_owed_is_lost_by_a_kill`: what the disk refused has not happened for the next daemon.
-        if self.world.core.keeper.has_chores() || self.world.core.history.is_owing() {
-            self.heal();
-        }
+        let is_owing = self.is_owing();
         // The new daemon's file system is there, and the kernel works, or it does not start.
         self.world.kernel.refuse(0, 0);
         (self.is_refusing, self.is_disk_bad) = (false, false);
@@ -361,8 +381,54 @@ impl Driver {
             is_met = false;
             self.world.restart().unwrap();
         }
+        if is_owing {
+            return self.check_what_came_back(file);
+        }
         self.model.restart(file, is_met, self.world.now);
         self.read_at = None;
+    }
+
+    /// Whether the disk has refused something that is so.
+    fn is_owing(&self) -> bool {
+        self.world.core.keeper.has_chores() || self.world.core.history.is_owing()
+    }
+
+    /// After a kill that lost what the disk had refused: nothing is there that was never so, and nothing is gone that was kept and
+    /// is so.
+    fn check_what_came_back(&mut self, file: usize) {
+        self.is_over = true;
+        let now = self.world.now;
+        let (kept, current) = (self.kept.clone().restarted(now), self.model.clone().restarted(now));
+        let there: BTreeSet<Key> = self
+            .world
+            .core
+            .lists
+            .pushed()
+            .iter()
+            .map(|(list, prefix, layer, _)| (list.to_string(), prefix, layer))
+            .collect();
+        let is_refused = |key: &Key| self.refused.contains(key);
+        let known = |key: &Key| kept.entries.contains_key(key) || current.entries.contains_key(key) || is_refused(key);
+        // A push that is undone by the start puts back what was there before it.
+        let waits = [&self.kept, &self.model].iter().any(|model| model.waiting.is_some());
+        assert!(waits || there.iter().all(known), "something came back that was never there: {there:?}");
+        let both = kept.entries.keys().filter(|key| current.entries.contains_key(*key));
+        both.for_each(|key| assert!(waits || there.contains(key) || is_refused(key), "{key:?} was kept and is gone"));
+        let enforced = self.world.kernel.enforced().unwrap();
+        let policies = [&self.kept, &self.model].into_iter().flat_map(|model| {
+            let back = model.generations.iter().map(|one| (one.config, one.mode));
+            back.chain([(file, None), (file, model.active().mode)])
+        });
+        // A mode that was refused goes with the file, too.
+        let refused = self.refused_policies.iter().flat_map(|(config, mode)| [(*config, *mode), (file, *mode)]);
+        let is_one = policies.chain(refused).any(|(config, mode)| {
+            world::load(config).is_ok_and(|loaded| {
+                let mode = mode.unwrap_or(loaded.policy.mode);
+                crate::policy::Policy { mode, ..loaded.policy } == *enforced.policy
+            })
+        });
+        assert!(is_one, "a policy is enforced that was never accepted");
+        self.check_told_of_interfaces();
     }
 
     fn has_faults(&self) -> bool {
@@ -379,7 +445,12 @@ impl Driver {
         self.check_interfaces();
         self.check_told();
         let operations = self.world.disk.operations();
-        let is_owing = self.world.core.keeper.has_chores() || self.world.core.history.is_owing();
+        let is_owing = self.is_owing();
+        if !is_owing {
+            self.kept = self.model.clone();
+            self.refused.clear();
+            self.refused_policies.clear();
+        }
         if !is_owing && self.read_at != Some(operations) {
             self.read_at = Some(operations);
             self.check_disk();
@@ -438,6 +509,11 @@ impl Driver {
             let is_open = self.world.kernel.index_of(&interface.name).is_some_and(|index| !filtered.contains(&index));
             assert!(!is_open || self.has_faults(), "{} is open", interface.name);
         }
+        self.check_told_of_interfaces();
+    }
+
+    fn check_told_of_interfaces(&self) {
+        let filtered = self.world.kernel.filtered();
         let told = self.told();
         let is_missed = told.interfaces.iter().any(|one| !matches!(&*one.state, "attached" | "renamed"));
         let is_said = told.conditions.iter().any(|condition| condition.code == Condition::INTERFACE);

@@ -27,6 +27,9 @@ fn run(file: usize, steps: &[Step]) {
     let mut driver = Driver::new(file);
     for step in steps {
         driver.step(step);
+        if driver.is_over {
+            return;
+        }
         driver.check();
     }
     driver.heal();
