@@ -136,15 +136,25 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_file_that_is_not_there_is_told() {
-        let file = ConfigFile::new("/nonexistent/portcullis.toml".into());
-        let report = file.read(&mut *file.turn().await).await.unwrap_err();
-        assert!(report.render(false).contains("/nonexistent/portcullis.toml"));
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
     }
 
-    #[tokio::test]
-    async fn a_file_system_that_hangs_is_given_up_and_not_asked_again_while_it_hangs() {
+    #[test]
+    fn a_file_that_is_not_there_is_told() {
+        run(async {
+            let file = ConfigFile::new("/nonexistent/portcullis.toml".into());
+            let report = file.read(&mut *file.turn().await).await.unwrap_err();
+            assert!(report.render(false).contains("/nonexistent/portcullis.toml"));
+        });
+    }
+
+    #[test]
+    fn a_file_system_that_hangs_is_given_up_and_not_asked_again_while_it_hangs() {
+        run(hangs());
+    }
+
+    async fn hangs() {
         let file = ConfigFile { limit: Duration::from_millis(50), ..ConfigFile::new("/nonexistent/x.toml".into()) };
         let mut turn = file.turn().await;
         let (thaw, frozen) = mpsc::channel::<()>();
