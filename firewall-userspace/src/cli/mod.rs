@@ -122,7 +122,7 @@ enum Command {
     Rollback(policies::RollbackArgs),
     /// Show the mode of the policy, or give it another one: observe only counts what would be dropped.
     ///
-    /// It stays over restarts until another policy comes, or until the configuration file of the daemon changes.
+    /// It stays over restarts and reloads until another policy comes, or until the mode in the configuration file changes.
     Mode(policies::ModeArgs),
     /// Repair the folder of pushed entries, while no daemon uses it.
     #[command(subcommand)]

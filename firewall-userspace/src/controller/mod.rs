@@ -95,7 +95,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let policy = Arc::new(start.policy.clone());
             let lists = Lists::new(&policy, runtime.clone(), own.clone(), store.clock().clone());
             // As a reload would be, where there is something to go on with.
-            let unwilling = if start.fallback.is_some() { Unwilling::Refuses } else { Unwilling::IsWaitedFor };
+            let unwilling = start.fallback.as_ref().map_or(Unwilling::IsWaitedFor, |before| {
+                Unwilling::Refuses(before.policy.interfaces.iter().map(|interface| interface.name.clone()).collect())
+            });
             match filter(&policy, lists.members(), unwilling) {
                 Ok(filter) => break (policy, lists, filter),
                 Err(error) => start = start.fall_back(&error.to_string()).map_err(|_| error)?,

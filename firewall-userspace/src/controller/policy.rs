@@ -190,7 +190,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         asked: &Asked,
         now: Now,
     ) -> Result<(), Refusal> {
-        let (how, of) = (fresh.how, fresh.of.unwrap_or(0));
+        let (how, of, is_file) = (fresh.how, fresh.of.unwrap_or(0), fresh.is_read);
         let until = asked.confirm.map(|length| Until::after(length, now));
         let before = self.history.known();
         self.keep(caller, fresh, summary.clone(), until, now)?;
@@ -210,7 +210,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
             None => {}
         }
         self.in_force.reloads.successes += u64::from(how == How::Reload);
-        self.in_force.reloads.error = None;
+        // What comes from elsewhere says nothing about a file that was refused.
+        if is_file {
+            self.in_force.reloads.error = None;
+        }
         let (generation, how) = (self.in_force.revision(), how.label());
         let (owner, way) = (&caller.name, caller.way.label());
         tracing::info!(generation, how, of, owner, way, changes = summary, "applied a policy");

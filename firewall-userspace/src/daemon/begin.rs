@@ -78,7 +78,7 @@ pub(super) fn beginning(
         Err(Nothing::Unusable(why)) if is_strict => Err(StartError::Config(why)),
         Err(Nothing::Unusable(why)) => {
             tracing::error!(
-                "NOTHING IS ENFORCED by this daemon: {why}\\nhint: correct the configuration file; it is read again every \
+                "NOTHING IS ENFORCED by this daemon: {why}\nhint: correct the configuration file; it is read again every \
                  {} s, and by `portcullis reload`",
                 RETRY.as_secs()
             );
@@ -115,7 +115,11 @@ impl Beginner {
         if let Some(why) = history.refuses() {
             tracing::error!("GENERATIONS OF THE POLICY ARE NOT KEPT: {why}");
         }
-        let start = start::start(&self.config, loaded, &history, now).map_err(Nothing::Unusable)?;
+        let looked = |why: String| {
+            let folder = state.directory.display();
+            Nothing::Unusable(format!("{why}; looked for generations in {folder} (`--state-directory` names another)"))
+        };
+        let start = start::start(&self.config, loaded, &history, now).map_err(looked)?;
         let opened =
             Store::open_tolerant(self.folder.clone(), now, state.snapshot_after).map_err(|error| fail(&error))?;
         let Opened { store, runtime, notes } = opened;

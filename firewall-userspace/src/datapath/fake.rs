@@ -258,6 +258,7 @@ impl FakeFilter {
         unwilling: Unwilling,
     ) -> Result<Self, DatapathError> {
         let mut filter = Self { kernel: kernel.clone(), policy: Arc::clone(policy), states: BTreeMap::new() };
+        unwilling.admit(policy, |name| kernel.has_interface(name))?;
         kernel.inner().links.retain(|_, link| link.is_pinned);
         filter.bring_into_force(policy, members, unwilling == Unwilling::IsWaitedFor)?;
         Ok(filter)

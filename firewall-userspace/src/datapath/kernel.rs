@@ -56,6 +56,7 @@ impl KernelFilter {
         trace_packets: bool,
         unwilling: Unwilling,
     ) -> Result<Self, DatapathError> {
+        unwilling.admit(policy, |name| Attachments::index_of(name).is_ok())?;
         adopt(&pins, members)?;
         let (mut names, mut ids) = Names::open(&pins)?;
         let reused = ids.assign(policy);
@@ -65,7 +66,7 @@ impl KernelFilter {
         let mut shared = SharedMaps::open(&pins)?;
         names.write(&ids, &reused)?;
         pins.hold_maps()?;
-        attachments.begin(live.descriptor()?, &policy.interfaces, &pins, unwilling)?;
+        attachments.begin(live.descriptor()?, &policy.interfaces, &pins, &unwilling)?;
         shared.clear(&reused)?;
         names.write(&ids, &Reused::default())?;
         for Pinned { version, links, maps } in pins.clear_others()? {

@@ -11,9 +11,10 @@ use std::{
 use super::{
     model::{Entry, Key, Model, Waiting, What, Wish},
     script::{AskedPush, Step},
-    world::{self, CONFIGS, KEEP, World, is_injected},
+    world::{self, CONFIGS, KEEP, PATH, World, is_injected},
 };
 use crate::{
+    config::{Diagnostic, Report},
     control::{
         Addition, Caller, Condition, Confirm, EntriesQuery, PendingChange, Push, Refusal, Reload, Reloaded, Removal,
         Rollback, SetMode, Terms, Way,
@@ -86,6 +87,7 @@ impl Driver {
             Step::Push(push) => self.push(push),
             Step::Edit(file) => *self.world.file.lock().unwrap() = *file,
             Step::Reload { confirm, dry_run } => self.reload(*confirm, *dry_run),
+            Step::HungReload => self.hung_reload(),
             Step::Apply { config, confirm } => self.apply(*config, *confirm),
             Step::Rollback { back, confirm } => self.rollback(*back, *confirm),
             Step::SetMode { mode, confirm } => {
@@ -234,6 +236,16 @@ impl Driver {
         self.changed(answer, file, mode, None, true, confirm);
     }
 
+    /// Whatever the file says, it could not be read in time.
+    fn hung_reload(&mut self) {
+        let report = Report::new(vec![Diagnostic::of_file(PATH.as_ref(), "", "it does not answer".into())], &[]);
+        let read = Box::new(ReadConfig { loaded: Err(report), is_file: true });
+        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), Reload::default(), read, reply));
+        let refusal = answer.expect_err("a file that cannot be read was loaded");
+        assert!(matches!(refusal, Refusal::Config { .. } | Refusal::Pending(_)), "{refusal:?}");
+        self.model.is_file_refused = true;
+    }
+
     fn apply(&mut self, config: usize, confirm: Option<u32>) {
         let is_read = *self.world.file.lock().unwrap() == config;
         let terms = Terms { confirm: text(confirm), ..Terms::default() };
@@ -351,11 +363,16 @@ impl Driver {
         self.world.kernel.set_bpffs(true);
     }
 
-    /// Whether a start with this configuration meets an interface that refuses.
+    /// Whether a start with this configuration meets an interface that refuses, or a new one that is not there.
     fn meets_unwilling(&self, config: usize) -> bool {
         let filtered = self.world.kernel.filtered();
         let Ok(loaded) = world::load(config) else { return false };
+        let before = self.model.policy().interfaces;
         loaded.policy.interfaces.iter().any(|interface| {
+            let is_new = before.iter().all(|known| known.name != interface.name);
+            if is_new && !self.world.kernel.has_interface(&interface.name) {
+                return true;
+            }
             let index = self.world.kernel.index_of(&interface.name);
             self.unwilling.contains(&*interface.name) && index.is_some_and(|index| !filtered.contains(&index))
         })
@@ -397,6 +414,8 @@ impl Driver {
     /// is so.
     fn check_what_came_back(&mut self, file: usize) {
         self.is_over = true;
+        // What has ended for those who use its list goes by the first look.
+        self.world.tend();
         let now = self.world.now;
         let (kept, current) = (self.kept.clone().restarted(now), self.model.clone().restarted(now));
         let there: BTreeSet<Key> = self

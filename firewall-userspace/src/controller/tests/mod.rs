@@ -12,6 +12,8 @@ mod model;
 mod script;
 mod world;
 
+use std::io;
+
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use self::{
@@ -23,7 +25,23 @@ use crate::lists::entry::Layer;
 /// Scripts of each of the two tests, which run side by side.
 const SEQUENCES: u32 = 10_000;
 
+/// A log that cannot be written.
+struct NoLog;
+
+impl io::Write for NoLog {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
 fn run(file: usize, steps: &[Step]) {
+    // Nothing depends on the log, in no script.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_writer(|| NoLog).finish();
+    let _guard = tracing::subscriber::set_default(log);
     let mut driver = Driver::new(file);
     for step in steps {
         driver.step(step);

@@ -194,7 +194,7 @@ impl Model {
         now: Now,
     ) {
         self.revision += 1;
-        self.is_file_refused = false;
+        self.is_file_refused &= !is_read;
         let active = self.active().clone();
         let is_live = of.is_none() && (active.config, active.mode) == (config, mode);
         if is_live && confirm.is_none() {

@@ -13,6 +13,8 @@ pub enum Step {
     Edit(usize),
     /// `reload`.
     Reload { confirm: Option<u32>, dry_run: bool },
+    /// `reload` of a file whose file system does not answer.
+    HungReload,
     /// `apply` of a configuration.
     Apply { config: usize, confirm: Option<u32> },
     /// `rollback`, to a generation that many before the last one.
@@ -113,6 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => push().prop_map(Step::Push),
         2 => (0..6_usize).prop_map(Step::Edit),
         3 => (confirm(), prop::bool::weighted(0.1)).prop_map(|(confirm, dry_run)| Step::Reload { confirm, dry_run }),
+        1 => Just(Step::HungReload),
         3 => (0..6_usize, confirm()).prop_map(|(config, confirm)| Step::Apply { config, confirm }),
         3 => (prop::option::of(0..4_u64), confirm()).prop_map(|(back, confirm)| Step::Rollback { back, confirm }),
         2 => (mode, confirm()).prop_map(|(mode, confirm)| Step::SetMode { mode, confirm }),

@@ -104,7 +104,7 @@ impl Attachments {
     /// When a new interface refuses; in the first call, when all of them do, or another daemon filters one of them.
     pub fn switch(&self, program: BorrowedFd<'_>, wanted: &[Interface], pins: &PinFolder) -> Result<(), DatapathError> {
         let program = Program::hold(program)?;
-        self.lock().switch(program, wanted, pins, Unwilling::IsWaitedFor)
+        self.lock().switch(program, wanted, pins, &Unwilling::IsWaitedFor)
     }
 
     /// The first [`switch`](Self::switch), with what becomes of an interface that refuses.
@@ -116,7 +116,7 @@ impl Attachments {
         program: BorrowedFd<'_>,
         wanted: &[Interface],
         pins: &PinFolder,
-        unwilling: Unwilling,
+        unwilling: &Unwilling,
     ) -> Result<(), DatapathError> {
         let program = Program::hold(program)?;
         self.lock().switch(program, wanted, pins, unwilling)

@@ -1,14 +1,35 @@
 //! How an interface stands, as it is told.
 
-use crate::policy::AttachMode;
+use std::collections::BTreeSet;
 
-/// What becomes of a start on an interface that is there and refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::{
+    datapath::DatapathError,
+    policy::{AttachMode, Interface, Policy},
+};
+
+/// What becomes of a start on an interface that refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unwilling {
     /// It is waited for, and everything else is filtered: nothing better is to be had.
     IsWaitedFor,
-    /// The start fails, and nothing has changed: what was in force before can go on.
-    Refuses,
+    /// The start fails, and nothing has changed: what was in force before, on these interfaces, can go on. So it does when another
+    /// one is not there, as a reload would.
+    Refuses(BTreeSet<String>),
+}
+
+impl Unwilling {
+    /// Refuses an interface of `policy` that is new, and not there by `is_there`.
+    ///
+    /// # Errors
+    /// [`DatapathError::NoInterface`].
+    pub fn admit(&self, policy: &Policy, is_there: impl Fn(&str) -> bool) -> Result<(), DatapathError> {
+        let Self::Refuses(known) = self else { return Ok(()) };
+        let is_missing = |interface: &&Interface| !known.contains(&interface.name) && !is_there(&interface.name);
+        match policy.interfaces.iter().find(is_missing) {
+            Some(missing) => Err(DatapathError::NoInterface { interface: missing.name.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// One attached interface.

@@ -23,7 +23,7 @@ impl Held {
         program: Program,
         wanted: &[Interface],
         pins: &PinFolder,
-        unwilling: Unwilling,
+        unwilling: &Unwilling,
     ) -> Result<(), DatapathError> {
         let is_start = self.program.is_none();
         if is_start {
@@ -32,7 +32,7 @@ impl Held {
         let there: Vec<(u32, &Interface)> =
             wanted.iter().filter_map(|interface| Some((index_of(&interface.name)?, interface))).collect();
         let (attached, mut refusals) =
-            self.attach_new(&program, &there, is_start && unwilling == Unwilling::IsWaitedFor)?;
+            self.attach_new(&program, &there, is_start && *unwilling == Unwilling::IsWaitedFor)?;
         if is_start && refusals.len() == wanted.len() && !refusals.is_empty() {
             return Err(refusals.swap_remove(0).1);
         }
