@@ -110,6 +110,13 @@ impl Beginner {
     /// A start with what the configuration file says, or with what was in force before.
     fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<PatientFolder>, Nothing> {
         let fail = |error: &dyn std::fmt::Display| Nothing::Refused(error.to_string());
+        // A file that can be read again may name another folder than was guessed without it.
+        if let Ok(loaded) = &loaded
+            && loaded.policy.state != self.basics.state
+        {
+            self.folder = PatientFolder::open_folder(&loaded.policy.state.directory).map_err(|error| fail(&error))?;
+            self.basics.state = loaded.policy.state.clone();
+        }
         let state = &self.basics.state;
         let history = History::open_tolerant(self.folder.clone(), state.generations);
         if let Some(why) = history.refuses() {

@@ -116,12 +116,12 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     // Everything that can be refused without touching an interface comes first.
     let (basics, loaded) = begin::basics(options, &config).await;
     let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
-    let pins = open_pins(options).map_err(refused)?;
     let addresses = Addresses::subscribe().map_err(refused)?;
     let links = Links::subscribe(follow::LOOK).map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
     let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone() };
     let beginning = begin::beginning(begin, loaded, options.strict)?;
+    let pins = open_pins(options).map_err(refused)?;
     let (listen, socket) = beginning.places();
     let admin = admin::bind(listen).await.map_err(refused)?;
     let api = api::bind(&socket).map_err(refused)?;

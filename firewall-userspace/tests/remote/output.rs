@@ -58,12 +58,14 @@ fn data_that_nobody_reads_to_the_end_changes_no_exit_code() {
 #[test]
 fn words_that_cannot_be_written_change_no_exit_code() {
     let daemon = Daemon::start(Fake::default());
+    let state = std::env::temp_dir().join(format!("portcullis-words-{}", std::process::id()));
+    let state = state.to_str().unwrap();
     let failing: [(i32, &[&str]); 5] = [
         (5, &["allow", "add", "partners", "bad"]),
         (2, &["allow", "frobnicate"]),
         (3, &["status", "--socket", "/nowhere"]),
         (4, &["run", "--config", CONFIG, "--pin-directory", "/proc/self"]),
-        (5, &["run", "--config", "/nowhere"]),
+        (5, &["run", "--strict", "--state-directory", state, "--config", "/nowhere"]),
     ];
     for (wanted, arguments) in failing {
         let command = || match arguments {
@@ -78,4 +80,5 @@ fn words_that_cannot_be_written_change_no_exit_code() {
         closed.args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"]).arg(command().get_program()).args(command().get_args());
         assert_eq!(closed.output().unwrap().status.code(), Some(wanted), "{arguments:?}");
     }
+    std::fs::remove_dir_all(state).unwrap();
 }

@@ -33,7 +33,7 @@ fn wait_for(daemon: &Daemon, wanted: &Rows) -> Result<()> {
 }
 
 fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
-    // While it is up: a veth that is set up passes packets to the stack until its driver has begun to run native programs.
+    // While it is up: when a veth is set up, its driver passes packets to the stack for a moment.
     lab.host.ip(&format!("link set dev {from} name {to}")).map(drop)
 }
 

@@ -43,6 +43,12 @@ impl Held {
         let mut changes = Changes::new();
         let Some(program) = self.program.take() else { return (changes, false) };
         let bound: Bound = self.wanted.keys().filter_map(|name| Some((name.clone(), index_of(name)?))).collect();
+        // Each interface of the policy is told, whatever was told of a device that had its name for a moment.
+        for (name, mode) in &self.wanted {
+            if self.told.get(name).is_none_or(|state| state.was.is_some()) {
+                self.told.insert(name.clone(), AttachmentState::new(name, *mode));
+            }
+        }
         let severed = self.forget_severed();
         self.keep_program(&program, &mut changes);
         self.attach_where_none_is(&program, &bound, &severed, retries, &mut changes);
@@ -201,6 +207,10 @@ impl Held {
             let Some(now) = name_of(*index).filter(|_| !is_bound && bound.contains_key(&device.origin)) else {
                 continue;
             };
+            // Names may change while they are looked at.
+            if self.wanted.contains_key(&now) {
+                continue;
+            }
             if !known.contains(&now) {
                 changes.insert(now.clone(), InterfaceChange::Displaced(device.origin.clone()));
             }

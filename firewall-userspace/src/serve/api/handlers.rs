@@ -192,6 +192,8 @@ pub async fn history(
 }
 
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {
+    // The connection is looked at again before anything is asked for: a client that has hung up does not want it any more.
+    task::yield_now().await;
     match time::timeout(CONTROLLER_TIMEOUT, answer).await {
         Ok(result) => result.map_err(ProblemDetails::from),
         Err(_) => {
