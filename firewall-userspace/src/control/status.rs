@@ -96,9 +96,17 @@ impl Condition {
     pub const PUSHES_REFUSED: &str = "pushes_refused";
     /// Generations of the policy are not kept.
     pub const HISTORY_REFUSED: &str = "history_refused";
+    /// The policy names another state folder, API socket or admin port than the daemon has: a restart takes them.
+    pub const RESTART: &str = "restart";
     /// Every kind.
-    pub const ALL: [&str; 5] =
-        [Self::NO_POLICY, Self::NOT_THE_FILE, Self::INTERFACE, Self::PUSHES_REFUSED, Self::HISTORY_REFUSED];
+    pub const ALL: [&str; 6] = [
+        Self::NO_POLICY,
+        Self::NOT_THE_FILE,
+        Self::INTERFACE,
+        Self::PUSHES_REFUSED,
+        Self::HISTORY_REFUSED,
+        Self::RESTART,
+    ];
 }
 
 /// What the daemon knows of the time.

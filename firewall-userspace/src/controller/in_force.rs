@@ -1,10 +1,10 @@
 //! The policy in force, and how it came there.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::policy::Policy;
+use crate::policy::{Policy, StateFolder};
 
 /// The policy in force.
 #[derive(Clone, Debug)]
@@ -17,6 +17,15 @@ pub(super) struct InForce {
     started: Timestamp,
     loaded: Timestamp,
     automatic_rollbacks: u64,
+    /// Where the daemon serves and keeps things, which a reload does not change.
+    places: Places,
+}
+
+/// Admin port, API socket, state folder.
+type Places = (SocketAddr, PathBuf, StateFolder);
+
+fn places(policy: &Policy) -> Places {
+    (policy.admin_listen, policy.api_socket.clone(), policy.state.clone())
 }
 
 /// How loading the configuration went.
@@ -41,7 +50,13 @@ impl InForce {
         let (successes, failures) = (u64::from(refused.is_none()), u64::from(refused.is_some()));
         let reloads = Reloads { successes, failures, error: refused };
         let revision = last.max(1);
-        Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0 }
+        let places = places(&policy);
+        Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0, places }
+    }
+
+    /// Whether the policy names other places than those that the daemon began with: a restart takes them.
+    pub(super) fn wants_restart(&self) -> bool {
+        places(&self.policy) != self.places
     }
 
     /// Grows by one when entries are added, removed or end, and when the policy changes; a policy has the one that it made as

@@ -275,9 +275,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let refuse = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
         self.filter.switch(&policy, &members).map_err(refuse)?;
         self.lists.follow(members);
-        let before = self.in_force.switch(policy, now.wall);
-        let places = |policy: &Policy| (policy.admin_listen, policy.api_socket.clone(), policy.state.clone());
-        if places(&before) != places(&self.in_force.policy) {
+        self.in_force.switch(policy, now.wall);
+        if self.in_force.wants_restart() {
             tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
         }
         for (list, entries) in self.lists.pushed().lists() {

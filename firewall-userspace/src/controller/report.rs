@@ -176,7 +176,12 @@ impl Snapshot {
         let history = self.keeping.refuses_generations.as_ref().map(|why| {
             condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
         });
-        file.into_iter().chain(interfaces).chain(pushes).chain(history).collect()
+        let restart = self.in_force.wants_restart().then(|| {
+            let message = "another `admin.listen`, `api.socket` or `[state]` is configured: the next start takes it, and what \
+                           is pushed until then stays in the state folder of now";
+            condition(Condition::RESTART, false, message.to_owned())
+        });
+        file.into_iter().chain(interfaces).chain(pushes).chain(history).chain(restart).collect()
     }
 
     fn clock_status(&self, now: Now) -> ClockStatus {

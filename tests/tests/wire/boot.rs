@@ -136,6 +136,28 @@ fn what_a_reload_refuses_a_restart_and_a_reboot_refuse_until_it_is_forced() -> R
 }
 
 #[test]
+fn an_interface_that_is_misspelt_is_refused_by_a_reload_and_a_start_alike_and_no_mode_hides_it() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let site = daemon.site().clone();
+    site.configure(&format!("[[interface]]\nname = \"eht0\"\n{POLICY}"))?;
+    let said = daemon.cli(&["reload"])?;
+    ensure!(said.code == 4 && said.stderr.contains("eht0"), "{said:?}");
+    daemon.stop()?;
+    let mut restarted = Daemon::start_at(&lab, site)?;
+    says_not_the_file(&restarted, "eht0")?;
+    ensure!(filters(&lab)? == [true, false, false], "{}", restarted.log());
+    restarted.ok(&["mode", "observe"])?;
+    says_not_the_file(&restarted, "eht0")?;
+    let site = reboot(&mut restarted)?;
+    let mut rebooted = Daemon::start_at(&lab, site)?;
+    says_not_the_file(&rebooted, "eht0")?;
+    rebooted.ok(&["mode", "enforce", "--force"])?;
+    ensure!(filters(&lab)? == [true, false, false], "{}", rebooted.log());
+    rebooted.stop()
+}
+
+#[test]
 fn with_nothing_to_enforce_a_daemon_stays_up_says_so_and_begins_when_the_file_is_right() -> Result<()> {
     let lab = Lab::new()?;
     let site = Site::of(&lab.trial);
