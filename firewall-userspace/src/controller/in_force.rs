@@ -18,13 +18,13 @@ pub(super) struct InForce {
     loaded: Timestamp,
     automatic_rollbacks: u64,
     /// Where the daemon serves and keeps things, which a reload does not change.
-    places: Places,
+    places: ServingPlaces,
 }
 
 /// Admin port, API socket, state folder.
-type Places = (SocketAddr, PathBuf, StateFolder);
+type ServingPlaces = (SocketAddr, PathBuf, StateFolder);
 
-fn places(policy: &Policy) -> Places {
+fn places(policy: &Policy) -> ServingPlaces {
     (policy.admin_listen, policy.api_socket.clone(), policy.state.clone())
 }
 
