@@ -304,7 +304,10 @@ impl Driver {
                 let is_push = pending.change == PendingChange::Push;
                 assert!(self.model.waiting.is_some() && (!is_push || confirm.is_some()), "{pending:?}");
             }
-            Err(Refusal::NotKept { .. }) if self.has_faults() => self.refused_policies.push((config, mode)),
+            // It may be on disk, and the disk may not let it be struck.
+            Err(Refusal::NotKept { .. } | Refusal::Datapath { .. }) if self.has_faults() => {
+                self.refused_policies.push((config, mode));
+            }
             Err(Refusal::Guarded(harms)) => assert!(self.model.locks_out(config, mode), "{harms:?}"),
             Err(refusal) => {
                 assert!(is_injected(&refusal) && self.has_faults() || self.may_be_refused(config), "{refusal:?}");
