@@ -398,7 +398,7 @@ impl Driver {
         if let Err(why) = self.world.restart() {
             assert!(why.contains("refused as told: attach"), "{why}");
             self.give_in();
-            is_met = false;
+            is_met = self.meets_unwilling(file);
             self.world.restart().unwrap();
         }
         if is_owing {
