@@ -81,9 +81,7 @@ impl Flood {
 
 impl Host<'_> {
     fn configure(&mut self, is_bad: bool) -> Result<()> {
-        let interfaces =
-            format!("[[interface]]\nname = \"{INTERFACE}\"\n[[interface]]\nname = \"{LATE}\"\nmode = \"generic\"\n");
-        self.site.configure(&format!("{interfaces}{POLICY}"))?;
+        self.site.configure(&policy())?;
         if is_bad {
             fs::write(&self.site.config, fs::read_to_string(&self.site.config)?.replace("allow =", "alow ="))?;
         }
@@ -165,6 +163,11 @@ impl Host<'_> {
     }
 }
 
+/// Both interfaces, of which one is not there at the first start.
+fn policy() -> String {
+    format!("[[interface]]\nname = \"{INTERFACE}\"\n[[interface]]\nname = \"{LATE}\"\nmode = \"generic\"\n{POLICY}")
+}
+
 #[test]
 fn whatever_happens_to_a_host_nothing_that_is_denied_passes_from_the_first_attach_on() -> Result<()> {
     let boots = env::var(BOOTS).ok().map_or(Ok(DEFAULT_BOOTS), |boots| boots.parse())?;
@@ -172,15 +175,13 @@ fn whatever_happens_to_a_host_nothing_that_is_denied_passes_from_the_first_attac
     let lab = Lab::new()?;
     let site = Site::of(&lab.trial);
     let flood = Flood::default();
-    site.configure(&format!("[[interface]]\nname = \"{INTERFACE}\"\n{POLICY}"))?;
+    site.configure(&policy())?;
     let daemon = Daemon::start_at(&lab, site.clone())?;
     let receiver = Receiver::start(&lab, HOST4, DATA)?;
     let arrived = thread::scope(|scope| {
         let flooding = scope.spawn(|| flood.run(&lab));
         let mut host = Host { lab: &lab, site, daemon, is_late: true, is_file_bad: false, flood: &flood };
         let result = (|| {
-            host.configure(false)?;
-            host.restart()?;
             let mut happened = Vec::new();
             for _ in 0..boots {
                 happened.push(host.something_happens(&mut random).map_err(|error| {
