@@ -58,7 +58,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
     ) -> Result<Reloaded, Refusal> {
         let wanted = Wanted::File(read);
         let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(caller, wanted, &asked, now));
-        if let (Err(refusal), false) = (&result, reload.dry_run) {
+        // While something waits for a confirmation the file was not looked at.
+        let is_about_file = !reload.dry_run && !matches!(result, Err(Refusal::Pending(_)));
+        if let (Err(refusal), true) = (&result, is_about_file) {
             self.in_force.reloads.failures += 1;
             let reason = refusal.to_string();
             let config = self.in_force.config.display();

@@ -111,8 +111,15 @@ pub enum Flaw {
     Damaged(u64),
 }
 
-const REPAIR: &str = "hint: what a daemon left attached goes on filtering; stop the daemon, then restore the folder \
-                      from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot";
+/// What to do about a file that is not what was written.
+fn repair(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+    let folder = path.parent().unwrap_or(path).display();
+    write!(
+        f,
+        "\nhint: what a daemon left attached goes on filtering; stop the daemon, then restore the folder from a copy, or run \
+         `portcullis state repair {folder}`, which keeps all that can be read and says what cannot; then start it"
+    )
+}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,28 +148,40 @@ impl fmt::Display for StoreError {
                  start the newer portcullis that wrote it",
                 path.display()
             ),
-            Self::Damaged { path, offset, length } => write!(
-                f,
-                "cannot read pushed entries from {}: it is damaged at octet {offset} of {length}, and what comes behind \
-                 cannot be understood without it\n{REPAIR}",
-                path.display()
-            ),
-            Self::Cut { path, found, length } => write!(
-                f,
-                "cannot read pushed entries from {}: {found} octets of it are left, and it had {length} when its daemon \
-                 stopped\n{REPAIR}",
-                path.display()
-            ),
-            Self::Missing { path } => write!(
-                f,
-                "cannot read pushed entries from {}: it is gone, and changes were kept in it\n{REPAIR}",
-                path.display()
-            ),
-            Self::NoSnapshot { path, flaw } => write!(
-                f,
-                "cannot read pushed entries from {}: {flaw}, and there is no older snapshot to begin with\n{REPAIR}",
-                path.display()
-            ),
+            Self::Damaged { path, offset, length } => {
+                write!(
+                    f,
+                    "cannot read pushed entries from {}: it is damaged at octet {offset} of {length}, and what comes behind \
+                 cannot be understood without it",
+                    path.display()
+                )?;
+                repair(f, path)
+            }
+            Self::Cut { path, found, length } => {
+                write!(
+                    f,
+                    "cannot read pushed entries from {}: {found} octets of it are left, and it had {length} when its daemon \
+                 stopped",
+                    path.display()
+                )?;
+                repair(f, path)
+            }
+            Self::Missing { path } => {
+                write!(
+                    f,
+                    "cannot read pushed entries from {}: it is gone, and changes were kept in it",
+                    path.display()
+                )?;
+                repair(f, path)
+            }
+            Self::NoSnapshot { path, flaw } => {
+                write!(
+                    f,
+                    "cannot read pushed entries from {}: {flaw}, and there is no older snapshot to begin with",
+                    path.display()
+                )?;
+                repair(f, path)
+            }
             Self::Distrusted { folder, at, distrust } => distrusted(f, folder, at, *distrust),
             Self::Closed { what, why } => write!(f, "{what} are refused: {why}"),
             Self::TooLarge => f.write_str("cannot keep more than 4 GiB of changes at once\nhint: push them in parts"),

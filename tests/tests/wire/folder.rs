@@ -132,7 +132,7 @@ fn a_journal_that_was_cut_after_a_stop_is_told_at_the_next_start() -> Result<()>
     let octets = fs::read(&journal)?;
     fs::write(&journal, &octets[..octets.len() / 2])?;
     let stopped = format!("it had {} when its daemon stopped", octets.len());
-    says(&lab, &site, &[&stopped, "`portcullis state repair`"])?;
+    says(&lab, &site, &[&stopped, "`portcullis state repair /"])?;
     fs::write(&journal, &octets)?;
     let mut daemon = Daemon::start_at(&lab, site)?;
     daemon.ok(&["allow", "add", "friends", "10.0.0.2"])?;

@@ -105,7 +105,7 @@ fn a_damaged_journal_is_refused_while_the_last_policy_filters_and_can_be_repaire
     let words = [
         "cannot read pushed entries from ",
         "journal-0000000001: it is damaged at octet ",
-        "`portcullis state repair`",
+        "`portcullis state repair /",
     ];
     let mut worn = Daemon::start_at(&lab, site.clone())?;
     assert!(probe.arrives(FRIEND4)? && !probe.arrives(FOE4)?, "the policy filters");

@@ -231,7 +231,7 @@ impl Driver {
             assert!(answer.is_ok_and(|answer| answer.dry_run) || may_be_refused);
             return;
         }
-        self.model.is_file_refused |= answer.is_err();
+        self.model.is_file_refused |= answer.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Pending(_)));
         let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
         self.changed(answer, file, mode, None, true, confirm);
     }
@@ -243,7 +243,7 @@ impl Driver {
         let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), Reload::default(), read, reply));
         let refusal = answer.expect_err("a file that cannot be read was loaded");
         assert!(matches!(refusal, Refusal::Config { .. } | Refusal::Pending(_)), "{refusal:?}");
-        self.model.is_file_refused = true;
+        self.model.is_file_refused |= matches!(refusal, Refusal::Config { .. });
     }
 
     fn apply(&mut self, config: usize, confirm: Option<u32>) {

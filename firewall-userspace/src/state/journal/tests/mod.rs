@@ -138,7 +138,7 @@ fn damage_in_the_middle_is_refused_with_its_place_and_a_way_on() {
             format!(
                 "cannot read pushed entries from /state/journal-0000000001: it is damaged at octet {first} of {}, and what \
                  comes behind cannot be understood without it\nhint: what a daemon left attached goes on filtering; stop the \
-                 daemon, then restore the folder from a copy, or run `portcullis state repair`, which keeps all that can be read and says what cannot",
+                 daemon, then restore the folder from a copy, or run `portcullis state repair /state`, which keeps all that can be read and says what cannot; then start it",
                 octets.len()
             )
         );
