@@ -121,33 +121,10 @@ fn repair(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
     )
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl StoreError {
+    /// A file that is not what was written, and what to do about it.
+    fn fmt_lost(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder { path, attempt, source } => {
-                write!(f, "cannot {attempt} the state folder {}: {source}", path.display())?;
-                hint(f, source)
-            }
-            Self::Locked { path } => write!(
-                f,
-                "cannot lock the state folder {}: another process holds it\nhint: another portcullis daemon uses it; stop \
-                 it, or set another `directory` in [state]",
-                path.display()
-            ),
-            Self::Read { path, source } => {
-                write!(f, "cannot read pushed entries from {}: {source}", path.display())?;
-                hint(f, source)
-            }
-            Self::Write { path, attempt, source } => {
-                write!(f, "cannot {attempt} {}: {source}", path.display())?;
-                hint(f, source)
-            }
-            Self::Newer { path, version, known } => write!(
-                f,
-                "cannot read pushed entries from {}: it has format {version}, and this daemon knows up to {known}\nhint: \
-                 start the newer portcullis that wrote it",
-                path.display()
-            ),
             Self::Damaged { path, offset, length } => {
                 write!(
                     f,
@@ -181,6 +158,41 @@ impl fmt::Display for StoreError {
                     path.display()
                 )?;
                 repair(f, path)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { path, attempt, source } => {
+                write!(f, "cannot {attempt} the state folder {}: {source}", path.display())?;
+                hint(f, source)
+            }
+            Self::Locked { path } => write!(
+                f,
+                "cannot lock the state folder {}: another process holds it\nhint: another portcullis daemon uses it; stop \
+                 it, or set another `directory` in [state]",
+                path.display()
+            ),
+            Self::Read { path, source } => {
+                write!(f, "cannot read pushed entries from {}: {source}", path.display())?;
+                hint(f, source)
+            }
+            Self::Write { path, attempt, source } => {
+                write!(f, "cannot {attempt} {}: {source}", path.display())?;
+                hint(f, source)
+            }
+            Self::Newer { path, version, known } => write!(
+                f,
+                "cannot read pushed entries from {}: it has format {version}, and this daemon knows up to {known}\nhint: \
+                 start the newer portcullis that wrote it",
+                path.display()
+            ),
+            Self::Damaged { .. } | Self::Cut { .. } | Self::Missing { .. } | Self::NoSnapshot { .. } => {
+                self.fmt_lost(f)
             }
             Self::Distrusted { folder, at, distrust } => distrusted(f, folder, at, *distrust),
             Self::Closed { what, why } => write!(f, "{what} are refused: {why}"),
