@@ -105,7 +105,8 @@ fn a_program_that_is_detached_or_replaced_by_hand_is_put_back() -> Result<()> {
     let is_told = || Ok(daemon.log().contains("is not filtered: cannot attach to eth0").then_some(()));
     wait_until("a word about the other program", LIMIT, is_told)?;
     let attached = || anyhow::Ok(daemon.metrics()?.value("portcullis_interface_attached", &[("interface", "eth0")]));
-    assert_eq!(attached()?, Some(0.0));
+    // The thread that follows interfaces says it; the controller tells readers after that.
+    wait_until("what readers are told", LIMIT, || Ok((attached()? == Some(0.0)).then_some(())))?;
     drop(theirs);
     wait_until("our program", LIMIT, || Ok((attached()? == Some(1.0)).then_some(())))?;
     assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
