@@ -1,10 +1,12 @@
-//! Files that a daemon opens: only regular ones, so that nobody keeps it waiting with a pipe, and no device feels it.
+//! Files that a daemon opens: only regular ones, so that nobody keeps it waiting with a pipe, and no device feels it. And what makes
+//! a file or a folder its own.
 
 use std::{error, fmt, fs::File, io, os::fd::AsFd, path::Path};
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+    unistd::geteuid,
 };
 
 /// Why something that has the name of a file is not used: what it is instead.
@@ -23,6 +25,56 @@ impl NotRegular {
     /// Whether this is why.
     pub fn is_why(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+/// Why something is not this user's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOwn {
+    /// It belongs to somebody else, who has this number.
+    Owner(u32),
+    /// Others may write to it, as this mode says.
+    Writable(u32),
+}
+
+impl fmt::Display for NotOwn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner(owner) => write!(f, "it belongs to user {owner}, and this runs as user {}", geteuid()),
+            Self::Writable(mode) => write!(f, "others may write to it: its mode is {mode:04o}"),
+        }
+    }
+}
+
+impl error::Error for NotOwn {}
+
+impl NotOwn {
+    /// Whether it is why a file is not used.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+}
+
+/// Permission bits of a mode, the sticky one and its like included.
+pub const PERMISSIONS: u32 = 0o7777;
+/// Write permission of the group.
+pub const GROUP_WRITES: u32 = 0o020;
+/// Write permission of everybody else.
+pub const OTHERS_WRITE: u32 = 0o002;
+/// Only the owner of an entry may replace it (`S_ISVTX`, inode(7)).
+pub const STICKY: u32 = 0o1000;
+
+/// Requires that what has this owner and this mode belongs to who runs this, and that nobody else may write to it.
+///
+/// # Errors
+/// When it is not: the owner is told before the mode.
+pub fn own(owner: u32, mode: u32) -> Result<(), NotOwn> {
+    if owner != geteuid().as_raw() {
+        Err(NotOwn::Owner(owner))
+    } else if mode & (GROUP_WRITES | OTHERS_WRITE) != 0 {
+        Err(NotOwn::Writable(mode & PERMISSIONS))
+    } else {
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod generate;
 pub mod guest;
 pub mod kernel;
 pub mod lab;
+pub mod listening;
 pub mod live;
 pub mod merging;
 pub mod model;

@@ -4,11 +4,8 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -26,6 +23,7 @@ use nix::{
 
 use crate::{
     lab::{INTERFACE, Lab},
+    listening::Listening,
     netns::Netns,
     traffic::bind_to,
 };
@@ -137,42 +135,12 @@ fn send(source: IpAddr, to: SocketAddr, octets: usize) -> Result<()> {
 }
 
 /// Notes the length of the longest frame that gets past the program on the host's interface.
-#[derive(Debug)]
-pub struct Tap {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<io::Result<usize>>>,
-}
-
-impl Tap {
-    /// Listens in the host.
-    ///
-    /// # Errors
-    /// When this is not root.
-    pub fn start(host: &Netns) -> Result<Self> {
-        let socket = host.enter(open)??;
-        let over = Arc::new(AtomicBool::new(false));
-        let thread = thread::spawn({
-            let over = over.clone();
-            move || longest(&socket, &over)
-        });
-        Ok(Self { over, thread: Some(thread) })
-    }
-
-    /// The length of the longest frame, once nothing comes any more.
-    ///
-    /// # Errors
-    /// When the socket failed.
-    pub fn finish(mut self) -> Result<usize> {
-        self.over.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("a tap is asked once")?;
-        Ok(thread.join().map_err(|_| anyhow!("a tap panicked"))??)
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
+///
+/// # Errors
+/// When this is not root.
+pub fn tap(host: &Netns) -> Result<Listening<usize>> {
+    let socket = host.enter(open)??;
+    Ok(Listening::start(move |over| longest(&socket, over)))
 }
 
 fn open() -> Result<OwnedFd> {

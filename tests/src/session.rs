@@ -10,13 +10,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
-use crate::lab::Lab;
+use crate::{lab::Lab, running::wait_until};
 
 /// How long an octet may take that is let through.
 const ARRIVAL: Duration = Duration::from_millis(500);
 
 /// How long the handshake may take: a SYN that was lost is sent again after a second (RFC 6298 section 2).
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long it may take until a connection that was cut off goes on. TCP waits twice as long after each loss (RFC 6298 section 5.5): 25 s
+/// lie between the seventh and the eighth attempt.
+const RECOVERY: Duration = Duration::from_secs(120);
 
 /// A connection, held open at both ends, and the socket that listens.
 #[derive(Debug)]
@@ -77,5 +81,13 @@ impl Session {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
             Err(error) => Err(error).context("the connection ended"),
         }
+    }
+
+    /// Waits until octets arrive that did not.
+    ///
+    /// # Errors
+    /// When none does, or the connection has ended.
+    pub fn recovers(&mut self) -> Result<()> {
+        wait_until("the connection goes on", RECOVERY, || Ok(self.is_alive()?.then_some(())))
     }
 }

@@ -5,15 +5,11 @@ use std::{
     io::{self, ErrorKind, Write as _},
     net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::{AsRawFd as _, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     net::if_::if_nametoindex,
     sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt::RcvBufForce},
@@ -21,6 +17,7 @@ use nix::{
 
 use crate::{
     lab::{INTERFACE, Lab},
+    listening::Listening,
     netns::Netns,
 };
 
@@ -48,48 +45,18 @@ pub fn bind(namespace: &Netns, address: &str, port: u16) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Counts the datagrams that arrive at a port, by source, until it is asked for them.
-#[derive(Debug)]
-pub struct Receiver {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<io::Result<Arrived>>>,
+/// Counts the datagrams that arrive at a port of the host, by source, until it is asked for them.
+///
+/// # Errors
+/// When the port is not to be had.
+pub fn receive(lab: &Lab, address: &str, port: u16) -> Result<Listening<Arrived>> {
+    let socket = bind(&lab.host, address, port)?;
+    socket.set_read_timeout(Some(SILENCE))?;
+    Ok(Listening::start(move |over| count(&socket, over)))
 }
 
 /// Datagrams by source address.
 pub type Arrived = BTreeMap<IpAddr, u64>;
-
-impl Receiver {
-    /// Listens in the host.
-    ///
-    /// # Errors
-    /// When the port is not to be had.
-    pub fn start(lab: &Lab, address: &str, port: u16) -> Result<Self> {
-        let socket = bind(&lab.host, address, port)?;
-        socket.set_read_timeout(Some(SILENCE))?;
-        let over = Arc::new(AtomicBool::new(false));
-        let thread = thread::spawn({
-            let over = over.clone();
-            move || count(&socket, &over)
-        });
-        Ok(Self { over, thread: Some(thread) })
-    }
-
-    /// What arrived, once nothing comes any more.
-    ///
-    /// # Errors
-    /// When the socket failed.
-    pub fn finish(mut self) -> Result<Arrived> {
-        self.over.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("a receiver is asked once")?;
-        Ok(thread.join().map_err(|_| anyhow!("a receiver panicked"))??)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-}
 
 fn count(socket: &UdpSocket, over: &AtomicBool) -> io::Result<Arrived> {
     let mut arrived = Arrived::new();

@@ -82,7 +82,7 @@ fn standing(interface: &InterfaceStatus) -> String {
 
 fn facts(status: &Status) -> Vec<(&'static str, String)> {
     let reload = &status.reload;
-    let loaded = format!("loaded {:.0}", reload.last_success);
+    let loaded = reload.last_success.map_or_else(|| "never loaded".to_owned(), |last| format!("loaded {last:.0}"));
     let config = match (&reload.error, reload.successful) {
         (_, true) => loaded,
         (error, false) => {

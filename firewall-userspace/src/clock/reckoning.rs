@@ -29,7 +29,8 @@ pub struct Reckoning {
 /// A stretch in which ends were written by one clock.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 struct Era {
-    /// When it began, by the latest time of then.
+    /// When it began, by the latest time of then. When it is the only one: all that was written before it was settled, and stays, was
+    /// written by then.
     since: Timestamp,
     /// How far the earliest time by its clock is ahead of the boot clock, in nanoseconds.
     offset_ns: i128,
@@ -164,14 +165,16 @@ impl Reckoning {
         };
         let shifts_ns = self.eras.iter().enumerate().map(shift).collect();
         let is_back = right_ns < self.latest_ns;
-        let eras = vec![Era { since: Timestamp::MIN, offset_ns: right_ns }];
+        let last = self.eras.last().filter(|_| is_near).map_or(Timestamp::MIN, |era| era.since);
+        let eras = vec![Era { since: last, offset_ns: right_ns }];
         *self = Self { eras, latest_ns: right_ns, wall_ns: right_ns, is_settled: true, doubt: None };
         Turn { shifts_ns, current, is_settled: true, is_back }
     }
 
     fn open_era(&mut self, now: Now) {
         // Later than all that was written before: by that they are told apart.
-        self.eras.push(Era { since: shifted(self.latest(now), 1), offset_ns: self.latest_ns });
+        let last = self.eras.last().map_or(Timestamp::MIN, |era| era.since).max(self.latest(now));
+        self.eras.push(Era { since: shifted(last, 1), offset_ns: self.latest_ns });
         self.is_settled = false;
     }
 

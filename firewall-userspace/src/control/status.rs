@@ -129,8 +129,8 @@ pub struct ClockStatus {
 pub struct ReloadStatus {
     /// Whether the last attempt succeeded.
     pub successful: bool,
-    /// When the live configuration was loaded.
-    pub last_success: Timestamp,
+    /// When the live configuration was loaded; `None` when none is live.
+    pub last_success: Option<Timestamp>,
     /// Attempts that succeeded, the start included.
     pub successes: u64,
     /// Attempts that were refused.

@@ -56,11 +56,6 @@ impl ConfigFile {
         Self { path: path.into(), limit: LIMIT, reading: Arc::default() }
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Waits until it may be read: one at a time, so that what was read later is not overtaken by what was read before.
     pub async fn turn(&self) -> MutexGuard<'_, Reading> {
         self.reading.lock().await

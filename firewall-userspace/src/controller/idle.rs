@@ -54,7 +54,6 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
 ) -> Option<Core<F, D>> {
     let mut own = None;
     while let Some(message) = messages.recv().await {
-        let refusal = Refusal::NoPolicy { why: told.why.clone() };
         match message {
             Message::Reload(_, reload, read, reply) if !reload.dry_run => {
                 let now = clock();
@@ -87,14 +86,14 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                 answer(reply, ());
                 return None;
             }
-            other => other.refuse(refusal),
+            other => other.refuse(Refusal::NoPolicy { why: told.why.clone() }),
         }
     }
     None
 }
 
 impl Readings for NoPolicy {
-    fn status(&self, now: Now) -> Status {
+    fn status(&self, _: Now) -> Status {
         let message = format!("NOTHING IS ENFORCED by this daemon: {}", self.why);
         Status {
             schema: "portcullis.status/v1".into(),
@@ -113,7 +112,7 @@ impl Readings for NoPolicy {
             admin_listen: self.basics.admin_listen,
             reload: ReloadStatus {
                 successful: false,
-                last_success: now.wall,
+                last_success: None,
                 successes: 0,
                 failures: self.failures,
                 error: Some(self.why.clone()),

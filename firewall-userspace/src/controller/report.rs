@@ -60,7 +60,7 @@ impl Readings for Snapshot {
             clock: self.clock_status(now),
             reload: ReloadStatus {
                 successful: reloads.error.is_none(),
-                last_success: self.in_force.loaded(),
+                last_success: Some(self.in_force.loaded()),
                 successes: reloads.successes,
                 failures: reloads.failures,
                 error: reloads.error.clone(),

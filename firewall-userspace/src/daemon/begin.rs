@@ -26,7 +26,6 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Makes starts of what the configuration file says.
-#[derive(Clone)]
 pub(super) struct Beginner {
     pub(super) config: PathBuf,
     pub(super) folder: PatientFolder,

@@ -147,7 +147,7 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     };
     essential.serve("the admin port", admin::serve(admin, controller.clone(), until(stopping.clone())));
     essential.serve("the API", api::serve(api, controller.clone(), until(stopping)));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 
     let ended = essential::first_end(signals.handle(&controller), &controller, &mut essential).await;
     let is_stopped = timeout(STOP_LIMIT, controller.stop()).await.is_ok();

@@ -9,7 +9,6 @@ mod audit;
 mod background;
 mod capabilities;
 mod counters;
-mod digest;
 mod distrust;
 mod drift;
 mod ending;

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 
 use aya_obj::Object;
 use firewall_common::abi::{PROGRAM, maps};
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
-use super::{OBJECT, digest};
+use super::OBJECT;
 
 /// Whose a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +77,13 @@ fn has_our_maps(found: &[String]) -> bool {
 fn tags() -> &'static [u64] {
     static TAGS: OnceLock<Vec<u64>> = OnceLock::new();
     TAGS.get_or_init(|| {
-        instructions(OBJECT).map_or_else(Vec::new, |octets| vec![digest::sha1(&octets), digest::sha256(&octets)])
+        instructions(OBJECT).map_or_else(Vec::new, |octets| vec![tag::<Sha1>(&octets), tag::<Sha256>(&octets)])
     })
+}
+
+/// The first eight octets of a digest.
+fn tag<D: Digest>(octets: &[u8]) -> u64 {
+    D::digest(octets).iter().take(size_of::<u64>()).fold(0, |tag, octet| tag << 8 | u64::from(*octet))
 }
 
 /// The instructions of the program as they are loaded, less what refers to maps; `None` when `object` has none.

@@ -2,6 +2,9 @@
 //!
 //! In: events of `tracing`, words of a start that is refused, panics. Out: lines on standard error, in their order, and the number of
 //! those that were lost. One thread writes (`writer.rs`), and owns standard error while a daemon runs; everybody else only queues.
+//!
+//! The non-blocking writer of `tracing-appender` (0.2.5) bounds lines and not octets, does not count what standard error refused, and
+//! panics at the end of a process whose standard output is closed.
 
 mod queue;
 mod writer;

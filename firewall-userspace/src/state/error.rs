@@ -5,8 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::trust::NotOwn;
-use crate::files::NotRegular;
+use crate::files::{NotOwn, NotRegular};
 
 /// Why the store did not open, or did not keep a change.
 #[derive(Debug)]

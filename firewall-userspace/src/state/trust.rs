@@ -3,7 +3,7 @@
 //! As `StrictModes` of sshd(8) does, but for group root and for folders with the sticky bit, such as /tmp, where nobody renames
 //! what belongs to others.
 
-use std::{error, fmt, fs, io, os::fd::AsFd, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, io, os::fd::AsFd, os::unix::fs::MetadataExt as _, path::Path};
 
 use nix::{
     sys::stat::{FileStat, fstat},
@@ -11,53 +11,12 @@ use nix::{
 };
 
 use super::error::StoreError;
-
-/// Why a folder or a file is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotOwn {
-    /// It belongs to somebody else, who has this number.
-    Owner(u32),
-    /// Others may write to it, as this mode says.
-    Writable(u32),
-}
-
-impl fmt::Display for NotOwn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Owner(owner) => write!(f, "it belongs to user {owner}, and this runs as user {}", geteuid()),
-            Self::Writable(mode) => write!(f, "others may write to it: its mode is {mode:04o}"),
-        }
-    }
-}
-
-impl error::Error for NotOwn {}
-
-impl NotOwn {
-    /// Whether it is why a file is not used.
-    pub fn of(error: &io::Error) -> Option<Self> {
-        error.get_ref()?.downcast_ref().copied()
-    }
-}
-
-/// Bits of a mode.
-const GROUP_WRITES: u32 = 0o020;
-const OTHERS_WRITE: u32 = 0o002;
-const STICKY: u32 = 0o1000;
+use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, own};
 
 /// # Errors
 /// When a file of the folder is somebody else's, or others may write to it.
 pub fn require_own(file: &FileStat) -> io::Result<()> {
     own(file.st_uid, file.st_mode).map_err(|distrust| io::Error::new(io::ErrorKind::PermissionDenied, distrust))
-}
-
-fn own(owner: u32, mode: u32) -> Result<(), NotOwn> {
-    if owner != geteuid().as_raw() {
-        Err(NotOwn::Owner(owner))
-    } else if mode & (GROUP_WRITES | OTHERS_WRITE) != 0 {
-        Err(NotOwn::Writable(mode & 0o7777))
-    } else {
-        Ok(())
-    }
 }
 
 /// The folder at `path`, which is open as `handle`, has to belong to who runs this, and nobody else may be able to write to it or to
@@ -95,7 +54,7 @@ fn may_not_replace(found: &fs::Metadata) -> Result<(), NotOwn> {
     // The mode of a symbolic link says nothing.
     let group = if found.gid() == 0 { 0 } else { GROUP_WRITES };
     let is_open = !found.is_symlink() && mode & STICKY == 0 && mode & (group | OTHERS_WRITE) != 0;
-    if is_open { Err(NotOwn::Writable(mode & 0o7777)) } else { Ok(()) }
+    if is_open { Err(NotOwn::Writable(mode & PERMISSIONS)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -127,7 +86,7 @@ mod tests {
         with_folder("folder", |state| {
             let above = state.parent().unwrap();
             assert_eq!(said(&state), Ok(()), "it is made");
-            assert_eq!(fs::metadata(&state).unwrap().mode() & 0o7777, 0o700);
+            assert_eq!(fs::metadata(&state).unwrap().mode() & PERMISSIONS, 0o700);
             for mode in [0o777, 0o770, 0o702] {
                 set_mode(&state, mode);
                 let (shown, found) = (state.display(), said(&state).unwrap_err());

@@ -14,7 +14,7 @@ use firewall_tests::{
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
     random::{Random, seed},
     running::wait_until,
-    traffic::{Receiver, bind},
+    traffic::{bind, receive},
 };
 
 use crate::policy::{DATA, POLICY};
@@ -28,9 +28,6 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// An interface that comes and goes.
 const LATE: &str = "late0";
-
-/// What a packet means, in its first octet.
-const DENIED: u8 = 1;
 
 /// A host, its daemon, and who floods it.
 struct Host<'a> {
@@ -60,7 +57,7 @@ impl Flood {
         while !self.is_over.load(Ordering::Relaxed) {
             self.is_waiting.store(self.is_held.load(Ordering::SeqCst), Ordering::SeqCst);
             if !self.is_waiting.load(Ordering::SeqCst) {
-                foe.send_to(&[DENIED], (HOST4, DATA))?;
+                foe.send_to(&[0], (HOST4, DATA))?;
                 friend.send_to(&[0], (HOST4, DATA))?;
                 self.sent.fetch_add(1, Ordering::Relaxed);
             }
@@ -177,7 +174,7 @@ fn whatever_happens_to_a_host_nothing_that_is_denied_passes_from_the_first_attac
     let flood = Flood::default();
     site.configure(&policy())?;
     let daemon = Daemon::start_at(&lab, site.clone())?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let arrived = thread::scope(|scope| {
         let flooding = scope.spawn(|| flood.run(&lab));
         let mut host = Host { lab: &lab, site, daemon, is_late: true, is_file_bad: false, flood: &flood };

@@ -54,7 +54,7 @@ fn a_caller_who_was_cut_off_is_back_when_nobody_confirms() -> Result<()> {
     assert_eq!(status["pending"]["change"], "policy");
     assert!(status["pending"]["seconds_left"].as_u64().is_some_and(|left| left <= 5), "{status}");
 
-    wait_until("the caller is back", LIMIT, || Ok(ssh.is_alive()?.then_some(())))?;
+    ssh.recovers()?;
     assert_eq!(history(&daemon)?, ["3 automatic_rollback confirmed", "2 apply rolled_back", "1 start confirmed"]);
     assert!(daemon.log().contains("nobody confirmed generation 2 in time: generation 1 is back"), "{}", daemon.log());
     let metrics = daemon.metrics()?;
@@ -86,8 +86,7 @@ fn a_caller_who_was_cut_off_is_back_after_a_daemon_that_was_killed_meanwhile() -
     assert!(!ssh.is_alive()?, "nobody was there to bring the other one back");
 
     let mut daemon = Daemon::start_at(&lab, daemon.site().clone())?;
-    // TCP takes its time after so many losses.
-    wait_until("the caller is back", LIMIT, || Ok(ssh.is_alive()?.then_some(())))?;
+    ssh.recovers()?;
     let log = daemon.log();
     assert!(log.contains("starting with generation 1: nobody confirmed generation 2 in time"), "{log}");
     assert!(log.contains("hint: correct it before `portcullis reload`"), "{log}");
@@ -121,7 +120,7 @@ fn the_next_daemon_waits_for_the_rest_of_the_time() -> Result<()> {
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let mut ssh = Session::open(&lab, FRIEND4, HOST4, 22)?;
     let file = write(&lab, daemon.site(), "new.toml", &with_ssh())?;
-    daemon.ok(&["apply", &file, "--confirm", "12s", "--force"])?;
+    daemon.ok(&["apply", &file, "--confirm", "20s", "--force"])?;
     daemon.kill()?;
     let daemon = Daemon::start_at(&lab, daemon.site().clone())?;
     assert!(
@@ -130,7 +129,7 @@ fn the_next_daemon_waits_for_the_rest_of_the_time() -> Result<()> {
         daemon.log()
     );
     assert!(!ssh.is_alive()?);
-    wait_until("the caller is back", LIMIT, || Ok(ssh.is_alive()?.then_some(())))?;
+    ssh.recovers()?;
     assert_eq!(history(&daemon)?[0], "3 automatic_rollback confirmed");
     Ok(())
 }

@@ -1,12 +1,8 @@
 //! What outlives a daemon, and who may take it over.
 
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-};
+use std::fs;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapInfo};
 use firewall_common::abi::{ABI_VERSION, MIN_MEMBER_SETS, maps};
 use firewall_tests::{
@@ -14,7 +10,7 @@ use firewall_tests::{
     lab::{FOE4, FRIEND4, HOST4, Lab, STRANGER4},
     running::wait_until,
     scrape::Metrics,
-    traffic::{Probe, Receiver, bind},
+    traffic::{Probe, bind, receive},
 };
 
 use crate::{
@@ -45,7 +41,7 @@ limit = "another"
 #[test]
 fn counters_and_buckets_stay_with_their_names_over_a_kill_a_stop_and_another_policy() -> Result<()> {
     let lab = Lab::new()?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let sender = bind(&lab.peer, STRANGER4, 0)?;
     let send = |count| (0..count).try_for_each(|_| sender.send_to(&[0x5a; 32], (HOST4, DATA)).map(drop));
     let seen = |metrics: &Metrics| {
@@ -131,49 +127,39 @@ fn a_pinned_map_of_another_shape_is_refused_with_words_and_replaced_on_request()
 #[test]
 fn another_abi_version_is_refused_with_words_and_taken_over_without_a_gap_on_request() -> Result<()> {
     let lab = Lab::new()?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, 9001, FRIEND4)?;
     let site = daemon.site().clone();
     let foreign = ABI_VERSION + 1;
     let (ours, theirs) = (site.pins.join(format!("v{ABI_VERSION}")), site.pins.join(format!("v{foreign}")));
-    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        let flood = scope.spawn(|| flood::send(&lab, &over, &sent));
-        let taken = (|| {
-            flood::wait_for(&sent, 1000)?;
-            daemon.kill()?;
-            // To this build, a program of another version.
-            fs::rename(&ours, &theirs)?;
-            let program = lab.program_id()?;
-            let said = site.attempt(&lab)?;
-            ensure!(said.code == 4, "{said:?}");
-            let words = format!(
-                "cannot take over from a daemon with ABI version {foreign}, this one has {ABI_VERSION}: {} has its pins, it filters eth0\nhint: `portcullis run --replace` takes over without a gap",
-                theirs.display()
-            );
-            ensure!(said.stderr.contains(&words), "{said:?}");
-            ensure!(lab.program_id()? == program && theirs.join("maps").join(maps::COUNTERS).exists());
-            ensure!(!ours.exists(), "a refused start leaves nothing");
+    let (leaked, sent) = flood::leaked_while(&lab, |sent| {
+        daemon.kill()?;
+        // To this build, a program of another version.
+        fs::rename(&ours, &theirs)?;
+        let program = lab.program_id()?;
+        let said = site.attempt(&lab)?;
+        ensure!(said.code == 4, "{said:?}");
+        let words = format!(
+            "cannot take over from a daemon with ABI version {foreign}, this one has {ABI_VERSION}: {} has its pins, it filters eth0\nhint: `portcullis run --replace` takes over without a gap",
+            theirs.display()
+        );
+        ensure!(said.stderr.contains(&words), "{said:?}");
+        ensure!(lab.program_id()? == program && theirs.join("maps").join(maps::COUNTERS).exists());
+        ensure!(!ours.exists(), "a refused start leaves nothing");
 
-            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
-            let mut command = site.command(&lab.host)?;
-            command.arg("--replace");
-            let mut next = Daemon::start_by(&lab, site.clone(), command)?;
-            ensure!(!theirs.exists(), "the pins of the other version are gone");
-            ensure!(lab.program_id()? != program);
-            ensure!(next.log().contains("removed the pins of another ABI version"), "{}", next.log());
-            let before = next.metrics()?.reason("denied");
-            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
-            ensure!(next.metrics()?.reason("denied") > before);
-            next.stop()
-        })();
-        over.store(true, Ordering::Relaxed);
-        flood.join().map_err(|_| anyhow!("the flood panicked"))??;
-        taken
+        sent.more()?;
+        let mut command = site.command(&lab.host)?;
+        command.arg("--replace");
+        let mut next = Daemon::start_by(&lab, site.clone(), command)?;
+        ensure!(!theirs.exists(), "the pins of the other version are gone");
+        ensure!(lab.program_id()? != program);
+        ensure!(next.log().contains("removed the pins of another ABI version"), "{}", next.log());
+        let before = next.metrics()?.reason("denied");
+        sent.more()?;
+        ensure!(next.metrics()?.reason("denied") > before);
+        next.stop()
     })?;
-    let leaked = receiver.finish()?;
-    assert!(leaked.is_empty(), "of {} packets leaked {leaked:?}", sent.load(Ordering::Relaxed));
+    assert!(leaked.is_empty(), "of {sent} packets leaked {leaked:?}");
 
     // What nobody has taken over is removed by name, too.
     fs::rename(&ours, &theirs)?;

@@ -41,7 +41,7 @@ fn pins_that_somebody_removes_open_nothing_and_are_made_anew() -> Result<()> {
     let lab = Lab::new()?;
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let (site, program) = (daemon.site().clone(), lab.program_id()?);
-    let (leaked, sent) = flood::leaked_while(&lab, || {
+    let (leaked, sent) = flood::leaked_while(&lab, |_| {
         fs::remove_file(link(&site.pins))?;
         wait_for_pins(&daemon, &site.pins)?;
         ensure!(lab.program_id()? == program, "nothing was attached anew");
@@ -79,7 +79,7 @@ fn a_bpf_file_system_that_somebody_unmounts_opens_nothing_and_is_pinned_in_again
     let site = Site { pins: bpffs.path().join("daemon"), ..Site::of(&lab.trial) };
     site.configure(POLICY)?;
     let mut daemon = Daemon::start_at(&lab, site.clone())?;
-    let (leaked, sent) = flood::leaked_while(&lab, || {
+    let (leaked, sent) = flood::leaked_while(&lab, |_| {
         bpffs.unmount()?;
         let is_told = || Ok((daemon.status()?["interfaces"][0]["pinned"] == false).then_some(()));
         wait_until("a word about pins", LIMIT, is_told)?;

@@ -16,7 +16,7 @@ use firewall_tests::{
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab, STRANGER4},
     running::wait_until,
     scrape::packets,
-    traffic::{Probe, Receiver, bind},
+    traffic::{Probe, bind, receive},
 };
 use serde_json::json;
 
@@ -122,7 +122,7 @@ fn an_interface_that_is_late_leaves_no_other_open_at_the_first_start_and_after_a
     site.configure(TWO)?;
     for start in ["the first", "after a reboot"] {
         let mut daemon = Daemon::start_at(&lab, site.clone())?;
-        let (leaked, sent) = flood::leaked_while(&lab, || {
+        let (leaked, sent) = flood::leaked_while(&lab, |_| {
             assert_eq!(states(&daemon)?, rows([("eth0", "attached"), ("eth1", "missing")]), "{start}");
             assert!(daemon.log().contains("is not there; it is filtered as soon as it is"), "{}", daemon.log());
             let labels = [("interface", "eth1")];
@@ -195,7 +195,7 @@ fn an_interface_that_is_made_anew_is_filtered_while_a_million_prefixes_are_loade
 
 /// Removes and makes the cable while the foe sends all the time: nothing arrives. Calls `then` once a program is there.
 fn remake_under_a_flood(lab: &Lab, then: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (receiver, socket) = (Receiver::start(lab, HOST4, DATA)?, bind(&lab.peer, FOE4, 0)?);
+    let (receiver, socket) = (receive(lab, HOST4, DATA)?, bind(&lab.peer, FOE4, 0)?);
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {

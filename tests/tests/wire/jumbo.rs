@@ -4,7 +4,7 @@ use anyhow::Result;
 use firewall_tests::{
     daemon::Daemon,
     lab::{FOE4, FOE6, FRIEND4, FRIEND6, HOST4, HOST6, Lab, Plan},
-    merging::{self, Tap},
+    merging,
     scrape::packets,
     traffic::Probe,
 };
@@ -52,7 +52,7 @@ fn packets_that_the_kernel_merged_beyond_65535_octets_are_judged_and_counted_in_
     merging::allow(&lab)?;
     for (host, family, friend, foe) in [(HOST4, "ipv4", FRIEND4, FOE4), (HOST6, "ipv6", FRIEND6, FOE6)] {
         let before = daemon.metrics()?;
-        let tap = Tap::start(&lab.host)?;
+        let tap = merging::tap(&lab.host)?;
         merging::transfer(&lab, friend, host, 80, OCTETS)?;
         let longest = tap.finish()?;
         assert!(longest > 65_549, "{family}: the longest frame had {longest} octets");

@@ -15,7 +15,7 @@ use firewall_tests::{
     lab::{FOE4, FRIEND4, HOST4, Lab, STRANGER4},
     random::{Random, seed},
     running::wait_until,
-    traffic::{Receiver, bind},
+    traffic::{bind, receive},
 };
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn kill_again_and_again(setting: &str, check_files: impl Fn(&[String])) -> Resul
     daemon.ok(&["deny", "add", "foes", FOE4, "--comment", "fixed"])?;
     daemon.ok(&["allow", "add", "friends", STRANGER4, "--comment", "fixed"])?;
 
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let over = AtomicBool::new(false);
     let sent = [FRIEND4, STRANGER4, FOE4].map(|source| (source, AtomicU64::new(0)));
     let acknowledged = thread::scope(|scope| {

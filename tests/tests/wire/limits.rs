@@ -19,7 +19,7 @@ use firewall_tests::{
     live::{LiveFrames, Pace, cpus},
     nginx::{Curl, Nginx},
     scrape::packets,
-    traffic::{Receiver, bind},
+    traffic::{bind, receive},
 };
 
 use crate::policy::{DATA, datagram};
@@ -42,7 +42,7 @@ limit = "each"
 fn ten_times_a_limit_from_two_cpus_passes_at_its_rate_and_half_of_it_passes_whole() -> Result<()> {
     let lab = Lab::with(Plan { queues: 2, alone: true, ..Plan::default() })?;
     let daemon = Daemon::start(&lab, POLICY)?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let frames = [datagram(STRANGER4, DATA).build()];
     let (two, live, never) = (cpus(2)?, LiveFrames::new()?, AtomicBool::new(false));
     let before = daemon.metrics()?;
@@ -108,7 +108,7 @@ limit = "each"
 "#;
     let daemon = Daemon::start(&lab, policy)?;
     let before = daemon.metrics()?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let sender = bind(&lab.peer, STRANGER4, 0)?;
     for _ in 0..100 {
         // 42 octets of headers: ten frames of 1000 octets in the burst, and one octet in 3.6 s afterwards.

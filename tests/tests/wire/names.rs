@@ -58,7 +58,7 @@ fn interfaces_that_swap_their_names_stay_filtered_by_the_names_they_have() -> Re
     site.configure(TWO)?;
     let mut daemon = Daemon::start_at(&lab, site.clone())?;
     let both = rows([("eth0", "attached"), ("eth1", "attached")]);
-    let (leaked, sent) = flood::leaked_while(&lab, || {
+    let (leaked, sent) = flood::leaked_while(&lab, |_| {
         for (from, to) in [("eth0", "old"), ("eth1", "eth0"), ("old", "eth1")] {
             rename(&lab, from, to)?;
         }
@@ -91,7 +91,7 @@ fn a_device_whose_name_another_takes_is_filtered_on_and_so_is_the_other() -> Res
     site.configure(TWO)?;
     let mut daemon = Daemon::start_at(&lab, site.clone())?;
     let all = rows([("eth0", "attached"), ("eth1", "attached"), ("wan0", "renamed")]);
-    let (leaked, sent) = flood::leaked_while(&lab, || {
+    let (leaked, sent) = flood::leaked_while(&lab, |_| {
         let index = lab.host.ip("-oneline link show dev eth0")?;
         let index = index.split(':').next().context("no index")?.to_owned();
         rename(&lab, "eth0", "wan0")?;

@@ -5,18 +5,16 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use firewall_common::abi::{ABI_VERSION, maps};
 use firewall_tests::{
     daemon::{Daemon, LIMIT, Said, Site, said},
     lab::{FOE4, FRIEND4, HOST4, Lab},
     mounted::PinMount,
     running::{Running, wait_until},
-    traffic::{Probe, Receiver},
+    traffic::Probe,
     trial::binary,
 };
 
@@ -125,42 +123,32 @@ fn folders_that_were_open_to_others_are_closed_without_a_gap_and_a_lock_of_other
         let facts = fs::metadata(&folder)?;
         assert_eq!((facts.mode() & 0o7777, facts.uid()), (0o700, 0), "{}", folder.display());
     }
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
-    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        let flood = scope.spawn(|| flood::send(&lab, &over, &sent));
-        let taken = (|| {
-            flood::wait_for(&sent, 1000)?;
-            daemon.kill()?;
-            // As builds before this one left them: open, and locked by whoever came first.
-            let own = site.pins.join(format!("v{ABI_VERSION}"));
-            fs::remove_dir(own.join("lock"))?;
-            folders(&site).iter().try_for_each(|folder| set_mode(folder, 0o755))?;
-            let mut squatter = Command::new("setpriv");
-            squatter.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig", "KILL", "--"]);
-            let held = lab.trial.write("held", "")?;
-            fs::remove_file(&held)?;
-            let shout = format!("echo held; exec sleep {}", LIMIT.as_secs() * 3);
-            squatter.arg("flock").arg("--no-fork").arg(&own).args(["sh", "-c", &shout]);
-            let squatter = Running::start(&lab.trial, "squatter", squatter)?;
-            wait_until("a lock of another user", LIMIT, || Ok(squatter.log().contains("held").then_some(())))?;
-            let mut next = Daemon::start_at(&lab, site.clone())?;
-            ensure!(next.log().contains("is locked by a process of another user"), "{}", next.log());
-            for folder in folders(&site) {
-                ensure!(fs::metadata(&folder)?.mode() & 0o7777 == 0o700, "{}", folder.display());
-            }
-            // The lock of a daemon counts all the same, and who has it is told.
-            let said = site.detach(&[])?;
-            ensure!(said.code == 4 && said.stderr.contains("another process holds it: process "), "{said:?}");
-            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
-            next.stop()
-        })();
-        over.store(true, Ordering::Relaxed);
-        flood.join().map_err(|_| anyhow!("the flood panicked"))??;
-        taken
+    let (leaked, sent) = flood::leaked_while(&lab, |sent| {
+        daemon.kill()?;
+        // As builds before this one left them: open, and locked by whoever came first.
+        let own = site.pins.join(format!("v{ABI_VERSION}"));
+        fs::remove_dir(own.join("lock"))?;
+        folders(&site).iter().try_for_each(|folder| set_mode(folder, 0o755))?;
+        let mut squatter = Command::new("setpriv");
+        squatter.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--pdeathsig", "KILL", "--"]);
+        let held = lab.trial.write("held", "")?;
+        fs::remove_file(&held)?;
+        let shout = format!("echo held; exec sleep {}", LIMIT.as_secs() * 3);
+        squatter.arg("flock").arg("--no-fork").arg(&own).args(["sh", "-c", &shout]);
+        let squatter = Running::start(&lab.trial, "squatter", squatter)?;
+        wait_until("a lock of another user", LIMIT, || Ok(squatter.log().contains("held").then_some(())))?;
+        let mut next = Daemon::start_at(&lab, site.clone())?;
+        ensure!(next.log().contains("is locked by a process of another user"), "{}", next.log());
+        for folder in folders(&site) {
+            ensure!(fs::metadata(&folder)?.mode() & 0o7777 == 0o700, "{}", folder.display());
+        }
+        // The lock of a daemon counts all the same, and who has it is told.
+        let said = site.detach(&[])?;
+        ensure!(said.code == 4 && said.stderr.contains("another process holds it: process "), "{said:?}");
+        sent.more()?;
+        next.stop()
     })?;
-    let leaked = receiver.finish()?;
-    assert!(leaked.is_empty(), "of {} packets leaked {leaked:?}", sent.load(Ordering::Relaxed));
+    assert!(leaked.is_empty(), "of {sent} packets leaked {leaked:?}");
     assert_eq!(site.detach(&[])?.code, 0);
     assert!(!site.pins.exists());
     Ok(())

@@ -14,7 +14,7 @@ use firewall_tests::{
     daemon::Daemon,
     lab::{FOE4, FRIEND4, HOST4, Lab, STRANGER4},
     live::{LiveFrames, Pace, cpus},
-    traffic::{Probe, Receiver},
+    traffic::{Probe, receive},
 };
 
 use crate::policy::{DATA, POLICY, datagram};
@@ -104,7 +104,7 @@ fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> 
     let denies = POLICY;
     let does_not_allow = &POLICY.replace("deny = [\"foes\"]", "");
     let mut daemon = Daemon::start(&lab, denies)?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let frames = [datagram(FRIEND4, DATA).build(), datagram(FOE4, DATA).build()];
     let (one, live, over) = (cpus(1)?, LiveFrames::new()?, AtomicBool::new(false));
     let before = daemon.metrics()?;

@@ -1,17 +1,13 @@
 //! A daemon that is killed, and the one that takes over.
 
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-};
+use std::fs;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
     daemon::Daemon,
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
-    traffic::{Probe, Receiver},
+    traffic::Probe,
 };
 
 use crate::{
@@ -23,41 +19,28 @@ use crate::{
 fn a_killed_daemon_leaves_its_filter_and_the_next_one_adopts_it_without_a_gap() -> Result<()> {
     let lab = Lab::new()?;
     let mut daemon = Daemon::start(&lab, POLICY)?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
-    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-
-    thread::scope(|scope| {
-        let flood = scope.spawn(|| flood::send(&lab, &over, &sent));
-        let restart = (|| {
-            let first = lab.program_id()?;
-            daemon.kill()?;
-            assert_eq!(lab.program_id()?, first, "the link is pinned");
-            let while_dead = sent.load(Ordering::Relaxed);
-            flood::wait_for(&sent, while_dead + 1000)?;
-            let site = daemon.site().clone();
-            drop(daemon);
-            let next = Daemon::start_at(&lab, site)?;
-            assert_ne!(lab.program_id()?, first, "the next daemon has a program of its own");
-            flood::wait_for(&sent, sent.load(Ordering::Relaxed) + 1000)?;
-            let dropped = next.metrics()?.reason("denied");
-            assert!(dropped >= 1000, "the next daemon counts {dropped} drops");
-            assert_eq!(next.metrics()?.reason("internal"), 0);
-            anyhow::Ok(next)
-        })();
-        over.store(true, Ordering::Relaxed);
-        flood.join().map_err(|_| anyhow!("the flood panicked"))??;
-        let mut next = restart?;
-        let leaked = receiver.finish()?;
-        println!("{} packets of the foe sent", sent.load(Ordering::Relaxed));
-        assert!(leaked.is_empty(), "leaked: {leaked:?}");
-        let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
-        assert!(probe.arrives(FRIEND4)?, "the friend is let through all the same");
-        next.stop()?;
-        assert_eq!(next.site().detach(&[])?.code, 0);
-        lab.wait_until_detached(INTERFACE)?;
-        assert!(next.site().is_gone());
-        anyhow::Ok(())
-    })
+    let (leaked, sent) = flood::leaked_while(&lab, |sent| {
+        let first = lab.program_id()?;
+        daemon.kill()?;
+        assert_eq!(lab.program_id()?, first, "the link is pinned");
+        sent.more()?;
+        daemon = Daemon::start_at(&lab, daemon.site().clone())?;
+        assert_ne!(lab.program_id()?, first, "the next daemon has a program of its own");
+        sent.more()?;
+        let dropped = daemon.metrics()?.reason("denied");
+        assert!(dropped >= 1000, "the next daemon counts {dropped} drops");
+        assert_eq!(daemon.metrics()?.reason("internal"), 0);
+        Ok(())
+    })?;
+    println!("{sent} packets of the foe sent");
+    assert!(leaked.is_empty(), "leaked: {leaked:?}");
+    let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    assert!(probe.arrives(FRIEND4)?, "the friend is let through all the same");
+    daemon.stop()?;
+    assert_eq!(daemon.site().detach(&[])?.code, 0);
+    lab.wait_until_detached(INTERFACE)?;
+    assert!(daemon.site().is_gone());
+    Ok(())
 }
 
 #[test]

@@ -16,7 +16,7 @@ use firewall_tests::{
     daemon::{Daemon, Site},
     lab::{FOE4, HOST4, Lab, Plan, STRANGER4},
     live::{LiveFrames, Pace, cpus},
-    traffic::Receiver,
+    traffic::receive,
     trial::binary,
 };
 
@@ -71,7 +71,7 @@ fn builds_that_take_over_from_each_other_under_a_flood_let_nothing_through_and_l
     };
     let new = binary()?;
     let mut daemon = start(&old, OLD)?;
-    let receiver = Receiver::start(&lab, HOST4, DATA)?;
+    let receiver = receive(&lab, HOST4, DATA)?;
     let frames = [datagram(FOE4, DATA).build(), datagram(STRANGER4, DATA).build()];
     let (two, live, over) = (cpus(2)?, LiveFrames::new()?, AtomicBool::new(false));
     let before = daemon.metrics()?;

@@ -15,15 +15,10 @@ use nix::{
 };
 
 use super::{DatapathError, Distrust, names_in, pin_error};
+use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, own};
 
 /// Mode of every folder that is made here.
 const FOLDER_MODE: u32 = 0o700;
-/// Write permission of the group and of all others.
-const OTHERS_WRITE: u32 = 0o022;
-/// Only the owner of an entry may replace it (`S_ISVTX`, inode(7)).
-const STICKY: u32 = 0o1000;
-/// Permission bits of a mode, the sticky one and its like included.
-const PERMISSIONS: u32 = 0o7777;
 
 /// What lies on the way to a pin folder, and what it has to be.
 enum WayPart {
@@ -172,7 +167,7 @@ fn require_above(folder: &Path) -> Result<(), DatapathError> {
     match facts.file_type() {
         kind if kind.is_symlink() => Err(distrust(folder, Distrust::Link)),
         kind if !kind.is_dir() => Err(distrust(folder, Distrust::Kind)),
-        _ if is_ours && (mode & OTHERS_WRITE == 0 || mode & STICKY != 0) => Ok(()),
+        _ if is_ours && (mode & (GROUP_WRITES | OTHERS_WRITE) == 0 || mode & STICKY != 0) => Ok(()),
         _ => Err(distrust(folder, Distrust::Above(owner, mode))),
     }
 }
@@ -189,13 +184,12 @@ fn require_pin(path: &Path) -> Result<(), DatapathError> {
 
 /// What is wrong with something that has to be this user's alone.
 fn judge(facts: &fs::Metadata, is_kind: bool) -> Option<Distrust> {
-    let mode = facts.mode() & PERMISSIONS;
-    match facts.uid() {
+    match own(facts.uid(), facts.mode()) {
         _ if facts.file_type().is_symlink() => Some(Distrust::Link),
-        owner if owner != geteuid().as_raw() => Some(Distrust::Owner(owner)),
+        Err(NotOwn::Owner(owner)) => Some(Distrust::Owner(owner)),
         _ if !is_kind => Some(Distrust::Kind),
-        _ if mode & OTHERS_WRITE != 0 => Some(Distrust::Writable(mode)),
-        _ => None,
+        Err(NotOwn::Writable(mode)) => Some(Distrust::Writable(mode)),
+        Ok(()) => None,
     }
 }
 

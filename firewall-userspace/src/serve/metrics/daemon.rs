@@ -105,9 +105,9 @@ fn policy(status: &Status) -> prometheus::Result<[Family; 7]> {
     let help = "1 when the last attempt to load the configuration succeeded, else 0.";
     let successful = Family::gauge("portcullis_config_last_reload_successful", help, &[])?
         .with(f64::from(u8::from(status.reload.successful)));
-    let help = "When the live configuration was loaded, in seconds since 1970.";
+    let help = "When the live configuration was loaded, in seconds since 1970; 0 when none is live.";
     let last_success = Family::gauge("portcullis_config_last_reload_success_timestamp_seconds", help, &[])?
-        .with(status.reload.last_success.as_millisecond() as f64 / 1e3);
+        .with(status.reload.last_success.unwrap_or_default().as_millisecond() as f64 / 1e3);
     let help = "Generation of the policy: the revision that it made.";
     let generation = Family::gauge("portcullis_policy_generation", help, &[])?.with(status.policy_generation as f64);
     let help = "For how long something has been under way that these metrics do not show yet; 0 when nothing is.";

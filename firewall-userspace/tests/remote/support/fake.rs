@@ -245,7 +245,7 @@ pub fn status() -> Status {
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),
-        reload: ReloadStatus { successful: true, last_success: time(), successes: 2, failures: 1, error: None },
+        reload: ReloadStatus { successful: true, last_success: Some(time()), successes: 2, failures: 1, error: None },
         policy: None,
         differs_from_file: false,
         pending: None,

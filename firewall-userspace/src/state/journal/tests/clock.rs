@@ -259,6 +259,19 @@ fn a_daemon_that_is_killed_before_it_keeps_what_the_clock_says_does_not_set_back
 }
 
 #[test]
+fn what_is_pushed_settled_and_doubted_in_one_moment_is_told_apart() {
+    let mut host = Host::new();
+    host.reboot(1, 0);
+    host.push("foes", 1, 3600);
+    host.synchronise();
+    (host.wrong, host.is_synchronised) = (1, false);
+    host.look();
+    assert_eq!(host.left("foes", 1), Some(3600));
+    host.restart();
+    assert_eq!(host.left("foes", 1), Some(3600));
+}
+
+#[test]
 fn a_file_of_the_clock_that_is_damaged_is_as_none() {
     let mut host = Host::new();
     host.push("foes", 1, 3600);
