@@ -15,7 +15,7 @@ use crate::{
     config::{self, Loaded, Report},
     doctor::on_host::{self, HostFacts, HostFinding, Weight},
     preview::packet_tests::{self, Outcome},
-    text::shown::{counted, printable},
+    text::shown::{counted, escaped},
 };
 
 /// Arguments of `portcullis check`.
@@ -151,10 +151,10 @@ impl WholeAnswer<'_> {
 
 fn say_finding(finding: &HostFinding) {
     let HostFinding { level, subject, message, hint, .. } = finding;
-    say(&printable(&format!("{}: {subject}: {message}", level.label())));
+    say(&escaped(&format!("{}: {subject}: {message}", level.label())));
     say("\n");
     if let Some(hint) = hint {
-        say(&printable(&format!("  hint: {hint}")));
+        say(&escaped(&format!("  hint: {hint}")));
         say("\n");
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::{self, Loaded},
     preview::diff::{Difference, PolicyDocument},
-    text::shown::printable,
+    text::shown::escaped,
 };
 
 /// Arguments of `portcullis diff`.
@@ -44,7 +44,7 @@ pub fn run(client: &Client, output: Output, args: &DiffArgs) -> Result<ExitCode,
 
 /// Shows every line of `difference`.
 pub fn show(difference: &Difference) -> Result<(), Failure> {
-    let lines: Vec<_> = difference.to_string().lines().map(|line| printable(line).into_owned()).collect();
+    let lines: Vec<_> = difference.to_string().lines().map(|line| escaped(line).into_owned()).collect();
     output::data(lines.join("\n").as_bytes())
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config,
     doctor::{self, Findings, Level},
-    text::shown::printable,
+    text::shown::escaped,
 };
 
 /// Arguments of `portcullis doctor`.
@@ -62,12 +62,12 @@ fn table(findings: &Findings) -> String {
             text,
             "{:<4}  {:<subject$}  {:<check$}  {}",
             one.level.label(),
-            printable(&one.subject),
+            escaped(&one.subject),
             one.check,
-            printable(&one.found)
+            escaped(&one.found)
         );
         if let Some(fix) = &one.fix {
-            let _ = writeln!(text, "{:indent$}fix: {}", "", printable(fix), indent = subject + check + 10);
+            let _ = writeln!(text, "{:indent$}fix: {}", "", escaped(fix), indent = subject + check + 10);
         }
     }
     text

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     preview::explain::{AskedProtocol, Explained, Question, to_hex},
-    text::shown::printable,
+    text::shown::escaped,
 };
 
 /// Arguments of `explain`.
@@ -115,7 +115,7 @@ fn screen(explained: &Explained) -> String {
     let mut text = String::new();
     let mut fact = |name: &str, value: &str| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<12}{}", printable(value));
+        let _ = writeln!(text, "{name:<12}{}", escaped(value));
     };
     let Explained { action, verdict, reason, meaning, .. } = explained;
     if action == verdict {

@@ -9,7 +9,7 @@ use crate::{
     serve::http::{ProblemDetails, problem::codes},
     text::{
         problem::Problem,
-        shown::{counted, printable},
+        shown::{counted, escaped},
     },
 };
 
@@ -203,29 +203,29 @@ impl fmt::Display for Failure {
             ),
             Self::Refused { problem, lines, hint, .. } => {
                 for line in problem.report.iter().flat_map(|report| report.lines()) {
-                    writeln!(f, "{}", printable(line))?;
+                    writeln!(f, "{}", escaped(line))?;
                 }
                 for line in lines {
-                    writeln!(f, "error: {}", printable(line))?;
+                    writeln!(f, "error: {}", escaped(line))?;
                 }
                 let mut detail = problem.detail.lines();
-                write!(f, "error: {}", printable(detail.next().unwrap_or_default()))?;
-                detail.try_for_each(|line| write!(f, "\n{}", printable(line)))?;
+                write!(f, "error: {}", escaped(detail.next().unwrap_or_default()))?;
+                detail.try_for_each(|line| write!(f, "\n{}", escaped(line)))?;
                 hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
             }
-            Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", printable(file)),
+            Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", escaped(file)),
             Self::Capture { file, why } => {
                 let file = file.to_string_lossy();
                 write!(
                     f,
                     "error: cannot use the frames of {}: {}\nhint: `tcpdump -i eth0 -w FILE` writes what can be used",
-                    printable(&file),
-                    printable(why)
+                    escaped(&file),
+                    escaped(why)
                 )
             }
             Self::Config { file, errors, report } => {
                 let errors = counted(*errors, "error");
-                write!(f, "{report}error: {} cannot be used: {errors}", printable(&file.to_string_lossy()))
+                write!(f, "{report}error: {} cannot be used: {errors}", escaped(&file.to_string_lossy()))
             }
             Self::WrongList { message, hint } => write!(f, "error: {message}\nhint: {hint}"),
             Self::Write(source) => write!(f, "error: cannot write to standard output: {source}"),

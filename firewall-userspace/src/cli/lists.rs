@@ -156,7 +156,7 @@ fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], act
             .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
     })?;
     for note in &value.notes {
-        output::words(&format!("note: {}", shown::printable(note)));
+        output::words(&format!("note: {}", shown::escaped(note)));
     }
     match output {
         Output::Json => output::data(&json),
@@ -180,7 +180,7 @@ fn preview(pushed: &Pushed) -> String {
             EntryChangeKind::Refreshed => '~',
             EntryChangeKind::Removed => '-',
         };
-        text.push_str(&format!("{sign} {} {prefix}\n", shown::printable(list)));
+        text.push_str(&format!("{sign} {} {prefix}\n", shown::escaped(list)));
     }
     let Pushed { added, removed, unchanged, .. } = pushed;
     text.push_str(&format!("dry run: {added} to add, {removed} to remove, {unchanged} unchanged; nothing was changed"));

@@ -94,7 +94,7 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         let mode = client.get::<Status>("/v1/status")?.value.mode;
         return match output {
             Output::Json => output::data(serde_json::json!({ "mode": mode }).to_string().as_bytes()),
-            Output::Table => output::data(shown::printable(&mode).as_bytes()),
+            Output::Table => output::data(shown::escaped(&mode).as_bytes()),
         };
     };
     let (mode, done) = match mode {
@@ -110,7 +110,7 @@ fn change(client: &Client, output: Output, path: &str, request: &impl Serialize,
     let Answer { value, json } = answer.map_err(|failure| {
         failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
     })?;
-    let warnings: Vec<_> = value.warnings.lines().map(shown::printable).collect();
+    let warnings: Vec<_> = value.warnings.lines().map(shown::escaped).collect();
     output::words(&warnings.join("\n"));
     match output {
         Output::Json => output::data(&json),

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     control::{ClockStatus, Condition, InterfaceStatus, ListStatus, Status},
     lists::entry::Layer,
-    text::shown::printable,
+    text::shown::escaped,
 };
 
 /// Shows what the daemon does.
@@ -30,7 +30,7 @@ fn screen(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for (name, value) in facts(status) {
-        let _ = writeln!(text, "{name:<12}{}", printable(&value));
+        let _ = writeln!(text, "{name:<12}{}", escaped(&value));
     }
     let mut interfaces = TextTable::new(["INTERFACE", "STATE", "MODE", "CONFIGURED"]);
     for interface in &status.interfaces {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::shown::printable;
+use crate::text::shown::escaped;
 
 /// A table; each row has as many cells as the header.
 pub struct TextTable<const N: usize> {
@@ -54,7 +54,7 @@ impl<const N: usize> TextTable<N> {
 
     /// Adds a row.
     pub fn push(&mut self, row: [String; N]) {
-        self.rows.push(row.map(|cell| printable(&cell).into_owned()));
+        self.rows.push(row.map(|cell| escaped(&cell).into_owned()));
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let mut table = TextTable::new(["A"]);
-        table.push(["\u{1b}[2J\n\u{9b}".into()]);
-        assert_eq!(table.to_string(), "A\n\\u{1b}[2J\\n\\u{9b}\n");
+        table.push(["\u{1b}[2J\n\u{9b}\u{202e}".into()]);
+        assert_eq!(table.to_string(), "A\n\\u{1b}[2J\\n\\u{9b}\\u{202e}\n");
     }
 }

@@ -187,7 +187,7 @@ mod tests {
             Err(vec![
                 (2, 3, "`10.0.0.7/24` has host bits set; write `10.0.0.0/24` or `10.0.0.7/32`".into()),
                 (3, 1, "`ä` is not a prefix; write an address (`192.0.2.1`, `2001:db8::1`) or a prefix (`192.0.2.0/24`, `2001:db8::/32`)".into()),
-                (4, 1, "`::ffff:1.2.3.4` is an IPv4-mapped address, which no packet carries; write the IPv4 prefix".into()),
+                (4, 1, "`::ffff:1.2.3.4` is an IPv4-mapped address, which no packet carries; write `1.2.3.4/32`".into()),
             ])
         );
     }

@@ -12,7 +12,8 @@ pub fn diagnostic(diagnostic: &Diagnostic, coloured: bool) -> String {
         Severity::Warning => Level::WARNING,
     };
     let file = shown_path(&diagnostic.file);
-    let title = level.primary_title(escaped(&diagnostic.title()));
+    let title = diagnostic.title();
+    let title = level.primary_title(escaped(&title));
     let place = match &diagnostic.location {
         None => title.element(Origin::path(file)),
         Some(location) => match &location.excerpt {

@@ -34,12 +34,21 @@ struct QueuedLines {
 }
 
 /// A line, or several that belong together.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct LogLine {
+#[derive(Debug)]
+struct LogLine {
     /// With the line feed at its end.
-    pub(super) octets: Vec<u8>,
+    octets: Vec<u8>,
     /// How many were refused before it.
-    pub(super) refused_before: u64,
+    refused_before: u64,
+}
+
+/// What is to be written next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Next {
+    /// With the line feed at its end; `None` when there is only something to tell.
+    pub(super) line: Option<Vec<u8>>,
+    /// How many were refused before it.
+    pub(super) refused: u64,
 }
 
 impl Queue {
@@ -66,9 +75,9 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes out the next line. `None` without one when there is something to tell: more than `told` were refused, or `patience`
-    /// is over.
-    pub(super) fn next(&self, told: u64, patience: Option<Duration>) -> Option<LogLine> {
+    /// Takes out the next line, when there is one. Without one it waits until there is something to tell: more than `told` were
+    /// refused, or `patience` is over.
+    pub(super) fn next(&self, told: u64, patience: Option<Duration>) -> Next {
         let mut waiting = self.lock();
         waiting.is_writing = false;
         self.changed.notify_all();
@@ -80,14 +89,13 @@ impl Queue {
             }
         };
         waiting.is_writing = true;
-        let line = waiting.lines.pop_front();
-        waiting.octets -= line.as_ref().map_or(0, |line| line.octets.len());
-        line
-    }
-
-    /// Lines that were refused so far.
-    pub(super) fn refused(&self) -> u64 {
-        self.lock().refused
+        match waiting.lines.pop_front() {
+            Some(LogLine { octets, refused_before }) => {
+                waiting.octets -= octets.len();
+                Next { line: Some(octets), refused: refused_before }
+            }
+            None => Next { line: None, refused: waiting.refused },
+        }
     }
 
     /// Counts a line that is lost.
@@ -119,8 +127,12 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn line(text: &str, refused_before: u64) -> Option<LogLine> {
-        Some(LogLine { octets: text.into(), refused_before })
+    fn line(text: &str, refused: u64) -> Next {
+        Next { line: Some(text.into()), refused }
+    }
+
+    fn nothing(refused: u64) -> Next {
+        Next { line: None, refused }
     }
 
     #[test]
@@ -129,15 +141,15 @@ mod tests {
         for number in 0..MOST_LINES + 3 {
             queue.push(number.to_string().into_bytes());
         }
-        assert_eq!((queue.lost(), queue.refused()), (3, 3));
+        assert_eq!(queue.lost(), 3);
         assert_eq!(queue.next(0, None), line("0", 0));
         queue.push("late".into());
         for number in 1..MOST_LINES {
             assert_eq!(queue.next(0, None), line(&number.to_string(), 0));
         }
         assert_eq!(queue.next(0, None), line("late", 3));
-        assert_eq!(queue.next(0, None), None, "there is something to tell");
-        assert_eq!(queue.next(3, Some(Duration::ZERO)), None, "nothing to do and no patience");
+        assert_eq!(queue.next(0, None), nothing(3), "there is something to tell");
+        assert_eq!(queue.next(3, Some(Duration::ZERO)), nothing(3), "nothing to do and no patience");
     }
 
     #[test]
@@ -146,22 +158,48 @@ mod tests {
         queue.push(vec![b'x'; 2 * MOST_OCTETS]);
         queue.push("y".into());
         assert_eq!((queue.lost(), queue.lock().lines.len()), (1, 1));
-        assert_eq!(queue.next(0, None).map(|line| line.octets.len()), Some(2 * MOST_OCTETS));
+        assert_eq!(queue.next(0, None).line.map(|line| line.len()), Some(2 * MOST_OCTETS));
         queue.push("z".into());
         assert_eq!((queue.next(1, None), queue.lock().octets), (line("z", 1), 0));
+    }
+
+    #[test]
+    fn what_is_told_as_lost_never_goes_back() {
+        let (queue, mut told) = (Queue::new(), 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..20 * MOST_LINES).for_each(|_| queue.push("x".into())));
+            let mut written = 0;
+            while written + told < 20 * MOST_LINES as u64 {
+                let Next { line, refused } = queue.next(told, None);
+                assert!(refused >= told, "{refused} after {told}");
+                told = refused;
+                written += u64::from(line.is_some());
+            }
+        });
+        assert_eq!(told, queue.lost());
     }
 
     #[test]
     fn a_drain_waits_for_the_line_that_is_being_written_and_not_for_ever() {
         let queue = Queue::new();
         queue.drain(Duration::from_secs(600));
+        let drains_in_vain = || {
+            let (start, limit) = (Instant::now(), Duration::from_millis(5));
+            queue.drain(limit);
+            start.elapsed() >= limit
+        };
         queue.push("a".into());
-        queue.drain(Duration::from_millis(1));
+        assert!(drains_in_vain(), "a line waits");
         queue.next(0, None);
-        queue.drain(Duration::from_millis(1));
+        assert!(drains_in_vain(), "a line is being written");
         std::thread::scope(|scope| {
-            scope.spawn(|| queue.next(0, Some(Duration::ZERO)));
-            queue.drain(Duration::from_millis(50));
+            scope.spawn(|| {
+                queue.next(0, Some(Duration::ZERO));
+                queue.lock().is_writing = false;
+                queue.changed.notify_all();
+            });
+            queue.drain(Duration::from_secs(600));
         });
+        assert!(!queue.lock().is_writing);
     }
 }

@@ -2,18 +2,22 @@
 
 use std::{
     io::{self, ErrorKind, Write},
-    thread,
+    os::fd::AsFd as _,
     time::Duration,
 };
 
-use super::{line, queue::Queue};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{
+    line,
+    queue::{Next, Queue},
+};
 
 /// How long nothing is logged before the thread looks whether it can say now how many lines are lost.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// Pause when somebody has made standard error such that a write does not wait (`O_NONBLOCK` belongs to the open file, which
-/// others may share).
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Standard error without the lock and the panics of the standard library.
 #[derive(Debug)]
@@ -21,11 +25,26 @@ pub(super) struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        nix::unistd::write(io::stderr(), octets).map_err(Into::into)
+        loop {
+            match nix::unistd::write(io::stderr(), octets) {
+                // Somebody has made it such that a write does not wait: `O_NONBLOCK` belongs to the open file, which others may share.
+                Err(Errno::EAGAIN) => wait_for_room()?,
+                written => return Ok(written?),
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Waits until standard error takes something, or refuses it.
+fn wait_for_room() -> nix::Result<()> {
+    let error = io::stderr();
+    match poll(&mut [PollFd::new(error.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -56,13 +75,12 @@ impl<W: Write> Writer<W> {
 
     /// Writes the next line, or tells what is lost.
     fn step(&mut self, queue: &Queue) {
-        let next = queue.next(self.told, (self.failed > 0).then_some(RETRY));
-        let refused = next.as_ref().map_or_else(|| queue.refused(), |line| line.refused_before);
+        let Next { line, refused } = queue.next(self.told, (self.failed > 0).then_some(RETRY));
         self.failed += refused - self.told;
         self.told = refused;
         let is_told = self.tell();
-        if let Some(line) = next
-            && !(is_told && self.put(&line.octets))
+        if let Some(line) = line
+            && !(is_told && self.put(&line))
         {
             self.failed += 1;
             queue.count_lost();
@@ -101,7 +119,6 @@ impl<W: Write> Writer<W> {
                     self.is_torn = !octets.is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
                 Err(_) => return false,
             }
         }
@@ -118,7 +135,7 @@ mod tests {
     struct Disk {
         written: Vec<u8>,
         room: usize,
-        errno: nix::errno::Errno,
+        errno: Errno,
     }
 
     impl Write for Disk {
@@ -137,7 +154,7 @@ mod tests {
         }
     }
 
-    fn writer(errno: nix::errno::Errno) -> Writer<Disk> {
+    fn writer(errno: Errno) -> Writer<Disk> {
         Writer::new(Disk { written: Vec::new(), room: usize::MAX, errno })
     }
 
@@ -174,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_found_no_room_is_told_where_it_is_missing() {
-        let (queue, mut writer) = (Queue::new(), writer(nix::errno::Errno::EIO));
+        let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
         let long = "x".repeat(5 << 20);
         for text in [&*long, "lost", "lost"] {
             queue.push(format!("{text}\n").into_bytes());
@@ -188,7 +205,7 @@ mod tests {
 
     #[test]
     fn losses_are_told_also_when_nothing_more_is_logged() {
-        let (queue, mut writer) = (Queue::new(), writer(nix::errno::Errno::EIO));
+        let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
         for text in ["x".repeat(5 << 20), "lost".into()] {
             queue.push(format!("{text}\n").into_bytes());
         }

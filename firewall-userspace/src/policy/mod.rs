@@ -11,6 +11,7 @@ pub mod packet;
 pub mod packet_test;
 mod prefix;
 mod rate;
+mod wrong_form;
 
 use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -22,6 +23,7 @@ pub use ids::Ids;
 pub use name::{Name, NameError};
 pub use prefix::{Prefix, PrefixError};
 pub use rate::{Rate, RateError};
+pub use wrong_form::{Form, WrongForm};
 
 /// A whole policy, as one configuration file (with the files it names) describes it.
 #[derive(Clone, Debug, PartialEq)]

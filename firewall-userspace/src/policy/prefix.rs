@@ -9,6 +9,9 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+use super::wrong_form::WrongForm;
+use crate::text::shown::shown;
+
 /// An IPv4 or IPv6 prefix without host bits.
 ///
 /// Ordered by family, address, then length, so that a prefix comes right before what it covers.
@@ -37,7 +40,11 @@ pub enum PrefixError {
     V4Mapped {
         /// What was written.
         text: String,
+        /// The IPv4 prefix.
+        meant: Ipv4Net,
     },
+    /// Something else that is known.
+    Form(WrongForm),
 }
 
 impl Prefix {
@@ -99,9 +106,10 @@ impl Prefix {
     fn canonical(net: IpNet, text: &str) -> Result<Self, PrefixError> {
         if let IpNet::V6(v6) = net
             && v6.prefix_len() >= 96
-            && v6.addr().to_ipv4_mapped().is_some()
+            && let Some(address) = v6.addr().to_ipv4_mapped()
+            && let Ok(meant) = Ipv4Net::new(address, v6.prefix_len() - 96)
         {
-            return Err(PrefixError::V4Mapped { text: text.to_owned() });
+            return Err(PrefixError::V4Mapped { text: text.to_owned(), meant: meant.trunc() });
         }
         if net.addr() == net.network() {
             Ok(Self(net))
@@ -115,7 +123,8 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let syntax = || PrefixError::Syntax { text: text.to_owned() };
+        let syntax =
+            || WrongForm::recognize(text).map_or_else(|| PrefixError::Syntax { text: shown(text) }, PrefixError::Form);
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => {
                 // `+8`, `08` and the empty string are not lengths.
@@ -163,9 +172,10 @@ impl fmt::Display for PrefixError {
             Self::HostBits { text, network, address } => {
                 write!(f, "`{text}` has host bits set; write `{network}` or `{}`", IpNet::from(*address))
             }
-            Self::V4Mapped { text } => {
-                write!(f, "`{text}` is an IPv4-mapped address, which no packet carries; write the IPv4 prefix")
+            Self::V4Mapped { text, meant } => {
+                write!(f, "`{text}` is an IPv4-mapped address, which no packet carries; write `{meant}`")
             }
+            Self::Form(wrong) => wrong.fmt(f),
         }
     }
 }

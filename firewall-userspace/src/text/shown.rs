@@ -8,18 +8,21 @@ const MAX_SHOWN: usize = 64;
 /// `text` without control characters, cut when it is long.
 pub fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => escaped(&text[..end]) + "…",
-        None => escaped(text),
+        Some((end, _)) => escaped(&text[..end]).into_owned() + "…",
+        None => escaped(text).into_owned(),
     }
 }
 
 /// A path without control characters.
 pub fn shown_path(path: &Path) -> String {
-    escaped(&path.to_string_lossy())
+    escaped(&path.to_string_lossy()).into_owned()
 }
 
-/// `text` with its control characters written out.
-pub fn escaped(text: &str) -> String {
+/// `text` with what a terminal would act on written out.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
     for symbol in text.chars() {
         if is_hidden(symbol) {
@@ -28,7 +31,7 @@ pub fn escaped(text: &str) -> String {
             out.push(symbol);
         }
     }
-    out
+    out.into()
 }
 
 /// Whether a terminal would act on `symbol` instead of showing it: controls and bidirectional overrides.
@@ -57,16 +60,6 @@ pub fn grouped(number: usize) -> String {
         out.push(digit);
     }
     out
-}
-
-/// `text` without control characters, which could play tricks on a terminal.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        text.chars().map(escape).collect::<String>().into()
-    } else {
-        text.into()
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,22 @@
 
 use std::{
     future::{pending, poll_fn},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, body::Body};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
+use hyper::{
+    Request,
+    body::{Body as _, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -45,11 +55,12 @@ pub async fn serve<S, P>(
         request.extensions_mut().insert(peer.clone());
         let (router, stage) = (router.clone(), Arc::clone(&answering));
         Box::pin(async move {
-            if !stage.begin_answer() {
+            if request.body().is_end_stream() && !stage.begin_answer() {
                 // The connection is being cut.
                 pending::<()>().await;
             }
-            let answer = router.oneshot(request.map(Body::new)).await;
+            let came = Arc::clone(&stage);
+            let answer = router.oneshot(request.map(|body| Body::new(Awaited { body, stage: came }))).await;
             stage.await_reader();
             answer
         })
@@ -70,7 +81,7 @@ pub async fn serve<S, P>(
                 result = poll_fn(|context| connection.poll_without_shutdown(context)) => return result,
                 _ = stopping.wait_for(|stopping| *stopping), if !is_told => {
                     is_told = true;
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    Pin::new(&mut connection).graceful_shutdown();
                 }
             }
         }
@@ -83,6 +94,40 @@ pub async fn serve<S, P>(
             end(connection.into_parts().io.into_inner()).await;
         }
         Err(_) => tracing::debug!("a connection took too long"),
+    }
+}
+
+/// The body of a request. Its client is waited for until all of it has come.
+struct Awaited {
+    body: Incoming,
+    stage: Arc<Stage>,
+}
+
+impl hyper::body::Body for Awaited {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(_)) => self.stage.await_request(),
+            // The connection is being cut.
+            Poll::Ready(None) if !self.stage.begin_answer() => return Poll::Pending,
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // The end has to be seen.
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

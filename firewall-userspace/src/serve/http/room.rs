@@ -86,7 +86,7 @@ impl Stage {
         Self { begin, patience, cut_from: AtomicU64::new(BUSY) }
     }
 
-    /// A request is waited for from now on.
+    /// The request, or more of it, is waited for from now on.
     pub fn await_request(&self) {
         self.give_way_after(self.patience.request);
     }
@@ -103,7 +103,9 @@ impl Stage {
 
     fn give_way_after(&self, patience: Duration) {
         let from = (self.begin.elapsed() + patience).as_millis();
-        self.cut_from.store(u64::try_from(from).unwrap_or(BUSY).min(CUT - 1), Ordering::Relaxed);
+        let from = u64::try_from(from).unwrap_or(BUSY).min(CUT - 1);
+        // What is being cut stays so.
+        let _ = self.cut_from.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seen| (seen != CUT).then_some(from));
     }
 
     /// Since when it may be cut; `None` when it may not.

@@ -48,7 +48,7 @@ pub struct Limits {
 /// How long exchanges that have begun may go on after the shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Pause after the kernel refused a connection, for example because no file descriptor is left.
+/// Pause after the kernel refused a connection, for example because no file descriptor is left, unless a connection ends before.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often the server looks whether a connection has become idle whose room is needed.
@@ -73,6 +73,7 @@ pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shu
     let mut look = time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut has_failed = false;
+    let mut again: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -80,13 +81,18 @@ pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shu
             Some(ended) = server.connections.join_next_with_id() => {
                 let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
                 server.rooms.iter_mut().for_each(|room| room.leave(task));
+                again = None;
                 continue;
             }
             _ = look.tick(), if server.rooms.iter().any(Room::is_short) => {
                 server.make_room(Room::make_room_for_waiting);
                 continue;
             }
-            accepted = server.listener.accept() => accepted,
+            () = time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                again = None;
+                continue;
+            }
+            accepted = server.listener.accept(), if again.is_none() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -102,8 +108,7 @@ pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shu
                 if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
                     server.make_room(|room| room.make_room(0));
                 }
-                // The shutdown is not missed, only later by this.
-                time::sleep(ACCEPT_PAUSE).await;
+                again = Some(Instant::now() + ACCEPT_PAUSE);
             }
         }
     }

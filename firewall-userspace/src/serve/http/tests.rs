@@ -2,7 +2,10 @@
 
 use std::{io, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::{Mutex, mpsc, oneshot},
@@ -14,18 +17,23 @@ use super::{
     server::{self, Limits, Listener},
 };
 
-/// Connections, each with the number of its user.
-struct Ends(Mutex<mpsc::Receiver<(DuplexStream, u32)>>);
+/// A connection with the number of its user, or why there is none.
+type End = io::Result<(DuplexStream, u32)>;
 
-impl Listener for Ends {
+/// The ends of the server, under the name of a test.
+struct Ends<const TEST: u8>(Mutex<mpsc::Receiver<End>>);
+
+const NAMES: [&str; 3] = ["test", "test of silence", "test of descriptors"];
+
+impl<const TEST: u8> Listener for Ends<TEST> {
     type Stream = DuplexStream;
     type Peer = u32;
 
-    const NAME: &'static str = "test";
+    const NAME: &'static str = NAMES[TEST as usize];
 
-    async fn accept(&self) -> io::Result<(DuplexStream, u32)> {
+    async fn accept(&self) -> End {
         match self.0.lock().await.recv().await {
-            Some(connection) => Ok(connection),
+            Some(end) => end,
             None => std::future::pending().await,
         }
     }
@@ -44,16 +52,21 @@ const LIMITS: Limits = Limits {
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 struct Server {
-    connections: mpsc::Sender<(DuplexStream, u32)>,
+    connections: mpsc::Sender<End>,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
     fn start(router: Router) -> Self {
+        Self::start_as::<0>(router)
+    }
+
+    /// Whose connections that give way are counted apart.
+    fn start_as<const TEST: u8>(router: Router) -> Self {
         let (connections, ends) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server::serve(Ends(Mutex::new(ends)), router, LIMITS, stopped));
+        let task = tokio::spawn(server::serve(Ends::<TEST>(Mutex::new(ends)), router, LIMITS, stopped));
         Self { connections, stop, task }
     }
 
@@ -63,7 +76,7 @@ impl Server {
 
     async fn connect_as(&self, user: u32) -> DuplexStream {
         let (near, far) = duplex(64 << 10);
-        self.connections.send((far, user)).await.unwrap();
+        self.connections.send(Ok((far, user))).await.unwrap();
         near
     }
 }
@@ -137,7 +150,7 @@ async fn an_exchange_has_an_end_even_when_the_answer_is_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_that_say_nothing_give_way_to_those_that_come() {
-    let server = Server::start(quick());
+    let server = Server::start_as::<1>(quick());
     let mut silent = [server.connect().await, server.connect().await];
     time::sleep(LIMITS.patience.request).await;
     let start = Instant::now();
@@ -148,7 +161,47 @@ async fn connections_that_say_nothing_give_way_to_those_that_come() {
     }
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     assert_eq!(read(&mut silent[0]).await, "", "the one that was there first");
-    assert!(room::cuts("test") > 0);
+    assert_eq!(room::cuts(NAMES[1]), 1, "the other one has room enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_gives_way_and_one_that_comes_does_not() {
+    let server = Server::start(Router::new().route("/", post(|body: String| async { body })));
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
+    let (mut silent, mut slow) = (server.connect().await, server.connect().await);
+    for stream in [&mut silent, &mut slow] {
+        stream.write_all(head).await.unwrap();
+    }
+    for octet in b"octet by " {
+        time::sleep(LIMITS.patience.request / 2).await;
+        slow.write_all(&[*octet]).await.unwrap();
+    }
+    let mut third = server.connect().await;
+    third.write_all(head).await.unwrap();
+    third.write_all(b"at once !").await.unwrap();
+    assert!(read(&mut third).await.ends_with("at once !"));
+    assert_eq!(read(&mut silent).await, "");
+    assert!(read(&mut slow).await.ends_with("octet by "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_nothing_gives_way_when_there_are_no_descriptors() {
+    let server = Server::start_as::<2>(quick());
+    let mut silent = server.connect().await;
+    time::sleep(LIMITS.patience.request).await;
+    let start = Instant::now();
+    server.connections.send(Err(io::Error::from_raw_os_error(libc::EMFILE))).await.unwrap();
+    let mut next = server.connect().await;
+    next.write_all(REQUEST).await.unwrap();
+    assert!(read(&mut next).await.ends_with("done"));
+    assert_eq!(start.elapsed(), Duration::ZERO, "the end of the silent one is what was waited for");
+    assert_eq!((&*read(&mut silent).await, room::cuts(NAMES[2])), ("", 1));
+    drop(next);
+    server.connections.send(Err(io::Error::from_raw_os_error(libc::EMFILE))).await.unwrap();
+    time::sleep(Duration::from_millis(1)).await;
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    assert!(start.elapsed() < Duration::from_millis(10), "a pause puts no shutdown off: {:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
