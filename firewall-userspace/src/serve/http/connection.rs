@@ -60,7 +60,7 @@ pub async fn serve<S, P>(
                 pending::<()>().await;
             }
             let came = Arc::clone(&stage);
-            let answer = router.oneshot(request.map(|body| Body::new(Awaited { body, stage: came }))).await;
+            let answer = router.oneshot(request.map(|body| Body::new(BodyToCome { body, stage: came }))).await;
             stage.await_reader();
             answer
         })
@@ -98,12 +98,12 @@ pub async fn serve<S, P>(
 }
 
 /// The body of a request. Its client is waited for until all of it has come.
-struct Awaited {
+struct BodyToCome {
     body: Incoming,
     stage: Arc<Stage>,
 }
 
-impl hyper::body::Body for Awaited {
+impl hyper::body::Body for BodyToCome {
     type Data = Bytes;
     type Error = hyper::Error;
 
