@@ -84,7 +84,7 @@ pub struct Prefixes {
 pub struct AddArgs {
     #[command(flatten)]
     prefixes: Prefixes,
-    /// Remove them again after this time, such as `90s`, `1h30m` or `7d`.
+    /// Remove them again after this time, such as `90s`, `1h30m`, `7d` or `3600` (seconds).
     #[arg(long, value_name = "TIME")]
     ttl: Option<String>,
     /// Why, for people.

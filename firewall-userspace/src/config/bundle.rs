@@ -20,7 +20,7 @@ pub struct Bundle {
     /// The configuration.
     pub config: String,
     /// The list files, in the order in which they were read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::text::object::array")]
     pub files: Vec<ListFile>,
 }
 

@@ -8,7 +8,10 @@ use std::{
 use serde::Serialize;
 
 use super::render;
-use crate::text::{location::Location, shown::shown_path};
+use crate::text::{
+    location::Location,
+    shown::{counted, shown_path},
+};
 
 /// Whether a problem stops the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,12 @@ pub struct Diagnostic {
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
 }
+
+/// Problems of a short report.
+const SHORT: usize = 100;
+
+/// Octets after which a short report ends.
+const SHORT_OCTETS: usize = 64 << 10;
 
 impl Diagnostic {
     /// An error of a whole file.
@@ -99,6 +108,23 @@ impl Report {
     /// All problems with their source lines; with terminal colours when `coloured`.
     pub fn render(&self, coloured: bool) -> String {
         self.diagnostics.iter().map(|diagnostic| render::diagnostic(diagnostic, coloured)).collect()
+    }
+
+    /// The same without colours for an answer or a log, which are short: the first hundred, then how many more there are.
+    pub fn render_short(&self) -> String {
+        let mut text = String::new();
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            if index == SHORT || text.len() > SHORT_OCTETS {
+                let more = counted(self.diagnostics.len() - index, "more problem");
+                text.push_str(&format!("{more}\nhint: `portcullis check` tells all of them\n\n"));
+                break;
+            }
+            let rendered = render::diagnostic(diagnostic, false);
+            // A key may be as long as the file.
+            let end = rendered.floor_char_boundary(SHORT_OCTETS);
+            text.push_str(rendered.get(..end).unwrap_or_default());
+        }
+        text
     }
 
     /// The schema `portcullis.check/v1`; `file` is the configuration that was checked.

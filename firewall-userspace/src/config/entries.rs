@@ -1,17 +1,14 @@
-//! Files with one prefix a line: list files of a configuration and what the command line pushes.
+//! List files of a configuration: one prefix a line.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use crate::{
     config::{
         diagnostic::{Diagnostic, Report},
-        source::{self, Openness},
+        source,
     },
     policy::{Prefix, PrefixError},
-    text::{
-        location::Location,
-        shown::{counted, shown},
-    },
+    text::{few::Few, location::Location},
 };
 
 /// The prefixes of one file.
@@ -28,24 +25,14 @@ pub struct FileEntries {
 /// Largest file in octets: two million IPv6 prefixes of the longest form.
 pub const MAX_FILE_OCTETS: u64 = 128 << 20;
 
+/// Mistakes after which nobody finds out what else a line is.
+pub const EXPLAINED: usize = 1000;
+
+/// What those are called.
+pub const UNEXPLAINED: &str = "entries that are not prefixes";
+
 /// Longest line in octets, its comment included.
 const MAX_LINE: usize = 4096;
-
-/// Longest text that can be a prefix: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128` has 49 octets.
-const MAX_PREFIX: usize = 64;
-
-/// Errors of one file that are described; the rest is counted.
-const MAX_ERRORS: usize = 100;
-
-/// Reads a file with one prefix a line; see [`parse_entries_file`].
-///
-/// # Errors
-/// A report when the file cannot be read, or of all its bad lines.
-pub fn read_entries_file(file: &Path) -> Result<FileEntries, Report> {
-    let text =
-        source::read(file, "", MAX_FILE_OCTETS, Openness::Any).map_err(|problem| Report::new(vec![*problem], &[]))?;
-    parse_entries_file(file, &text)
-}
 
 /// Reads `text` with one prefix a line.
 ///
@@ -53,7 +40,7 @@ pub fn read_entries_file(file: &Path) -> Result<FileEntries, Report> {
 /// what messages call it.
 ///
 /// # Errors
-/// A report of every line that is no prefix (of the first hundred, with the number of the others).
+/// A report of the lines that are no prefix: ten of a kind, then their number.
 pub fn parse_entries_file(file: &Path, text: &str) -> Result<FileEntries, Report> {
     parse_at(file, "", text).map_err(|problems| Report::new(problems, &[]))
 }
@@ -61,30 +48,23 @@ pub fn parse_entries_file(file: &Path, text: &str) -> Result<FileEntries, Report
 /// [`parse_entries_file`] for the file that the configuration names at `key`.
 pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<FileEntries, Vec<Diagnostic>> {
     let mut prefixes = Vec::new();
-    let mut problems = Vec::new();
-    let mut others: Option<(Location, usize)> = None;
+    let mut problems = Few::default();
     for line in lines(text) {
-        match line.prefix() {
-            Ok(Some(prefix)) => prefixes.push(prefix),
-            Ok(None) => {}
-            Err(_) if problems.len() == MAX_ERRORS => {
-                others.get_or_insert_with(|| (line.location(), 0)).1 += 1;
+        let error = match line.prefix(problems.len() < EXPLAINED) {
+            Ok(prefix) => {
+                prefixes.extend(prefix);
+                continue;
             }
-            Err(message) => {
-                let mut problem = Diagnostic::of_file(file, key, message);
-                problem.location = Some(line.location());
-                problems.push(problem);
-            }
-        }
-    }
-    if let Some((first, count)) = others {
-        let message = format!("from here on, {} cannot be read as prefixes", counted(count, "more line"));
-        let mut problem = Diagnostic::of_file(file, key, message);
-        problem.location = Some(first);
-        problems.push(problem);
+            Err(error) => error,
+        };
+        problems.add(error.kind(), || Diagnostic {
+            location: Some(line.location()),
+            ..Diagnostic::of_file(file, key, error.to_string())
+        });
     }
     if !problems.is_empty() {
-        return Err(problems);
+        let more = problems.more().map(|(next, message)| Diagnostic { message, ..next.clone() });
+        return Err(problems.first().iter().cloned().chain(more).collect());
     }
     let lines_read = prefixes.len();
     prefixes.sort_unstable();
@@ -94,18 +74,39 @@ pub(super) fn parse_at(file: &Path, key: &str, text: &str) -> Result<FileEntries
     Ok(FileEntries { repeated_lines: lines_read - prefixes.len(), prefixes, first_repetition })
 }
 
-/// Reads one prefix; what is too long to be one is cut in the error.
-pub(super) fn parse_prefix(text: &str) -> Result<Prefix, PrefixError> {
-    if text.len() > MAX_PREFIX || text.contains(char::is_control) {
-        return Err(PrefixError::Syntax { text: shown(text) });
-    }
-    text.parse()
-}
-
 /// One line of the file.
 struct FileLine<'t> {
     number: usize,
     text: &'t str,
+}
+
+/// Why a line is no entry.
+#[derive(Debug)]
+enum LineError {
+    TooLong,
+    Prefix(PrefixError),
+    /// Nobody asked what it is.
+    Other,
+}
+
+impl LineError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLong => "lines that are too long",
+            Self::Prefix(error) => error.kind(),
+            Self::Other => UNEXPLAINED,
+        }
+    }
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "the line is longer than {MAX_LINE} octets"),
+            Self::Prefix(error) => error.fmt(f),
+            Self::Other => f.write_str("this is not a prefix either"),
+        }
+    }
 }
 
 fn lines(text: &str) -> impl Iterator<Item = FileLine<'_>> {
@@ -119,14 +120,15 @@ impl<'t> FileLine<'t> {
         self.text.split('#').next().unwrap_or_default().trim()
     }
 
-    /// The prefix of the line, if it has one.
-    fn prefix(&self) -> Result<Option<Prefix>, String> {
+    /// The prefix of the line, if it has one, or the kind of its mistake and what to say of it.
+    fn prefix(&self, explains: bool) -> Result<Option<Prefix>, LineError> {
         if self.text.len() > MAX_LINE {
-            return Err(format!("the line is longer than {MAX_LINE} octets"));
+            return Err(LineError::TooLong);
         }
         match self.entry() {
             "" => Ok(None),
-            entry => parse_prefix(entry).map(Some).map_err(|error| error.to_string()),
+            entry if explains => entry.parse().map(Some).map_err(LineError::Prefix),
+            entry => Prefix::parse_plainly(entry).map(Some).ok_or(LineError::Other),
         }
     }
 
@@ -149,7 +151,7 @@ fn repetitions(sorted: &[Prefix]) -> Vec<Prefix> {
 fn locate_repetition(text: &str, repeated: &[Prefix]) -> Option<Location> {
     let mut seen = vec![false; repeated.len()];
     lines(text).find_map(|line| {
-        let prefix = line.prefix().ok().flatten()?;
+        let prefix = line.prefix(false).ok().flatten()?;
         let index = repeated.binary_search(&prefix).ok()?;
         std::mem::replace(seen.get_mut(index)?, true).then(|| line.location())
     })
@@ -201,10 +203,38 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_something_else_gives_a_hundred_errors_and_a_count() {
-        let errors = parse(&"not a prefix\n".repeat(1234)).unwrap_err();
-        assert_eq!(errors.len(), 101);
-        assert_eq!(errors[100], (101, 1, "from here on, 1,134 more lines cannot be read as prefixes".into()));
+    fn ten_mistakes_of_a_kind_are_told_and_the_others_counted() {
+        let text = format!("{}{}", "not a prefix\n".repeat(15), "198.51.100.0/24;\n".repeat(70_000));
+        let errors = parse(&text).unwrap_err();
+        let counts = errors.iter().map(|(line, _, words)| (*line, &**words));
+        let counts: Vec<_> = counts.filter(|(_, words)| words.contains("more: ")).collect();
+        let more = [
+            (11, "from here on, 5 more: prefixes that cannot be read"),
+            (26, "from here on, 975 more: comments that do not begin with `#`"),
+            (1011, "from here on, 69,005 more: entries that are not prefixes"),
+        ];
+        assert_eq!(errors.len(), 33);
+        assert_eq!(counts, more);
+    }
+
+    /// `../shared/field`, the forms of lists that others publish: each is named for what it is.
+    #[test]
+    fn lists_of_others_are_named_for_what_they_are() {
+        for (text, wanted) in [
+            ("; Example DROP list\n198.51.100.0/24 ; SBL000001\n", ["comment", "comment"]),
+            ("{\"cidr\":\"198.51.100.0/24\"}\n{\"type\":\"metadata\"}\n", ["JSON", "JSON"]),
+            ("create blk hash:net\nadd blk 203.0.113.9 timeout 76\n", ["ipset save", "ipset save"]),
+            ("198.51.100.4-198.51.100.9\n198.51.100.20 - 198.51.100.30\n", ["range", "range"]),
+            ("198.51.100.0 255.255.255.0\n198.51.100.0/255.255.255.0\n", ["netmask", "netmask"]),
+            ("198.51.100.1:443\n[2001:db8::1]:443\n", ["port", "port"]),
+            ("api.example.com\n198.51.100.1,198.51.100.2\n", ["host name", "more than one prefix"]),
+        ] {
+            let errors = parse(text).unwrap_err();
+            assert_eq!(errors.len(), 2, "{errors:?}");
+            for ((_, _, message), wanted) in errors.iter().zip(wanted) {
+                assert!(message.contains(wanted), "{message}");
+            }
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use toml::de::DeTable;
 pub use basics::Basics;
 pub use bundle::{Bundle, ListFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use entries::{FileEntries, parse_entries_file, read_entries_file};
+pub use entries::{EXPLAINED, FileEntries, UNEXPLAINED, parse_entries_file};
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{

@@ -22,7 +22,7 @@ request! {
         /// Its text.
         pub config: String,
         /// The list files that it names, with the folder of the configuration; no other file is read.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::text::object::array")]
         pub files: Vec<ListFile>,
     }
 }

@@ -21,10 +21,10 @@ request! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub replace: Vec<String>,
         /// Entries to add; adding an entry again refreshes its comment and its time to live.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::text::object::array")]
         pub add: Vec<Addition>,
         /// Entries to remove from the layer.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::text::object::array")]
         pub remove: Vec<Removal>,
     }
 }

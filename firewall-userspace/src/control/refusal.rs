@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::{Pending, Verb};
-use crate::{preview::guard::Harm, text::problem::Problem};
+use crate::{preview::guard::Harm, text::problem::Problems};
 
 /// Why the controller did not do what it was asked. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The request is wrong; every problem is named.
-    Invalid(Vec<Problem>),
+    /// The request is wrong.
+    Invalid(Problems),
     /// The verb and the use of a list contradict each other.
     WrongVerb {
         /// The list.
@@ -69,11 +69,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(problems) => {
-                let all: Vec<String> =
-                    problems.iter().map(|problem| format!("{}: {}", problem.pointer, problem.detail)).collect();
-                f.write_str(&all.join("; "))
-            }
+            Self::Invalid(problems) => problems.fmt(f),
             Self::WrongVerb { list, verb } => match verb {
                 Verb::Allow => write!(f, "the list `{list}` denies: its entries are not let in but kept out"),
                 Verb::Deny => write!(f, "the list `{list}` allows: its entries are not kept out but let in"),

@@ -39,7 +39,7 @@ macro_rules! request {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub confirm: Option<String>,
             /// The connection through which the caller sits at this host: it must not be cut off.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::text::object::optional")]
             pub caller: Option<crate::host::connections::Connection>,
         }
 

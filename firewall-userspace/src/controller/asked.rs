@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     control::{Refusal, Terms},
     host::connections::Connection,
-    text::{duration, problem::Problem},
+    text::{duration, problem::Problems},
 };
 
 /// On what terms.
@@ -29,7 +29,7 @@ impl Asked {
 /// How long a confirmation is to be waited for.
 pub(super) fn confirm_within(text: Option<&str>) -> Result<Option<Duration>, Refusal> {
     let Some(text) = text else { return Ok(None) };
-    let invalid = |detail| Refusal::Invalid(vec![Problem { pointer: "/confirm".into(), detail }]);
+    let invalid = |detail| Refusal::Invalid(Problems::one("/confirm", detail));
     let length = duration::parse(text).map_err(|error| invalid(error.to_string()))?;
     if CONFIRM.contains(&length) {
         return Ok(Some(length));

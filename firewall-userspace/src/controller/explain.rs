@@ -16,7 +16,7 @@ use crate::{
         model::HostModel,
     },
     state::disk::Disk,
-    text::problem::Problem,
+    text::problem::Problems,
 };
 
 /// Shortest frame that the kernel runs a program on: an Ethernet header.
@@ -108,7 +108,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// The frame of the question, and where it goes if that is known.
     fn frame(&self, question: &Question) -> Result<(Vec<u8>, Option<IpAddr>), Refusal> {
-        let wrong = |pointer: &str, detail: String| Refusal::Invalid(vec![Problem { pointer: pointer.into(), detail }]);
+        let wrong = |pointer: &str, detail: String| Refusal::Invalid(Problems::one(pointer, detail));
         let Some(digits) = &question.frame else {
             let own = self.lists.own().iter().copied();
             let packet = explain::packet(question, &self.in_force.policy, own).map_err(Refusal::Invalid)?;

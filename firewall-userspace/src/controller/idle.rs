@@ -57,7 +57,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
         match message {
             Message::Reload(_, reload, read, reply) if !reload.dry_run => {
                 let now = clock();
-                let loaded = read.loaded.map_err(|report| report.render(false));
+                let loaded = read.loaded.map_err(|report| report.render_short());
                 let begun = begin(loaded, now)
                     .map(|setup| Setup { own: own.clone().unwrap_or(setup.own), ..setup })
                     .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()));

@@ -120,7 +120,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let fresh = self.fresh(wanted)?;
         let difference = self.difference(&fresh.policy);
         let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
-        let (warnings, of) = (fresh.warnings.render(false), fresh.of);
+        let (warnings, of) = (fresh.warnings.render_short(), fresh.of);
         if asked.dry_run {
             let difference = Some(difference);
             return Ok(Reloaded { warnings, dry_run: true, difference, of, ..self.answered() });
@@ -140,7 +140,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What `wanted` is, without mistakes.
     fn fresh(&self, wanted: Wanted) -> Result<Fresh, Refusal> {
-        let refuse = |report: Report| Refusal::Config { errors: report.errors().count(), report: report.render(false) };
+        let refuse =
+            |report: Report| Refusal::Config { errors: report.errors().count(), report: report.render_short() };
         let of_loaded = |loaded: Loaded, mode: Option<Mode>, how, is_read| Fresh {
             source: loaded.bundle.name.clone(),
             policy: Policy { mode: mode.unwrap_or(loaded.policy.mode), ..loaded.policy },

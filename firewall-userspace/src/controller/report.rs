@@ -19,7 +19,7 @@ use crate::{
     policy::{Protocol, Service, attach_label, mode_label},
     preview::diff::PolicyDocument,
     state::history::Generation,
-    text::problem::Problem,
+    text::problem::Problems,
 };
 
 /// The generations of the policy.
@@ -83,7 +83,7 @@ impl Readings for Snapshot {
             && check::list_index(policy, name).is_none()
         {
             let detail = check::unknown_list(policy, name);
-            return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
+            return Err(Refusal::Invalid(Problems::one("/list", detail)));
         }
         let (revision, policy_generation) = (self.in_force.revision(), self.policy_generation());
         let mut page = Page { revision, policy_generation, ..Page::default() };

@@ -52,7 +52,7 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
         }
         Err(report) => {
             let errors = counted(report.errors().count(), "error");
-            let why = format!("{}{} is refused: {errors}", report.render(false), options.config.display());
+            let why = format!("{}{} is refused: {errors}", report.render_short(), options.config.display());
             // What hangs was given up, and is not asked again.
             let text = config.text(&mut *config.turn().await).await.unwrap_or_default();
             let mut basics = Basics::of(&text);

@@ -123,14 +123,25 @@ impl FromStr for Prefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let syntax =
-            || WrongForm::recognize(text).map_or_else(|| PrefixError::Syntax { text: shown(text) }, PrefixError::Form);
+        Self::parse(text, || {
+            WrongForm::recognize(text).map_or_else(|| PrefixError::Syntax { text: shown(text) }, PrefixError::Form)
+        })
+    }
+}
+
+impl Prefix {
+    /// The prefix that is written, without a word on what else it may be: for the thousandth mistake of a batch.
+    pub fn parse_plainly(text: &str) -> Option<Self> {
+        Self::parse(text, || PrefixError::Syntax { text: String::new() }).ok()
+    }
+
+    fn parse(text: &str, syntax: impl Fn() -> PrefixError) -> Result<Self, PrefixError> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => {
                 // `+8`, `08` and the empty string are not lengths.
                 let plain =
                     length.bytes().all(|octet| octet.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
-                let length = length.parse::<u8>().ok().filter(|_| plain).ok_or_else(syntax)?;
+                let length = length.parse::<u8>().ok().filter(|_| plain).ok_or_else(&syntax)?;
                 (address, Some(length))
             }
             None => (text, None),
@@ -159,6 +170,18 @@ impl From<Prefix> for String {
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl PrefixError {
+    /// What this kind of mistake is called, in the plural.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "prefixes that cannot be read",
+            Self::HostBits { .. } => "prefixes with host bits set",
+            Self::V4Mapped { .. } => "IPv4-mapped addresses",
+            Self::Form(wrong) => wrong.form.kind(),
+        }
     }
 }
 

@@ -298,6 +298,30 @@ impl Form {
         }
     }
 
+    /// What it is called, in the plural.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Range => "ranges",
+            Self::BackwardRange => "ranges that end before they begin",
+            Self::Netmask => "netmasks",
+            Self::WildcardMask => "wildcard masks",
+            Self::Port => "addresses with ports",
+            Self::Brackets => "addresses in brackets",
+            Self::Zone => "addresses with zones",
+            Self::LeadingZeros => "numbers with leading zeros",
+            Self::Short => "addresses of fewer than four numbers",
+            Self::Wildcard => "addresses with a `*`",
+            Self::Length => "lengths that no prefix has",
+            Self::Comment => "comments that do not begin with `#`",
+            Self::Several => "lines with more than one prefix",
+            Self::Columns => "lines with more than one column",
+            Self::IpsetSave => "lines of `ipset save`",
+            Self::Json => "lines of JSON",
+            Self::Url => "URLs",
+            Self::HostName => "host names",
+        }
+    }
+
     /// What stands before the prefixes that were meant.
     const fn before_meant(self) -> &'static str {
         match self {

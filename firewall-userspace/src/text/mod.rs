@@ -4,7 +4,9 @@
 //! nothing is read or written.
 
 pub mod duration;
+pub mod few;
 pub mod location;
+pub mod object;
 pub mod ports;
 pub mod problem;
 pub mod shown;

@@ -7,7 +7,12 @@ const MAX_SHOWN: usize = 64;
 
 /// `text` without control characters, cut when it is long.
 pub fn shown(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
+    cut(text, MAX_SHOWN)
+}
+
+/// `text` without control characters, of at most `most` characters.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => escaped(&text[..end]).into_owned() + "…",
         None => escaped(text).into_owned(),
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use firewall_userspace::{
     control::{Refusal, Verb, Way},
-    text::problem::Problem,
+    text::problem::Problems,
 };
 use nix::unistd::{User, geteuid};
 use serde_json::{Value, json};
@@ -160,6 +160,40 @@ fn an_unknown_field_is_named_with_its_place() {
 }
 
 #[test]
+fn an_array_in_place_of_an_object_is_refused_wherever_it_stands() {
+    let daemon = Daemon::start(Fake::default());
+    for (path, body, pointer) in [
+        ("/v1/entries", r#"["allow"]"#, ""),
+        ("/v1/entries", r#"{"add":[{"list":"a","prefix":"::"},["a","192.0.2.1"]]}"#, "/add/1"),
+        ("/v1/entries", r#"{"remove":[["a","192.0.2.1"]]}"#, "/remove/0"),
+        ("/v1/entries", r#"{"caller":["192.0.2.1:1","192.0.2.2:22"]}"#, "/caller"),
+        ("/v1/reload", "[true]", ""),
+        ("/v1/apply", r#"{"name":"x","config":"","files":[["a","b"]]}"#, "/files/0"),
+        ("/v1/explain", r#"["192.0.2.1"]"#, ""),
+    ] {
+        let answer = daemon.api(json_request("POST", path, body));
+        assert_eq!(answer.problem(), (422, "invalid".to_owned()), "{body}");
+        let error = &answer.json()["errors"][0];
+        assert_eq!(error["pointer"], pointer, "{body}");
+        assert!(error["detail"].as_str().unwrap().contains("expected an object"), "{error}");
+    }
+    assert!(daemon.pushes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_client_wrote_does_not_come_back_whole() {
+    let long = "x".repeat(1 << 20);
+    let daemon = Daemon::start(Fake::default());
+    let in_field = json_request("POST", "/v1/entries", &format!("{{\"{long}\":1}}"));
+    let in_value = json_request("POST", "/v1/entries", &format!("{{\"layer\":\"{long}\"}}"));
+    for request in [in_field, in_value, get(&format!("/v1/status?{}", &long[..30_000]))] {
+        let answer = daemon.api(request);
+        assert_eq!(answer.problem(), (422, "invalid".to_owned()));
+        assert!(answer.body.len() < 4096, "{}", answer.body.len());
+    }
+}
+
+#[test]
 fn a_body_over_16_mib_is_refused_however_its_length_is_told() {
     let daemon = Daemon::start(Fake::default());
     let body = " ".repeat((16 << 20) + 1);
@@ -174,7 +208,7 @@ fn a_body_over_16_mib_is_refused_however_its_length_is_told() {
 
 #[test]
 fn every_refusal_has_its_status_and_code() {
-    let problems = vec![Problem { pointer: "/add/3/prefix".into(), detail: "`x` is not a prefix".into() }];
+    let problems = Problems::one("/add/3/prefix", "`x` is not a prefix");
     let cases = [
         (Refusal::Invalid(problems), 422, "invalid"),
         (Refusal::WrongVerb { list: "blocked".into(), verb: Verb::Allow }, 409, "wrong_verb"),

@@ -11,39 +11,57 @@ use crate::{
         bundle::Files,
         diagnostic::{Diagnostic, Severity},
         document::Node,
-        entries::{self, FileEntries},
+        entries::{self, EXPLAINED, FileEntries, UNEXPLAINED},
         keys,
         reader::{At, Reader},
     },
-    policy::{List, Prefix},
-    text::shown::{counted, shown, shown_path},
+    policy::{List, Prefix, PrefixError},
+    text::{
+        few::Few,
+        shown::{counted, shown, shown_path},
+    },
 };
 
-/// Reads an array of prefixes; each is kept once, bad ones are reported and left out.
+/// Reads an array of prefixes; each is kept once. Bad ones are left out and reported, as are those that are repeated: ten of a kind,
+/// then a count.
 pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {
     let mut places: HashMap<Prefix, usize> = HashMap::new();
     let mut prefixes: Vec<(Prefix, At)> = Vec::new();
+    let (mut bad, mut repeated) = (Few::default(), Few::default());
     for element in reader.array(node, "prefixes") {
         let Some(text) = reader.string(&element, "a prefix in quotes") else { continue };
-        let prefix = match entries::parse_prefix(text) {
+        let parsed = if bad.len() < EXPLAINED { text.parse().map_err(Some) } else { plainly(text) };
+        let prefix = match parsed {
             Ok(prefix) => prefix,
             Err(error) => {
-                reader.error(&element.at, error.to_string());
+                let kind = error.as_ref().map_or(UNEXPLAINED, PrefixError::kind);
+                bad.add(kind, || (element.at, error.map_or_else(String::new, |error| error.to_string())));
                 continue;
             }
         };
         match places.get(&prefix).and_then(|index| prefixes.get(*index)) {
-            Some((_, first)) => {
-                let message = format!("`{prefix}` is repeated; `{}` is the same", first.path);
-                reader.warning(&element.at, message, None);
-            }
+            Some((_, first)) => repeated.add("prefixes that are repeated", || {
+                (element.at, format!("`{prefix}` is repeated; `{}` is the same", first.path))
+            }),
             None => {
                 places.insert(prefix, prefixes.len());
                 prefixes.push((prefix, element.at));
             }
         }
     }
+    tell(&bad, |at, message| reader.error(at, message));
+    tell(&repeated, |at, message| reader.warning(at, message, None));
     prefixes
+}
+
+fn plainly(text: &str) -> Result<Prefix, Option<PrefixError>> {
+    Prefix::parse_plainly(text).ok_or(None)
+}
+
+/// Hands on what is told, then what is said of the rest.
+fn tell(few: &Few<(At, String)>, mut tell: impl FnMut(&At, String)) {
+    few.first().iter().for_each(|(at, message)| tell(at, message.clone()));
+    few.more().for_each(|((at, _), message)| tell(at, message));
 }
 
 /// Reads one list with its file, which is relative to `folder` and is read through `files`; `None` after an error.
@@ -99,9 +117,11 @@ fn warn_of_repetitions(reader: &mut Reader<'_>, at: &At, file: &Path, read: &Fil
             ..Diagnostic::of_file(file, &at.path, format!("{lines} of {} {verb} an earlier entry", shown_path(file)))
         });
     }
-    for (prefix, at) in written {
-        if read.prefixes.binary_search(prefix).is_ok() {
-            reader.warning(at, format!("`{prefix}` is repeated; {} has it too", shown_path(file)), None);
-        }
+    let mut repeated = Few::default();
+    for (prefix, at) in written.iter().filter(|(prefix, _)| read.prefixes.binary_search(prefix).is_ok()) {
+        repeated.add("prefixes that are repeated", || {
+            (at.clone(), format!("`{prefix}` is repeated; {} has it too", shown_path(file)))
+        });
     }
+    tell(&repeated, |at, message| reader.warning(at, message, None));
 }

@@ -1,20 +1,28 @@
 //! From a push as it was written to what it means: every problem at once, or a [`CheckedPush`].
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map},
+    fmt,
+    time::Duration,
+};
 
 use crate::{
+    config::{EXPLAINED, UNEXPLAINED},
     control::{Addition, Push, Refusal, Removal, Verb},
     lists::{entry::Layer, pushed::Runtime},
     policy::{Policy, Prefix},
     preview::guard::Harm,
-    text::{duration, problem::Problem},
+    text::{
+        duration,
+        problem::{Problem, Problems},
+        shown::{counted, shown},
+    },
 };
 
 /// A push without mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedPush {
-    /// Entries to add, each once.
+    /// Entries to add, each once: of those that were written several times, the one that ends last.
     pub add: Vec<CheckedAddition>,
     /// Entries to remove, each once: index of the list, prefix.
     pub remove: Vec<(usize, Prefix)>,
@@ -59,6 +67,13 @@ pub struct CheckedAddition {
     pub comment: Option<String>,
 }
 
+impl CheckedAddition {
+    /// Whether it ends before `other` does.
+    fn ends_before(&self, other: &Self) -> bool {
+        self.ttl.is_some_and(|ttl| other.ttl.is_none_or(|other| ttl < other))
+    }
+}
+
 /// Longest comment in octets.
 const MAX_COMMENT: usize = 256;
 
@@ -67,41 +82,54 @@ const MAX_COMMENT: usize = 256;
 /// # Errors
 /// [`Refusal::Invalid`] with every problem, or [`Refusal::WrongVerb`].
 pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
-    let mut checker = Checker { policy, problems: Vec::new() };
+    let mut checker = Checker { policy, problems: Problems::default(), unknown: BTreeMap::new() };
     let mut checked =
         CheckedPush { add: Vec::new(), remove: Vec::new(), layer: push.layer, replace: BTreeSet::new(), repeated: 0 };
     if push.layer == Layer::Config {
-        let detail = "the entries of the configuration are changed in its file, by a reload".to_owned();
-        checker.problem("/layer".to_owned(), detail);
+        checker.problem("layers", || Problem {
+            pointer: "/layer".to_owned(),
+            detail: "the entries of the configuration are changed in its file, by a reload".to_owned(),
+        });
     }
     for (index, name) in push.replace.iter().enumerate() {
-        checked.replace.extend(checker.list(&format!("/replace/{index}"), name));
+        checked.replace.extend(checker.list(name, || format!("/replace/{index}")));
     }
-    let mut added = BTreeSet::new();
+    let mut added: BTreeMap<(usize, Prefix), usize> = BTreeMap::new();
     for (index, addition) in push.add.iter().enumerate() {
         let Some(addition) = checker.addition(index, addition) else { continue };
-        if added.insert((addition.list, addition.prefix)) {
-            checked.add.push(addition);
-        } else {
-            checked.repeated += 1;
+        match added.entry((addition.list, addition.prefix)) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(checked.add.len());
+                checked.add.push(addition);
+            }
+            btree_map::Entry::Occupied(known) => {
+                checked.repeated += 1;
+                if let Some(known) = checked.add.get_mut(*known.get()).filter(|known| known.ends_before(&addition)) {
+                    *known = addition;
+                }
+            }
         }
     }
     let mut removed = BTreeSet::new();
     for (index, removal) in push.remove.iter().enumerate() {
         let Some((list, prefix)) = checker.removal(index, removal) else { continue };
-        if added.contains(&(list, prefix)) {
-            checker.problem(format!("/remove/{index}"), format!("{prefix} is both added and removed"));
+        if added.contains_key(&(list, prefix)) {
+            checker.problem("prefixes that are both added and removed", || Problem {
+                pointer: format!("/remove/{index}"),
+                detail: format!("{prefix} is both added and removed"),
+            });
         } else if removed.insert((list, prefix)) {
             checked.remove.push((list, prefix));
         } else {
             checked.repeated += 1;
         }
     }
-    if !checker.problems.is_empty() {
-        return Err(Refusal::Invalid(checker.problems));
+    let problems = checker.finish();
+    if !problems.is_empty() {
+        return Err(Refusal::Invalid(problems));
     }
     if let Some(verb) = push.verb {
-        let lists = added.iter().chain(&removed).map(|(list, _)| *list);
+        let lists = added.keys().chain(&removed).map(|(list, _)| *list);
         for list in lists.chain(checked.replace.iter().copied()).collect::<BTreeSet<usize>>() {
             check_verb(policy, list, verb)?;
         }
@@ -125,64 +153,87 @@ fn check_verb(policy: &Policy, list: usize, verb: Verb) -> Result<(), Refusal> {
 
 struct Checker<'a> {
     policy: &'a Policy,
-    problems: Vec<Problem>,
+    problems: Problems,
+    /// Lists that do not exist: where the first is named, and how often.
+    unknown: BTreeMap<&'a str, (String, usize)>,
 }
 
-impl Checker<'_> {
-    fn addition(&mut self, index: usize, addition: &Addition) -> Option<CheckedAddition> {
-        let at = format!("/add/{index}");
-        let list = self.list(&format!("{at}/list"), &addition.list);
-        let prefix = self.prefix(&at, &addition.prefix);
+impl<'a> Checker<'a> {
+    fn addition(&mut self, index: usize, addition: &'a Addition) -> Option<CheckedAddition> {
+        let list = self.list(&addition.list, || format!("/add/{index}/list"));
+        let prefix = self.prefix(&addition.prefix, || format!("/add/{index}/prefix"));
         let mut is_good = true;
-        let ttl = match addition.ttl.as_deref().map(duration::parse) {
+        let mut wrong = |kind, key: &str, detail: &dyn fmt::Display| {
+            is_good = false;
+            let problem = || Problem { pointer: format!("/add/{index}/{key}"), detail: detail.to_string() };
+            self.problems.add(kind, problem);
+        };
+        let ttl = match addition.ttl.as_deref().map(duration::parse_ttl) {
             None => None,
             Some(Ok(ttl)) => Some(ttl),
             Some(Err(error)) => {
-                self.problem(format!("{at}/ttl"), error.to_string());
-                is_good = false;
+                wrong("wrong times to live", "ttl", &error);
                 None
             }
         };
         if let Some(comment) = &addition.comment {
             if comment.len() > MAX_COMMENT {
-                self.problem(format!("{at}/comment"), format!("the comment is longer than {MAX_COMMENT} octets"));
-                is_good = false;
+                wrong(
+                    "comments that are too long",
+                    "comment",
+                    &format_args!("the comment is longer than {MAX_COMMENT} octets"),
+                );
             } else if comment.chars().any(char::is_control) {
-                self.problem(format!("{at}/comment"), "the comment has control characters".to_owned());
-                is_good = false;
+                wrong("comments with control characters", "comment", &"the comment has control characters");
             }
         }
         let addition = CheckedAddition { list: list?, prefix: prefix?, ttl, comment: addition.comment.clone() };
         is_good.then_some(addition)
     }
 
-    fn removal(&mut self, index: usize, removal: &Removal) -> Option<(usize, Prefix)> {
-        let at = format!("/remove/{index}");
-        let list = self.list(&format!("{at}/list"), &removal.list);
-        let prefix = self.prefix(&at, &removal.prefix);
+    fn removal(&mut self, index: usize, removal: &'a Removal) -> Option<(usize, Prefix)> {
+        let list = self.list(&removal.list, || format!("/remove/{index}/list"));
+        let prefix = self.prefix(&removal.prefix, || format!("/remove/{index}/prefix"));
         Some((list?, prefix?))
     }
 
-    fn list(&mut self, at: &str, name: &str) -> Option<usize> {
+    fn list(&mut self, name: &'a str, pointer: impl FnOnce() -> String) -> Option<usize> {
         let index = list_index(self.policy, name);
         if index.is_none() {
-            self.problem(at.to_owned(), unknown_list(self.policy, name));
+            self.unknown.entry(name).or_insert_with(|| (pointer(), 0)).1 += 1;
         }
         index
     }
 
-    fn prefix(&mut self, at: &str, text: &str) -> Option<Prefix> {
-        match text.parse::<Prefix>() {
-            Ok(prefix) => Some(prefix),
-            Err(error) => {
-                self.problem(format!("{at}/prefix"), error.to_string());
-                None
+    fn prefix(&mut self, text: &str, pointer: impl FnOnce() -> String) -> Option<Prefix> {
+        if self.problems.len() >= EXPLAINED {
+            let prefix = Prefix::parse_plainly(text);
+            if prefix.is_none() {
+                let detail =
+                    || Problem { pointer: pointer(), detail: format!("`{}` is not a prefix either", shown(text)) };
+                self.problem(UNEXPLAINED, detail);
             }
+            return prefix;
         }
+        let parsed = text.parse::<Prefix>();
+        parsed
+            .map_err(|error| self.problem(error.kind(), || Problem { pointer: pointer(), detail: error.to_string() }))
+            .ok()
     }
 
-    fn problem(&mut self, pointer: String, detail: String) {
-        self.problems.push(Problem { pointer, detail });
+    fn problem(&mut self, kind: &'static str, make: impl FnOnce() -> Problem) {
+        self.problems.add(kind, make);
+    }
+
+    /// Everything that is wrong; a list that does not exist is one thing, however many entries name it.
+    fn finish(mut self) -> Problems {
+        for (name, (pointer, count)) in self.unknown {
+            self.problems.add("lists that do not exist", || {
+                let also = if count > 1 { format!("; {} name it", counted(count, "entry")) } else { String::new() };
+                Problem { pointer, detail: format!("{}{also}", unknown_list(self.policy, name)) }
+            });
+        }
+        self.problems
     }
 }
 
@@ -195,9 +246,9 @@ pub fn list_index(policy: &Policy, name: &str) -> Option<usize> {
 pub fn unknown_list(policy: &Policy, name: &str) -> String {
     let names: Vec<String> = policy.lists.iter().map(|list| format!("`{}`", list.name)).collect();
     if names.is_empty() {
-        format!("there is no list `{name}`; the configuration has none")
+        format!("there is no list `{}`; the configuration has none", shown(name))
     } else {
-        format!("there is no list `{name}`; there are {}", names.join(", "))
+        format!("there is no list `{}`; there are {}", shown(name), names.join(", "))
     }
 }
 
@@ -214,6 +265,53 @@ mod tests {
 
     fn prefix(number: u8) -> Prefix {
         format!("192.0.2.{number}").parse().unwrap()
+    }
+
+    fn addition(list: &str, prefix: &str, ttl: Option<&str>) -> Addition {
+        Addition { list: list.into(), prefix: prefix.into(), ttl: ttl.map(str::to_owned), comment: None }
+    }
+
+    fn checked(add: Vec<Addition>) -> Result<CheckedPush, Vec<(String, String)>> {
+        let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
+        check(&Push { add, ..Push::default() }, &policy).map_err(|refusal| {
+            let Refusal::Invalid(problems) = refusal else { panic!("{refusal:?}") };
+            problems.told().into_iter().map(|Problem { pointer, detail }| (pointer, detail)).collect()
+        })
+    }
+
+    #[test]
+    fn a_misspelt_list_is_one_mistake_however_many_entries_name_it() {
+        let told = checked(vec![addition("aa", "192.0.2.1", None); 200_000]).unwrap_err();
+        let wanted = "there is no list `aa`; there are `a`, `b`; 200,000 entries name it";
+        assert_eq!(told, [("/add/0/list".to_owned(), wanted.to_owned())]);
+        let names = (0..5000).map(|number| addition(&format!("{number:05}{}", "x".repeat(5000)), "192.0.2.1", None));
+        let told = checked(names.collect()).unwrap_err();
+        assert_eq!((told.len(), &*told[10].1), (11, "from here on, 4,990 more: lists that do not exist"));
+        assert!(told.iter().all(|(_, detail)| detail.len() < 200), "{told:?}");
+    }
+
+    #[test]
+    fn ten_mistakes_of_a_kind_are_told_and_the_others_counted() {
+        let json = addition("a", "{\"ip_prefix\":\"198.51.100.0/24\"}", Some("soon"));
+        let told = checked(vec![json; 80_000]).unwrap_err();
+
+        let wanted = ["490 more: lines of JSON", "79,990 more: wrong times to live"];
+        assert_eq!(told.len(), 10 + 10 + 10 + 3, "{told:?}");
+        assert!(wanted.iter().all(|wanted| told.iter().any(|(_, detail)| detail.ends_with(wanted))), "{told:?}");
+    }
+
+    /// `../shared/field/duplicate-durations.json`: crowdsec#1158, #1244.
+    #[test]
+    fn the_longest_of_several_times_counts() {
+        let add = [Some("1m"), Some("7d"), Some("4h")].map(|ttl| addition("a", "198.51.100.20", ttl));
+        let checked_one = checked(add.to_vec()).unwrap();
+        assert_eq!(
+            checked_one.add.iter().map(|one| one.ttl).collect::<Vec<_>>(),
+            [Some(Duration::from_secs(7 * 86_400))]
+        );
+        assert_eq!(checked_one.repeated, 2);
+        let for_ever = [Some("1m"), None, Some("4h")].map(|ttl| addition("a", "198.51.100.20/32", ttl));
+        assert_eq!(checked(for_ever.to_vec()).unwrap().add[0].ttl, None);
     }
 
     #[test]

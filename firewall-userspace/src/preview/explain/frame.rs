@@ -11,7 +11,7 @@ use crate::{
         Policy, Prefix, Protocol, Service,
         packet::{ACK, Packet, SYN, Transport},
     },
-    text::problem::Problem,
+    text::problem::{Problem, Problems},
 };
 
 /// First of the ports that hosts send from (RFC 6335 section 6).
@@ -64,10 +64,10 @@ pub fn to_hex(octets: &[u8]) -> String {
 ///
 /// # Errors
 /// Every field that is missing or does not fit.
-pub fn packet(question: &Question, policy: &Policy, own: impl Iterator<Item = Prefix>) -> Result<Packet, Vec<Problem>> {
-    let mut problems = Vec::new();
+pub fn packet(question: &Question, policy: &Policy, own: impl Iterator<Item = Prefix>) -> Result<Packet, Problems> {
+    let mut problems = Problems::default();
     let mut wrong = |pointer: &str, detail: &str| {
-        problems.push(Problem { pointer: pointer.into(), detail: detail.into() });
+        problems.add("fields", || Problem { pointer: pointer.into(), detail: detail.into() });
     };
     let has_ports = question.protocol != AskedProtocol::Icmp;
     if question.source.is_none() {
@@ -154,7 +154,7 @@ addresses = ["192.0.2.20"]
     fn ask(question: &Question) -> Result<Packet, Vec<String>> {
         let own = ["192.0.2.10", "2001:db8::10"].map(|text| text.parse().unwrap());
         packet(question, &policy(), own.into_iter())
-            .map_err(|problems| problems.into_iter().map(|problem| problem.pointer).collect())
+            .map_err(|problems| problems.told().into_iter().map(|problem| problem.pointer).collect())
     }
 
     #[test]

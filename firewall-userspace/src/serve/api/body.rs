@@ -15,7 +15,11 @@ use tokio::{task, time};
 
 use crate::{
     serve::http::problem::{ProblemDetails, codes},
-    text::problem::Problem,
+    text::{
+        object::Object,
+        problem::Problem,
+        shown::{cut, shown},
+    },
 };
 
 /// Largest body of a request in octets.
@@ -23,6 +27,9 @@ pub const MAX_BODY: usize = 16 << 20;
 
 /// Largest body of a request that carries a whole configuration with its list files.
 pub const MAX_LARGE_BODY: usize = 256 << 20;
+
+/// Most characters of a text of the client that come back to it.
+const MAX_TOLD: usize = 512;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,7 +82,7 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
         match parts.uri.query() {
             None | Some("") => Ok(Self),
             Some(query) => {
-                let detail = format!("this request takes no query, and it has `{query}`");
+                let detail = format!("this request takes no query, and it has `{}`", shown(query));
                 Err(ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail))
             }
         }
@@ -125,13 +132,8 @@ fn too_large(limit: usize) -> ProblemDetails {
 }
 
 fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Box<ProblemDetails>> {
-    // serde would take an array for an object without names.
-    if octets.trim_ascii_start().starts_with(b"[") {
-        let problem = Problem { pointer: String::new(), detail: "an object is expected".to_owned() };
-        return Err(Box::new(wrong_form(problem)));
-    }
     let mut input = serde_json::Deserializer::from_slice(octets);
-    let value = serde_path_to_error::deserialize(&mut input)
+    let Object(value) = serde_path_to_error::deserialize(&mut input)
         .map_err(|error| Box::new(wrong_json(error.inner(), &pointer(error.path()))))?;
     input.end().map_err(|error| Box::new(wrong_json(&error, "")))?;
     Ok(value)
@@ -139,7 +141,10 @@ fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Box<ProblemDetails>> {
 
 fn wrong_json(error: &serde_json::Error, pointer: &str) -> ProblemDetails {
     match error.classify() {
-        Category::Data => wrong_form(Problem { pointer: pointer.to_owned(), detail: error.to_string() }),
+        Category::Data => {
+            let told = |text: &str| cut(text, MAX_TOLD);
+            wrong_form(Problem { pointer: told(pointer), detail: told(&error.to_string()) })
+        }
         Category::Io | Category::Syntax | Category::Eof => {
             let detail = format!("the body is not JSON: {error}");
             ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_BODY, detail)

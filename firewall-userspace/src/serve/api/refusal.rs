@@ -6,7 +6,10 @@ use crate::{
     control::{Refusal, Verb},
     preview::guard::Harm,
     serve::http::problem::{ProblemDetails, codes},
-    text::problem::Problem,
+    text::{
+        problem::Problem,
+        shown::{counted, grouped},
+    },
 };
 
 impl From<Refusal> for ProblemDetails {
@@ -15,10 +18,10 @@ impl From<Refusal> for ProblemDetails {
             Refusal::Invalid(problems) => {
                 let detail = match problems.len() {
                     1 => "one thing in the request is wrong".to_owned(),
-                    count => format!("{count} things in the request are wrong"),
+                    count => format!("{} things in the request are wrong", grouped(count)),
                 };
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail);
-                problem.errors = problems;
+                problem.errors = problems.told();
                 problem
             }
             Refusal::WrongVerb { list, verb } => {
@@ -33,8 +36,7 @@ impl From<Refusal> for ProblemDetails {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::FULL, detail)
             }
             Refusal::Config { errors, report } => {
-                let plural = if errors == 1 { "" } else { "s" };
-                let detail = format!("the configuration has {errors} error{plural}; the old policy goes on");
+                let detail = format!("the configuration has {}; the old policy goes on", counted(errors, "error"));
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID_CONFIG, detail);
                 problem.report = Some(report);
                 problem

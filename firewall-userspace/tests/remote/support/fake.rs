@@ -18,7 +18,7 @@ use firewall_userspace::{
     lists::entry::{Entry, Layer},
     policy::Policy,
     preview::diff::{Difference, PolicyDocument},
-    text::problem::Problem,
+    text::problem::{Problem, Problems},
 };
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -83,10 +83,10 @@ impl Fake {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         for (index, addition) in push.add.iter().enumerate() {
             let mut problem = |field: &str, detail: String| {
-                problems.push(Problem { pointer: format!("/add/{index}/{field}"), detail });
+                problems.add("fields", || Problem { pointer: format!("/add/{index}/{field}"), detail });
             };
             if addition.list != "partners" && addition.list != "blocked" {
                 problem("list", format!("there is no list `{}`; there are `blocked`, `partners`", addition.list));
@@ -204,7 +204,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
     ];
     if list.is_some_and(|list| all.iter().all(|entry| entry.list != list)) {
         let detail = format!("there is no list `{}`; there are `blocked`, `partners`", list.unwrap());
-        return Err(Refusal::Invalid(vec![Problem { pointer: "/list".into(), detail }]));
+        return Err(Refusal::Invalid(Problems::one("/list", detail)));
     }
     let position = |entry: &Entry| Position {
         list: entry.list.clone(),
