@@ -6,7 +6,10 @@ use super::{NAME, file};
 use crate::{
     clock::Now,
     config::Bundle,
-    state::disk::{Disk, DiskFile as _},
+    state::{
+        disk::{Disk, DiskFile as _},
+        whole,
+    },
 };
 
 /// Files that are held open, and the folder as it was.
@@ -71,6 +74,6 @@ impl<D: Disk> HeldGenerations<D> {
         let held = self.files.iter_mut().find(|(held, _)| *held == number);
         let octets = held.and_then(|(_, file)| file.contents().ok());
         let octets = octets.or_else(|| self.folder.read(&file::bundle_name(number)).ok())?;
-        file::parse(&octets)
+        whole::parse(&octets)
     }
 }

@@ -504,9 +504,7 @@ impl<D: Disk> Store<D> {
         if self.refuses().is_some() || self.is_closed || self.is_owing() {
             return Ok(());
         }
-        let path = self.disk.path(&journal_name(self.journal.number));
-        let fail = |source| StoreError::Write { path, attempt: "note the length of", source };
-        mark::write(&self.disk, self.journal).map_err(fail)
+        mark::write(&self.disk, self.journal)
     }
 
     /// Whoever keeps something has to be back within `limit`; see [`Disk::be_back_in`].
