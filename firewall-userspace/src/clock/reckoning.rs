@@ -266,7 +266,9 @@ impl Reckoning {
     /// The same for a snapshot that is taken `at`.
     pub fn snapshot_marks(&self, at: Timestamp) -> Vec<Timestamp> {
         let mut marks = self.marks();
-        marks.iter_mut().last().into_iter().for_each(|current| *current = at);
+        if let Some(current) = marks.last_mut() {
+            *current = at;
+        }
         marks
     }
 
@@ -321,7 +323,9 @@ impl KeptReckoning {
         let eras = &mut self.reckoning.eras;
         while eras.len() > MOST_ERAS {
             let second = eras.remove(2);
-            eras.iter_mut().skip(1).take(1).for_each(|first| first.offset_ns = first.offset_ns.min(second.offset_ns));
+            if let Some(first) = eras.get_mut(1) {
+                first.offset_ns = first.offset_ns.min(second.offset_ns);
+            }
         }
         self
     }
@@ -384,11 +388,30 @@ mod tests {
         let (mut clock, _) = Reckoning::begin(None, None, now(0, 1000, true));
         for boot in 2..50_u32 {
             let later = Now { boot_id: boot.into(), ..now(i64::from(boot) * 1000, 1000, false) };
-            let kept = clock.kept((1, 0), Now { boot_id: (boot - 1).into(), ..now(0, 2000, false) }).bounded();
+            let before = Now { boot_id: (boot - 1).into(), ..now(0, 2000, false) };
+            let kept = clock.kept((1, 0), before).bounded();
+            assert_eq!(kept.reckoning.earliest(before), clock.earliest(before), "{boot}");
             (clock, _) = Reckoning::begin(Some(&kept), None, later);
             assert!(clock.eras.len() <= MOST_ERAS + 1, "{boot}");
             assert!(clock.eras.is_sorted_by_key(|era| era.since));
             assert_eq!(clock.doubt(), Some(Doubt::Boot));
         }
+    }
+
+    #[test]
+    fn boots_that_are_taken_together_are_the_earliest_of_them() {
+        let now = now(0, 1000, true);
+        let mut kept = Reckoning::begin(None, None, now).0.kept((1, 0), now);
+        let era = |number: i64| Era {
+            since: Timestamp::from_second(number).unwrap(),
+            offset_ns: 100 * SECOND_NS + i128::from(number - 3).abs() * SECOND_NS,
+        };
+        kept.reckoning.eras = (0..MOST_ERAS as i64 + 4).map(era).collect();
+        let earliest = kept.reckoning.earliest(now);
+        let kept = kept.bounded();
+        let eras = &kept.reckoning.eras;
+        assert_eq!((eras.len(), &eras[0], &eras[2]), (MOST_ERAS, &era(0), &era(6)));
+        assert_eq!((eras[1].since, eras[1].offset_ns), (era(1).since, era(3).offset_ns));
+        assert_eq!(kept.reckoning.earliest(now), earliest);
     }
 }

@@ -42,9 +42,27 @@ pub struct ConfigFile {
 
 type ReadAnswer = Result<Loaded, Report>;
 
-/// The reading that did not end in time; its end closes the channel.
+/// The reading that nobody waits for any more; its end closes the channel.
 #[derive(Debug, Default)]
-pub struct Reading(Option<oneshot::Receiver<()>>);
+pub struct Reading {
+    ended: Option<oneshot::Receiver<()>>,
+    /// It did not end in time. Otherwise who asked for it went away before.
+    is_given_up: bool,
+}
+
+impl Reading {
+    /// Whether it is over, which is waited for within `limit`, once.
+    async fn is_over(&mut self, limit: Duration) -> bool {
+        let Some(ended) = &mut self.ended else { return true };
+        let is_over = match ended.try_recv() {
+            Err(TryRecvError::Empty) if self.is_given_up => false,
+            Err(TryRecvError::Empty) => time::timeout(limit, ended).await.is_ok(),
+            _ => true,
+        };
+        self.is_given_up = !is_over;
+        is_over
+    }
+}
 
 /// How long a file system may take for the configuration and its list files. A million entries are read and checked in a few
 /// seconds on a slow host.
@@ -83,9 +101,7 @@ impl ConfigFile {
         turn: &mut Reading,
         read: impl FnOnce(&Path) -> T + Send + 'static,
     ) -> Result<T, Report> {
-        if let Some(hung) = &mut turn.0
-            && let Err(TryRecvError::Empty) = hung.try_recv()
-        {
+        if !turn.is_over(self.limit).await {
             return Err(self.unreadable("an attempt to read it still waits for its file system"));
         }
         let ((sender, receiver), (at_work, ended)) = (oneshot::channel(), oneshot::channel::<()>());
@@ -97,11 +113,17 @@ impl ConfigFile {
         if let Err(error) = Builder::new().name("configuration".into()).spawn(work) {
             return Err(self.unreadable(&format!("no thread to be had: {error}")));
         }
-        match time::timeout(self.limit, receiver).await {
+        // Before anything is waited for: who asks may go away meanwhile.
+        *turn = Reading { ended: Some(ended), is_given_up: false };
+        let answered = time::timeout(self.limit, receiver).await;
+        if answered.is_ok() {
+            *turn = Reading::default();
+        }
+        match answered {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(self.unreadable("reading it panicked, a bug worth a report")),
             Err(_) => {
-                turn.0 = Some(ended);
+                turn.is_given_up = true;
                 let why = format!("its file system, or that of a list file, has not answered for {:?}", self.limit);
                 Err(self.unreadable(&why))
             }
@@ -157,14 +179,28 @@ mod tests {
         assert!(hung.contains("has not answered for 50ms") && hung.contains("hint: "), "{hung}");
         let refused = file.read(&mut turn).await.unwrap_err().render(false);
         assert!(refused.contains("still waits"), "{refused}");
+        let ended = turn.ended.take().unwrap();
         drop(thaw);
-        for _ in 0..1000 {
-            let said = file.read(&mut turn).await.unwrap_err().render(false);
-            if !said.contains("still waits") {
-                return;
-            }
-            time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("it is never asked again");
+        ended.await.unwrap_err();
+        let said = file.read(&mut turn).await.unwrap_err().render(false);
+        assert!(!said.contains("still waits"), "{said}");
+    }
+
+    #[test]
+    fn a_reading_that_nobody_waits_for_any_more_is_still_the_one_that_is_under_way() {
+        run(abandoned());
+    }
+
+    async fn abandoned() {
+        let file = ConfigFile { limit: Duration::from_millis(50), ..ConfigFile::new("/nonexistent/x.toml".into()) };
+        let mut turn = file.turn().await;
+        let (thaw, frozen) = mpsc::channel::<()>();
+        let reading = file.on_thread(&mut turn, move |_| frozen.recv().is_ok());
+        time::timeout(Duration::ZERO, reading).await.unwrap_err();
+        let (begun, is_begun) = mpsc::channel::<()>();
+        let refused = file.on_thread(&mut turn, move |_| begun.send(())).await.unwrap_err().render(false);
+        assert!(refused.contains("still waits"), "{refused}");
+        assert_eq!(is_begun.recv(), Err(mpsc::RecvError), "there is no second thread");
+        drop(thaw);
     }
 }

@@ -90,20 +90,22 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// and a guard or the kernel refuses it, what was in force before goes on.
     fn start(setup: Setup<D>, filter: &mut StartFilter<'_, F>, now: Now) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
-        let mut start = prepare::admit_start(start, &runtime, &own, &*host, store.clock());
-        let (policy, lists, filter) = loop {
+        let members_of = |policy: &Policy| Lists::members_of(policy, &runtime, &own, store.clock());
+        let (mut start, mut members) = prepare::admit_start(start, members_of, &*host);
+        let (policy, filter) = loop {
             let policy = Arc::new(start.policy.clone());
-            let lists = Lists::new(&policy, runtime.clone(), own.clone(), store.clock().clone());
             // As a reload would be, where there is something to go on with.
             let unwilling = start.fallback.as_ref().map_or(Unwilling::IsWaitedFor, |before| {
                 Unwilling::Refuses(before.policy.interfaces.iter().map(|interface| interface.name.clone()).collect())
             });
-            match filter(&policy, lists.members(), unwilling) {
-                Ok(filter) => break (policy, lists, filter),
+            match filter(&policy, &members, unwilling) {
+                Ok(filter) => break (policy, filter),
                 Err(error) => start = start.fall_back(&error.to_string()).map_err(|_| error)?,
             }
+            members = members_of(&start.policy);
         };
-        prepare::warn_at_start(&policy, lists.members(), &*host);
+        prepare::warn_at_start(&policy, &members, &*host);
+        let lists = Lists::new(members, runtime, own, store.clock().clone());
         let Start { basis, refused, .. } = start;
         let mut core = Self {
             in_force: InForce::new(policy, config, history.last(), refused, now.wall),
@@ -120,7 +122,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         Ok(core)
     }
 
-    /// What is due by itself; whether anything was done.
+    /// Does what is due by itself, and tells readers when that has changed anything.
     fn tend(&mut self, now: Now) {
         self.hurry(now);
         let is_changed = self.follow_clock(now)

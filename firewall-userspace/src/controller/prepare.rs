@@ -6,14 +6,12 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{Core, Host, asked::Asked, push::check::CheckedPush};
 use crate::{
-    clock::reckoning::Reckoning,
     control::{Push, Refusal},
     datapath::{DatapathError, Filter},
     host::connections::Connection,
     lists::{
-        Applied, layers,
+        Applied,
         members::{Member, Members},
-        pushed::Runtime,
     },
     policy::{Policy, Prefix},
     preview::{
@@ -132,25 +130,23 @@ fn lockouts_between(
     harms
 }
 
-/// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on.
-pub(super) fn admit_start(
-    start: Start,
-    runtime: &Runtime,
-    own: &BTreeSet<Prefix>,
-    host: &dyn Host,
-    clock: &Reckoning,
-) -> Start {
-    let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return start };
-    let members = |policy: &Policy| Members::from_all(layers::all_members(policy, runtime, own, clock));
-    let (live, new) = ((before, &members(before)), (&start.policy, &members(&start.policy)));
+/// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on. What to start with, and
+/// what every prefix is in with that, as `members` say.
+pub(super) fn admit_start(start: Start, members: impl Fn(&Policy) -> Members, host: &dyn Host) -> (Start, Members) {
+    let new = members(&start.policy);
+    let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return (start, new) };
+    let live = members(before);
     let difference = Difference::between(&PolicyDocument::of(before, 0), &PolicyDocument::of(&start.policy, 0));
-    let mut harms = lockouts_between(live, new, host, None);
+    let mut harms = lockouts_between((before, &live), (&start.policy, &new), host, None);
     harms.extend(start.policy.guard.shrinks(&difference));
     if harms.is_empty() {
-        return start;
+        return (start, new);
     }
     let why = Refusal::Guarded(harms).to_string().replace("`--force`", "`portcullis reload --force`");
-    start.fall_back(&why).unwrap_or_else(|start| *start)
+    match start.fall_back(&why) {
+        Ok(before) => (before, live),
+        Err(start) => (*start, new),
+    }
 }
 
 /// Warns of connections that the first policy of a daemon cuts off: nobody is there to be asked.

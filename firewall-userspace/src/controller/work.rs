@@ -128,10 +128,12 @@ pub(super) fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn at(boot: Duration) -> Now {
-        Now { boot, ..Now::read() }
+        Now::new(Timestamp::UNIX_EPOCH, boot)
     }
 
     #[test]

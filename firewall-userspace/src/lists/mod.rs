@@ -56,9 +56,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const STALE_RETRY: Duration = Duration::from_secs(5);
 
 impl Lists {
-    /// The lists of `policy` with what was pushed, and the addresses of this host.
-    pub fn new(policy: &Policy, pushed: Runtime, own: BTreeSet<Prefix>, clock: Reckoning) -> Self {
-        let members = Members::from_all(layers::all_members(policy, &pushed, &own, &clock));
+    /// What was pushed, the addresses of this host, and the [`members`](Self::members_of) that a policy makes of them.
+    pub fn new(members: Members, pushed: Runtime, own: BTreeSet<Prefix>, clock: Reckoning) -> Self {
         Self { pushed, own, members, clock, retry: Duration::ZERO, stale: BTreeSet::new(), stale_retry: Duration::ZERO }
     }
 
@@ -84,7 +83,12 @@ impl Lists {
 
     /// What every prefix would be in with `policy`.
     pub fn members_with(&self, policy: &Policy) -> Members {
-        Members::from_all(layers::all_members(policy, &self.pushed, &self.own, &self.clock))
+        Self::members_of(policy, &self.pushed, &self.own, &self.clock)
+    }
+
+    /// What every prefix is in with `policy`, what was pushed and the addresses of this host.
+    pub fn members_of(policy: &Policy, pushed: &Runtime, own: &BTreeSet<Prefix>, clock: &Reckoning) -> Members {
+        Members::from_all(layers::all_members(policy, pushed, own, clock))
     }
 
     /// A policy with these [members](Self::members_with) has come into force, in fresh tables.

@@ -170,11 +170,17 @@ impl Runtime {
     /// What becomes of entries when the clock is known better: those that have to be written down, and the others.
     pub fn turned(&self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) -> [Vec<Change>; 2] {
         let [mut told, mut others] = [Vec::new(), Vec::new()];
-        for (list, prefix, layer) in self.ending() {
-            let Some(mut entry) = self.entry(list, prefix, layer).cloned() else { continue };
-            let into = if turn.retells(entry.era) { &mut told } else { &mut others };
-            if entry.follow(turn, is_denied(list)) {
-                into.push(Change { list: list.clone(), prefix, layer, entry: Some(entry) });
+        for (name, list) in &self.lists {
+            let is_denied = is_denied(name);
+            for (era, ends) in list.expiries.iter().filter(|(era, _)| turn.changes(**era)) {
+                let into = if turn.retells(*era) { &mut told } else { &mut others };
+                for (_, prefix, layer) in ends {
+                    let Some(entry) = list.entries.get(&(*prefix, *layer)) else { continue };
+                    let mut entry = RuntimeEntry::clone(entry);
+                    if entry.follow(turn, is_denied) {
+                        into.push(Change { list: name.clone(), prefix: *prefix, layer: *layer, entry: Some(entry) });
+                    }
+                }
             }
         }
         [told, others]

@@ -1,15 +1,16 @@
 //! The few things that the store does with files, so that tests can lose power in the middle of any of them.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{DirBuilder, File},
     io::{self, Read as _, Seek as _, Write as _},
-    os::{fd::AsRawFd as _, unix::fs::DirBuilderExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use nix::{
+    dir::{Dir, Entry},
     errno::Errno,
     fcntl::{AtFlags, Flock, FlockArg, OFlag, open, renameat},
     sys::stat::{FileStat, Mode, fstat, fstatat, stat},
@@ -169,6 +170,9 @@ struct FolderPlace {
 /// Who pushed what is nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
 
+/// How a folder is opened.
+const FOLDER_FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
+
 impl Folder {
     /// Makes the folder when it is not there, and locks it.
     ///
@@ -209,8 +213,7 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     if !path.is_dir() {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(fail("make"))?;
     }
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let handle = open(path, flags, Mode::empty()).map_err(|errno| fail("open")(errno.into()))?;
+    let handle = open(path, FOLDER_FLAGS, Mode::empty()).map_err(|errno| fail("open")(errno.into()))?;
     trust::require_own_folder(path, &handle)?;
     Flock::lock(File::from(handle), FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         Errno::EWOULDBLOCK => StoreError::Locked { path: path.to_owned() },
@@ -230,11 +233,11 @@ impl Disk for Folder {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        // By the descriptor, as everything else.
-        let entries = fs::read_dir(format!("/proc/self/fd/{}", self.handle().as_raw_fd()));
-        let entries = entries.or_else(|_| fs::read_dir(&self.path))?;
-        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().ok());
-        entries.filter_map(|entry| name(entry).transpose()).collect()
+        // By the descriptor, as everything else; with a place of its own in the list.
+        let folder = Dir::openat(&**self.handle(), ".", FOLDER_FLAGS, Mode::empty())?;
+        let name = |entry: nix::Result<Entry>| Ok(entry?.file_name().to_str().ok().map(str::to_owned));
+        let names = folder.into_iter().filter_map(|entry| name(entry).transpose());
+        names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {

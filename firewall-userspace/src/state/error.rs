@@ -14,7 +14,7 @@ pub enum StoreError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// `make`, `open`, `lock` or `read`.
+        /// `find`, `look at`, `make`, `open`, `lock` or `read`.
         attempt: &'static str,
         /// Why.
         source: io::Error,
@@ -250,32 +250,30 @@ impl fmt::Display for Strayed {
 
 /// That a folder is not used because of what somebody could do to it at `at`.
 fn distrusted(f: &mut fmt::Formatter<'_>, folder: &Path, at: &Path, distrust: NotOwn) -> fmt::Result {
-    let (shown, hint) = (folder.display(), advice(distrust, at));
-    if folder == at {
-        return write!(f, "cannot use the state folder {shown}: {distrust}\n{hint}");
+    let (shown, place, us) = (folder.display(), at.display(), nix::unistd::geteuid());
+    if folder != at {
+        // What else is in there is not the daemon's.
+        let mend = match distrust {
+            NotOwn::Owner(_) => format!("`chown -h {us} {place}`"),
+            NotOwn::Writable(_) => format!("`chmod go-w {place}` when nobody else has to write to it"),
+        };
+        return write!(
+            f,
+            "cannot use the state folder {shown}: another could be put in its place in {place}: {distrust}\nhint: set another \
+             `directory` in [state], or {mend}"
+        );
     }
-    write!(
-        f,
-        "cannot use the state folder {shown}: another could be put in its place in {}: {distrust}\n{hint}, or set another \
-         `directory` in [state]",
-        at.display()
-    )
-}
-
-/// What makes a folder or a file one's own.
-fn advice(distrust: NotOwn, at: &Path) -> String {
+    write!(f, "cannot use the state folder {shown}: {distrust}\nhint: ")?;
     match distrust {
-        NotOwn::Owner(_) => format!(
-            "hint: `chown -R {} {}` when what is in it is to be used, or run the daemon as its owner",
-            nix::unistd::geteuid(),
-            at.display()
-        ),
-        NotOwn::Writable(_) => format!("hint: look at what is in it, then `chmod go-w {}`", at.display()),
+        NotOwn::Owner(_) => {
+            write!(f, "`chown -R {us} {shown}` when what is in it is to be used, or run the daemon as its owner")
+        }
+        NotOwn::Writable(_) => write!(f, "look at what is in it, then `chmod go-w {shown}`"),
     }
 }
 
 /// One action that helps, when there is one.
-fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Result {
+pub(super) fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Result {
     if Strayed::of(source).is_some() {
         return f.write_str(
             "\nhint: everything is written anew by itself, as soon as that is possible, and then pushes work again; find out \
@@ -320,5 +318,45 @@ impl std::error::Error for StoreError {
             Self::Folder { source, .. } | Self::Read { source, .. } | Self::Write { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_distrusted_is_told_with_what_helps_and_harms_nothing_else() {
+        let us = nix::unistd::geteuid();
+        let words = |at: &str, distrust| {
+            let (folder, at) = ("/srv/shared/state".into(), at.into());
+            StoreError::Distrusted { folder, at, distrust }.to_string()
+        };
+        assert_eq!(
+            words("/srv/shared/state", NotOwn::Owner(7)),
+            format!(
+                "cannot use the state folder /srv/shared/state: it belongs to user 7, and this runs as user {us}\nhint: \
+                 `chown -R {us} /srv/shared/state` when what is in it is to be used, or run the daemon as its owner"
+            )
+        );
+        // What else is in a folder above is nobody's business here.
+        assert_eq!(
+            words("/srv/shared", NotOwn::Owner(7)),
+            format!(
+                "cannot use the state folder /srv/shared/state: another could be put in its place in /srv/shared: it belongs to \
+                 user 7, and this runs as user {us}\nhint: set another `directory` in [state], or `chown -h {us} /srv/shared`"
+            )
+        );
+        assert_eq!(
+            words("/srv/shared/state", NotOwn::Writable(0o777)),
+            "cannot use the state folder /srv/shared/state: others may write to it: its mode is 0777\nhint: look at what is in \
+             it, then `chmod go-w /srv/shared/state`"
+        );
+        assert_eq!(
+            words("/srv/shared", NotOwn::Writable(0o777)),
+            "cannot use the state folder /srv/shared/state: another could be put in its place in /srv/shared: others may write \
+             to it: its mode is 0777\nhint: set another `directory` in [state], or `chmod go-w /srv/shared` when nobody else has to \
+             write to it"
+        );
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use super::{
     disk::{Disk, DiskFile},
     error::{StoreError, Strayed},
+    patient::no_answer,
 };
 
 /// The disk; clones are the same disk.
@@ -38,7 +39,7 @@ struct Inner {
     /// What does not come back, and whether it is done in the end.
     hung: Option<(Operation, bool)>,
     /// Whoever uses the disk waits.
-    is_held: bool,
+    is_frozen: bool,
     /// The path of the folder leads to another one, which has nothing in it.
     is_astray: bool,
     remakes: u64,
@@ -90,9 +91,9 @@ impl FakeDisk {
         inner.thaw();
     }
 
-    /// Makes whoever uses the disk wait, really, until it is released.
-    pub fn hold(&self, is_held: bool) {
-        self.inner().is_held = is_held;
+    /// Makes whoever uses the disk wait, really, until it is over.
+    pub fn freeze(&self, is_frozen: bool) {
+        self.inner().is_frozen = is_frozen;
         self.0.1.notify_all();
     }
 
@@ -175,13 +176,13 @@ impl FakeDisk {
 
     /// The same for whoever asks something, which what hangs keeps waiting too.
     fn answering(&self) -> io::Result<MutexGuard<'_, Inner>> {
-        let inner = self.0.1.wait_while(self.inner(), |inner| inner.is_held).unwrap();
+        let inner = self.0.1.wait_while(self.inner(), |inner| inner.is_frozen).unwrap();
         if inner.hung.is_some() { Err(no_answer()) } else { Ok(inner) }
     }
 
     /// Counts an operation and carries it out, unless it is to fail; the file that it was about, if any.
     fn step(&self, operation: Operation) -> io::Result<usize> {
-        let mut inner = self.0.1.wait_while(self.inner(), |inner| inner.is_held).unwrap();
+        let mut inner = self.0.1.wait_while(self.inner(), |inner| inner.is_frozen).unwrap();
         inner.operations += 1;
         let now = inner.operations;
         match inner.fault {
@@ -206,10 +207,6 @@ impl FakeDisk {
         inner.thaw();
         inner.carry_out(&operation)
     }
-}
-
-fn no_answer() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }
 
 impl Operation {

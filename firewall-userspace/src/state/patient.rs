@@ -74,27 +74,37 @@ enum TaskStage<T> {
     Done(io::Result<T>),
 }
 
+/// What decides how long an operation may take.
+#[derive(Clone, Copy)]
+enum Effort {
+    Short,
+    /// It writes so many octets.
+    Writes(usize),
+    /// It reads a whole file.
+    Reads,
+}
+
+impl Effort {
+    fn patience(self, least: Duration) -> Duration {
+        match self {
+            Self::Short => least,
+            Self::Writes(octets) => {
+                let more = u64::try_from(octets / OCTETS_A_SECOND).unwrap_or(u64::MAX);
+                least.saturating_add(Duration::from_secs(more))
+            }
+            Self::Reads => least.max(READING),
+        }
+    }
+}
+
 impl<D: Disk> Patient<D> {
-    /// Waits for `disk` as long as [`PATIENCE`] says.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub fn new(disk: D) -> io::Result<Self> {
-        Self::with_patience(disk, PATIENCE)
-    }
-
-    fn with_patience(disk: D, patience: Duration) -> io::Result<Self> {
-        Ok(Self { disk, worker: Some(Arc::new(DiskWorker::start(patience)?)) })
-    }
-
-    /// Does `work`, which takes a second more for so many `octets`.
     fn run<T: Send + 'static>(
         &self,
-        octets: usize,
+        effort: Effort,
         work: impl FnOnce(D) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let disk = self.disk.clone();
-        run(self.worker.as_deref(), octets, move || work(disk), || {})
+        run(self.worker.as_deref(), effort, move || work(disk), || {})
     }
 
     fn file(&self, file: D::File) -> PatientFile<D::File> {
@@ -105,15 +115,12 @@ impl<D: Disk> Patient<D> {
 /// Does `work` on the thread of `worker`. `late` follows it when nobody waits for it any more.
 fn run<T: Send + 'static>(
     worker: Option<&DiskWorker>,
-    octets: usize,
+    effort: Effort,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
     late: impl FnOnce() + Send + 'static,
 ) -> io::Result<T> {
     match worker {
-        Some(worker) => {
-            let more = u64::try_from(octets / OCTETS_A_SECOND).unwrap_or(u64::MAX);
-            worker.run(worker.patience.saturating_add(Duration::from_secs(more)), work, late)
-        }
+        Some(worker) => worker.run(effort.patience(worker.patience), work, late),
         None => work(),
     }
 }
@@ -209,7 +216,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn no_answer() -> io::Error {
+/// That a disk was not waited for any longer.
+pub(super) fn no_answer() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")
 }
 
@@ -221,64 +229,61 @@ impl<D: Disk> Disk for Patient<D> {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        self.run(0, |disk| disk.names())
+        self.run(Effort::Short, |disk| disk.names())
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let (disk, name) = (self.disk.clone(), name.to_owned());
-        match &self.worker {
-            Some(worker) => worker.run(worker.patience.max(READING), move || disk.read(&name), || {}),
-            None => disk.read(&name),
-        }
+        let name = name.to_owned();
+        self.run(Effort::Reads, move |disk| disk.read(&name))
     }
 
     fn create(&self, name: &str) -> io::Result<Self::File> {
         let name = name.to_owned();
-        self.run(0, move |disk| disk.create(&name)).map(|file| self.file(file))
+        self.run(Effort::Short, move |disk| disk.create(&name)).map(|file| self.file(file))
     }
 
     fn open(&self, name: &str) -> io::Result<Self::File> {
         let name = name.to_owned();
-        self.run(0, move |disk| disk.open(&name)).map(|file| self.file(file))
+        self.run(Effort::Short, move |disk| disk.open(&name)).map(|file| self.file(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        self.run(0, move |disk| disk.rename(&from, &to))
+        self.run(Effort::Short, move |disk| disk.rename(&from, &to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let name = name.to_owned();
-        self.run(0, move |disk| disk.remove(&name))
+        self.run(Effort::Short, move |disk| disk.remove(&name))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.run(0, |disk| disk.sync())
+        self.run(Effort::Short, |disk| disk.sync())
     }
 
     fn write(&self, name: &str, file: &mut Self::File, length: u64, octets: Vec<u8>) -> io::Result<()> {
         let shared = file.shared()?;
         let theirs = Arc::clone(&shared);
         let (disk, name) = (self.disk.clone(), name.to_owned());
-        let size = octets.len();
+        let effort = Effort::Writes(octets.len());
         // A write that comes too late was refused: it is taken back, at once, by the thread that has just done it.
         let take_back = move || {
             let mut file = lock(&theirs);
             let _ = file.cut(length).and_then(|()| file.sync());
         };
         let write = move || disk.write(&name, &mut lock(&shared), length, octets);
-        run(self.worker.as_deref(), size, write, take_back)
+        run(self.worker.as_deref(), effort, write, take_back)
     }
 
     fn look(&self, name: &str, file: &mut Self::File, length: u64) -> io::Result<()> {
         let shared = file.shared()?;
         let name = name.to_owned();
-        self.run(0, move |disk| disk.look(&name, &mut lock(&shared), length))
+        self.run(Effort::Short, move |disk| disk.look(&name, &mut lock(&shared), length))
     }
 
     fn remake(&self) -> Result<(), StoreError> {
         let fail = |source| StoreError::Folder { path: self.disk.path(""), attempt: "find", source };
-        self.run(0, |disk| Ok(disk.remake())).map_err(fail)?
+        self.run(Effort::Short, |disk| Ok(disk.remake())).map_err(fail)?
     }
 
     fn remakes(&self) -> u64 {
@@ -291,7 +296,7 @@ impl<D: Disk> Disk for Patient<D> {
 
     fn hold(&self, name: &str) -> io::Result<Self::File> {
         let name = name.to_owned();
-        self.run(0, move |disk| disk.hold(&name)).map(|file| self.file(file))
+        self.run(Effort::Short, move |disk| disk.hold(&name)).map(|file| self.file(file))
     }
 
     fn beside(&self) -> Self {
@@ -313,34 +318,30 @@ impl<F: Send + 'static> PatientFile<F> {
 
     fn run<T: Send + 'static>(
         &self,
-        octets: usize,
+        effort: Effort,
         work: impl FnOnce(&mut F) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let file = self.shared()?;
-        run(self.worker.as_deref(), octets, move || work(&mut lock(&file)), || {})
+        run(self.worker.as_deref(), effort, move || work(&mut lock(&file)), || {})
     }
 }
 
 impl<F: DiskFile + 'static> DiskFile for PatientFile<F> {
     fn append(&mut self, octets: &[u8]) -> io::Result<()> {
         let octets = octets.to_owned();
-        self.run(octets.len(), move |file| file.append(&octets))
+        self.run(Effort::Writes(octets.len()), move |file| file.append(&octets))
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.run(0, DiskFile::sync)
+        self.run(Effort::Short, DiskFile::sync)
     }
 
     fn contents(&mut self) -> io::Result<Vec<u8>> {
-        let file = self.shared()?;
-        match &self.worker {
-            Some(worker) => worker.run(worker.patience.max(READING), move || lock(&file).contents(), || {}),
-            None => lock(&file).contents(),
-        }
+        self.run(Effort::Reads, DiskFile::contents)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.run(0, move |file| file.cut(length))
+        self.run(Effort::Short, move |file| file.cut(length))
     }
 }
 
@@ -364,7 +365,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn patient(disk: &FakeDisk, patience: Duration) -> Patient<FakeDisk> {
-        Patient::with_patience(disk.clone(), patience).unwrap()
+        Patient { disk: disk.clone(), worker: Some(Arc::new(DiskWorker::start(patience).unwrap())) }
     }
 
     fn assert_no_answer<T: std::fmt::Debug>(result: io::Result<T>) {
@@ -374,11 +375,9 @@ mod tests {
 
     /// Waits until the thread of the disk has done what it was asked.
     fn settle(patient: &Patient<FakeDisk>) {
-        let start = Instant::now();
-        while patient.names().is_err() {
-            assert!(start.elapsed() < LONG, "the disk answers again");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let (done, is_done) = mpsc::channel();
+        patient.worker.as_ref().unwrap().tasks.send(Box::new(move || done.send(()).unwrap())).unwrap();
+        is_done.recv_timeout(LONG).expect("the disk answers again");
     }
 
     #[test]
@@ -386,7 +385,7 @@ mod tests {
         let disk = FakeDisk::default();
         let patient = patient(&disk, SHORT);
         let mut file = patient.create("a").unwrap();
-        disk.hold(true);
+        disk.freeze(true);
         let start = Instant::now();
         assert_no_answer(patient.sync());
         assert!(start.elapsed() >= SHORT);
@@ -398,7 +397,7 @@ mod tests {
         }
         drop(file);
         assert!(start.elapsed() < 10 * SHORT, "nobody waits for a disk that is known to hang");
-        disk.hold(false);
+        disk.freeze(false);
         settle(&patient);
         assert_eq!(disk.get("a"), b"", "what was refused is not done later");
         patient.write("a", &mut patient.open("a").unwrap(), 0, b"kept".to_vec()).unwrap();
@@ -411,9 +410,9 @@ mod tests {
         let patient = patient(&disk, SHORT);
         let mut file = patient.create("a").unwrap();
         patient.write("a", &mut file, 0, b"kept".to_vec()).unwrap();
-        disk.hold(true);
+        disk.freeze(true);
         assert_no_answer(patient.write("a", &mut file, 4, b" and late".to_vec()));
-        disk.hold(false);
+        disk.freeze(false);
         settle(&patient);
         assert_eq!(disk.get("a"), b"kept");
         let synced = disk.operations();
@@ -424,7 +423,7 @@ mod tests {
     fn whoever_has_to_be_back_is_and_who_has_all_the_time_waits() {
         let disk = FakeDisk::default();
         let patient = patient(&disk, 10 * LONG);
-        disk.hold(true);
+        disk.freeze(true);
         patient.be_back_in(Some(SHORT));
         let start = Instant::now();
         assert_no_answer(patient.sync());
@@ -434,7 +433,7 @@ mod tests {
         let waiting = std::thread::spawn(move || beside.sync());
         assert_no_answer(patient.sync());
         assert!(!waiting.is_finished());
-        released.hold(false);
+        released.freeze(false);
         waiting.join().unwrap().unwrap();
         settle(&patient);
     }

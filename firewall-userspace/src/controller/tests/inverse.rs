@@ -31,7 +31,8 @@ fn change(list: &str, last: u8, layer: Layer, is_added: bool) -> Change {
 #[test]
 fn the_inverse_of_a_change_makes_everything_what_it_was() {
     let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
-    let mut lists = Lists::new(&policy, Runtime::default(), BTreeSet::new(), Reckoning::begin(None, None, now()).0);
+    let (pushed, own, clock) = (Runtime::default(), BTreeSet::new(), Reckoning::begin(None, None, now()).0);
+    let mut lists = Lists::new(Lists::members_of(&policy, &pushed, &own, &clock), pushed, own, clock);
     lists.apply(&policy, vec![change("b", 2, Layer::Ban, true)]);
     let before = (lists.pushed().clone(), lists.members().clone());
     // One entry twice, in two layers, and one that the configuration holds too.

@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use super::document::VERSION;
+use crate::state::error::hint;
 
 /// Why a kept generation cannot be read.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl fmt::Display for HistoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, source } => {
-                write!(f, "cannot read the generations of the policy from {}: {source}", path.display())
+                write!(f, "cannot read the generations of the policy from {}: {source}", path.display())?;
+                hint(f, source)
             }
             Self::Damaged { path } => {
                 write!(f, "cannot read the generations of the policy from {}: it is damaged\n{REPAIR}", path.display())

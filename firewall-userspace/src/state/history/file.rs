@@ -1,15 +1,11 @@
-//! Files that are there as a whole or not at all: one frame of JSON each.
+//! The files of a history.
 
 use std::{collections::BTreeSet, io};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::HistoryError;
-use crate::state::{
-    disk::Disk,
-    error::{StoreError, Strayed},
-    frame,
-};
+use crate::state::{disk::Disk, error::StoreError, whole};
 
 /// The one name that a file has while it is written.
 const UNFINISHED: &str = "history.tmp";
@@ -32,13 +28,7 @@ pub fn read<D: Disk, T: DeserializeOwned>(disk: &D, name: &str) -> Result<Option
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(HistoryError::Read { path: disk.path(name), source }),
     };
-    parse(&octets).map(Some).ok_or_else(|| HistoryError::Damaged { path: disk.path(name) })
-}
-
-/// What is in the `octets` of a file; `None` when they are not what was written.
-pub fn parse<T: DeserializeOwned>(octets: &[u8]) -> Option<T> {
-    let (payload, _) = frame::at(octets, 0).filter(|(_, end)| *end == octets.len())?;
-    serde_json::from_slice(payload).ok()
+    whole::parse(&octets).map(Some).ok_or_else(|| HistoryError::Damaged { path: disk.path(name) })
 }
 
 /// Writes `value` to the file `name`, in place of what is there.
@@ -46,24 +36,7 @@ pub fn parse<T: DeserializeOwned>(octets: &[u8]) -> Option<T> {
 /// # Errors
 /// When the disk refuses.
 pub fn write<D: Disk>(disk: &D, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    let fail = |source| StoreError::Write { path: disk.path(name), attempt: "write", source };
-    let payload = serde_json::to_vec(value).map_err(|error| fail(error.into()))?;
-    let mut octets = Vec::new();
-    if !frame::push(&mut octets, &payload) {
-        return Err(StoreError::TooLarge);
-    }
-    let write = move || {
-        let mut file = disk.create(UNFINISHED)?;
-        disk.write(UNFINISHED, &mut file, 0, octets)?;
-        disk.rename(UNFINISHED, name)?;
-        disk.sync()
-    };
-    write().map_err(|source| {
-        // What is left of it takes room that is short, maybe; the next one would use the same name.
-        let _ = disk.remove(UNFINISHED);
-        // A folder in which nothing can be made has lost its name.
-        fail(if source.kind() == io::ErrorKind::NotFound { Strayed::Folder.into() } else { source })
-    })
+    whole::write(disk, name, UNFINISHED, value)
 }
 
 /// The largest number of a configuration that is there; 0 when nobody can tell.

@@ -415,18 +415,23 @@ impl<D: Disk> History<D> {
         }
         let needed = self.document.bundles();
         let Some(lost) = self.held.lost(&self.disk, &needed) else { return };
-        self.is_owing = true;
-        tracing::error!(
-            "somebody else has removed generations of the policy from {}: writing them anew",
-            self.disk.path("").display()
-        );
+        if !std::mem::replace(&mut self.is_owing, true) {
+            tracing::error!(
+                "somebody else has removed generations of the policy from {}: writing them anew",
+                self.disk.path("").display()
+            );
+        }
         for number in lost {
             if self.unwritten.iter().any(|(unwritten, _)| *unwritten == number) {
                 continue;
             }
             match self.held.bundle(number) {
-                Some(bundle) => self.unwritten.push((number, bundle)),
-                None => tracing::error!("the configuration of generation {number} is lost: nobody can go back to it"),
+                Ok(Some(bundle)) => self.unwritten.push((number, bundle)),
+                Ok(None) => {
+                    tracing::error!("the configuration of generation {number} is lost: nobody can go back to it");
+                }
+                // Once the rest is written, it is found missing again.
+                Err(error) => tracing::debug!(%error, "cannot read the configuration of generation {number} now"),
             }
         }
     }

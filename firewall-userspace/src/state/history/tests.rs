@@ -339,3 +339,28 @@ fn what_somebody_else_removes_is_written_anew() {
     let says = |number| found.bundle_of(found.generation(number).unwrap()).unwrap();
     assert_eq!([says(1), says(2), says(3)], [bundle("a", "1"), bundle("b", "1"), bundle("c", "")]);
 }
+
+#[test]
+fn what_nobody_can_write_anew_is_missed_once() {
+    let disk = FakeDisk::default();
+    let mut history = applied(&disk, false, false);
+    history.record(generation(3, How::Apply), Content::Sent(bundle("c", "1")), false, None, Care::Must).unwrap();
+    // It is neither live nor what the file was read as, so that nothing of it is held.
+    let name = "policy-0000000002";
+    let octets = disk.get(name);
+    for second in [10, 40] {
+        disk.unlink(name);
+        assert!(history.tend(now(second)));
+        let operations = disk.operations();
+        for second in [second + 5, second + 10] {
+            assert!(!history.tend(now(second)) && !history.is_owing(), "{second}");
+        }
+        assert_eq!(disk.operations(), operations, "nothing is written");
+        // What somebody brings back can be lost again.
+        disk.put(name, &octets);
+        assert!(!history.tend(now(second + 20)));
+    }
+    disk.unlink("policy-0000000001");
+    assert!(history.tend(now(80)), "what is held is written anew all the same");
+    assert!(disk.names().unwrap().contains(&"policy-0000000001".into()));
+}

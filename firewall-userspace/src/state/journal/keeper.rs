@@ -30,6 +30,10 @@ pub struct Keeper<D: Disk> {
     clock_retry: Duration,
     /// That what has happened cannot be kept was said.
     is_told: bool,
+    /// That everything has to be written anew was said.
+    is_astray_told: bool,
+    /// That this cannot be done was said.
+    is_failure_told: bool,
     /// Time since boot before which what is owed is not written again.
     retry: Duration,
     /// Time since boot before which nobody looks whether the journal is still in its place.
@@ -74,6 +78,8 @@ impl<D: Disk> Keeper<D> {
             is_clock_told: false,
             clock_retry: Duration::ZERO,
             is_told: false,
+            is_astray_told: false,
+            is_failure_told: false,
             retry: Duration::ZERO,
             look: Duration::ZERO,
             counters: StoreCounters::default(),
@@ -209,29 +215,39 @@ impl<D: Disk> Keeper<D> {
         }
         self.retry = now.boot.saturating_add(RETRY);
         let why = self.store.refuses().unwrap_or_default().to_owned();
-        if !std::mem::replace(&mut self.is_told, true) {
+        if !std::mem::replace(&mut self.is_astray_told, true) {
             tracing::error!("refusing pushes until everything is written anew: {why}");
         }
         match self.store.begin_anew(runtime, now) {
             Ok(job) => {
-                self.is_told = false;
-                self.counters.rewrites += 1;
-                tracing::warn!(entries = runtime.len(), "writing everything that was pushed anew");
+                tracing::debug!(entries = runtime.len(), "writing everything that was pushed anew");
                 self.run(job);
                 true
             }
             Err(error) => {
                 self.counters.failures += 1;
-                tracing::debug!(%error, "cannot write anew what was pushed; trying again");
+                self.tell_not_anew(&error);
                 false
             }
+        }
+    }
+
+    /// What was pushed cannot be written anew. It is tried again every second: one line is enough.
+    fn tell_not_anew(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.is_failure_told, true) {
+            tracing::error!(%error, "cannot write anew what was pushed; trying again");
         }
     }
 
     /// Keeps what could not be kept so far, and what is known of the time, a last time.
     pub fn settle_now(&mut self, now: Now) {
         self.clock_retry = Duration::ZERO;
-        let settled = self.store.settle();
+        // What was refused and could not be taken back would be read by the next daemon.
+        let settled = if self.store.is_owing() || self.store.is_torn() {
+            self.store.mend(self.clock().written(now)).and_then(|()| self.store.settle())
+        } else {
+            Ok(())
+        };
         self.keep_clock(now, Duration::ZERO);
         if let Err(error) = settled.and_then(|()| self.store.stop()) {
             self.counters.failures += 1;
@@ -357,7 +373,11 @@ impl<D: Disk> Keeper<D> {
             }
             Some(Err(error)) => {
                 self.counters.snapshot_failures += 1;
-                tracing::warn!(%error, "cannot write a snapshot; the journals keep everything until the next one");
+                if self.store.refuses().is_some() {
+                    self.tell_not_anew(&error);
+                } else {
+                    tracing::warn!(%error, "cannot write a snapshot; the journals keep everything until the next one");
+                }
                 None
             }
             None => {
@@ -366,7 +386,13 @@ impl<D: Disk> Keeper<D> {
                 None
             }
         };
+        let was_astray = self.store.refuses().is_some();
         self.store.rotated(written);
+        if was_astray && self.store.refuses().is_none() {
+            self.counters.rewrites += 1;
+            (self.is_astray_told, self.is_failure_told) = (false, false);
+            tracing::warn!("wrote everything that was pushed anew; pushes are taken again");
+        }
     }
 
     fn count(&mut self, kept: Result<(), StoreError>) -> Result<(), StoreError> {

@@ -5,10 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::recover::Journal;
-use crate::state::{
-    disk::{Disk, DiskFile as _},
-    frame,
-};
+use crate::state::{disk::Disk, error::StoreError, whole};
 
 /// Its name, and the one that it has while it is written.
 const NAME: &str = "stopped";
@@ -25,25 +22,13 @@ struct Mark {
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write<D: Disk>(disk: &D, journal: Journal) -> std::io::Result<()> {
-    let payload = serde_json::to_vec(&Mark { journal: journal.number, length: journal.length })?;
-    let mut octets = Vec::new();
-    if !frame::push(&mut octets, &payload) {
-        return Ok(());
-    }
-    let mut file = disk.create(UNFINISHED)?;
-    file.append(&octets)?;
-    file.sync()?;
-    disk.rename(UNFINISHED, NAME)?;
-    disk.sync()
+pub fn write<D: Disk>(disk: &D, journal: Journal) -> Result<(), StoreError> {
+    whole::write(disk, NAME, UNFINISHED, &Mark { journal: journal.number, length: journal.length })
 }
 
 /// What it says; `None` when it is not there, or says nothing that can be understood.
 pub fn read<D: Disk>(disk: &D) -> Option<Journal> {
-    let octets = disk.read(NAME).ok()?;
-    let (payload, _) = frame::at(&octets, 0)?;
-    let Mark { journal: number, length } = serde_json::from_slice(payload).ok()?;
-    Some(Journal { number, length })
+    whole::read(disk, NAME).map(|Mark { journal: number, length }| Journal { number, length })
 }
 
 /// Removes it, before anything is written.
@@ -51,8 +36,5 @@ pub fn read<D: Disk>(disk: &D) -> Option<Journal> {
 /// # Errors
 /// When the disk refuses.
 pub fn remove<D: Disk>(disk: &D) -> std::io::Result<()> {
-    match disk.read(NAME) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        _ => disk.remove(NAME),
-    }
+    disk.remove(NAME)
 }

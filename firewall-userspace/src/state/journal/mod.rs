@@ -84,6 +84,9 @@ struct Astray {
     why: String,
     /// The journal that begins anew, once it is begun; its snapshot is not written yet.
     begun: Option<u64>,
+    /// That of the last attempt, which stays until the next one has begun its own: without either, a start might take what else is
+    /// there for whole.
+    attempt: Option<u64>,
 }
 
 /// A store and what was in it.
@@ -455,7 +458,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn go_astray(&mut self, found: &StoreError) {
-        self.astray = Some(Astray { why: found.to_string(), begun: None });
+        self.astray = Some(Astray { why: found.to_string(), begun: None, attempt: None });
         self.is_closed = true;
         self.file = None;
     }
@@ -476,9 +479,12 @@ impl<D: Disk> Store<D> {
         let folder = |source| StoreError::Folder { path: self.disk.path(""), attempt: "read", source };
         let names = self.disk.names().map_err(folder)?;
         let there = recover::numbers(&names, "snapshot").into_iter().chain(recover::numbers(&names, "journal"));
-        let number = there.max().unwrap_or(0).max(self.journal.number) + 1;
+        let last = self.journal.number;
+        let number = there.max().unwrap_or(0).max(last) + 1;
         // Until the snapshot is there, no journal before this one passes for whole.
-        self.begin_or_fail(number, u64::MAX, at)?;
+        let begun = self.begin_or_fail(number, u64::MAX, at);
+        self.forget_attempt(number, last, begun.is_ok());
+        begun?;
         // What a start finds out from a journal alone would not be in the snapshot.
         self.keep_clock(now)?;
         // All of it is in the snapshot.
@@ -488,6 +494,24 @@ impl<D: Disk> Store<D> {
             astray.begun = Some(number);
         }
         Ok(self.job(number, runtime, at, 0))
+    }
+
+    /// Journal `number` has been begun anew, or not, after `last`. Each attempt has a number of its own, and a disk that is full must
+    /// not get fuller by them: one is left.
+    fn forget_attempt(&mut self, number: u64, last: u64, is_begun: bool) {
+        let Some(astray) = &mut self.astray else { return };
+        let forgotten = match astray.attempt.filter(|before| *before != number) {
+            Some(before) if is_begun => before..=last.max(before),
+            Some(_) => number..=number,
+            None => {
+                astray.attempt = Some(number);
+                return;
+            }
+        };
+        if is_begun {
+            astray.attempt = Some(number);
+        }
+        forgotten.for_each(|number| drop(self.disk.remove(&journal_name(number))));
     }
 
     fn job(&self, number: u64, runtime: &Runtime, at: Timestamp, keep: u64) -> Job<D> {
@@ -504,9 +528,7 @@ impl<D: Disk> Store<D> {
         if self.refuses().is_some() || self.is_closed || self.is_owing() {
             return Ok(());
         }
-        let path = self.disk.path(&journal_name(self.journal.number));
-        let fail = |source| StoreError::Write { path, attempt: "note the length of", source };
-        mark::write(&self.disk, self.journal).map_err(fail)
+        mark::write(&self.disk, self.journal)
     }
 
     /// Whoever keeps something has to be back within `limit`; see [`Disk::be_back_in`].

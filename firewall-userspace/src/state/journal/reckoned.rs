@@ -6,11 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     clock::{Now, reckoning::KeptReckoning},
-    state::{
-        disk::{Disk, DiskFile as _},
-        error::StoreError,
-        frame,
-    },
+    state::{disk::Disk, error::StoreError, whole},
 };
 
 /// The file.
@@ -21,9 +17,7 @@ const UNFINISHED: &str = "clock.tmp";
 
 /// What was kept; `None` when nothing was, or when it cannot be read.
 pub fn read<D: Disk>(disk: &D) -> Option<KeptReckoning> {
-    let octets = disk.read(NAME).ok()?;
-    let (payload, _) = frame::at(&octets, 0).filter(|(_, end)| *end == octets.len())?;
-    serde_json::from_slice(payload).ok().map(KeptReckoning::bounded)
+    whole::read(disk, NAME).map(KeptReckoning::bounded)
 }
 
 /// Keeps it, in place of what was kept before.
@@ -31,23 +25,7 @@ pub fn read<D: Disk>(disk: &D) -> Option<KeptReckoning> {
 /// # Errors
 /// When the disk refuses. What was kept before is there then.
 pub fn write<D: Disk>(disk: &D, kept: &KeptReckoning) -> Result<(), StoreError> {
-    let fail = |source| StoreError::Write { path: disk.path(NAME), attempt: "write", source };
-    let payload = serde_json::to_vec(kept).map_err(|error| fail(error.into()))?;
-    let mut octets = Vec::new();
-    if !frame::push(&mut octets, &payload) {
-        return Err(StoreError::TooLarge);
-    }
-    let write = || {
-        let mut file = disk.create(UNFINISHED)?;
-        file.append(&octets)?;
-        file.sync()?;
-        disk.rename(UNFINISHED, NAME)?;
-        disk.sync()
-    };
-    write().map_err(|source| {
-        let _ = disk.remove(UNFINISHED);
-        fail(source)
-    })
+    whole::write(disk, NAME, UNFINISHED, kept)
 }
 
 /// Tells the eras of records apart.

@@ -34,7 +34,7 @@ pub enum Record {
     },
     /// Changes of entries: all of them, or none.
     Changes {
-        /// When; of entries of another era than that of then, when that [began](crate::clock::reckoning::Reckoning::mark).
+        /// When; of entries of another era than that of then, when that [began](crate::clock::reckoning::Reckoning::marks).
         at: Timestamp,
         /// What.
         changes: Vec<Change>,

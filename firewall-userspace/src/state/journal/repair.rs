@@ -47,11 +47,15 @@ pub fn salvage<D: Disk>(disk: &D, now: Timestamp) -> Result<Repaired, StoreError
 
     // The new journal and snapshot are whole before anything that was there is touched.
     let number = last + 1;
-    begin(disk, number, now)?;
     let at = found.latest.unwrap_or(now).max(now);
     let marks = kept.map_or_else(|| vec![at], |kept| kept.marks());
     let Found { runtime, provisional, notes, .. } = found;
-    Job { disk: disk.clone(), number, at, marks, runtime, provisional, keep: 0 }.run()?;
+    let job = Job { disk: disk.clone(), number, at, marks, runtime, provisional, keep: 0 };
+    if let Err(error) = begin(disk, number, now).and_then(|()| job.run()) {
+        // The next attempt would take them for what was kept.
+        let _ = disk.remove(&snapshot_name(number)).and_then(|()| disk.remove(&journal_name(number)));
+        return Err(error);
+    }
     mark::remove(disk).map_err(folder)?;
     let mut set_aside = Vec::new();
     for name in snapshots.into_iter().chain(journals) {

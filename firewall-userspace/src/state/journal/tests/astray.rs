@@ -122,3 +122,70 @@ fn a_journal_that_was_cut_after_a_stop_is_told_and_after_a_kill_only_its_tail_is
     assert_eq!(open(&disk).runtime.len(), 3);
     assert!(!disk.names().unwrap().contains(&"stopped".into()));
 }
+
+#[test]
+fn a_full_disk_gets_no_fuller_however_often_everything_is_tried_anew() {
+    let mut refusals = 0;
+    for mishap in MISHAPS {
+        for room in 1..30 {
+            let disk = FakeDisk::default();
+            let (mut keeper, runtime) = keeper(&disk);
+            mishap(&disk);
+            keeper.keep(now(1), vec![add(3, None, "c")], None).unwrap_err();
+            let files = || disk.names().unwrap().iter().filter(|name| name.starts_with("journal-")).count();
+            let before = files();
+            // There is room for so many steps of each attempt.
+            for attempt in 0..5 {
+                disk.set_fault(Some(Fault::Full(disk.operations() + room, NEVER)));
+                keeper.tend(&runtime, now(10 + 2 * attempt));
+                keeper.finish();
+                disk.set_fault(None);
+                assert!(files() <= before + 1, "{room}: {:?}", disk.names());
+                let is_whole = keeper.refuses().is_none();
+                refusals += usize::from(!is_whole);
+                assert_eq!(keeper.counters().rewrites, u64::from(is_whole), "{room}");
+            }
+            keeper.tend(&runtime, now(30));
+            keeper.finish();
+            assert_eq!((keeper.refuses(), keeper.counters().rewrites), (None, 1), "{room}");
+            assert_eq!(open(&disk.after_kill()).runtime, runtime, "{room}");
+        }
+    }
+    assert!(refusals > 100, "{refusals}");
+}
+
+#[test]
+fn a_start_knows_that_something_is_lost_however_often_writing_anew_has_failed() {
+    let disk = FakeDisk::default();
+    let (mut keeper, runtime) = keeper(&disk);
+    disk.remove_folder();
+    // The journal is there, it is begun, it is begun again, is there and is not.
+    for (second, room) in [(10, 2), (12, 5), (14, 5), (16, 2), (18, 1)] {
+        disk.set_fault(None);
+        disk.set_fault(Some(Fault::Full(disk.operations() + room, NEVER)));
+        keeper.tend(&runtime, now(second));
+        keeper.finish();
+        assert!(refused(&disk.after_kill()).contains("there is no older snapshot"), "{second}");
+    }
+    assert_eq!(disk.names().unwrap().iter().filter(|name| name.starts_with("journal")).count(), 1);
+}
+
+#[test]
+fn a_push_that_was_refused_and_could_not_be_taken_back_does_not_outlive_a_stop() {
+    for owes in [false, true] {
+        let disk = FakeDisk::default();
+        let (mut keeper, mut runtime) = keeper(&disk);
+        // It is written, and neither synced nor cut off.
+        let written = disk.operations() + 1;
+        disk.set_fault(Some(Fault::Broken(written + 1, NEVER)));
+        keeper.keep(now(1), vec![add(3, None, "c")], None).unwrap_err();
+        assert_eq!(open(&disk.after_kill()).runtime.len(), 3, "it would come back");
+        if owes {
+            keeper.owe(now(1), vec![remove(2)]);
+            change(&mut runtime, &[remove(2)]);
+        }
+        disk.set_fault(None);
+        keeper.settle_now(now(2));
+        assert_eq!(open(&disk.after_kill()).runtime, runtime);
+    }
+}

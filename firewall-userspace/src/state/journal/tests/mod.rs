@@ -164,6 +164,23 @@ fn nothing_is_repaired_where_nothing_is_damaged() {
 }
 
 #[test]
+fn a_repair_for_which_there_is_no_room_changes_nothing() {
+    let disk = FakeDisk::default();
+    kept(&disk, &[vec![add(1, None, "a")], vec![add(2, None, "b")]]);
+    let mut octets = disk.get(&journal_name(1));
+    octets[50] ^= 0x40;
+    disk.put(&journal_name(1), &octets);
+    let before = disk.names().unwrap();
+    for room in 1..10 {
+        disk.set_fault(Some(Fault::Full(disk.operations() + room, NEVER)));
+        salvage(&disk, at(0)).unwrap_err();
+        disk.set_fault(None);
+        assert_eq!(disk.names().unwrap(), before, "{room}");
+    }
+    assert_eq!(salvage(&disk, at(0)).unwrap().set_aside, ["journal-0000000001.damaged"]);
+}
+
+#[test]
 fn a_damaged_snapshot_falls_back_on_the_one_before_and_loses_nothing() {
     let disk = FakeDisk::default();
     let Opened { mut store, mut runtime, .. } = open(&disk);
