@@ -6,7 +6,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor::FLOOR};
+use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor};
 use crate::{host::devices::Unfilterable, policy::AttachMode};
 
 /// What makes a BPF file system that only root writes to: without the mode the kernel lets everybody (`bpf_fill_super`,
@@ -170,7 +170,7 @@ impl DatapathError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoObject => Some("build with `cargo xtask build`".into()),
-            Self::Kernel { .. } => Some(format!("boot Linux {}.{} or later", FLOOR.0, FLOOR.1)),
+            Self::Kernel { .. } => Some(floor::newer()),
             Self::NoBpffs { .. } => Some(MOUNT.into()),
             Self::InUse { .. } => {
                 Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
@@ -288,7 +288,7 @@ impl fmt::Display for DatapathError {
             }
             Self::Unfilterable { interface, cause } => write!(f, "cannot filter {interface}: {cause}"),
             Self::SameInterface { interface, other } => {
-                write!(f, "cannot attach to {interface}: it is {other} by another name, and has the program already")
+                write!(f, "cannot attach to {interface}: it is {other} by another name, which is configured too")
             }
             Self::Foreign { interface, mode, programs } => {
                 let mode = crate::policy::attach_label(*mode);

@@ -18,10 +18,11 @@ use std::{
     time::Instant,
 };
 
-pub use self::state::{Attached, AttachmentState, InterfaceChange, Presence, Unwilling};
+pub use self::state::{Attached, AttachmentState, Presence, Unwilling};
 use self::{
     device::{Filtered, Program, index_of},
     pinning::Pinning,
+    state::InterfaceChange,
 };
 use super::{DatapathError, PinFolder};
 use crate::policy::{AttachMode, Interface};

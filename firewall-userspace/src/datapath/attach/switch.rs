@@ -9,7 +9,7 @@ use super::{
     device::{Filtered, Program, index_of, name_of},
 };
 use crate::{
-    datapath::{DatapathError, PinFolder, link::Link, own::Origin},
+    datapath::{DatapathError, PinFolder, PinnedLink, link::Link},
     policy::{AttachMode, Interface, attach_label},
 };
 
@@ -63,7 +63,7 @@ impl Held {
 
     /// Takes the links that a daemon before this one left. Those of devices that are gone are forgotten.
     fn adopt(&mut self, pins: &PinFolder) {
-        for (path, origin, mode) in pins.left_links() {
+        for (path, PinnedLink { interface: origin, mode, .. }) in pins.left_links() {
             let found = Link::open(&path).and_then(|link| link.facts().map(|facts| (link, facts)));
             match found {
                 Ok((link, facts)) if facts.ifindex != 0 => {
@@ -160,8 +160,7 @@ impl Held {
 /// Whether what is in the way is a program of ours that lives by another process alone: that one would be put out of force.
 fn is_owned(error: &DatapathError) -> bool {
     let DatapathError::Foreign { programs, .. } = error else { return false };
-    let is_ours = |origin| matches!(origin, Origin::ThisBuild | Origin::OtherBuild);
-    programs.iter().any(|program| is_ours(program.origin) && program.pins.is_empty())
+    programs.iter().any(|program| program.origin.is_ours() && program.pins.is_empty())
 }
 
 fn fits(wanted: AttachMode, mode: AttachMode) -> bool {
