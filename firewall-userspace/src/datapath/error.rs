@@ -241,8 +241,12 @@ fn attach_hint(interface: &str, mode: AttachMode, errno: i32) -> Option<String> 
         libc::EINVAL => Some(format!(
             "the driver refuses the state of {interface}: switch off LRO and hardware GRO, `ethtool -K {interface} lro off rx-gro-hw off`, and look at `dmesg`"
         )),
-        libc::ENOMEM | libc::ENOSPC => Some(format!(
-            "the driver has too few queues for XDP: `ethtool -L {interface} combined N` with half of the maximum"
+        libc::ENOSPC => Some(format!(
+            "the driver has too few queues for XDP: use fewer of them, `ethtool -L {interface} combined N`"
+        )),
+        libc::ENOMEM => Some(format!(
+            "the kernel has no memory for the queues of {interface}: free some, or make them fewer, \
+             `ethtool -L {interface} combined N`, or smaller, `ethtool -G {interface} rx N`; `dmesg` may say which"
         )),
         libc::EPERM | libc::EACCES => Some(permission_hint(&missing_capabilities())),
         _ => None,
@@ -357,6 +361,13 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_without_memory_is_told_how_to_need_less() {
+        let error = io::Error::from_raw_os_error(libc::ENOMEM);
+        let hint = DatapathError::attach("eth0", AttachMode::Native, &error).hint().unwrap();
+        assert!(hint.starts_with("the kernel has no memory for the queues of eth0: free some"), "{hint}");
+    }
 
     #[test]
     fn nobody_is_told_to_get_what_he_has() {
