@@ -34,7 +34,7 @@ pub struct RunArgs {
     /// daemon stays up, is not ready and says why, and begins as soon as the file is right.
     #[arg(long)]
     strict: bool,
-    /// Where pushed entries and generations of the policy are, when the configuration file cannot be read.
+    /// Where pushed entries and generations of the policy are, when the configuration file cannot be used and does not say.
     #[arg(long, value_name = "DIR", default_value = config::DEFAULT_STATE_DIRECTORY)]
     state_directory: PathBuf,
     /// Log every packet and its verdict; for debugging only, it costs most of the speed.
