@@ -54,6 +54,11 @@ pub(super) fn programs_on(ifindex: u32) -> Vec<ForeignProgram> {
     devices::attached_to(ifindex).unwrap_or_default().into_iter().map(|one| describe(one, None)).collect()
 }
 
+/// Identifiers of the programs on an interface, in the order of [`programs_on`].
+pub(super) fn ids_on(ifindex: u32) -> Vec<u32> {
+    devices::attached_to(ifindex).unwrap_or_default().iter().map(|one| one.id).collect()
+}
+
 /// Everything that this user may know of a program; `pins` is one more folder where it may be pinned.
 pub(super) fn describe(AttachedProgram { id, is_generic }: AttachedProgram, pins: Option<&Path>) -> ForeignProgram {
     let info = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id);

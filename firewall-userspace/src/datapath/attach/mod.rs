@@ -20,7 +20,7 @@ use std::{
 
 pub use self::state::{Attached, AttachmentState, Presence, Unwilling};
 use self::{
-    device::{Filtered, Program, index_of},
+    device::{Filtered, Occupants, Program, index_of},
     pinning::Pinning,
     state::InterfaceChange,
 };
@@ -49,6 +49,7 @@ struct Held {
     /// When what refuses was last tried, and whether it is to be tried again.
     tried: Option<Instant>,
     owes_retry: bool,
+    occupants: Occupants,
 }
 
 /// What was put right since it was last asked for.

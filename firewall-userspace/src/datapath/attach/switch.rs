@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::{
     AttachmentState, Held, InterfaceChange, Presence, Unwilling,
-    device::{Filtered, Program, index_of, name_of},
+    device::{Filtered, Occupants, Program, index_of, name_of},
 };
 use crate::{
     datapath::{DatapathError, PinFolder, PinnedLink, link::Link},
@@ -26,6 +26,8 @@ impl Held {
         unwilling: &Unwilling,
     ) -> Result<(), DatapathError> {
         let is_start = self.program.is_none();
+        // Whoever asks for a change wants to know who is in the way now.
+        self.occupants = Occupants::default();
         if is_start {
             self.adopt(pins);
         }
@@ -87,7 +89,7 @@ impl Held {
             if self.devices.get(index).is_some_and(|device| device.facts(*index).is_some()) {
                 continue;
             }
-            match Filtered::attach(program, interface, *index) {
+            match Filtered::attach(program, interface, *index, &mut self.occupants) {
                 Ok(device) => {
                     self.devices.insert(*index, device);
                     attached.push(*index);
@@ -178,7 +180,8 @@ fn reattach(
     let fail =
         |error: std::io::Error| DatapathError::Swap { interface: interface.name.clone(), cause: error.to_string() };
     device.link.detach().map_err(fail)?;
-    let attached = Filtered::attach(program, interface, ifindex);
+    let occupants = &mut Occupants::default();
+    let attached = Filtered::attach(program, interface, ifindex, occupants);
     let error = match attached {
         Ok(fresh) => {
             *device = fresh;
@@ -187,7 +190,7 @@ fn reattach(
         Err(error) => error,
     };
     let before = Interface { mode: device.mode, ..interface.clone() };
-    *device = Filtered::attach(program, &before, ifindex)?;
+    *device = Filtered::attach(program, &before, ifindex, occupants)?;
     let mode = attach_label(device.mode);
     tracing::error!(interface = interface.name, mode, "is filtered on in the mode it had: {error}");
     Ok(())
