@@ -1,7 +1,13 @@
 //! Files that a daemon opens: only regular ones, so that nobody keeps it waiting with a pipe, and no device feels it. And what makes
 //! a file or a folder its own.
 
-use std::{error, fmt, fs::File, io, os::fd::AsFd, path::Path};
+use std::{
+    error, fmt,
+    fs::{self, File},
+    io,
+    os::fd::AsFd,
+    path::Path,
+};
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
@@ -106,6 +112,12 @@ pub fn open_regular_at(at: impl AsFd, path: &Path, flags: OFlag, links: AtFlags)
     Ok(file)
 }
 
+/// Names of what is in `folder`; those that are no text are left out, and of a folder that cannot be read there are none.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
 /// # Errors
 /// When it is something else.
 fn require_regular(found: &FileStat) -> io::Result<()> {
@@ -122,7 +134,7 @@ fn require_regular(found: &FileStat) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, os::unix::net::UnixListener, path::PathBuf};
+    use std::{os::unix::fs::symlink, os::unix::net::UnixListener, path::PathBuf};
 
     use nix::unistd::mkfifo;
 

@@ -243,7 +243,7 @@ impl Constant {
 }
 
 fn address<T>(pointer: *const T) -> u64 {
-    pointer.addr() as u64
+    pointer.expose_provenance() as u64
 }
 
 /// The call itself, for a `bpf_attr` that is as long as `T`: the kernel takes what lies behind for zeroes.

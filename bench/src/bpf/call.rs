@@ -39,5 +39,5 @@ pub(super) unsafe fn owned(descriptor: c_long) -> OwnedFd {
 
 /// An address as attributes hold it.
 pub(super) fn address<T: ?Sized>(pointer: *const T) -> u64 {
-    pointer.cast::<()>().addr() as u64
+    pointer.cast::<()>().expose_provenance() as u64
 }

@@ -10,8 +10,8 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    datapath::{Ending, ForeignProgram, Pinned, end},
-    policy::{AttachMode, attach_label},
+    datapath::{DEFAULT_PINS, Ending, ForeignProgram, PINS_VARIABLE, Pinned, PinnedLink, end},
+    policy::attach_label,
     text::shown::counted,
 };
 
@@ -22,9 +22,9 @@ pub struct DetachArgs {
     #[arg(
         long,
         value_name = "DIR",
-        env = "PORTCULLIS_PIN_DIRECTORY",
+        env = PINS_VARIABLE,
         hide_env_values = true,
-        default_value = super::run::DEFAULT_PINS
+        default_value = DEFAULT_PINS
     )]
     pin_directory: PathBuf,
     /// Say what would be detached, and change nothing.
@@ -60,7 +60,7 @@ pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
 /// and something of ours filters.
 fn is_negative(Ending { removed, remaining }: &Ending) -> bool {
     let links = || removed.iter().flat_map(|one| &one.links);
-    let is_its = |name: &String| links().any(|(interface, _)| interface == name) || links().next().is_none();
+    let is_its = |name: &String| links().any(|link| link.interface == *name) || links().next().is_none();
     remaining.iter().any(|(interface, program)| program.origin.is_ours() && is_its(interface))
 }
 
@@ -71,7 +71,7 @@ fn still(interface: &str, program: &ForeignProgram) -> String {
 
 /// For people: the interfaces first.
 fn lines(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> String {
-    let all: Vec<String> = pinned.iter().flat_map(|one| &one.links).map(|(interface, _)| interface.clone()).collect();
+    let all: Vec<String> = pinned.iter().flat_map(|one| &one.links).map(PinnedLink::to_string).collect();
     let done = if dry_run { "dry run: would detach from" } else { "detached from" };
     let mut lines = vec![match all.join(", ") {
         none if none.is_empty() && remaining.is_empty() => "nothing was attached".to_owned(),
@@ -80,7 +80,7 @@ fn lines(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> Strin
     }];
     lines.extend(remaining.iter().map(|(interface, program)| still(interface, program)));
     for Pinned { version, links, maps } in pinned {
-        let link = |(interface, mode): &(String, AttachMode)| format!("{interface} ({})", attach_label(*mode));
+        let link = |link: &PinnedLink| format!("{link} ({})", attach_label(link.mode));
         let links: Vec<String> = links.iter().map(link).collect();
         let done = if dry_run { "would remove" } else { "removed" };
         let part = |what: &str, names: &[String]| match names.len() {
@@ -93,9 +93,14 @@ fn lines(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> Strin
 }
 
 fn document(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> serde_json::Value {
-    let interfaces: Vec<&String> = pinned.iter().flat_map(|one| &one.links).map(|(interface, _)| interface).collect();
-    let link =
-        |(interface, mode): &(String, AttachMode)| json!({ "interface": interface, "mode": attach_label(*mode) });
+    let interfaces: Vec<&String> = pinned.iter().flat_map(|one| &one.links).map(|link| &link.interface).collect();
+    let link = |PinnedLink { interface, index, mode }: &PinnedLink| {
+        let mut told = json!({ "interface": interface, "mode": attach_label(*mode) });
+        if let Some(index) = index {
+            told["index"] = (*index).into();
+        }
+        told
+    };
     let one = |Pinned { version, links, maps }: &Pinned| json!({ "abi_version": version, "links": links.iter().map(link).collect::<Vec<_>>(), "maps": maps });
     let removed: Vec<_> = pinned.iter().map(one).collect();
     let mut document = json!({ "schema": "portcullis.detach/v1", "interfaces": interfaces, "removed": removed });
@@ -124,10 +129,11 @@ fn left(interface: &str, program: &ForeignProgram) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::datapath::Origin;
+    use crate::{datapath::Origin, policy::AttachMode};
 
     fn ending(links: &[&str], remaining: &[(&str, Origin)]) -> Ending {
-        let links = links.iter().map(|name| ((*name).to_owned(), AttachMode::Native)).collect();
+        let link = |name: &&str| PinnedLink { interface: (*name).to_owned(), index: None, mode: AttachMode::Native };
+        let links = links.iter().map(link).collect();
         let program = |origin| ForeignProgram {
             id: 7,
             origin,
@@ -142,6 +148,19 @@ mod tests {
             removed: vec![Pinned { version: 3, links, maps: Vec::new() }],
             remaining: remaining.iter().map(|(name, origin)| ((*name).to_owned(), program(*origin))).collect(),
         }
+    }
+
+    #[test]
+    fn a_device_whose_name_another_one_has_is_told_by_its_index() {
+        let mut two = ending(&["eth0", "eth0"], &[]);
+        two.removed[0].links[1].index = Some(7);
+        let said = lines(&two, false);
+        assert!(said.starts_with("detached from eth0, eth0 (index 7)\n"), "{said}");
+        assert!(said.contains("2 links: eth0 (native), eth0 (index 7) (native)"), "{said}");
+        let document = document(&two, false);
+        assert_eq!(document["interfaces"], json!(["eth0", "eth0"]));
+        let link = json!({ "interface": "eth0", "index": 7, "mode": "native" });
+        assert_eq!(document["removed"][0]["links"][1], link);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{config, daemon::RunOptions};
-
-/// Where links and maps are pinned unless said otherwise.
-pub const DEFAULT_PINS: &str = "/sys/fs/bpf/portcullis";
+use crate::{
+    config,
+    daemon::RunOptions,
+    datapath::{DEFAULT_PINS, PINS_VARIABLE},
+};
 
 /// Arguments of `portcullis run`.
 #[derive(Args, Clone, Debug)]
@@ -19,7 +20,7 @@ pub struct RunArgs {
     #[arg(
         long,
         value_name = "DIR",
-        env = "PORTCULLIS_PIN_DIRECTORY",
+        env = PINS_VARIABLE,
         hide_env_values = true,
         default_value = DEFAULT_PINS
     )]
@@ -33,7 +34,7 @@ pub struct RunArgs {
     /// daemon stays up, is not ready and says why, and begins as soon as the file is right.
     #[arg(long)]
     strict: bool,
-    /// Where pushed entries and generations of the policy are, when the configuration file cannot be read.
+    /// Where pushed entries and generations of the policy are, when the configuration file cannot be used and does not say.
     #[arg(long, value_name = "DIR", default_value = config::DEFAULT_STATE_DIRECTORY)]
     state_directory: PathBuf,
     /// Log every packet and its verdict; for debugging only, it costs most of the speed.

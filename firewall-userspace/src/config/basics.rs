@@ -3,7 +3,10 @@
 //! In: a text with any mistakes. Out: the settings that can be read of it, and defaults for the others. Nobody owns it: a start
 //! that finds no usable file looks at it once.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use toml::de::DeTable;
 
@@ -31,13 +34,19 @@ pub struct Basics {
 impl Basics {
     /// What `text` says of them, as far as it can be read.
     pub fn of(text: &str) -> Self {
+        Self::with_state_in(text, state::DEFAULT_DIRECTORY.as_ref())
+    }
+
+    /// The same; the state is in `directory` where `text` does not say.
+    pub fn with_state_in(text: &str, directory: &Path) -> Self {
         let source = Source::new("".as_ref(), text);
         let (document, errors) = DeTable::parse_recoverable(&source.text);
         let (mut reader, document) = (Reader::new(&source, &errors), TomlTable::document(document.get_ref()));
+        let otherwise = StateFolder { directory: directory.to_owned(), ..state::default() };
         Self {
             admin_listen: settings::admin_listen(&mut reader, &document).unwrap_or(settings::DEFAULT_LISTEN),
             api_socket: settings::api_socket(&mut reader, &document).unwrap_or(settings::DEFAULT_SOCKET.into()),
-            state: state::state(&mut reader, &document).unwrap_or_else(state::default),
+            state: state::readable(&mut reader, &document, otherwise).0,
             mode: settings::general(&mut reader, &document).map_or(Mode::Enforce, |general| general.mode),
         }
     }

@@ -55,11 +55,7 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
             let why = format!("{}{} is refused: {errors}", report.render_short(), options.config.display());
             // What hangs was given up, and is not asked again.
             let text = config.text(&mut *config.turn().await).await.unwrap_or_default();
-            let mut basics = Basics::of(&text);
-            if basics.state == Basics::of("").state {
-                basics.state.directory.clone_from(&options.state_directory);
-            }
-            (basics, Err(why))
+            (Basics::with_state_in(&text, &options.state_directory), Err(why))
         }
     }
 }
@@ -151,5 +147,43 @@ pub(super) async fn until_policy(controller: Controller) {
         time::sleep(RETRY).await;
         // What comes of it is logged, and told by `status`.
         let _ = controller.reload(Caller::daemon(), Reload::default()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::Path, process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_has_its_state_where_the_command_line_says_unless_it_says_so_itself() {
+        let config = env::temp_dir().join(format!("portcullis-basics-{}.toml", process::id()));
+        let options = RunOptions {
+            config: config.clone(),
+            pin_directory: PathBuf::new(),
+            replace: false,
+            strict: false,
+            state_directory: "/srv/told".into(),
+            trace_packets: false,
+        };
+        for (state, folder) in [
+            ("", "/srv/told"),
+            ("generations = 5", "/srv/told"),
+            ("generations = 1", "/srv/told"),
+            ("directory = \"here\"", "/srv/told"),
+            ("directory = \"/srv/written\"", "/srv/written"),
+            ("directory = \"/srv/written\"\ngenerations = 1", "/srv/written"),
+            ("generations = \"x\"\ndirectory = \"/srv/written\"", "/srv/written"),
+            ("directory = \"/var/lib/portcullis\"", "/var/lib/portcullis"),
+        ] {
+            fs::write(&config, format!("[[interface]]\nnane = \"eth0\"\n[state]\n{state}\n")).unwrap();
+            let (basics, loaded) = basics(&options, &ConfigFile::new(config.clone())).await;
+            assert!(loaded.is_err(), "{state}");
+            assert_eq!(basics.state.directory, Path::new(folder), "{state}");
+        }
+        fs::remove_file(&config).unwrap();
+        let (basics, _) = basics(&options, &ConfigFile::new(config)).await;
+        assert_eq!(basics.state.directory, Path::new("/srv/told"), "without a file");
     }
 }

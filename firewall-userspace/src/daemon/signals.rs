@@ -80,11 +80,11 @@ impl Signals {
                 hung_up.reload.notify_one();
             }
         });
-        for (number, signal_name) in NOTED {
+        for (number, name) in NOTED {
             let mut noted = signal(SignalKind::from_raw(number))?;
             tokio::spawn(async move {
                 while noted.recv().await.is_some() {
-                    tracing::info!(signal_name, "a signal that means nothing here; going on");
+                    tracing::info!(signal = name, "a signal that means nothing here; going on");
                 }
             });
         }
@@ -129,7 +129,7 @@ impl Heard {
             return;
         }
         let when = if has_started { "again" } else { "while starting" };
-        tracing::warn!(name, when, "ending at once; what was attached before filters on");
+        tracing::warn!(signal = name, when, "ending at once; what was attached before filters on");
         logging::drain();
         process::exit(if has_started { FAILED.into() } else { 0 });
     }

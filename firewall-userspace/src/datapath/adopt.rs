@@ -1,12 +1,12 @@
 //! Whether pinned maps are those that this build would make: the kernel side does not ask before it uses one.
 
-use std::{fs, os::fd::AsRawFd as _, path::Path};
+use std::{fs, os::fd::AsFd as _, path::Path};
 
 use aya::maps::MapData;
 use aya_obj::{Object, generated::bpf_map_type};
 use firewall_common::abi::{MAX_MEMBER_SETS, MIN_MEMBER_SETS, maps};
 
-use super::{DatapathError, ListSize, OBJECT, PinFolder, names, pins::pin_error};
+use super::{DatapathError, ListSize, OBJECT, PinFolder, names, object, pins::pin_error};
 use crate::lists::members::Members;
 
 /// What a map is like.
@@ -121,13 +121,9 @@ pub(super) fn shape_of(path: &Path) -> Result<Option<Shape>, DatapathError> {
     let fail = |error| DatapathError::map(format!("open the pinned map {}", path.display()), error);
     let map = MapData::from_pin(path).map_err(fail)?;
     // The kernel opens whatever is pinned there, and tells of programs and links in other structures.
-    let opened = format!("/proc/self/fd/{}", {
-        use std::os::fd::AsFd as _;
-        map.fd().as_fd().as_raw_fd()
-    });
-    let opened = fs::read_link(&opened).map_err(pin_error("look at", path))?;
-    if opened.as_os_str() != "anon_inode:bpf-map" {
-        let cause = format!("it is no map but {}", opened.display().to_string().trim_start_matches("anon_inode:"));
+    let opened = object::kind(map.fd().as_fd()).map_err(pin_error("look at", path))?;
+    if opened != object::MAP {
+        let cause = format!("it is no map but {opened}");
         return Err(DatapathError::PinnedMap { path: path.to_owned(), cause });
     }
     let info = map.info().map_err(fail)?;

@@ -3,14 +3,11 @@
 //! In: a pin folder. Out: what was pinned there, once no packet meets it any more, and the programs of ours that are left on
 //! this network namespace, with who holds them.
 
-use std::{path::Path, thread, time::Duration};
+use std::path::Path;
 
 use nix::net::if_::if_nameindex;
 
-use super::{
-    DatapathError, ForeignProgram, Origin, PinFolder, Pinned, foreign,
-    link::{self, LinkFacts},
-};
+use super::{DatapathError, ForeignProgram, Origin, PinFolder, Pinned, foreign, object};
 use crate::host::devices::{self, AttachedProgram};
 
 /// What became of the filter.
@@ -22,11 +19,6 @@ pub struct Ending {
     pub remaining: Vec<(String, ForeignProgram)>,
 }
 
-/// How often it is looked whether a program is off, and the time between; the kernel takes up to half a second when it frees a
-/// link by itself.
-const LOOKS: u32 = 500;
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// Takes everything that is pinned under `base` off; with `dry_run`, says what would be taken off.
 ///
 /// # Errors
@@ -34,36 +26,14 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub fn end(base: &Path, dry_run: bool) -> Result<Ending, DatapathError> {
     if dry_run {
         let removed = PinFolder::look(base)?;
-        let going: Vec<u32> = facts(base).into_iter().map(|(_, link)| link.program).collect();
+        let going: Vec<u32> = PinFolder::links(base).iter().filter_map(|path| object::program_of(path).ok()).collect();
         let remaining = ours_here(base, |attached| !going.contains(&attached.id));
         return Ok(Ending { removed, remaining });
     }
     let pins = PinFolder::open_replacing(base)?;
-    let links = facts(base);
     let removed = pins.clear()?;
     drop(pins);
-    wait_until_off(&links);
     Ok(Ending { removed, remaining: ours_here(base, |_| true) })
-}
-
-/// The links that attach something.
-fn facts(base: &Path) -> Vec<(String, LinkFacts)> {
-    let links = PinFolder::links(base).into_iter();
-    links.filter_map(|(interface, path)| Some((interface, link::read(&path).ok()?))).collect()
-}
-
-/// Waits until none of these programs is where its link was; a while at most.
-fn wait_until_off(links: &[(String, LinkFacts)]) {
-    let is_on = |(_, link): &(String, LinkFacts)| {
-        let attached = devices::attached_to(link.ifindex).unwrap_or_default();
-        link.ifindex != 0 && attached.iter().any(|one| one.id == link.program)
-    };
-    for _ in 0..LOOKS {
-        if !links.iter().any(is_on) {
-            return;
-        }
-        thread::sleep(PAUSE);
-    }
 }
 
 /// Programs on the interfaces of this network namespace that are ours, or that this user cannot tell from ours.

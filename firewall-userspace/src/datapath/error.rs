@@ -6,7 +6,7 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor::FLOOR};
+use super::{Distrust, ForeignProgram, Holder, capabilities::missing_capabilities, floor};
 use crate::{host::devices::Unfilterable, policy::AttachMode};
 
 /// What makes a BPF file system that only root writes to: without the mode the kernel lets everybody (`bpf_fill_super`,
@@ -170,7 +170,7 @@ impl DatapathError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoObject => Some("build with `cargo xtask build`".into()),
-            Self::Kernel { .. } => Some(format!("boot Linux {}.{} or later", FLOOR.0, FLOOR.1)),
+            Self::Kernel { .. } => Some(floor::newer()),
             Self::NoBpffs { .. } => Some(MOUNT.into()),
             Self::InUse { .. } => {
                 Some("a portcullis daemon runs on this host: stop it, or use another --pin-directory".into())
@@ -241,8 +241,12 @@ fn attach_hint(interface: &str, mode: AttachMode, errno: i32) -> Option<String> 
         libc::EINVAL => Some(format!(
             "the driver refuses the state of {interface}: switch off LRO and hardware GRO, `ethtool -K {interface} lro off rx-gro-hw off`, and look at `dmesg`"
         )),
-        libc::ENOMEM | libc::ENOSPC => Some(format!(
-            "the driver has too few queues for XDP: `ethtool -L {interface} combined N` with half of the maximum"
+        libc::ENOSPC => Some(format!(
+            "the driver has too few queues for XDP: use fewer of them, `ethtool -L {interface} combined N`"
+        )),
+        libc::ENOMEM => Some(format!(
+            "the kernel has no memory for the queues of {interface}: free some, or make them fewer, \
+             `ethtool -L {interface} combined N`, or smaller, `ethtool -G {interface} rx N`; `dmesg` may say which"
         )),
         libc::EPERM | libc::EACCES => Some(permission_hint(&missing_capabilities())),
         _ => None,
@@ -288,7 +292,7 @@ impl fmt::Display for DatapathError {
             }
             Self::Unfilterable { interface, cause } => write!(f, "cannot filter {interface}: {cause}"),
             Self::SameInterface { interface, other } => {
-                write!(f, "cannot attach to {interface}: it is {other} by another name, and has the program already")
+                write!(f, "cannot attach to {interface}: it is {other} by another name, which is configured too")
             }
             Self::Foreign { interface, mode, programs } => {
                 let mode = crate::policy::attach_label(*mode);
@@ -357,6 +361,13 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_without_memory_is_told_how_to_need_less() {
+        let error = io::Error::from_raw_os_error(libc::ENOMEM);
+        let hint = DatapathError::attach("eth0", AttachMode::Native, &error).hint().unwrap();
+        assert!(hint.starts_with("the kernel has no memory for the queues of eth0: free some"), "{hint}");
+    }
 
     #[test]
     fn nobody_is_told_to_get_what_he_has() {

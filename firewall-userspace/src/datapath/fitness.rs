@@ -8,21 +8,29 @@ use nix::{errno::Errno, net::if_::if_nametoindex};
 
 use super::DatapathError;
 use crate::{
-    host::devices::{self, Obstacle, few_queues},
+    host::devices::{self, Devices, Obstacle, few_queues, too_many_in_use},
     policy::{AttachMode, Interface},
 };
 
 /// Refuses new interfaces that cannot be filtered, or that are known by another name. Those that are not there are not asked.
 pub(super) fn require_new(interfaces: &[Interface], is_known: impl Fn(&str) -> bool) -> Result<(), DatapathError> {
+    require_distinct(interfaces, &is_known)?;
+    for Interface { name, .. } in interfaces.iter().filter(|interface| !is_known(&interface.name)) {
+        if let Ok(ifindex) = if_nametoindex(&**name) {
+            require(name, ifindex)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two names of one interface, of which one is new.
+pub(super) fn require_distinct(interfaces: &[Interface], is_known: impl Fn(&str) -> bool) -> Result<(), DatapathError> {
     let mut names: BTreeMap<u32, &str> = BTreeMap::new();
     for Interface { name, .. } in interfaces {
         let Ok(ifindex) = if_nametoindex(&**name) else { continue };
         let other = names.insert(ifindex, name);
         if let Some(other) = other.filter(|other| !is_known(name) || !is_known(other)) {
             return Err(DatapathError::SameInterface { interface: name.clone(), other: other.to_owned() });
-        }
-        if !is_known(name) {
-            require(name, ifindex)?;
         }
     }
     Ok(())
@@ -57,7 +65,8 @@ pub(super) fn warn_of_pairs<'n>(names: impl IntoIterator<Item = &'n str>) {
 pub(super) fn explained(error: DatapathError, ifindex: u32) -> DatapathError {
     match error {
         DatapathError::Attach { interface, mode, cause, errno: Some(errno), advice: None } => {
-            match obstacle(ifindex, mode, errno) {
+            let devices = devices::read_around(ifindex).unwrap_or_default();
+            match obstacle(&devices, ifindex, mode, errno) {
                 Some(Obstacle { cause, fix, .. }) => {
                     let cause = format!("{cause} ({})", Errno::from_raw(errno).desc());
                     DatapathError::Attach { interface, mode, cause, errno: Some(errno), advice: Some(fix) }
@@ -69,8 +78,7 @@ pub(super) fn explained(error: DatapathError, ifindex: u32) -> DatapathError {
     }
 }
 
-fn obstacle(ifindex: u32, mode: AttachMode, errno: i32) -> Option<Obstacle> {
-    let devices = devices::read().ok()?;
+fn obstacle(devices: &Devices, ifindex: u32, mode: AttachMode, errno: i32) -> Option<Obstacle> {
     let device = devices.at(ifindex)?;
     match errno {
         libc::EOPNOTSUPP if mode != AttachMode::Generic => devices.no_native(device),
@@ -84,14 +92,7 @@ fn obstacle(ifindex: u32, mode: AttachMode, errno: i32) -> Option<Obstacle> {
             ),
             auto_helps: false,
         }),
-        libc::ENOSPC | libc::ENOMEM => {
-            let most = device.channels.map(|channels| channels.most_combined).filter(|most| *most > 1)?;
-            Some(Obstacle {
-                cause: "its driver has too few queues for XDP".into(),
-                fix: format!("ethtool -L {} combined {}", device.name, most / 2),
-                auto_helps: false,
-            })
-        }
+        libc::ENOSPC | libc::ENOMEM => too_many_in_use(device),
         _ => None,
     }
 }

@@ -5,10 +5,10 @@ use nix::sys::utsname::uname;
 use super::DatapathError;
 
 /// Major and minor of a kernel.
-pub(super) type Version = (u32, u32);
+type Version = (u32, u32);
 
 /// The oldest kernel on which every variant of the program is tested: Debian 12's.
-pub(super) const FLOOR: Version = (6, 1);
+const FLOOR: Version = (6, 1);
 
 /// What the program needs, with the kernel that brought it.
 const NEEDED: [(Version, &str); 3] = [
@@ -18,6 +18,11 @@ const NEEDED: [(Version, &str); 3] = [
     ((5, 18), "XDP programs for frames in several buffers"),
     (FLOOR, "a verifier that is known to accept the program"),
 ];
+
+/// What an operator does about a kernel that is too old.
+pub(super) fn newer() -> String {
+    format!("boot Linux {}.{} or later", FLOOR.0, FLOOR.1)
+}
 
 /// Refuses a kernel that is too old, before anything is asked of it.
 pub(super) fn check() -> Result<(), DatapathError> {

@@ -15,9 +15,10 @@ use aya::{
 };
 
 use super::{
-    Holder, holder, link,
+    Holder, holder,
     link_path::base_of_link,
-    own::{Origin, Traits},
+    object,
+    own::{self, Origin, Traits},
 };
 use crate::host::devices::{self, AttachedProgram};
 
@@ -53,6 +54,11 @@ pub(super) fn programs_on(ifindex: u32) -> Vec<ForeignProgram> {
     devices::attached_to(ifindex).unwrap_or_default().into_iter().map(|one| describe(one, None)).collect()
 }
 
+/// Identifiers of the programs on an interface, in the order of [`programs_on`].
+pub(super) fn ids_on(ifindex: u32) -> Vec<u32> {
+    devices::attached_to(ifindex).unwrap_or_default().iter().map(|one| one.id).collect()
+}
+
 /// Everything that this user may know of a program; `pins` is one more folder where it may be pinned.
 pub(super) fn describe(AttachedProgram { id, is_generic }: AttachedProgram, pins: Option<&Path>) -> ForeignProgram {
     let info = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id);
@@ -71,7 +77,7 @@ pub(super) fn describe(AttachedProgram { id, is_generic }: AttachedProgram, pins
     };
     ForeignProgram {
         id,
-        origin: Origin::of(&traits),
+        origin: Origin::of(&traits, own::tags()),
         name: traits.name.unwrap_or_default(),
         tag: tag.map_or_else(String::new, |tag| format!("{tag:016x}")),
         is_generic,
@@ -91,8 +97,8 @@ fn pins_of(program: u32, more: Option<&Path>) -> Vec<PathBuf> {
     let mut files = MOST_FILES;
     let mut pins = Vec::new();
     for folder in std::iter::once(Path::new(BPFFS)).chain(more) {
-        find_pins(folder, DEPTH, &mut files, &mut |path, pin| {
-            if pin.program == program && !pins.iter().any(|one| one == path) {
+        find_pins(folder, DEPTH, &mut files, &mut |path, pinned| {
+            if pinned == program && !pins.iter().any(|one| one == path) {
                 pins.push(path.to_owned());
             }
         });
@@ -100,7 +106,7 @@ fn pins_of(program: u32, more: Option<&Path>) -> Vec<PathBuf> {
     pins
 }
 
-fn find_pins(folder: &Path, depth: u32, files: &mut usize, found: &mut impl FnMut(&Path, link::Pin)) {
+fn find_pins(folder: &Path, depth: u32, files: &mut usize, found: &mut impl FnMut(&Path, u32)) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let Some(left) = files.checked_sub(1) else { return };
         *files = left;
@@ -108,8 +114,8 @@ fn find_pins(folder: &Path, depth: u32, files: &mut usize, found: &mut impl FnMu
         match entry.file_type() {
             Ok(kind) if kind.is_dir() && depth > 0 => find_pins(&path, depth - 1, files, found),
             Ok(kind) if kind.is_file() => {
-                if let Ok(pin) = link::identify(&path) {
-                    found(&path, pin);
+                if let Ok(program) = object::program_of(&path) {
+                    found(&path, program);
                 }
             }
             _ => {}

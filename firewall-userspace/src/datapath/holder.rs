@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::files::names_in;
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -62,11 +64,6 @@ fn is_link_or_program(kind: &Path) -> bool {
 /// What stands behind `key` in a file of /proc/PID/fdinfo.
 fn value<'a>(facts: &'a str, key: &str) -> Option<&'a str> {
     facts.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
-}
-
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 impl Holder {

@@ -57,6 +57,7 @@ impl KernelFilter {
         unwilling: Unwilling,
     ) -> Result<Self, DatapathError> {
         unwilling.admit(policy, |name| Attachments::index_of(name).is_ok())?;
+        admit_names(policy, &unwilling)?;
         adopt(&pins, members)?;
         let (mut names, mut ids) = Names::open(&pins)?;
         let reused = ids.assign(policy);
@@ -240,6 +241,19 @@ impl Filter for KernelFilter {
     fn counters(&self) -> Arc<dyn CounterReader> {
         let interfaces = self.policy.interfaces.iter().map(|interface| interface.name.clone()).collect();
         Arc::new(KernelCounters::new(Arc::clone(&self.readable), Arc::clone(&self.ids), interfaces))
+    }
+}
+
+/// Refuses a start with two names of one interface, as a reload would, where there is something to go on with.
+fn admit_names(policy: &Policy, unwilling: &Unwilling) -> Result<(), DatapathError> {
+    match unwilling {
+        Unwilling::Refuses(known) => fitness::require_distinct(&policy.interfaces, |name| known.contains(name)),
+        Unwilling::IsWaitedFor => {
+            if let Err(error) = fitness::require_distinct(&policy.interfaces, |_| false) {
+                tracing::error!("one interface has two names in the configuration, and is filtered once: {error}");
+            }
+            Ok(())
+        }
     }
 }
 

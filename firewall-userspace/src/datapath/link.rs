@@ -9,14 +9,6 @@ use std::{
 use super::{object, syscall::bpf};
 use crate::policy::AttachMode;
 
-/// What is pinned at `path`.
-///
-/// # Errors
-/// When there is no XDP link.
-pub(super) fn read(path: &Path) -> io::Result<LinkFacts> {
-    Link::open(path)?.facts()
-}
-
 /// Takes the program of a pinned link off its interface, whoever else holds the link; it is off when this returns
 /// (`bpf_xdp_link_detach`, net/core/dev.c), where a link that lost its last holder is freed some time later.
 ///
@@ -24,27 +16,6 @@ pub(super) fn read(path: &Path) -> io::Result<LinkFacts> {
 /// When there is no link, or it cannot be detached.
 pub(super) fn detach(path: &Path) -> io::Result<()> {
     Link::open(path)?.detach()
-}
-
-/// What a pin has to do with a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pin {
-    /// The program that is pinned, or that the pinned link attaches; 0 when it is neither.
-    pub(super) program: u32,
-}
-
-/// What is pinned at `path`, whatever it is.
-///
-/// # Errors
-/// When nothing of the kernel's is there.
-pub(super) fn identify(path: &Path) -> io::Result<Pin> {
-    let object = object::open(path)?;
-    let program = match &*object::kind(object.as_fd())? {
-        object::PROGRAM => object::info(object.as_fd())?.id,
-        object::LINK => object::info(object.as_fd())?.program,
-        _ => 0,
-    };
-    Ok(Pin { program })
 }
 
 /// An XDP link that is held.

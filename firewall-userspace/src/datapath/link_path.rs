@@ -1,25 +1,62 @@
-//! Where the link of an interface is pinned, in a folder of one ABI version: `links/<interface>@<mode>`.
+//! Where the link of an interface is pinned, in a folder of one ABI version: `links/<interface>@<mode>`, and
+//! `links/<interface>:<index>@<mode>` where that name is another device's.
 //!
 //! In: interface and mode. Out: a path, and from a path back again, because the kernel does not report the mode of a link.
 //! Names on a BPF file system have no dots, those of interfaces may.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::policy::{AttachMode, attach_label};
 
-/// Modes in which something can be attached.
-pub(super) const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];
+/// Before an index; no name of an interface has a colon (net/core/dev.c `dev_valid_name`).
+const INDEX: char = ':';
 
-/// The link of an interface in the folder of an ABI version.
-pub(super) fn link_in(folder: &Path, interface: &str, mode: AttachMode) -> PathBuf {
-    folder.join("links").join(format!("{}@{}", escape(interface), attach_label(mode)))
+/// Modes in which something can be attached.
+const MODES: [AttachMode; 2] = [AttachMode::Native, AttachMode::Generic];
+
+/// What the pin of a link tells by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PinnedLink {
+    /// The interface that is filtered: its name in the policy.
+    pub interface: String,
+    /// The index of the device, where that name is another device's.
+    pub index: Option<u32>,
+    /// The mode in which it is attached.
+    pub mode: AttachMode,
 }
 
-/// Interface and mode of a link.
-pub(super) fn parse_link(name: &str) -> Option<(String, AttachMode)> {
-    let (interface, label) = name.rsplit_once('@')?;
+impl PinnedLink {
+    /// Where it is in the folder of an ABI version.
+    pub(super) fn path_in(&self, folder: &Path) -> PathBuf {
+        let mut name = escape(&self.interface);
+        if let Some(index) = self.index {
+            name.push(INDEX);
+            name.push_str(&index.to_string());
+        }
+        folder.join("links").join(format!("{name}@{}", attach_label(self.mode)))
+    }
+}
+
+/// `eth0`; `eth0 (index 7)` where another device has that name.
+impl fmt::Display for PinnedLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.interface)?;
+        self.index.map_or(Ok(()), |index| write!(f, " (index {index})"))
+    }
+}
+
+/// What a pin of this name is; `None` when it is none of a link of ours.
+pub(super) fn parse_link(name: &str) -> Option<PinnedLink> {
+    let (device, label) = name.rsplit_once('@')?;
     let mode = MODES.into_iter().find(|mode| attach_label(*mode) == label)?;
-    Some((unescape(interface), mode))
+    let (interface, index) = match device.split_once(INDEX) {
+        Some((interface, index)) => (interface, Some(index.parse().ok()?)),
+        None => (device, None),
+    };
+    Some(PinnedLink { interface: unescape(interface), index, mode })
 }
 
 /// The pin folder that a link is in, if it is where links of ours are: `DIR/v<ABI>/links/<interface>@<mode>`.
@@ -45,15 +82,25 @@ mod tests {
 
     #[test]
     fn the_name_of_a_link_tells_interface_and_mode() {
-        for (interface, mode) in [("eth0", AttachMode::Native), ("eth0.7", AttachMode::Generic), ("a@b%2e", MODES[0])] {
-            let path = link_in(Path::new("/v2"), interface, mode);
+        for (interface, index, mode) in [
+            ("eth0", None, AttachMode::Native),
+            ("eth0.7", None, AttachMode::Generic),
+            ("a@b%2e", None, MODES[0]),
+            ("eth0", Some(7), MODES[0]),
+            ("eth0.5", Some(12), MODES[1]),
+        ] {
+            let link = PinnedLink { interface: interface.to_owned(), index, mode };
+            let path = link.path_in(Path::new("/v2"));
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             assert!(!name.contains('.'), "{name}");
-            assert_eq!(parse_link(&name), Some((interface.to_owned(), mode)));
+            assert_eq!(parse_link(&name), Some(link));
         }
-        assert_eq!(base_of_link(&link_in(Path::new("/x/v3"), "eth0", MODES[0])), Some(Path::new("/x")));
+        assert_eq!(parse_link("eth0:7@native").unwrap().to_string(), "eth0 (index 7)");
+        assert_eq!(base_of_link(Path::new("/x/v3/links/eth0@native")), Some(Path::new("/x")));
+        assert_eq!(base_of_link(Path::new("/x/v3/links/eth0:7@native")), Some(Path::new("/x")));
         assert_eq!(base_of_link(Path::new("/x/links/eth0@native")), None);
         assert_eq!(parse_link("eth0"), None);
         assert_eq!(parse_link("eth0@offload"), None);
+        assert_eq!(parse_link("eth0:x@native"), None);
     }
 }

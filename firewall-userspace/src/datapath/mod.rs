@@ -39,7 +39,7 @@ mod syscall;
 mod trace;
 mod upkeep;
 
-pub use attach::{Attached, AttachmentState, Attachments, InterfaceChange, Presence, Unwilling};
+pub use attach::{Attached, AttachmentState, Attachments, Presence, Unwilling};
 pub use audit::{Part, Step};
 pub use background::give_way;
 pub use counters::{FrameCounters, SharedMaps};
@@ -51,11 +51,12 @@ pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Upke
 pub use foreign::ForeignProgram;
 pub use holder::Holder;
 pub use kernel::KernelFilter;
+pub use link_path::PinnedLink;
 pub use lists::{ListSize, TableError};
 pub use loaded::{LoadOptions, LoadedPolicy, load_policy};
 pub use names::Names;
 pub use own::Origin;
-pub use pins::{PinFolder, Pinned};
+pub use pins::{DEFAULT_PINS, PINS_VARIABLE, PinFolder, Pinned};
 
 /// The eBPF object, empty in a build without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/firewall.bpf.o"));

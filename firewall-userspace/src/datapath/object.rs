@@ -26,13 +26,36 @@ pub(super) fn identify(path: &Path) -> io::Result<(String, u32)> {
     Ok((kind(object.as_fd())?, info(object.as_fd())?.id))
 }
 
+/// Whether what is pinned at `path` is the object of this `kind` and identifier.
+pub(super) fn is(path: &Path, kind: &str, id: u32) -> bool {
+    id_of(path, kind) == Some(id)
+}
+
+/// Identifier of the object of this `kind` that is pinned at `path`; `None` when something else is there, or nothing.
+pub(super) fn id_of(path: &Path, kind: &str) -> Option<u32> {
+    identify(path).ok().filter(|(found, _)| found == kind).map(|(_, id)| id)
+}
+
+/// The program that is pinned at `path`, or that the link there attaches; 0 when something else is there.
+///
+/// # Errors
+/// When nothing of the kernel's is there.
+pub(super) fn program_of(path: &Path) -> io::Result<u32> {
+    let object = open(path)?;
+    match &*kind(object.as_fd())? {
+        PROGRAM => Ok(info(object.as_fd())?.id),
+        LINK => Ok(info(object.as_fd())?.program),
+        _ => Ok(0),
+    }
+}
+
 /// Opens what is pinned at `path`.
 ///
 /// # Errors
 /// When there is nothing, or it may not be opened.
 pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attributes = PathAttributes { path: path.as_ptr().addr() as u64, descriptor: 0, flags: 0 };
+    let mut attributes = PathAttributes { path: path.as_ptr().expose_provenance() as u64, descriptor: 0, flags: 0 };
     // SAFETY: the path lives until the call returns, which writes nothing.
     let descriptor = unsafe { bpf(uapi::OBJ_GET, &mut attributes) }?;
     // SAFETY: the kernel just made this descriptor, and nobody else knows it.
@@ -46,7 +69,7 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let descriptor = object.as_raw_fd().cast_unsigned();
-    let mut attributes = PathAttributes { path: path.as_ptr().addr() as u64, descriptor, flags: 0 };
+    let mut attributes = PathAttributes { path: path.as_ptr().expose_provenance() as u64, descriptor, flags: 0 };
     // SAFETY: the path lives until the call returns, which writes nothing.
     unsafe { bpf(uapi::OBJ_PIN, &mut attributes) }.map(drop)
 }
@@ -77,7 +100,7 @@ pub(super) fn info(object: BorrowedFd<'_>) -> io::Result<Info> {
     let mut attributes = InfoAttributes {
         descriptor: object.as_raw_fd(),
         length: size_of::<Info>() as u32,
-        info: (&raw mut info).addr() as u64,
+        info: (&raw mut info).expose_provenance() as u64,
     };
     // SAFETY: the kernel writes at most `length` octets to `info`, which lives until the call returns.
     unsafe { bpf(uapi::OBJ_GET_INFO_BY_FD, &mut attributes) }?;

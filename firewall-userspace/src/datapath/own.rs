@@ -54,9 +54,9 @@ impl Origin {
         matches!(self, Self::ThisBuild | Self::OtherBuild)
     }
 
-    /// Whose a program with these traits is.
-    pub(super) fn of(traits: &Traits) -> Self {
-        let is_known = traits.tag.is_some_and(|tag| tags().contains(&tag));
+    /// Whose a program with these traits is; `tags` are those of this build.
+    pub(super) fn of(traits: &Traits, tags: &[u64]) -> Self {
+        let is_known = traits.tag.is_some_and(|tag| tags.contains(&tag));
         match &traits.name {
             Some(name) if name != PROGRAM => Self::Others,
             _ if is_known => Self::ThisBuild,
@@ -74,7 +74,7 @@ fn has_our_maps(found: &[String]) -> bool {
 }
 
 /// Tags that the program of this build may have: kernels before 6.18 take SHA-1, later ones SHA-256.
-fn tags() -> &'static [u64] {
+pub(super) fn tags() -> &'static [u64] {
     static TAGS: OnceLock<Vec<u64>> = OnceLock::new();
     TAGS.get_or_init(|| {
         instructions(OBJECT).map_or_else(Vec::new, |octets| vec![tag::<Sha1>(&octets), tag::<Sha256>(&octets)])
@@ -119,16 +119,16 @@ mod tests {
 
     #[test]
     fn a_program_is_ours_by_name_and_tag_or_by_name_and_maps() {
-        assert_eq!(Origin::of(&traits(Some("xdp_dispatcher"), &maps::SHARED)), Origin::Others);
-        assert_eq!(Origin::of(&traits(Some(PROGRAM), &[])), Origin::Others, "anybody may use that name");
+        let of = |traits: Traits| Origin::of(&traits, &[9]);
+        assert_eq!(of(traits(Some("xdp_dispatcher"), &maps::SHARED)), Origin::Others);
+        assert_eq!(of(traits(Some(PROGRAM), &[])), Origin::Others, "anybody may use that name");
         let kept: Vec<&str> = maps::SHARED.iter().map(|name| name.get(..LONGEST_NAME).unwrap_or(name)).collect();
-        assert_eq!(Origin::of(&traits(Some(PROGRAM), &kept)), Origin::OtherBuild);
-        assert_eq!(Origin::of(&traits(None, &[])), Origin::Unknown);
-        assert_eq!(Origin::of(&Traits { is_pinned_as_ours: true, ..traits(None, &[]) }), Origin::OtherBuild);
-        for tag in tags() {
-            assert_eq!(Origin::of(&Traits { tag: Some(*tag), ..traits(Some(PROGRAM), &[]) }), Origin::ThisBuild);
-            assert_eq!(Origin::of(&Traits { tag: Some(*tag), ..traits(None, &[]) }), Origin::ThisBuild);
-            assert_eq!(Origin::of(&Traits { tag: Some(*tag), ..traits(Some("x"), &[]) }), Origin::Others);
-        }
+        assert_eq!(of(traits(Some(PROGRAM), &kept)), Origin::OtherBuild);
+        assert_eq!(of(traits(None, &[])), Origin::Unknown);
+        assert_eq!(of(Traits { is_pinned_as_ours: true, ..traits(None, &[]) }), Origin::OtherBuild);
+        let of_this = |name| of(Traits { tag: Some(9), ..traits(name, &[]) });
+        assert_eq!(of_this(Some(PROGRAM)), Origin::ThisBuild);
+        assert_eq!(of_this(None), Origin::ThisBuild);
+        assert_eq!(of_this(Some("x")), Origin::Others);
     }
 }

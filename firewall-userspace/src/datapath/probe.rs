@@ -24,6 +24,11 @@ pub fn kernel() -> Result<(), DatapathError> {
     floor::check()
 }
 
+/// What an operator does about a kernel that is too old.
+pub fn newer_kernel() -> String {
+    floor::newer()
+}
+
 /// Whether this binary carries the program.
 pub fn has_program() -> bool {
     !OBJECT.is_empty()

@@ -26,8 +26,8 @@ pub(super) unsafe fn lookup(map: BorrowedFd<'_>, index: u32, value: &mut [u8]) -
     let mut attributes = LookupAttributes {
         map: map.as_raw_fd().cast_unsigned(),
         padding: 0,
-        key: (&raw const index).addr() as u64,
-        value: value.as_mut_ptr().addr() as u64,
+        key: (&raw const index).expose_provenance() as u64,
+        value: value.as_mut_ptr().expose_provenance() as u64,
         flags: 0,
     };
     // SAFETY: the key is a number, as that of an array is, and lives until the call returns; a value fits by the contract above.

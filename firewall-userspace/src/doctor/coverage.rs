@@ -8,6 +8,7 @@ use super::Check;
 use crate::{
     host::devices::{Device, Devices},
     policy::Interface,
+    text::shown::few,
 };
 
 /// Most ports that one line names.
@@ -58,10 +59,9 @@ pub fn uncovered(devices: &Devices, wanted: &[Interface], config: &Path) -> Vec<
 /// Ports of a bridge, bond or team of which another one is named.
 fn other_ports(device: &Device, open: &[&Device], config: &Path) -> Option<Check> {
     let (first, name) = (open.first()?, &device.name);
-    let shown = open.iter().take(MOST_PORTS).map(|port| &*port.name).collect::<Vec<_>>().join(", ");
-    let more = open.len().saturating_sub(MOST_PORTS);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let found = format!("what arrives through its ports {shown}{more} is not filtered; other ports are");
+    let ports: Vec<&str> = open.iter().map(|port| &*port.name).collect();
+    let shown = few(&ports, MOST_PORTS);
+    let found = format!("what arrives through its ports {shown} is not filtered; other ports are");
     let fix = format!(
         "add `[[interface]]` with `name = \"{}\"` to {}, and the same for the others, or name {name} in the place of its \
          ports; restart",

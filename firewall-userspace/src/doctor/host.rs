@@ -10,14 +10,11 @@ use nix::{sys::utsname::uname, unistd::geteuid};
 
 use super::Check;
 use crate::{
-    datapath::{MOUNT, probe},
+    datapath::{DEFAULT_PINS, MOUNT, PINS_VARIABLE, probe},
     host::connections,
 };
 
 const HOST: &str = "host";
-
-/// Where a daemon pins unless it is told otherwise, and what tells it.
-const PINS: (&str, &str) = ("/sys/fs/bpf/portcullis", "PORTCULLIS_PIN_DIRECTORY");
 
 /// Everything about the host.
 pub fn checks() -> Vec<Check> {
@@ -66,7 +63,8 @@ fn features() -> Check {
     match probe::features() {
         Ok(()) => Check::ok(HOST, "BPF", "XDP programs and their maps can be made"),
         Err(found) => {
-            Check::fail(HOST, "BPF", found, "sudo portcullis doctor; if it says the same, boot Linux 6.1 or later")
+            let fix = format!("sudo portcullis doctor; if it says the same, {}", probe::newer_kernel());
+            Check::fail(HOST, "BPF", found, fix)
         }
     }
 }
@@ -90,7 +88,7 @@ fn compiler() -> Check {
 
 /// The file system of the pin folder.
 fn bpffs() -> Check {
-    let pins = env::var_os(PINS.1).map_or_else(|| PathBuf::from(PINS.0), PathBuf::from);
+    let pins = env::var_os(PINS_VARIABLE).map_or_else(|| PathBuf::from(DEFAULT_PINS), PathBuf::from);
     bpffs_of(&pins, probe::bpffs_of(&pins))
 }
 
@@ -125,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_bpf_file_system_that_others_write_to_is_named() {
-        let check = |mode| bpffs_of(Path::new(PINS.0), Some(("/sys/fs/bpf".into(), mode)));
+        let check = |mode| bpffs_of(Path::new(DEFAULT_PINS), Some(("/sys/fs/bpf".into(), mode)));
         assert_eq!(check(0o700).level, Level::Ok);
         assert_eq!(check(0o777).level, Level::Fail);
         let sticky = check(0o1777);
@@ -133,6 +131,6 @@ mod tests {
         assert_eq!(sticky.found, "/sys/fs/bpf (mode 1777): others may make the pin folder first");
         let fix = "chmod 700 /sys/fs/bpf, and mount it by `mount -t bpf -o mode=700 bpf /sys/fs/bpf`";
         assert_eq!(sticky.fix.as_deref(), Some(fix));
-        assert_eq!(bpffs_of(Path::new(PINS.0), None).fix.as_deref(), Some(MOUNT));
+        assert_eq!(bpffs_of(Path::new(DEFAULT_PINS), None).fix.as_deref(), Some(MOUNT));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         devices::{self, Devices, DevicesError},
     },
     policy::{Policy, Protocol, Service},
-    text::ports,
+    text::{ports, shown::few},
 };
 
 /// What `portcullis check --host` says of this host.
@@ -148,7 +148,7 @@ fn unheard(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
         };
         let silent: Vec<String> = service.ports.iter().filter(is_silent).map(ports::show).collect();
         let weight = if silent.len() == service.ports.len() { Weight::Warning } else { Weight::Note };
-        let message = format!("nobody on this host listens on {} {}", service.protocol, bounded(&silent));
+        let message = format!("nobody on this host listens on {} {}", service.protocol, few(&silent, MOST_PORTS));
         let hint = "right where its packets are forwarded, or the server is not started yet".to_owned();
         let subject = format!("service {}", service.name);
         (!silent.is_empty()).then(|| finding(LOOK, weight, subject, message, Some(hint)))
@@ -175,7 +175,7 @@ fn unfiltered(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
         let shown: Vec<String> = open.iter().map(u16::to_string).collect();
         let verb = if open.len() == 1 { "listens and belongs" } else { "listen and belong" };
         let message =
-            format!("{protocol} {} {verb} to no service: what is sent there is not filtered", bounded(&shown));
+            format!("{protocol} {} {verb} to no service: what is sent there is not filtered", few(&shown, MOST_PORTS));
         (!open.is_empty()).then(|| finding("open ports", Weight::Note, "host".into(), message, None))
     };
     [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(told).collect()
@@ -186,14 +186,6 @@ fn is_of(listener: &Listening, service: &Service) -> bool {
     let Listening { protocol, local } = listener;
     let is_at = |local: &SocketAddr| local.ip().is_unspecified() || service.addresses.contains(&local.ip());
     *protocol == service.protocol && (service.addresses.is_empty() || is_at(local))
-}
-
-fn bounded(all: &[String]) -> String {
-    let shown = all.iter().take(MOST_PORTS).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match all.len().saturating_sub(MOST_PORTS) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }
 
 /// `net.ipv4.ip_local_port_range`, or the kernel's default.
@@ -314,11 +306,5 @@ mod tests {
             (Weight::Note, "host".to_owned(), text)
         };
         assert_eq!(told, [note("tcp 22"), note("udp 53")]);
-    }
-
-    #[test]
-    fn a_line_names_a_few_of_many_ports() {
-        let many: Vec<String> = (1..=20).map(|port| port.to_string()).collect();
-        assert_eq!(bounded(&many), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 8 more");
     }
 }

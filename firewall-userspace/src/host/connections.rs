@@ -6,19 +6,15 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::{
     SockDiagMessage,
     constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, TCP_LISTEN},
     inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
 };
-use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
-use nix::sys::{
-    socket::{setsockopt, sockopt::ReceiveTimeout},
-    time::{TimeVal, TimeValLike},
-};
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use serde::{Deserialize, Serialize};
 
+use super::raw::NetlinkSocket;
 use crate::policy::Protocol;
 
 /// A TCP connection to this host.
@@ -39,12 +35,6 @@ pub struct Listening {
     /// Where it listens; an address of zeros means all.
     pub local: SocketAddr,
 }
-
-/// How long the kernel may take for the next part of its answer.
-const TIMEOUT_S: i64 = 5;
-
-/// Octets of one part: what the kernel makes at most (`NLMSG_GOODSIZE` and `min_dump_alloc`, net/netlink/af_netlink.c).
-const PART: usize = 1 << 16;
 
 /// Established connections to a port that listens, in the network namespace of this thread; without loopback.
 ///
@@ -109,11 +99,6 @@ pub fn of_ssh(variable: &str) -> Option<Connection> {
 
 /// Shows every socket of one family and protocol in these states to `visit`.
 fn dump(family: u8, protocol: u8, states: StateFlags, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    socket.bind_auto()?;
-    setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(TIMEOUT_S))?;
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let request = InetRequest {
         family,
         protocol,
@@ -121,29 +106,11 @@ fn dump(family: u8, protocol: u8, states: StateFlags, mut visit: impl FnMut(Inet
         states,
         socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
     };
-    let mut request = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
-    request.finalize();
-    let mut octets = vec![0; request.buffer_len()];
-    request.serialize(&mut octets);
-    socket.send(&octets, 0)?;
-    let mut part = Vec::with_capacity(PART);
-    loop {
-        part.clear();
-        socket.recv(&mut part, 0)?;
-        let mut rest = part.as_slice();
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
-            match message.payload {
-                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => visit(response.header),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(_) => return Ok(()),
-                _ => {}
-            }
-            // Messages are aligned to four octets (netlink(7)); one of length 0 would never end.
-            let length = (message.header.length as usize).next_multiple_of(4).max(4);
-            rest = rest.get(length..).unwrap_or_default();
+    NetlinkSocket::open(NETLINK_SOCK_DIAG)?.dump(SockDiagMessage::InetRequest(request), |message| {
+        if let SockDiagMessage::InetResponse(response) = message {
+            visit(response.header);
         }
-    }
+    })
 }
 
 /// `203.0.113.7:50412 -> 192.0.2.10:22`.

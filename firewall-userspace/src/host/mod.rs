@@ -6,3 +6,4 @@
 pub mod connections;
 pub mod devices;
 pub mod netlink;
+mod raw;

@@ -54,6 +54,15 @@ pub fn counted(count: usize, thing: &str) -> String {
     format!("{} {plural}", grouped(count))
 }
 
+/// `a, b and 3 more`: the first `most` of `all`, and how many there are besides.
+pub fn few(all: &[impl AsRef<str>], most: usize) -> String {
+    let shown = all.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// `number` in groups of three digits.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -82,6 +91,14 @@ mod tests {
         let long = "ä".repeat(100);
         assert_eq!(shown(&long).chars().count(), MAX_SHOWN + 1);
         assert!(shown(&long).ends_with('…'));
+    }
+
+    #[test]
+    fn a_line_names_a_few_of_many() {
+        let many: Vec<String> = (1..=9).map(|number| number.to_string()).collect();
+        assert_eq!(few(&many, 6), "1, 2, 3, 4, 5, 6 and 3 more");
+        assert_eq!(few(&many, 9), "1, 2, 3, 4, 5, 6, 7, 8, 9");
+        assert_eq!(few(&[""; 0], 6), "");
     }
 
     #[test]

@@ -238,6 +238,33 @@ fn an_alternative_name_works_everywhere_and_names_one_interface() -> Result<()> 
 }
 
 #[test]
+fn a_start_with_two_names_of_one_interface_goes_on_with_the_last_good_policy() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.host.ip("link property add dev eth0 altname wan")?;
+    let mut daemon = Daemon::start(&lab, &format!("{}{POLICY}", interfaces(&[("wan", "native")])))?;
+    let site = daemon.site().clone();
+    daemon.stop()?;
+    site.configure(&format!("{}{POLICY}", interfaces(&[("wan", "native"), ("eth0", "native")])))?;
+    let daemon = Daemon::start_at(&lab, site.clone())?;
+    let status = daemon.status()?;
+    let condition = &status["conditions"][0];
+    ensure!(condition["code"] == "not_the_file", "{status:#}");
+    ensure!(condition.to_string().contains("it is wan by another name, which is configured too"), "{status:#}");
+    assert_eq!(status["interfaces"].as_array().map(Vec::len), Some(1), "{status:#}");
+    assert_eq!(state(&daemon, "wan")?, "attached");
+    drop(daemon);
+
+    // Where there is nothing to go on with, it filters, and says so.
+    site.detach(&[])?;
+    std::fs::remove_dir_all(&site.state)?;
+    let daemon = Daemon::start_at(&lab, site)?;
+    assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
+    let told = "one interface has two names in the configuration, and is filtered once";
+    ensure!(daemon.log().contains(told), "{}", daemon.log());
+    Ok(())
+}
+
+#[test]
 fn check_host_tells_who_listens_and_needs_no_capability() -> Result<()> {
     let lab = Lab::new()?;
     let site = Site::of(&lab.trial);

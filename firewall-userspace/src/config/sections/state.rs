@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::rates;
 use crate::{
-    config::{document::TomlTable, keys, reader::Reader},
+    config::{
+        document::{Node, TomlTable},
+        keys,
+        reader::Reader,
+    },
     policy::StateFolder,
     text::shown::shown,
 };
@@ -32,32 +36,48 @@ pub fn default() -> StateFolder {
 
 /// Reads `[state]`; `None` after an error.
 pub fn state(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<StateFolder> {
-    let mut state = default();
-    let Some(node) = document.node("state") else { return Some(state) };
-    let table = reader.table(&node, keys::STATE)?;
+    let (state, is_good) = readable(reader, document, default());
+    is_good.then_some(state)
+}
+
+/// What can be read of `[state]`, and `otherwise` for the rest; whether there was no error.
+pub fn readable(reader: &mut Reader<'_>, document: &TomlTable<'_>, otherwise: StateFolder) -> (StateFolder, bool) {
+    let mut state = otherwise;
+    let Some(node) = document.node("state") else { return (state, true) };
+    let Some(table) = reader.table(&node, keys::STATE) else { return (state, false) };
     let mut is_good = true;
     if let Some(node) = table.node("directory") {
-        let text = reader.string(&node, "the path of a folder")?;
-        if !Path::new(text).is_absolute() || text.contains('\0') {
-            let message = format!("`{}` is not the absolute path of a folder", shown(text));
-            reader.error_with_hint(&node.at, message, format!("write for example \"{DEFAULT_DIRECTORY}\""));
-            is_good = false;
-        }
-        state.directory = PathBuf::from(text);
+        let directory = directory(reader, &node);
+        is_good &= directory.map(|directory| state.directory = directory).is_some();
     }
     if let Some(node) = table.node("snapshot_after") {
         let size = rates::read_size(reader, &node);
         is_good &= size.map(|size| state.snapshot_after = size).is_some();
     }
     if let Some(node) = table.node("generations") {
-        let (least, most) = GENERATIONS.into_inner();
-        let wanted = format!("a number from {least} to {most}");
-        let count = reader.integer(&node, &wanted)?;
-        if !GENERATIONS.contains(&count) {
-            reader.error(&node.at, format!("{count} generations cannot be kept; expected {wanted}"));
-            is_good = false;
-        }
-        state.generations = usize::try_from(count).unwrap_or(DEFAULT_GENERATIONS);
+        let count = generations(reader, &node);
+        is_good &= count.map(|count| state.generations = count).is_some();
     }
-    is_good.then_some(state)
+    (state, is_good)
+}
+
+fn directory(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
+    let text = reader.string(node, "the path of a folder")?;
+    if Path::new(text).is_absolute() && !text.contains('\0') {
+        return Some(PathBuf::from(text));
+    }
+    let message = format!("`{}` is not the absolute path of a folder", shown(text));
+    reader.error_with_hint(&node.at, message, format!("write for example \"{DEFAULT_DIRECTORY}\""));
+    None
+}
+
+fn generations(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<usize> {
+    let (least, most) = GENERATIONS.into_inner();
+    let wanted = format!("a number from {least} to {most}");
+    let count = reader.integer(node, &wanted)?;
+    if GENERATIONS.contains(&count) {
+        return usize::try_from(count).ok();
+    }
+    reader.error(&node.at, format!("{count} generations cannot be kept; expected {wanted}"));
+    None
 }

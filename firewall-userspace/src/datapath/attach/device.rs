@@ -1,15 +1,17 @@
 //! One filtered device: its link, held as long as it is to be filtered.
 
 use std::{
+    collections::BTreeMap,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use nix::net::if_::{if_indextoname, if_nametoindex};
 
 use crate::{
     datapath::{
-        DatapathError, fitness, foreign,
+        DatapathError, ForeignProgram, fitness, foreign,
         link::{Link, LinkFacts},
         object,
     },
@@ -41,6 +43,40 @@ impl Program {
     }
 }
 
+/// Programs of others that were in the way, by index of the device. To describe them takes a look at every process, so they are
+/// described anew only when others are there, or after a while.
+#[derive(Debug, Default)]
+pub(super) struct Occupants(BTreeMap<u32, (Instant, Vec<ForeignProgram>)>);
+
+/// For so long it is not looked again who holds the same programs.
+const KEPT: Duration = Duration::from_secs(30);
+
+impl Occupants {
+    /// What is on the device now.
+    fn on(&mut self, ifindex: u32) -> Vec<ForeignProgram> {
+        self.on_at(ifindex, &foreign::ids_on(ifindex), Instant::now(), || foreign::programs_on(ifindex))
+    }
+
+    fn on_at(
+        &mut self,
+        ifindex: u32,
+        ids: &[u32],
+        now: Instant,
+        describe: impl FnOnce() -> Vec<ForeignProgram>,
+    ) -> Vec<ForeignProgram> {
+        if let Some((since, kept)) = self.0.get(&ifindex)
+            && now.duration_since(*since) < KEPT
+            && kept.iter().map(|program| &program.id).eq(ids)
+        {
+            return kept.clone();
+        }
+        let programs = describe();
+        self.0.retain(|_, (since, _)| now.duration_since(*since) < KEPT);
+        self.0.insert(ifindex, (now, programs.clone()));
+        programs
+    }
+}
+
 /// A device that is filtered. It is what it is by its index, whatever it is called.
 #[derive(Debug)]
 pub(super) struct Filtered {
@@ -63,18 +99,23 @@ impl Filtered {
     ///
     /// # Errors
     /// When the kernel refuses, or another program is there.
-    pub(super) fn attach(program: &Program, interface: &Interface, ifindex: u32) -> Result<Self, DatapathError> {
+    pub(super) fn attach(
+        program: &Program,
+        interface: &Interface,
+        ifindex: u32,
+        occupants: &mut Occupants,
+    ) -> Result<Self, DatapathError> {
         let Interface { name, mode, .. } = interface;
         fitness::require(name, ifindex)?;
         let (link, mode) = match mode {
-            AttachMode::Auto => match create(program, name, ifindex, AttachMode::Native) {
+            AttachMode::Auto => match create(program, name, ifindex, AttachMode::Native, occupants) {
                 Ok(link) => (link, AttachMode::Native),
                 Err(DatapathError::Attach { errno: Some(libc::EOPNOTSUPP), .. }) => {
-                    (create(program, name, ifindex, AttachMode::Generic)?, AttachMode::Generic)
+                    (create(program, name, ifindex, AttachMode::Generic, occupants)?, AttachMode::Generic)
                 }
                 Err(error) => return Err(error),
             },
-            mode => (create(program, name, ifindex, *mode)?, *mode),
+            mode => (create(program, name, ifindex, *mode, occupants)?, *mode),
         };
         let facts = link.facts().map_err(|error| DatapathError::attach(name, mode, &error))?;
         Ok(Self { link, id: facts.id, mode, origin: name.clone(), pin: None, is_pinned: false })
@@ -86,10 +127,16 @@ impl Filtered {
     }
 }
 
-fn create(program: &Program, interface: &str, ifindex: u32, mode: AttachMode) -> Result<Link, DatapathError> {
+fn create(
+    program: &Program,
+    interface: &str,
+    ifindex: u32,
+    mode: AttachMode,
+    occupants: &mut Occupants,
+) -> Result<Link, DatapathError> {
     Link::create(program.as_fd(), ifindex, mode).map_err(|error| {
         let programs = match error.raw_os_error() {
-            Some(libc::EBUSY | libc::EEXIST) => foreign::programs_on(ifindex),
+            Some(libc::EBUSY | libc::EEXIST) => occupants.on(ifindex),
             _ => Vec::new(),
         };
         if programs.is_empty() {
@@ -108,4 +155,37 @@ pub(super) fn index_of(interface: &str) -> Option<u32> {
 pub(super) fn name_of(ifindex: u32) -> Option<String> {
     // One that is in another namespace has none here.
     if_indextoname(ifindex).ok()?.into_string().ok().filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::Origin;
+
+    #[test]
+    fn the_same_programs_in_the_way_are_described_once_in_a_while() {
+        let mut occupants = Occupants::default();
+        let (start, mut described) = (Instant::now(), 0);
+        let mut ask = |id, after| {
+            let program = || ForeignProgram {
+                id,
+                origin: Origin::Others,
+                name: "x".into(),
+                tag: String::new(),
+                is_generic: false,
+                links: vec![],
+                pins: vec![],
+                holders: vec![],
+            };
+            let found = occupants.on_at(2, &[id], start + after, || {
+                described += 1;
+                vec![program()]
+            });
+            assert_eq!(found, [program()]);
+            described
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!([ask(7, second), ask(7, 2 * second), ask(8, 3 * second), ask(8, 4 * second)], [1, 1, 2, 2]);
+        assert_eq!(ask(8, 3 * second + KEPT), 3, "whoever holds them may be another by then");
+    }
 }

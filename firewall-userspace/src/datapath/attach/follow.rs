@@ -109,7 +109,7 @@ impl Held {
                 continue;
             }
             let interface = Interface { name: name.clone(), mode: state.attached.configured, required: false };
-            match Filtered::attach(program, &interface, *index) {
+            match Filtered::attach(program, &interface, *index, &mut self.occupants) {
                 Ok(device) => {
                     let change = match was {
                         0 => InterfaceChange::Came,

@@ -18,10 +18,11 @@ use std::{
     time::Instant,
 };
 
-pub use self::state::{Attached, AttachmentState, InterfaceChange, Presence, Unwilling};
+pub use self::state::{Attached, AttachmentState, Presence, Unwilling};
 use self::{
-    device::{Filtered, Program, index_of},
+    device::{Filtered, Occupants, Program, index_of},
     pinning::Pinning,
+    state::InterfaceChange,
 };
 use super::{DatapathError, PinFolder};
 use crate::policy::{AttachMode, Interface};
@@ -48,6 +49,7 @@ struct Held {
     /// When what refuses was last tried, and whether it is to be tried again.
     tried: Option<Instant>,
     owes_retry: bool,
+    occupants: Occupants,
 }
 
 /// What was put right since it was last asked for.

@@ -66,8 +66,8 @@ fn tend_links(
 ) -> Result<u64, DatapathError> {
     let mut found: BTreeMap<PathBuf, u32> = BTreeMap::new();
     for path in pins.own_links() {
-        let id = object::identify(&path).ok().filter(|(kind, _)| kind == object::LINK).map(|(_, id)| id);
-        found.insert(path, id.unwrap_or(0));
+        let id = object::id_of(&path, object::LINK).unwrap_or(0);
+        found.insert(path, id);
     }
     let (wanted, mut repaired) = (places(devices, named, pins), 0);
     for (index, path) in &wanted {
@@ -76,7 +76,7 @@ fn tend_links(
             make_room(devices, &mut found, path, pins)?;
             let Some(device) = devices.get_mut(index) else { continue };
             let elsewhere = found.iter().find(|(_, other)| **other == id).map(|(path, _)| path.clone());
-            let elsewhere = elsewhere.or_else(|| device.pin.take().filter(|path| is_link(path, id)));
+            let elsewhere = elsewhere.or_else(|| device.pin.take().filter(|path| object::is(path, object::LINK, id)));
             match elsewhere {
                 Some(old) => {
                     fs::rename(&old, path).map_err(pin_error("move the pin", &old))?;
@@ -127,8 +127,4 @@ fn make_room(
         None => fs::remove_file(path).map_err(pin_error("remove", path))?,
     }
     Ok(())
-}
-
-fn is_link(path: &Path, id: u32) -> bool {
-    object::identify(path).is_ok_and(|(kind, found)| kind == object::LINK && found == id)
 }

@@ -6,10 +6,10 @@ use nix::errno::Errno;
 
 use super::{
     AttachmentState, Held, InterfaceChange, Presence, Unwilling,
-    device::{Filtered, Program, index_of, name_of},
+    device::{Filtered, Occupants, Program, index_of, name_of},
 };
 use crate::{
-    datapath::{DatapathError, PinFolder, link::Link, own::Origin},
+    datapath::{DatapathError, PinFolder, PinnedLink, link::Link},
     policy::{AttachMode, Interface, attach_label},
 };
 
@@ -26,6 +26,8 @@ impl Held {
         unwilling: &Unwilling,
     ) -> Result<(), DatapathError> {
         let is_start = self.program.is_none();
+        // Whoever asks for a change wants to know who is in the way now.
+        self.occupants = Occupants::default();
         if is_start {
             self.adopt(pins);
         }
@@ -63,7 +65,7 @@ impl Held {
 
     /// Takes the links that a daemon before this one left. Those of devices that are gone are forgotten.
     fn adopt(&mut self, pins: &PinFolder) {
-        for (path, origin, mode) in pins.left_links() {
+        for (path, PinnedLink { interface: origin, mode, .. }) in pins.left_links() {
             let found = Link::open(&path).and_then(|link| link.facts().map(|facts| (link, facts)));
             match found {
                 Ok((link, facts)) if facts.ifindex != 0 => {
@@ -87,7 +89,7 @@ impl Held {
             if self.devices.get(index).is_some_and(|device| device.facts(*index).is_some()) {
                 continue;
             }
-            match Filtered::attach(program, interface, *index) {
+            match Filtered::attach(program, interface, *index, &mut self.occupants) {
                 Ok(device) => {
                     self.devices.insert(*index, device);
                     attached.push(*index);
@@ -160,8 +162,7 @@ impl Held {
 /// Whether what is in the way is a program of ours that lives by another process alone: that one would be put out of force.
 fn is_owned(error: &DatapathError) -> bool {
     let DatapathError::Foreign { programs, .. } = error else { return false };
-    let is_ours = |origin| matches!(origin, Origin::ThisBuild | Origin::OtherBuild);
-    programs.iter().any(|program| is_ours(program.origin) && program.pins.is_empty())
+    programs.iter().any(|program| program.origin.is_ours() && program.pins.is_empty())
 }
 
 fn fits(wanted: AttachMode, mode: AttachMode) -> bool {
@@ -179,7 +180,8 @@ fn reattach(
     let fail =
         |error: std::io::Error| DatapathError::Swap { interface: interface.name.clone(), cause: error.to_string() };
     device.link.detach().map_err(fail)?;
-    let attached = Filtered::attach(program, interface, ifindex);
+    let occupants = &mut Occupants::default();
+    let attached = Filtered::attach(program, interface, ifindex, occupants);
     let error = match attached {
         Ok(fresh) => {
             *device = fresh;
@@ -188,7 +190,7 @@ fn reattach(
         Err(error) => error,
     };
     let before = Interface { mode: device.mode, ..interface.clone() };
-    *device = Filtered::attach(program, &before, ifindex)?;
+    *device = Filtered::attach(program, &before, ifindex, occupants)?;
     let mode = attach_label(device.mode);
     tracing::error!(interface = interface.name, mode, "is filtered on in the mode it had: {error}");
     Ok(())

@@ -26,9 +26,14 @@ use self::{
 };
 use super::{
     DatapathError, Distrust, link,
-    link_path::{link_in, parse_link},
+    link_path::{PinnedLink, parse_link},
 };
-use crate::policy::AttachMode;
+use crate::{files::names_in, policy::AttachMode};
+
+/// Where links and maps are pinned unless said otherwise.
+pub const DEFAULT_PINS: &str = "/sys/fs/bpf/portcullis";
+/// Variable of the environment that names another folder.
+pub const PINS_VARIABLE: &str = "PORTCULLIS_PIN_DIRECTORY";
 
 /// `DIR/v<ABI>`, locked as long as it lives: `maps/` and `links/` inside. So are the folders of other ABI versions, which
 /// have the same form. All of them belong to the user that this process runs as, and nobody else may look into them.
@@ -49,8 +54,8 @@ pub struct PinFolder {
 pub struct Pinned {
     /// The ABI version.
     pub version: u32,
-    /// Interfaces and the modes in which they are attached, as the names of the links tell.
-    pub links: Vec<(String, AttachMode)>,
+    /// Links, as their names tell.
+    pub links: Vec<PinnedLink>,
     /// Names of maps.
     pub maps: Vec<String>,
 }
@@ -66,7 +71,7 @@ impl PinFolder {
         let mut pins = Self::open_replacing(base)?;
         match pins.others.iter().map(OtherVersion::pinned).find(|pinned| !pinned.is_empty()) {
             Some(Pinned { version, links, .. }) => {
-                let interfaces = links.into_iter().map(|(interface, _)| interface).collect();
+                let interfaces = links.iter().map(PinnedLink::to_string).collect();
                 Err(DatapathError::OtherVersion { folder: folder_of(base, version), version, interfaces })
             }
             None => {
@@ -108,14 +113,10 @@ impl PinFolder {
         Ok(pinned.into_iter().filter(|pinned| !pinned.is_empty()).collect())
     }
 
-    /// The links that are pinned under `base`, of all ABI versions, with their interfaces.
-    pub(super) fn links(base: &Path) -> Vec<(String, PathBuf)> {
+    /// The links that are pinned under `base`, of all ABI versions.
+    pub(super) fn links(base: &Path) -> Vec<PathBuf> {
         let folders = other::versions(base).into_iter().map(|version| (version, folder_of(base, version)));
-        let links = folders.flat_map(|(version, folder)| {
-            let links = Pinned::read(version, &folder).links;
-            links.into_iter().map(move |(interface, mode)| (link_in(&folder, &interface, mode), interface))
-        });
-        links.map(|(path, interface)| (interface, path)).collect()
+        folders.flat_map(|(version, folder)| Pinned::read(version, &folder).link_paths(&folder)).collect()
     }
 
     /// Whether what does not fit is to be replaced.
@@ -133,32 +134,23 @@ impl PinFolder {
         self.folder.join(BORROWED)
     }
 
-    /// Where the link of a device is pinned: the name of its interface, `@` and the mode it is attached in. Where the name is another
-    /// device's now, `:` and its index stand behind it; no name of an interface has a colon (net/core/dev.c `dev_valid_name`).
+    /// Where the link of a device is pinned; with its `index` where the name is another device's now.
     pub(super) fn link(&self, interface: &str, index: Option<u32>, mode: AttachMode) -> PathBuf {
-        match index {
-            Some(index) => link_in(&self.folder, &format!("{interface}:{index}"), mode),
-            None => link_in(&self.folder, interface, mode),
-        }
+        PinnedLink { interface: interface.to_owned(), index, mode }.path_in(&self.folder)
     }
 
     /// Links in the folder.
     pub(super) fn own_links(&self) -> Vec<PathBuf> {
-        let links = Pinned::read(ABI_VERSION, &self.folder).links;
-        links.into_iter().map(|(interface, mode)| link_in(&self.folder, &interface, mode)).collect()
+        Pinned::read(ABI_VERSION, &self.folder).link_paths(&self.folder)
     }
 
-    /// The links that a daemon before this one left, of this ABI version and of others: where, by which name of an interface, in
-    /// which mode.
-    pub(super) fn left_links(&self) -> Vec<(PathBuf, String, AttachMode)> {
+    /// The links that a daemon before this one left, of this ABI version and of others, and where they are.
+    pub(super) fn left_links(&self) -> Vec<(PathBuf, PinnedLink)> {
         let own = (ABI_VERSION, &self.folder);
         let folders = std::iter::once(own).chain(self.others.iter().map(|other| (other.version(), other.folder())));
         let left = folders.flat_map(|(version, folder)| {
             let links = Pinned::read(version, folder).links.into_iter();
-            links.map(move |(name, mode)| {
-                let interface = name.split_once(':').map_or(&*name, |(interface, _)| interface).to_owned();
-                (link_in(folder, &name, mode), interface, mode)
-            })
+            links.map(move |link| (link.path_in(folder), link))
         });
         left.collect()
     }
@@ -217,6 +209,11 @@ impl Pinned {
         Self { version, links, maps }
     }
 
+    /// Where its links are, in its folder.
+    fn link_paths(&self, folder: &Path) -> Vec<PathBuf> {
+        self.links.iter().map(|link| link.path_in(folder)).collect()
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.maps.is_empty()
@@ -237,8 +234,7 @@ impl Pinned {
     }
 
     fn remove_files(&self, folder: &Path) -> Result<(), DatapathError> {
-        let links: Vec<PathBuf> =
-            self.links.iter().map(|(interface, mode)| link_in(folder, interface, *mode)).collect();
+        let links = self.link_paths(folder);
         for link in &links {
             // One that is gone with its interface has nothing to detach; the pin goes all the same.
             let _ = link::detach(link);
@@ -257,11 +253,6 @@ fn folder_of(base: &Path, version: u32) -> PathBuf {
 const BORROWED: &str = "borrowed";
 /// Folders in that of one ABI version.
 const PARTS: [&str; 4] = ["maps", "links", BORROWED, LOCK];
-
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
 
 pub(super) fn remove(path: &Path) -> Result<(), DatapathError> {
     match fs::remove_file(path) {

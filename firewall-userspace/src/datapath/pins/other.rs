@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use firewall_common::abi::ABI_VERSION;
 
-use super::{DatapathError, Lock, PARTS, Pinned, folder_of, names_in, trust};
+use super::{DatapathError, Lock, PARTS, Pinned, folder_of, trust};
+use crate::files::names_in;
 
 /// The folder of another ABI version, locked: its daemon does not run.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{DatapathError, LOCK, Lock, PARTS, PinFolder, names_in, pin_error, trust};
-use crate::datapath::object;
+use super::{DatapathError, LOCK, Lock, PARTS, PinFolder, pin_error, trust};
+use crate::{datapath::object, files::names_in};
 
 /// What keeps a folder: its lock, and the shared maps that are pinned in it.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl PinFolder {
         let mut restored = 0;
         for KeptMap { name, descriptor, id } in &kept.maps {
             let path = self.folder.join("maps").join(name);
-            if !is_map(&path, *id) {
+            if !object::is(&path, object::MAP, *id) {
                 super::remove(&path)?;
                 object::pin(descriptor.as_fd(), &path).map_err(pin_error("pin a map to", &path))?;
                 restored += 1;
@@ -98,7 +98,7 @@ impl PinFolder {
     pub(in crate::datapath) fn require_maps(&self) -> Result<(), DatapathError> {
         let Err(error) = self.restore() else { return Ok(()) };
         let folder = self.reachable().join("maps");
-        let has_all = self.kept().maps.iter().all(|map| is_map(&folder.join(&map.name), map.id));
+        let has_all = self.kept().maps.iter().all(|map| object::is(&folder.join(&map.name), object::MAP, map.id));
         if has_all { Ok(()) } else { Err(error) }
     }
 
@@ -125,8 +125,4 @@ impl PinFolder {
 fn is_at(handle: &File, folder: &Path) -> bool {
     let (Ok(open), Ok(there)) = (handle.metadata(), fs::metadata(folder)) else { return false };
     (open.dev(), open.ino()) == (there.dev(), there.ino())
-}
-
-fn is_map(path: &Path, id: u32) -> bool {
-    object::identify(path).is_ok_and(|(kind, found)| kind == object::MAP && found == id)
 }

@@ -14,8 +14,8 @@ use nix::{
     unistd::geteuid,
 };
 
-use super::{DatapathError, Distrust, names_in, pin_error};
-use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, own};
+use super::{DatapathError, Distrust, pin_error};
+use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, names_in, own};
 
 /// Mode of every folder that is made here.
 const FOLDER_MODE: u32 = 0o700;

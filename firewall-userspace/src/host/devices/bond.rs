@@ -1,6 +1,6 @@
 //! How a bond chooses its ports, and what that means for XDP.
 
-use super::raw::attribute;
+use crate::host::raw::attribute;
 
 // include/uapi/linux/if_link.h
 const IFLA_BOND_MODE: u16 = 1;

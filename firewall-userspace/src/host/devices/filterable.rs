@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::{Device, Devices, LinkType};
+use crate::text::shown::few;
 
 /// Why an interface cannot be filtered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,11 +97,7 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let shown = names.iter().take(MOST_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(MOST_NAMES) {
-        Some(more) if more > 0 => format!(": {shown} and {more} more"),
-        _ => format!(": {shown}"),
-    }
+    format!(": {}", few(names, MOST_NAMES))
 }
 
 /// What a link type is called (include/uapi/linux/if_arp.h).

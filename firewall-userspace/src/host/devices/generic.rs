@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, io};
 use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
-use super::{
-    Channels, Offloads, XdpSupport,
-    raw::{NetlinkSocket, attribute, attributes, number, text},
-};
+use super::{Channels, Offloads, XdpSupport};
+use crate::host::raw::{NetlinkSocket, RawMessage, attribute, attributes, number, text};
 
 /// Offloads and queues (include/uapi/linux/ethtool_netlink.h).
 pub const ETHTOOL: &str = "ethtool";
@@ -105,7 +103,7 @@ impl Generic {
         let mut encoded = vec![0; attributes.buffer_len()];
         attributes.emit(&mut encoded);
         octets.extend(encoded);
-        let answer = self.socket.ask(self.family, octets)?;
+        let answer = self.socket.ask(RawMessage { kind: self.family, octets })?;
         Ok(answer.get(4..).unwrap_or_default().to_vec())
     }
 }

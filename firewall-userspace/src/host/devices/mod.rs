@@ -8,7 +8,6 @@ mod bond;
 mod filterable;
 mod generic;
 mod native;
-mod raw;
 mod route;
 mod stacked;
 
@@ -17,7 +16,7 @@ use std::{collections::BTreeSet, fmt, io};
 pub use self::{
     bond::Bond,
     filterable::Unfilterable,
-    native::{Obstacle, few_queues},
+    native::{Obstacle, few_queues, too_many_in_use},
     route::{attached_to, links},
     stacked::Doubled,
 };
@@ -136,7 +135,21 @@ pub fn read() -> Result<Devices, DevicesError> {
     Ok(devices)
 }
 
-/// The same of the one interface at `ifindex`.
+/// The same, with offloads and queues only of the interface at `ifindex`, its ports and the one that it stands on.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn read_around(ifindex: u32) -> Result<Devices, DevicesError> {
+    let mut devices = links().map_err(DevicesError)?;
+    let parent = devices.at(ifindex).and_then(|device| device.parent);
+    let is_near = |device: &&mut Device| {
+        device.ifindex == ifindex || device.controller == Some(ifindex) || parent == Some(device.ifindex)
+    };
+    tell_more(devices.0.iter_mut().filter(is_near));
+    Ok(devices)
+}
+
+/// What there is to know of the one interface at `ifindex`, without offloads and queues.
 ///
 /// # Errors
 /// When there is none, or the kernel does not answer.
@@ -145,7 +158,7 @@ pub fn read_one(ifindex: u32) -> Result<Device, DevicesError> {
 }
 
 /// What an older kernel or a virtual interface does not tell is not known.
-fn tell_more(devices: &mut [Device]) {
+fn tell_more<'d>(devices: impl IntoIterator<Item = &'d mut Device>) {
     let mut ethtool = Generic::open(generic::ETHTOOL).ok();
     let mut netdev = Generic::open(generic::NETDEV).ok();
     for device in devices {

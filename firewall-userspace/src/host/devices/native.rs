@@ -127,6 +127,21 @@ pub fn few_queues(device: &Device) -> Obstacle {
     Obstacle { cause, fix: veth_fix(device, None), auto_helps: false }
 }
 
+/// A driver that has a queue of its own for XDP beside each other one needs half of those that there can be, as
+/// `ena_xdp_legal_queue_count` of drivers/net/ethernet/amazon/ena does. `None` where so many are free: something else is the cause.
+pub fn too_many_in_use(device: &Device) -> Option<Obstacle> {
+    let channels = device.channels?;
+    let fitting = channels.most_combined / 2;
+    (fitting > 0 && channels.receive > fitting).then(|| Obstacle {
+        cause: format!(
+            "its driver has too few queues for XDP: {} of {} are in use",
+            channels.receive, channels.most_combined
+        ),
+        fix: format!("ethtool -L {} combined {fitting}", device.name),
+        auto_helps: false,
+    })
+}
+
 /// What gives a veth the queues that native mode needs; `peer` has its name and its transmit queues, when they can be seen.
 fn veth_fix(device: &Device, peer: Option<(&str, u32)>) -> String {
     let (name, ours) = (&device.name, device.channels.unwrap_or_default());
@@ -186,6 +201,18 @@ mod tests {
             Some("br0, which stands above it, has an XDP program already, and sees its packets")
         );
         assert_eq!((of("eth1"), of("br0")), (None, None));
+    }
+
+    #[test]
+    fn fewer_queues_are_advised_only_where_more_than_half_are_in_use() {
+        let fix = |receive, most_combined| {
+            let channels = Some(Channels { receive, transmit: receive, most_combined, most_receive: 0 });
+            too_many_in_use(&Device { channels, ..device("eth0", 2) }).map(|obstacle| obstacle.fix)
+        };
+        assert_eq!(fix(8, 8).as_deref(), Some("ethtool -L eth0 combined 4"));
+        assert_eq!(fix(5, 8).as_deref(), Some("ethtool -L eth0 combined 4"));
+        assert_eq!((fix(4, 8), fix(1, 8), fix(1, 1), fix(4, 0)), (None, None, None, None));
+        assert_eq!(too_many_in_use(&device("eth0", 2)), None, "its driver does not tell");
     }
 
     #[test]

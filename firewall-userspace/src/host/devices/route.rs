@@ -4,10 +4,8 @@ use std::{fs, io, path::Path};
 
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::{
-    AttachedProgram, Bond, Device, Devices, LinkType,
-    raw::{NetlinkSocket, attribute, attributes, number, text},
-};
+use super::{AttachedProgram, Bond, Device, Devices, LinkType};
+use crate::host::raw::{NetlinkSocket, RawMessage, attribute, attributes, number, text};
 
 // include/uapi/linux/rtnetlink.h, and `struct ifinfomsg` there: family, padding, type, index, flags, change.
 const RTM_GETLINK: u16 = 18;
@@ -47,7 +45,7 @@ const XDP_ATTACHED_SKB: u8 = 2;
 /// When the kernel does not answer.
 pub fn links() -> io::Result<Devices> {
     let mut devices = Vec::new();
-    NetlinkSocket::open(NETLINK_ROUTE)?.dump(RTM_GETLINK, about(0), |message| devices.extend(device(message)))?;
+    NetlinkSocket::open(NETLINK_ROUTE)?.dump(question(0), |message| devices.extend(device(&message.octets)))?;
     devices.sort_by_key(|device| device.ifindex);
     Ok(Devices::of(devices))
 }
@@ -57,7 +55,7 @@ pub fn links() -> io::Result<Devices> {
 /// # Errors
 /// When there is none, or the kernel does not answer.
 pub fn device_at(ifindex: u32) -> io::Result<Device> {
-    let answer = NetlinkSocket::open(NETLINK_ROUTE)?.ask(RTM_GETLINK, about(ifindex))?;
+    let answer = NetlinkSocket::open(NETLINK_ROUTE)?.ask(question(ifindex))?;
     device(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
@@ -69,7 +67,11 @@ pub fn attached_to(ifindex: u32) -> io::Result<Vec<AttachedProgram>> {
     device_at(ifindex).map(|device| device.programs)
 }
 
-/// A question about one interface, or about all for index 0.
+/// The question about one interface, or about all for index 0.
+fn question(ifindex: u32) -> RawMessage {
+    RawMessage { kind: RTM_GETLINK, octets: about(ifindex) }
+}
+
 fn about(ifindex: u32) -> Vec<u8> {
     let mut info = vec![0; INFO];
     info.splice(4..8, ifindex.to_ne_bytes());

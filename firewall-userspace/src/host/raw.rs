@@ -1,4 +1,4 @@
-//! Netlink messages as octets with attributes: what the protocols of this folder ask and are answered with.
+//! Netlink: questions and their answers, and messages as octets with attributes.
 //!
 //! Attributes are read by their number, so that a kernel which tells more, or something unknown, is understood all the same.
 
@@ -14,7 +14,8 @@ use nix::sys::{
     time::{TimeVal, TimeValLike},
 };
 
-/// Octets of the largest answer.
+/// Octets of the largest part of an answer: what the kernel makes at most (`NLMSG_GOODSIZE` and `min_dump_alloc`,
+/// net/netlink/af_netlink.c).
 const ANSWER: usize = 1 << 16;
 
 /// How long the kernel may take for the next part of its answer.
@@ -23,11 +24,13 @@ const TIMEOUT_S: i64 = 5;
 /// A netlink socket of one protocol, in the network namespace of the thread that opened it.
 pub struct NetlinkSocket(Socket);
 
-/// What follows the netlink header.
+/// A message whose protocol is read elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct RawMessage {
-    kind: u16,
-    octets: Vec<u8>,
+pub struct RawMessage {
+    /// Its type, as the netlink header has it.
+    pub kind: u16,
+    /// What follows that header.
+    pub octets: Vec<u8>,
 }
 
 impl NetlinkSocket {
@@ -42,12 +45,12 @@ impl NetlinkSocket {
         Ok(Self(socket))
     }
 
-    /// The one answer to `octets`, a message of this `kind`.
+    /// What the one answer to `question` has behind its header.
     ///
     /// # Errors
     /// When the kernel refuses or does not answer.
-    pub fn ask(&mut self, kind: u16, octets: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.send(kind, octets, 0)?;
+    pub fn ask(&mut self, question: RawMessage) -> io::Result<Vec<u8>> {
+        self.send(question, 0)?;
         let mut answer = Vec::with_capacity(ANSWER);
         self.0.recv(&mut answer, 0)?;
         match NetlinkMessage::<RawMessage>::deserialize(&answer).map_err(io::Error::other)?.payload {
@@ -57,21 +60,24 @@ impl NetlinkSocket {
         }
     }
 
-    /// Shows every message of the answer to `visit`.
+    /// Shows every message of the answer to `question` to `visit`.
     ///
     /// # Errors
     /// When the kernel refuses or does not answer.
-    pub fn dump(&mut self, kind: u16, octets: Vec<u8>, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
-        self.send(kind, octets, NLM_F_DUMP)?;
+    pub fn dump<M>(&mut self, question: M, mut visit: impl FnMut(M)) -> io::Result<()>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        self.send(question, NLM_F_DUMP)?;
         let mut part = Vec::with_capacity(ANSWER);
         loop {
             part.clear();
             self.0.recv(&mut part, 0)?;
             let mut rest = part.as_slice();
             while !rest.is_empty() {
-                let message = NetlinkMessage::<RawMessage>::deserialize(rest).map_err(io::Error::other)?;
+                let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
                 match message.payload {
-                    NetlinkPayload::InnerMessage(message) => visit(&message.octets),
+                    NetlinkPayload::InnerMessage(message) => visit(message),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     NetlinkPayload::Done(_) => return Ok(()),
                     _ => {}
@@ -83,10 +89,10 @@ impl NetlinkSocket {
         }
     }
 
-    fn send(&mut self, kind: u16, octets: Vec<u8>, flags: u16) -> io::Result<()> {
+    fn send<M: NetlinkSerializable>(&mut self, question: M, flags: u16) -> io::Result<()> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(RawMessage { kind, octets }));
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
         request.finalize();
         let mut octets = vec![0; request.buffer_len()];
         request.serialize(&mut octets);
