@@ -199,8 +199,11 @@ fn policy() {
 fn lists() {
     let syntax =
         "is not a prefix; write an address (`192.0.2.1`, `2001:db8::1`) or a prefix (`192.0.2.0/24`, `2001:db8::/32`)";
-    check("192.0.2.0/24", "192.0.2.0/33", &[&format!("6:12 lists.a.entries[0]: `192.0.2.0/33` {syntax}")]);
-    check("192.0.2.0/24", "example.org", &[&format!("6:12 lists.a.entries[0]: `example.org` {syntax}")]);
+    let length = "has a length that no prefix of its family has: IPv4 has at most 32, IPv6 at most 128";
+    let name = "is a host name; write the addresses that it has, as `getent ahosts` prints them";
+    check("192.0.2.0/24", "192.0.2.0/24x", &[&format!("6:12 lists.a.entries[0]: `192.0.2.0/24x` {syntax}")]);
+    check("192.0.2.0/24", "192.0.2.0/33", &[&format!("6:12 lists.a.entries[0]: `192.0.2.0/33` {length}")]);
+    check("192.0.2.0/24", "example.org", &[&format!("6:12 lists.a.entries[0]: `example.org` {name}")]);
     check(
         "192.0.2.0/24",
         "192.0.2.1/24",
@@ -252,7 +255,7 @@ fn list_files() {
         "file = \"lists/bad.txt\"\nentries",
         &[
             "2:1 lists.a.file: `10.0.0.7/24` has host bits set; write `10.0.0.0/24` or `10.0.0.7/32`",
-            "4:3 lists.a.file: `fe80::1%eth0` is not a prefix; write an address (`192.0.2.1`, `2001:db8::1`) or a prefix (`192.0.2.0/24`, `2001:db8::/32`)",
+            "4:3 lists.a.file: `fe80::1%eth0` has a zone, which no packet carries; write `fe80::1/128`",
         ],
     );
     check(
@@ -312,7 +315,7 @@ fn limits() {
         "rate = 5",
         "rate = 5, per = \"1 fortnight\"",
         &[
-            "8:29 limits.l.packets.per: `1 fortnight` has the unknown unit `fortnight`; use d, h, m, s or ms, for example \"1h30m\"",
+            "8:29 limits.l.packets.per: `1 fortnight` has the unknown unit `fortnight`; use w, d, h, m, s or ms, for example \"1h30m\"",
         ],
     );
     check(
