@@ -213,7 +213,7 @@ fn lists() {
         "192.0.2.0/24",
         "::ffff:192.0.2.1",
         &[
-            "6:12 lists.a.entries[0]: `::ffff:192.0.2.1` is an IPv4-mapped address, which no packet carries; write the IPv4 prefix",
+            "6:12 lists.a.entries[0]: `::ffff:192.0.2.1` is an IPv4-mapped address, which no packet carries; write `192.0.2.1/32`",
         ],
     );
     check("\"192.0.2.0/24\"", "192", &["6:12 lists.a.entries[0]: expected a prefix in quotes, found an integer"]);
