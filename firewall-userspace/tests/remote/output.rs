@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{CONFIG, Daemon, Fake, portcullis, seen};
+use crate::support::{CONFIG, Daemon, Fake, Folder, portcullis, seen};
 
 /// Commands that succeed and print data.
 fn commands(daemon: &Daemon) -> Vec<(&'static str, Command)> {
@@ -35,6 +35,16 @@ fn unread() -> Stdio {
     pipe().unwrap().1.into()
 }
 
+/// The same, ended after a minute: a start that is not refused goes on.
+fn within_a_minute(command: &Command) -> Command {
+    let mut limited = Command::new("timeout");
+    limited.arg("60").arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    for (variable, _) in command.get_envs() {
+        limited.env_remove(variable);
+    }
+    limited
+}
+
 #[test]
 fn data_that_cannot_be_written_is_exit_1_with_words() {
     let daemon = Daemon::start(Fake::default());
@@ -58,18 +68,23 @@ fn data_that_nobody_reads_to_the_end_changes_no_exit_code() {
 #[test]
 fn words_that_cannot_be_written_change_no_exit_code() {
     let daemon = Daemon::start(Fake::default());
-    let state = std::env::temp_dir().join(format!("portcullis-words-{}", std::process::id()));
-    let state = state.to_str().unwrap();
+    let folder = Folder::new();
+    let (state, config) = (folder.path().join("state"), folder.path().join("portcullis.toml"));
+    // What cannot be used ends no daemon: a start is refused for its pins, or since it is strict.
+    let text = format!("[[interface]]\nname = \"eth0\"\n[state]\ndirectory = \"{}\"\n", state.display());
+    std::fs::write(&config, text).unwrap();
+    let (state, config) = (state.to_str().unwrap(), config.to_str().unwrap());
     let failing: [(i32, &[&str]); 5] = [
         (5, &["allow", "add", "partners", "bad"]),
         (2, &["allow", "frobnicate"]),
         (3, &["status", "--socket", "/nowhere"]),
-        (4, &["run", "--config", CONFIG, "--pin-directory", "/proc/self"]),
+        (4, &["run", "--config", config, "--pin-directory", "/proc/self"]),
         (5, &["run", "--strict", "--state-directory", state, "--config", "/nowhere"]),
     ];
     for (wanted, arguments) in failing {
         let command = || match arguments {
-            ["run", ..] | [.., "/nowhere"] => portcullis(arguments),
+            ["run", ..] => within_a_minute(&portcullis(arguments)),
+            [.., "/nowhere"] => portcullis(arguments),
             _ => daemon.command(arguments),
         };
         for stderr in [full(), unread()] {
@@ -80,5 +95,4 @@ fn words_that_cannot_be_written_change_no_exit_code() {
         closed.args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"]).arg(command().get_program()).args(command().get_args());
         assert_eq!(closed.output().unwrap().status.code(), Some(wanted), "{arguments:?}");
     }
-    std::fs::remove_dir_all(state).unwrap();
 }

@@ -8,6 +8,7 @@ use std::{
     },
     path::Path,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use firewall_userspace::{
@@ -16,7 +17,7 @@ use firewall_userspace::{
     serve::api,
 };
 
-use crate::support::{Daemon, Fake, Folder, get, json_request};
+use crate::support::{Daemon, Fake, Folder, LIMIT, exchange, get, json_request};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -150,16 +151,17 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     let client = std::thread::spawn({
         let path = path.clone();
         move || {
-            crate::support::exchange(
-                UnixStream::connect(path).unwrap(),
-                json_request("POST", "/v1/reload", "{}").as_bytes(),
-            )
+            let stream = UnixStream::connect(path).unwrap();
+            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            exchange(stream, json_request("POST", "/v1/reload", "{}").as_bytes())
         }
     });
     let question = runtime.block_on(questions.recv()).unwrap();
     stop.send(()).unwrap();
     // The file goes while the exchange is still open.
+    let start = Instant::now();
     while path.exists() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the file stays");
         std::thread::yield_now();
     }
     let Message::Reload(.., reply) = question else { panic!("{question:?}") };

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use firewall_userspace::{
@@ -30,6 +31,9 @@ pub use self::{
     fake::{CONFIG, Fake, counters, status},
     http::{Answer, exchange, get, json_request, request},
 };
+
+/// How long a daemon may say nothing.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A folder that goes away with the test.
 pub struct Folder(PathBuf);
@@ -101,12 +105,16 @@ impl Daemon {
 
     /// Sends `request` to the API as it is.
     pub fn api(&self, request: impl AsRef<[u8]>) -> Answer {
-        exchange(UnixStream::connect(&self.socket).unwrap(), request.as_ref())
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        exchange(stream, request.as_ref())
     }
 
     /// Sends `request` to the admin listener as it is.
     pub fn admin(&self, request: impl AsRef<[u8]>) -> Answer {
-        exchange(TcpStream::connect(self.admin).unwrap(), request.as_ref())
+        let stream = TcpStream::connect(self.admin).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        exchange(stream, request.as_ref())
     }
 
     /// The command line, pointed at this daemon.
