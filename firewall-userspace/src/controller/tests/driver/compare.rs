@@ -99,7 +99,7 @@ impl Driver {
         let is_missed = told.interfaces.iter().any(|one| !matches!(&*one.state, "attached" | "renamed"));
         let is_said = told.conditions.iter().any(|condition| condition.code == Condition::INTERFACE);
         assert_eq!(is_said, is_missed, "{:?}", told.conditions);
-        for interface in &self.told().interfaces {
+        for interface in &told.interfaces {
             let index = self.world.kernel.index_of(&interface.name);
             let is_filtered = index.is_some_and(|index| filtered.contains(&index));
             if interface.was.is_some() {

@@ -219,14 +219,13 @@ impl Driver {
         let reload = Reload { confirm: text(confirm), dry_run, ..Reload::default() };
         let read = Box::new(ReadConfig { loaded: world::load(file), is_file: true });
         let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), reload, read, reply));
+        let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
         if dry_run {
-            let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
             let may_be_refused = self.may_be_refused(file) || self.model.locks_out(file, mode);
             assert!(answer.is_ok_and(|answer| answer.dry_run) || may_be_refused);
             return;
         }
         self.model.is_file_refused |= answer.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Pending(_)));
-        let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
         self.changed(answer, file, mode, None, true, confirm);
     }
 
@@ -321,7 +320,6 @@ impl Driver {
             Ok(_) => {
                 assert!(self.model.waiting.is_some(), "nothing waits, and it was confirmed");
                 self.model.confirm();
-                self.model.waiting = None;
             }
             Err(Refusal::NothingPending { .. }) => assert!(self.model.waiting.is_none(), "what waits is not known"),
             Err(refusal) => self.expect_injected(&refusal),
