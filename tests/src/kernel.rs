@@ -431,7 +431,8 @@ fn open(pins: &PinFolder, name: &str) -> Result<Counters> {
 fn fresh_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("/sys/fs/bpf/portcullis-test-{}-{number}", process::id()).into()
+    // As `trial::sweep` knows it.
+    format!("/sys/fs/bpf/pct-{}-kernel-{number}", process::id()).into()
 }
 
 fn remove(pins: &PinFolder, folder: &PathBuf) {

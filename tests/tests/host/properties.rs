@@ -57,8 +57,9 @@ fn two_readings_of_the_contract_agree_on_odd_frames() {
 #[test]
 fn two_readings_of_the_contract_agree_on_merged_packets() {
     let mut seen: BTreeMap<Verdict, usize> = BTreeMap::new();
+    let seed = seed();
     for part in 0..POLICIES {
-        let mut random = Random::part(seed(), part as u64);
+        let mut random = Random::part(seed, part as u64);
         let (policy, own) = generate::policy(&mut random);
         let model = Model::new(&policy, &own);
         let source = Frames::new(&policy, &own);
@@ -86,8 +87,9 @@ fn two_readings_of_the_contract_agree_on_merged_packets() {
 /// that reads the policy.
 #[test]
 fn the_host_model_of_the_command_line_agrees_with_the_contract() {
+    let seed = seed();
     for part in 0..POLICIES {
-        let mut random = Random::part(seed(), part as u64);
+        let mut random = Random::part(seed, part as u64);
         let (policy, own) = generate::policy(&mut random);
         let model = Model::new(&policy, &own);
         let host = HostModel::new(&policy);

@@ -67,7 +67,7 @@ fn an_entry_ends_on_time_without_a_daemon() -> Result<()> {
         .policy();
     let mut kernel = Kernel::load(&policy, &[])?;
     let boot = || clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
-    let ends = boot()?.as_secs() as u32 + 2;
+    let ends = boot()?.as_secs() as u32 + 5;
     let until = |lists| Member { timed: Timed::until(ends, lists), ..Member::default() };
     kernel.push(&[
         (prefix("198.18.0.1"), until(2)),
@@ -81,12 +81,17 @@ fn an_entry_ends_on_time_without_a_daemon() -> Result<()> {
     ];
     let opposite = |wanted| if wanted == action::PASS { action::DROP } else { action::PASS };
     let limit = Duration::from_secs(u64::from(ends));
+    let mut looks = 0;
     while boot()? + Duration::from_millis(100) < limit {
-        for (frame, wanted) in &frames {
-            assert_eq!(kernel.run(frame)?, *wanted, "before its end");
+        let actions = frames.iter().map(|(frame, _)| kernel.run(frame)).collect::<Result<Vec<_>>>()?;
+        // Otherwise nobody knows when they were judged.
+        if boot()? < limit {
+            looks += 1;
+            assert_eq!(actions, frames.each_ref().map(|(_, wanted)| *wanted), "before its end");
         }
         thread::sleep(Duration::from_millis(20));
     }
+    assert!(looks > 0, "this machine is too busy for this test");
     thread::sleep((limit + Duration::from_millis(10)).saturating_sub(boot()?));
     for (frame, wanted) in &frames {
         assert_eq!(kernel.run(frame)?, opposite(*wanted), "after its end");
