@@ -25,10 +25,10 @@ use crate::{
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long the counters may take to show a packet.
-const COUNT_LIMIT: Duration = Duration::from_secs(5);
+pub const COUNT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where it serves metrics unless its configuration says otherwise.
-const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 9191);
+pub const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 9191);
 
 /// A running `portcullis run`, stopped when this goes.
 #[derive(Debug)]
@@ -130,9 +130,32 @@ impl Site {
         self.pins.join(format!("v{ABI_VERSION}/maps")).join(name)
     }
 
+    /// Where the link of the interface is pinned.
+    pub fn link(&self) -> PathBuf {
+        self.pins.join(format!("v{ABI_VERSION}/links/{INTERFACE}@native"))
+    }
+
     /// Whether neither pins nor a socket are there.
     pub fn is_gone(&self) -> bool {
         !self.pins.exists() && !self.socket.exists()
+    }
+}
+
+impl Said {
+    /// It was refused, with these words.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub fn assert_refused(&self, words: &[&str]) {
+        assert_eq!(self.code, 4, "{self:?}");
+        for words in words {
+            assert!(self.stderr.contains(words), "{words:?} is not in {self:?}");
+        }
+    }
+
+    /// Its data with one blank between two words, whatever the width of the columns.
+    pub fn squeezed(&self) -> String {
+        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -163,11 +186,7 @@ impl<'a> Daemon<'a> {
     pub fn start_by(lab: &'a Lab, site: Site, command: Command) -> Result<Self> {
         let running = Running::start(&lab.trial, "portcullis", command)?;
         let mut daemon = Self { lab, running, site };
-        let ready = wait_until("a daemon that is ready", LIMIT, || {
-            daemon.running.must_run()?;
-            Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200))
-        });
-        ready.with_context(|| daemon.log())?;
+        daemon.wait_until_ready()?;
         Ok(daemon)
     }
 
@@ -178,6 +197,18 @@ impl<'a> Daemon<'a> {
     pub fn launch(lab: &'a Lab, site: Site) -> Result<Self> {
         let running = Running::start(&lab.trial, "portcullis", site.command(&lab.host)?)?;
         Ok(Self { lab, running, site })
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is not in time; its log is part of the error.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        let ready = wait_until("a daemon that is ready", LIMIT, || {
+            self.running.must_run()?;
+            Ok(self.get("/readyz").ok().filter(|answer| answer.status == 200).map(drop))
+        });
+        ready.with_context(|| self.log())
     }
 
     /// Where its files are.
@@ -219,6 +250,56 @@ impl<'a> Daemon<'a> {
     /// When it does not tell.
     pub fn status(&self) -> Result<serde_json::Value> {
         Ok(serde_json::from_str(&self.ok(&["status", "-o", "json"])?)?)
+    }
+
+    /// Whether its controller is at this job, and has been for a moment.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn is_doing(&self, job: &str) -> Result<bool> {
+        let status = self.status()?;
+        Ok(status["doing"] == job && status["age_ms"].as_u64() > Some(0))
+    }
+
+    /// Waits until that is so.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub fn wait_until_doing(&self, job: &str) -> Result<()> {
+        wait_until(&format!("a controller at `{job}`"), LIMIT, || Ok(self.is_doing(job)?.then_some(())))
+    }
+
+    /// Waits until what a start keeps is on disk, and its controller is at nothing: what waits for the disk after that is what
+    /// somebody asks for, and no chore.
+    ///
+    /// # Errors
+    /// When it is not so in time.
+    pub fn wait_until_kept(&self) -> Result<()> {
+        let are_kept = || ["clock", "history"].iter().all(|name| self.site.state.join(name).exists());
+        wait_until(
+            "a start that is kept",
+            LIMIT,
+            || Ok((are_kept() && self.status()?["doing"].is_null()).then_some(())),
+        )
+    }
+
+    /// Name and state of each interface.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn interface_states(&self) -> Result<Vec<(String, String)>> {
+        let status = self.status()?;
+        let interfaces = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
+        let word = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        Ok(interfaces.map(|one| (word(one, "name"), word(one, "state"))).collect())
+    }
+
+    /// State of the interface of this name; `None` when it tells of none.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn interface_state(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.interface_states()?.into_iter().find(|(one, _)| one == name).map(|(_, state)| state))
     }
 
     /// Generation of its policy.

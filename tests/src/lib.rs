@@ -31,3 +31,4 @@ pub mod show;
 pub mod spec;
 pub mod traffic;
 pub mod trial;
+pub mod until;

@@ -82,12 +82,13 @@ impl LiveFrames {
         lab.peer.enter_for_good()?;
         let interface = if_nametoindex(INTERFACE)?;
         let start = Instant::now();
+        let mut end = start;
         let mut sent = 0;
         let mut turns = frames.iter().cycle();
         loop {
             let elapsed = start.elapsed();
             if elapsed >= pace.time || over.load(Ordering::Relaxed) {
-                return Ok(Sent { frames: sent, start, end: Instant::now() });
+                return Ok(Sent { frames: sent, start, end });
             }
             let due = (elapsed.as_nanos() * u128::from(pace.rate) / 1_000_000_000) as u64;
             let each = (due - sent) / frames.len() as u64;
@@ -96,6 +97,7 @@ impl LiveFrames {
                     self.program.run_live(frame, interface, u32::try_from(each)?)?;
                     sent += each;
                 }
+                end = Instant::now();
             }
             thread::sleep(TICK);
         }

@@ -13,7 +13,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, conn
 use crate::{lab::Lab, running::wait_until};
 
 /// How long an octet may take that is let through.
-const ARRIVAL: Duration = Duration::from_millis(500);
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// For how long nothing comes from a connection that is cut off.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// How long the handshake may take: a SYN that was lost is sent again after a second (RFC 6298 section 2).
 const CONNECT: Duration = Duration::from_secs(10);
@@ -49,7 +52,6 @@ impl Session {
             anyhow::Ok(stream)
         })??;
         let (server, _) = listener.accept()?;
-        server.set_read_timeout(Some(ARRIVAL))?;
         Ok(Self { client, server, _listener: listener })
     }
 
@@ -75,12 +77,15 @@ impl Session {
     /// # Errors
     /// When the connection has ended.
     pub fn is_alive(&mut self) -> Result<bool> {
-        self.client.write_all(b".")?;
-        match self.server.read(&mut [0; 64]) {
-            Ok(octets) => Ok(octets > 0),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
-            Err(error) => Err(error).context("the connection ended"),
-        }
+        self.arrives(ARRIVAL)
+    }
+
+    /// Whether no octet from the peer arrives for a while.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub fn is_cut_off(&mut self) -> Result<bool> {
+        Ok(!self.arrives(SILENCE)?)
     }
 
     /// Waits until octets arrive that did not.
@@ -88,6 +93,16 @@ impl Session {
     /// # Errors
     /// When none does, or the connection has ended.
     pub fn recovers(&mut self) -> Result<()> {
-        wait_until("the connection goes on", RECOVERY, || Ok(self.is_alive()?.then_some(())))
+        wait_until("the connection goes on", RECOVERY, || Ok((!self.is_cut_off()?).then_some(())))
+    }
+
+    fn arrives(&mut self, limit: Duration) -> Result<bool> {
+        self.server.set_read_timeout(Some(limit))?;
+        self.client.write_all(b".")?;
+        match self.server.read(&mut [0; 64]) {
+            Ok(octets) => Ok(octets > 0),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
+            Err(error) => Err(error).context("the connection ended"),
+        }
     }
 }

@@ -9,7 +9,10 @@ use firewall_tests::{
     traffic::Probe,
 };
 
-use crate::policy::{DATA, POLICY, datagram};
+use crate::{
+    names::rows,
+    policy::{DATA, POLICY, datagram},
+};
 
 #[test]
 fn native_on_veth_is_native_and_is_reported_so() -> Result<()> {
@@ -71,10 +74,7 @@ fn native_where_the_driver_has_none_is_refused_with_advice() -> Result<()> {
     for words in advice {
         assert!(daemon.log().contains(words), "{words} is not in {}", daemon.log());
     }
-    let status = daemon.status()?;
-    let told = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
-    let told: Vec<_> = told.map(|one| (one["name"].as_str(), one["state"].as_str())).collect();
-    assert_eq!(told, [(Some("br0"), Some("refused")), (Some("eth0"), Some("attached"))]);
+    assert_eq!(daemon.interface_states()?, rows([("br0", "refused"), ("eth0", "attached")]));
     assert_eq!(lab.attached()?.as_deref(), Some("xdp"));
     // Neither does a reload wait for it.
     daemon.ok(&["reload"])?;

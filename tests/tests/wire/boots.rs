@@ -15,6 +15,7 @@ use firewall_tests::{
     random::{Random, seed},
     running::wait_until,
     traffic::{bind, receive},
+    until::Until,
 };
 
 use crate::policy::{DATA, POLICY};
@@ -102,12 +103,7 @@ impl Host<'_> {
         self.daemon = Daemon::launch(self.lab, self.site.clone())?;
         wait_until("the first attach", LIMIT, || self.lab.attached())?;
         self.flood.go_on();
-        let daemon = &mut self.daemon;
-        wait_until("a daemon that is ready", LIMIT, || {
-            daemon.must_run()?;
-            Ok(daemon.get("/readyz").ok().filter(|answer| answer.status == 200))
-        })?;
-        Ok(())
+        self.daemon.wait_until_ready()
     }
 
     /// Somebody removes what is pinned under the daemon, which pins it again.
@@ -147,15 +143,11 @@ impl Host<'_> {
 
     /// What is told is so.
     fn check(&self) -> Result<()> {
-        let status = self.daemon.status()?;
-        let interfaces = status["interfaces"].as_array().cloned().unwrap_or_default();
-        let state = |name: &str| interfaces.iter().find(|one| one["name"] == name).map(|one| one["state"].clone());
-        ensure!(state(INTERFACE) == Some("attached".into()), "{status:#}");
+        let states = self.daemon.interface_states()?;
+        ensure!(states.contains(&(INTERFACE.into(), "attached".into())), "{states:?}");
         let wanted = if self.is_late { "missing" } else { "attached" };
         wait_until("the state of the other interface", LIMIT, || {
-            let status = self.daemon.status()?;
-            let interfaces = status["interfaces"].as_array().cloned().unwrap_or_default();
-            Ok(interfaces.iter().any(|one| one["name"] == LATE && one["state"] == wanted).then_some(()))
+            Ok((self.daemon.interface_state(LATE)?.as_deref() == Some(wanted)).then_some(()))
         })
     }
 }
@@ -176,6 +168,7 @@ fn whatever_happens_to_a_host_nothing_that_is_denied_passes_from_the_first_attac
     let daemon = Daemon::start_at(&lab, site.clone())?;
     let receiver = receive(&lab, HOST4, DATA)?;
     let arrived = thread::scope(|scope| {
+        let until = Until(&flood.is_over);
         let flooding = scope.spawn(|| flood.run(&lab));
         let mut host = Host { lab: &lab, site, daemon, is_late: true, is_file_bad: false, flood: &flood };
         let result = (|| {
@@ -188,7 +181,7 @@ fn whatever_happens_to_a_host_nothing_that_is_denied_passes_from_the_first_attac
             }
             host.daemon.stop()
         })();
-        flood.is_over.store(true, Ordering::Relaxed);
+        drop(until);
         flooding.join().map_err(|_| anyhow!("the flood panicked"))??;
         result?;
         receiver.finish()

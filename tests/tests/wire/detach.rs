@@ -4,7 +4,6 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use aya::programs::links::PinnedLink;
-use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
     daemon::{Daemon, Said, Site, said},
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
@@ -21,7 +20,7 @@ fn detach(lab: &Lab, site: &Site, arguments: &[&str]) -> Result<Said> {
 }
 
 fn link(site: &Site) -> Result<PinnedLink> {
-    let path = site.pins.join(format!("v{ABI_VERSION}/links/{INTERFACE}@native"));
+    let path = site.link();
     PinnedLink::from_pin(&path).with_context(|| format!("cannot open {}", path.display()))
 }
 

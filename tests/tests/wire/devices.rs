@@ -12,7 +12,10 @@ use firewall_tests::{
 };
 use serde_json::Value;
 
-use crate::policy::{DATA, POLICY, datagram};
+use crate::{
+    names::rows,
+    policy::{DATA, POLICY, datagram},
+};
 
 /// What was filed about a tunnel, without the folders.
 const TUNNEL: &str = include_str!("../../../firewall-userspace/tests/data/tun.toml");
@@ -38,21 +41,8 @@ fn finding(findings: &[Value], look: &str, subject: &str) -> Result<(String, Str
     Ok((word("level"), word("message")))
 }
 
-/// Whatever the width of the columns.
-fn words(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn interfaces(lines: &[(&str, &str)]) -> String {
     lines.iter().map(|(name, mode)| format!("[[interface]]\nname = \"{name}\"\nmode = \"{mode}\"\n")).collect()
-}
-
-/// State of an interface, as the status tells.
-fn state(daemon: &Daemon, name: &str) -> Result<String> {
-    let status = daemon.status()?;
-    let mut all = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
-    let one = all.find(|one| one["name"] == name).with_context(|| format!("no {name} in {status}"))?;
-    Ok(one["state"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
@@ -83,13 +73,13 @@ fn a_tunnel_is_refused_by_name_and_never_advised() -> Result<()> {
 
         let doctor = asked(&lab, &site, &["doctor", "--config"])?;
         assert_eq!(doctor.code, 1, "{doctor:?}");
-        assert!(words(&doctor.stdout).contains(&format!("fail {tunnel} kind cannot be filtered: ")), "{doctor:?}");
+        assert!(doctor.squeezed().contains(&format!("fail {tunnel} kind cannot be filtered: ")), "{doctor:?}");
     }
     // Where nobody named it: it is open, and to name it is no advice.
     site.configure(POLICY)?;
     let doctor = asked(&lab, &site, &["doctor", "--config"])?;
     assert_eq!(doctor.code, 0, "{doctor:?}");
-    assert!(words(&doctor.stdout).contains("warn tun0 coverage what arrives here is not filtered, and cannot be"));
+    assert!(doctor.squeezed().contains("warn tun0 coverage what arrives here is not filtered, and cannot be"));
     assert!(!doctor.stdout.contains("name = \"tun0\"") && !doctor.stdout.contains("name = \"lo\""), "{doctor:?}");
     Ok(())
 }
@@ -101,7 +91,7 @@ fn an_interface_that_comes_back_as_a_tunnel_is_told_and_the_others_filter_on() -
     lay()?;
     let daemon = Daemon::start(&lab, &format!("{}{POLICY}", interfaces(&[("eth0", "native"), ("x0", "auto")])))?;
     let wait_for = |wanted: &str| {
-        let is = || Ok((state(&daemon, "x0")? == wanted).then_some(()));
+        let is = || Ok((daemon.interface_state("x0")?.as_deref() == Some(wanted)).then_some(()));
         wait_until(&format!("x0 that is {wanted}"), LIMIT, is).with_context(|| daemon.log())
     };
     wait_for("attached")?;
@@ -161,7 +151,7 @@ fn interfaces_that_see_one_packet_twice_are_told_with_the_one_to_name() -> Resul
     let doctor = asked(&lab, &site, &["doctor", "--config"])?;
     for (_, _, subject) in pairs {
         assert_eq!(finding(&findings, "pairs", &format!("interface {subject}"))?.0, "warning");
-        assert!(words(&doctor.stdout).contains(&format!("warn {subject} pair ")), "{doctor:?}");
+        assert!(doctor.squeezed().contains(&format!("warn {subject} pair ")), "{doctor:?}");
     }
     assert_eq!(asked(&lab, &site, &["check", "--host", "--strict"])?.code, 5);
     drop(daemon);
@@ -184,7 +174,7 @@ fn a_port_whose_bridge_has_a_program_is_refused_with_the_true_cause() -> Result<
     }
     let both = interfaces(&[("br0", "generic"), ("v0", "native")]);
     let daemon = Daemon::start(&lab, &format!("{both}{POLICY}"))?;
-    assert_eq!((state(&daemon, "br0")?, state(&daemon, "v0")?), ("attached".into(), "refused".into()));
+    assert_eq!(daemon.interface_states()?, rows([("br0", "attached"), ("v0", "refused")]));
     for told in ["cannot attach to v0 in native mode: br0, which stands above it, has an XDP program", "hint: name br0"]
     {
         assert!(daemon.log().contains(told), "{told} is not in {}", daemon.log());
@@ -206,7 +196,7 @@ fn a_veth_with_too_few_queues_is_refused_with_the_command_that_helps() -> Result
         assert!(run.stderr.contains(told), "{told} is not in {run:?}");
     }
     let doctor = asked(&lab, &site, &["doctor", "--config"])?;
-    assert!(words(&doctor.stdout).contains("fail q0 native XDP no: it has 1 receive queue(s)"), "{doctor:?}");
+    assert!(doctor.squeezed().contains("fail q0 native XDP no: it has 1 receive queue(s)"), "{doctor:?}");
     assert_eq!(on_host(&lab, &site)?.0, 5);
     // The advice is right.
     lab.host.enter(|| output(std::process::Command::new("ethtool").args(["-L", "q1", "tx", "1"])))??;
@@ -224,7 +214,7 @@ fn an_alternative_name_works_everywhere_and_names_one_interface() -> Result<()> 
     let site = daemon.site().clone();
     let doctor = asked(&lab, &site, &["doctor", "--config"])?;
     assert_eq!(doctor.code, 0, "{doctor:?}");
-    assert!(words(&doctor.stdout).contains("ok eth0 name also called wan"), "{doctor:?}");
+    assert!(doctor.squeezed().contains("ok eth0 name also called wan"), "{doctor:?}");
     assert!(!doctor.stdout.contains("coverage"), "{doctor:?}");
     assert_eq!(asked(&lab, &site, &["doctor", "wan", "--config"])?.code, 0);
     assert_eq!(on_host(&lab, &site)?.0, 0);
@@ -251,7 +241,7 @@ fn a_start_with_two_names_of_one_interface_goes_on_with_the_last_good_policy() -
     ensure!(condition["code"] == "not_the_file", "{status:#}");
     ensure!(condition.to_string().contains("it is wan by another name, which is configured too"), "{status:#}");
     assert_eq!(status["interfaces"].as_array().map(Vec::len), Some(1), "{status:#}");
-    assert_eq!(state(&daemon, "wan")?, "attached");
+    assert_eq!(daemon.interface_state("wan")?.as_deref(), Some("attached"));
     drop(daemon);
 
     // Where there is nothing to go on with, it filters, and says so.
@@ -300,7 +290,7 @@ fn the_doctor_tells_of_big_tcp_where_it_matters() -> Result<()> {
     let site = Site::of(&lab.trial);
     let told = |mode| {
         site.configure(&format!("{}{POLICY}", interfaces(&[(INTERFACE, mode)])))?;
-        anyhow::Ok(words(&asked(&lab, &site, &["doctor", "--config"])?.stdout))
+        anyhow::Ok(asked(&lab, &site, &["doctor", "--config"])?.squeezed())
     };
     let generic = told("generic")?;
     assert!(generic.contains("warn eth0 BIG TCP gro_max_size of eth0 is 200000"), "{generic}");

@@ -21,18 +21,16 @@ fn the_doctor_finds_a_good_host_good_and_names_what_is_in_the_way() -> Result<()
     let examine = |arguments: &[&str]| -> Result<Said> {
         said(lab.host.command(binary()?).arg("doctor").arg("--config").arg(&site.config).args(arguments))
     };
-    // Whatever the width of the columns.
-    let has = |said: &Said, found: &str| said.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(found);
     let good = examine(&[])?;
     assert_eq!(good.code, 0, "{good:?}");
     for found in ["ok eth0 native XDP veth: yes", "ok eth0 MTU 1500", "ok eth0 link up"] {
-        assert!(has(&good, found), "{found}: {}", good.stdout);
+        assert!(good.squeezed().contains(found), "{found}: {}", good.stdout);
     }
     assert!(!good.stdout.contains("fail") && !good.stdout.contains("coverage"), "{}", good.stdout);
 
     let missing = examine(&["eth7"])?;
     assert_eq!(missing.code, 1, "{missing:?}");
-    assert!(has(&missing, "fail eth7 interface there is no such interface"), "{}", missing.stdout);
+    assert!(missing.squeezed().contains("fail eth7 interface there is no such interface"), "{}", missing.stdout);
 
     lab.host.ip("link add spare0 type veth peer name spare1")?;
     lab.host.ip("link set dev spare0 up")?;
@@ -56,7 +54,7 @@ fn the_doctor_finds_a_good_host_good_and_names_what_is_in_the_way() -> Result<()
     let daemon = Daemon::start(&lab, POLICY)?;
     let ours = examine(&[INTERFACE])?;
     assert_eq!(ours.code, 0, "{ours:?}");
-    assert!(has(&ours, "ok eth0 XDP program ours: `firewall` (program "), "{}", ours.stdout);
+    assert!(ours.squeezed().contains("ok eth0 XDP program ours: `firewall` (program "), "{}", ours.stdout);
     drop(daemon);
     Ok(())
 }

@@ -6,7 +6,7 @@ use aya::{
     maps::{Array, Map, MapData, MapInfo},
     programs::loaded_programs,
 };
-use firewall_common::abi::{ABI_VERSION, ServiceRecord, maps};
+use firewall_common::abi::{ServiceRecord, maps};
 use firewall_tests::{
     bpf::{Constant, XdpAction},
     daemon::{Daemon, LIMIT},
@@ -82,7 +82,7 @@ fn a_program_that_is_detached_or_replaced_by_hand_is_put_back() -> Result<()> {
     let daemon = Daemon::start(&lab, &watched())?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     let program = lab.program_id()?.context("nothing is attached")?;
-    let link = daemon.site().pins.join(format!("v{}/links/eth0@native", ABI_VERSION));
+    let link = daemon.site().link();
     let shown = output(Command::new("bpftool").args(["--json", "link", "show", "pinned"]).arg(&link))?;
     let id = serde_json::from_str::<serde_json::Value>(&shown)?["id"].to_string();
 
@@ -150,7 +150,8 @@ fn edit<T: Pod + Default + PartialEq>(lab: &Lab, name: &str, mut change: impl Fn
     Ok(())
 }
 
-fn repaired(daemon: &Daemon, table: Option<&str>) -> Result<u64> {
+/// What was put right in one table, or in all, as the metrics count it.
+pub fn repaired(daemon: &Daemon, table: Option<&str>) -> Result<u64> {
     let labels: Vec<(&str, &str)> = table.into_iter().map(|table| ("table", table)).collect();
     Ok(daemon.metrics()?.count("portcullis_drift_repairs_total", &labels))
 }

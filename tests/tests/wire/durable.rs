@@ -63,12 +63,12 @@ fn an_entry_ends_while_the_daemon_is_dead_and_is_gone_from_the_list_of_the_next(
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     let asked = Instant::now();
-    daemon.ok(&["deny", "add", "foes", FRIEND4, "--ttl", "3s"])?;
+    daemon.ok(&["deny", "add", "foes", FRIEND4, "--ttl", "20s"])?;
     daemon.ok(&["deny", "add", "foes", STRANGER4])?;
     let answered = Instant::now();
     daemon.kill()?;
     assert!(!probe.arrives(FRIEND4)?);
-    wait_for_the_end(&probe, asked, answered, Duration::from_secs(3))?;
+    wait_for_the_end(&probe, asked, answered, Duration::from_secs(20))?;
 
     let mut daemon = Daemon::start_at(&lab, daemon.site().clone())?;
     assert!(probe.arrives(FRIEND4)?);

@@ -1,11 +1,9 @@
 //! `explain`, against what happens to packets on the wire.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use firewall_tests::{
     api,
-    daemon::Daemon,
+    daemon::{COUNT_LIMIT, Daemon},
     lab::{
         FOE4, FOE6, FRIEND4, FRIEND6, HOST_MAC, HOST4, HOST6, Lab, MANAGER4, MANAGER6, PEER_MAC, STRANGER4, STRANGER6,
     },
@@ -23,9 +21,6 @@ use crate::policy::{DATA, POLICY};
 
 /// Frames of the comparison.
 const FRAMES: usize = 2000;
-
-/// How long a frame may take from one end of the cable to the counters.
-const COUNT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Limits that do not give back during a test, and one service that observes.
 fn policy() -> String {

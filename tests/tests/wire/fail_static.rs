@@ -15,7 +15,7 @@ use firewall_tests::{
 
 use crate::{
     flood,
-    policy::{DATA, POLICY},
+    policy::{DATA, POLICY, addresses},
 };
 
 /// One burst for each source, and nothing after it.
@@ -182,9 +182,7 @@ fn members_that_have_outgrown_their_rate_table_get_a_larger_one_with_a_word() ->
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     assert!(!probe.arrives(FOE4)?);
     daemon.kill()?;
-    let many: String =
-        (0..5 * MIN_MEMBER_SETS).map(|n| format!("10.{}.{}.{}/32\n", n >> 16, n >> 8 & 255, n & 255)).collect();
-    lab.trial.write("many.txt", &many)?;
+    lab.trial.write("many.txt", &addresses(5 * MIN_MEMBER_SETS as usize))?;
     site.configure(&format!("{POLICY}[lists.many]\nfile = \"many.txt\"\n"))?;
     let next = Daemon::start_at(&lab, site.clone())?;
     assert_eq!(sets(&site)?, 2 * MIN_MEMBER_SETS);

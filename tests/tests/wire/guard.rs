@@ -7,12 +7,7 @@ use firewall_tests::{
     session::Session,
 };
 
-use crate::policy::POLICY;
-
-/// [`POLICY`] and a service that admits only an office that is empty.
-fn with_ssh() -> String {
-    format!("{POLICY}\n[lists.office]\n[services.ssh]\nprotocol = \"tcp\"\nports = [22]\nallow = [\"office\"]\n")
-}
+use crate::policy::{POLICY, with_ssh};
 
 #[test]
 fn a_reload_that_would_cut_off_an_established_connection_is_refused_and_names_it() -> Result<()> {
@@ -36,7 +31,7 @@ fn a_reload_that_would_cut_off_an_established_connection_is_refused_and_names_it
     assert!(ssh.is_alive()?, "the old policy filters on");
 
     daemon.ok(&["reload", "--force"])?;
-    assert!(!ssh.is_alive()?, "the guard was right");
+    assert!(ssh.is_cut_off()?, "the guard was right");
     daemon.ok(&["reload"])?;
     Ok(())
 }
@@ -65,7 +60,7 @@ fn a_push_that_would_cut_off_an_established_connection_is_refused_and_names_it()
     assert!(web.is_alive()?);
 
     daemon.ok(&["deny", "add", "foes", FRIEND4, "--force"])?;
-    assert!(!web.is_alive()?, "the guard was right");
+    assert!(web.is_cut_off()?, "the guard was right");
     assert!(daemon.log().contains(&format!("forced: {harm}")), "{}", daemon.log());
     Ok(())
 }
@@ -98,7 +93,7 @@ fn the_callers_own_ssh_connection_is_guarded_and_named_as_such() -> Result<()> {
     assert!(refused.stderr.contains(&harm), "{refused:?}");
     assert!(ssh.is_alive()?);
     daemon.ok(&["reload"])?;
-    assert!(!ssh.is_alive()?);
+    assert!(ssh.is_cut_off()?);
     Ok(())
 }
 
@@ -122,6 +117,6 @@ fn a_start_that_cuts_off_a_connection_says_so_and_goes_on() -> Result<()> {
     let daemon = Daemon::start(&lab, &with_ssh())?;
     let log = daemon.log();
     assert!(log.contains("WARN") && log.contains(&format!("the established connection {}", ssh.ends()?)), "{log}");
-    assert!(!ssh.is_alive()?);
+    assert!(ssh.is_cut_off()?);
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Links and maps whose pins are taken away under a daemon that runs: nothing is open, and the pins are made anew.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use firewall_common::abi::{ABI_VERSION, maps};
+use firewall_common::abi::maps;
 use firewall_tests::{
     daemon::{Daemon, LIMIT, Site},
     lab::{FOE4, FRIEND4, HOST4, Lab},
@@ -13,6 +13,7 @@ use firewall_tests::{
 };
 
 use crate::{
+    drift::repaired,
     flood,
     policy::{DATA, POLICY},
 };
@@ -20,19 +21,10 @@ use crate::{
 /// Of a second daemon.
 const ELSEWHERE: &str = "[admin]\nlisten = \"127.0.0.1:9292\"\n";
 
-fn link(pins: &Path) -> std::path::PathBuf {
-    pins.join(format!("v{ABI_VERSION}/links/eth0@native"))
-}
-
-/// Pins that were made anew, as the metrics count them.
-fn repaired(daemon: &Daemon) -> Result<u64> {
-    Ok(daemon.metrics()?.count("portcullis_drift_repairs_total", &[("table", "pin")]))
-}
-
-fn wait_for_pins(daemon: &Daemon, pins: &Path) -> Result<()> {
-    let map = pins.join(format!("v{ABI_VERSION}/maps")).join(maps::STRANGERS);
+fn wait_for_pins(daemon: &Daemon, site: &Site) -> Result<()> {
+    let map = site.shared_map(maps::STRANGERS);
     let is_pinned = || anyhow::Ok(daemon.status()?["interfaces"][0]["pinned"] == true);
-    let are_there = || Ok((link(pins).exists() && map.exists() && is_pinned()?).then_some(()));
+    let are_there = || Ok((site.link().exists() && map.exists() && is_pinned()?).then_some(()));
     wait_until("pins that are made anew", LIMIT, are_there).with_context(|| daemon.log())
 }
 
@@ -42,10 +34,10 @@ fn pins_that_somebody_removes_open_nothing_and_are_made_anew() -> Result<()> {
     let mut daemon = Daemon::start(&lab, POLICY)?;
     let (site, program) = (daemon.site().clone(), lab.program_id()?);
     let (leaked, sent) = flood::leaked_while(&lab, |_| {
-        fs::remove_file(link(&site.pins))?;
-        wait_for_pins(&daemon, &site.pins)?;
+        fs::remove_file(site.link())?;
+        wait_for_pins(&daemon, &site)?;
         ensure!(lab.program_id()? == program, "nothing was attached anew");
-        wait_until("a count", LIMIT, || Ok((repaired(&daemon)? == 1).then_some(())))?;
+        wait_until("a count", LIMIT, || Ok((repaired(&daemon, Some("pin"))? == 1).then_some(())))?;
         fs::remove_dir_all(&site.pins)?;
         // One that starts meanwhile finds the folder free, and the interface taken.
         let folder = lab.trial.folder();
@@ -54,13 +46,16 @@ fn pins_that_somebody_removes_open_nothing_and_are_made_anew() -> Result<()> {
         other.configure(&format!("{ELSEWHERE}{POLICY}"))?;
         let said = other.attempt(&lab)?;
         ensure!(said.code == 4, "{said:?}");
-        wait_for_pins(&daemon, &site.pins)?;
+        wait_for_pins(&daemon, &site)?;
         ensure!(daemon.log().contains("somebody has removed pins; they are there again"), "{}", daemon.log());
         ensure!(lab.program_id()? == program, "nothing was attached anew");
         // A program that is loaded now counts where the one before did.
+        let counted = daemon.metrics()?.reason("denied");
         daemon.ok(&["reload"])?;
-        let before = daemon.metrics()?.reason("denied");
-        ensure!(before > 1000, "{before}");
+        let loaded = daemon.metrics()?.reason("denied");
+        ensure!(loaded >= counted, "the counters go on: {loaded} after {counted}");
+        let more = || Ok(Some(daemon.metrics()?.reason("denied")).filter(|denied| *denied > loaded));
+        let before = wait_until("drops of the next program", LIMIT, more)?;
         daemon.kill()?;
         let next = Daemon::start_at(&lab, site.clone())?;
         ensure!(next.metrics()?.reason("denied") >= before, "the counters go on");
@@ -107,7 +102,7 @@ fn a_bpf_file_system_that_somebody_unmounts_opens_nothing_and_is_pinned_in_again
         ensure!(said.code == 4 && said.stderr.contains(words), "{said:?}");
 
         bpffs.mount_again()?;
-        wait_for_pins(&daemon, &site.pins)?;
+        wait_for_pins(&daemon, &site)?;
         ensure!(daemon.status()?["pin_failure"].is_null());
         daemon.kill()?;
         let next = Daemon::start_at(&lab, site.clone())?;

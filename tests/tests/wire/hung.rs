@@ -23,9 +23,10 @@ fn a_frozen_disk_does_not_put_off_a_rollback_and_refuses_pushes_until_it_thaws()
     let site = Site { state: disk.path().join("state"), ..Site::of(&lab.trial) };
     site.configure(POLICY)?;
     let mut daemon = Daemon::start_at(&lab, site)?;
+    daemon.wait_until_kept()?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
+    let asked = Instant::now();
     daemon.ok(&["deny", "add", "foes", FRIEND4, "--confirm", "4s"])?;
-    let pushed = Instant::now();
     {
         let frozen = disk.freeze()?;
         // Somebody else's push that waits for the disk does not keep the controller beyond that time either.
@@ -34,7 +35,7 @@ fn a_frozen_disk_does_not_put_off_a_rollback_and_refuses_pushes_until_it_thaws()
         assert!(said.stderr.contains("journal-0000000001: the disk does not answer"), "{said:?}");
         assert!(said.stderr.contains("hint: look for a file system that is frozen"), "{said:?}");
         wait_until("what was not confirmed to be undone", 10 * CONFIRM, || Ok(probe.arrives(FRIEND4)?.then_some(())))?;
-        assert!(pushed.elapsed() >= CONFIRM / 2 && pushed.elapsed() < 10 * CONFIRM, "{:?}", pushed.elapsed());
+        assert!(asked.elapsed() >= CONFIRM, "it was undone after {:?}", asked.elapsed());
         let listed = daemon.ok(&["deny", "list", "foes"])?;
         assert!(!listed.contains(FRIEND4), "{listed}");
         let said = daemon.cli(&["allow", "add", "friends", STRANGER4])?;

@@ -16,6 +16,7 @@ use firewall_tests::{
     random::{Random, seed},
     running::wait_until,
     traffic::{bind, receive},
+    until::Until,
 };
 use serde_json::{Value, json};
 
@@ -75,6 +76,7 @@ fn kill_again_and_again(setting: &str, check_files: impl Fn(&[String])) -> Resul
     let over = AtomicBool::new(false);
     let sent = [FRIEND4, STRANGER4, FOE4].map(|source| (source, AtomicU64::new(0)));
     let acknowledged = thread::scope(|scope| {
+        let until = Until(&over);
         let senders: Vec<_> =
             sent.iter().map(|(source, count)| scope.spawn(|| send(&lab, source, count, &over))).collect();
         let result = (|| {
@@ -100,7 +102,7 @@ fn kill_again_and_again(setting: &str, check_files: impl Fn(&[String])) -> Resul
             }
             anyhow::Ok(pushers.iter().map(|pusher| pusher.acknowledged).sum::<u64>())
         })();
-        over.store(true, Ordering::Relaxed);
+        drop(until);
         for sender in senders {
             sender.join().map_err(|_| anyhow!("a sender panicked"))??;
         }

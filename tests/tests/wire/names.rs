@@ -14,22 +14,15 @@ use crate::{flood, interfaces::TWO};
 
 type Rows = Vec<(String, String)>;
 
-/// Name and state of each interface.
-pub fn states(daemon: &Daemon) -> Result<Rows> {
-    let status = daemon.status()?;
-    let interfaces = status["interfaces"].as_array().context("the status has no interfaces")?.iter();
-    let word = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
-    Ok(interfaces.map(|one| (word(one, "name"), word(one, "state"))).collect())
-}
-
+/// Interfaces with their states.
 pub fn rows<const N: usize>(rows: [(&str, &str); N]) -> Rows {
     rows.into_iter().map(|(name, state)| (name.to_owned(), state.to_owned())).collect()
 }
 
 fn wait_for(daemon: &Daemon, wanted: &Rows) -> Result<()> {
-    let are_so = || Ok((states(daemon)? == *wanted).then_some(()));
+    let are_so = || Ok((daemon.interface_states()? == *wanted).then_some(()));
     wait_until(&format!("interfaces as {wanted:?}"), LIMIT, are_so)
-        .with_context(|| format!("{:?}\n{}", states(daemon), daemon.log()))
+        .with_context(|| format!("{:?}\n{}", daemon.interface_states(), daemon.log()))
 }
 
 fn rename(lab: &Lab, from: &str, to: &str) -> Result<()> {
@@ -103,15 +96,19 @@ fn a_device_whose_name_another_takes_is_filtered_on_and_so_is_the_other() -> Res
         let names = [format!("eth0:{index}@native"), "eth0@generic".into(), "eth1@generic".into()];
         wait_for_links(&site, &names.each_ref().map(|name| &**name))?;
         daemon.ok(&["reload"])?;
-        ensure!(states(&daemon)? == all, "{:?}", states(&daemon));
+        ensure!(daemon.interface_states()? == all, "{:?}", daemon.interface_states());
         // Whoever comes next knows it too.
         daemon.kill()?;
         daemon = Daemon::start_at(&lab, site.clone())?;
-        ensure!(states(&daemon)? == all, "{:?}", states(&daemon));
+        ensure!(daemon.interface_states()? == all, "{:?}", daemon.interface_states());
         // The operator means the device.
         site.configure(&TWO.replace("eth0", "wan0"))?;
         daemon.ok(&["reload"])?;
-        ensure!(states(&daemon)? == rows([("eth1", "attached"), ("wan0", "attached")]), "{:?}", states(&daemon));
+        ensure!(
+            daemon.interface_states()? == rows([("eth1", "attached"), ("wan0", "attached")]),
+            "{:?}",
+            daemon.interface_states()
+        );
         ensure!(daemon.log().contains("is not in the configuration any more, and not filtered any more"));
         ensure!(lab.attached_to("eth0")?.is_none());
         wait_for_links(&site, &["eth1@generic", "wan0@native"])

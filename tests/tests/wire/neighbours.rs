@@ -58,7 +58,7 @@ fn neighbours_are_found_again_while_nobody_is_allowed() -> Result<()> {
     }
     // The lists are at work all the time.
     let before = daemon.metrics()?;
-    let denied = Curl::new(&lab.peer).from(FRIEND4).within(std::time::Duration::from_millis(300));
+    let denied = Curl::new(&lab.peer).from(FRIEND4).within(std::time::Duration::from_secs(2));
     assert!(denied.get(&format!("http://{HOST4}/"))?.is_err(), "nobody is allowed to the service");
     assert!(daemon.metrics()?.reason("not_allowed") > before.reason("not_allowed"));
     Ok(())

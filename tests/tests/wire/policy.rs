@@ -1,5 +1,7 @@
 //! The policy of most tests, and frames that meet it.
 
+use std::fmt::Write as _;
+
 use firewall_tests::{
     lab::{HOST_MAC, HOST4, HOST6, PEER_MAC},
     packet::Packet,
@@ -31,6 +33,20 @@ ports = [80]
 allow = ["friends"]
 deny = ["foes"]
 "#;
+
+/// [`POLICY`] and a service that admits only an office that is empty.
+pub fn with_ssh() -> String {
+    format!("{POLICY}\n[lists.office]\n[services.ssh]\nprotocol = \"tcp\"\nports = [22]\nallow = [\"office\"]\n")
+}
+
+/// So many addresses from 10.0.0.0 on, one a line.
+pub fn addresses(count: usize) -> String {
+    let mut text = String::new();
+    (0..count).for_each(|n| {
+        writeln!(text, "10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255).expect("a string takes all");
+    });
+    text
+}
 
 /// A datagram from this source to a port of the host, as the peer sends it.
 pub fn datagram(source: &str, port: u16) -> Packet {

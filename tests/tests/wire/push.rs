@@ -9,15 +9,23 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use firewall_tests::{
-    daemon::{Daemon, timed},
+    daemon::{Daemon, LIMIT, timed},
     lab::{FRIEND4, FRIEND6, HOST4, HOST6, Lab, STRANGER4},
     nginx::{Curl, Nginx},
+    running::wait_until,
+    until::Until,
 };
 
 use crate::policy::POLICY;
 
 /// Prefixes of one push.
 const MANY: usize = 10_000;
+
+/// Pushes, and requests that are to be answered during them, at least.
+const PUSHES: usize = 3;
+const REQUESTS: u64 = 3;
+/// A push takes less time than a request does: none may meet one for a while.
+const MOST_PUSHES: usize = 20;
 
 #[test]
 fn no_request_of_a_friend_fails_while_ten_thousand_prefixes_are_pushed() -> Result<()> {
@@ -26,21 +34,23 @@ fn no_request_of_a_friend_fails_while_ten_thousand_prefixes_are_pushed() -> Resu
     let _nginx = Nginx::start(&lab, &[80])?;
     let file = lab.trial.write("many.txt", &many(&["192.0.2.3/32"]))?;
     let file = file.to_str().context("the path is text")?;
-    let stranger = Curl::new(&lab.peer).from(STRANGER4).within(Duration::from_millis(300));
+    let stranger = Curl::new(&lab.peer).from(STRANGER4);
+    let hasty = stranger.clone().within(Duration::from_millis(300));
     let url = format!("http://{HOST4}/");
-    assert!(stranger.get(&url)?.is_err(), "nobody has admitted the stranger yet");
+    assert!(hasty.get(&url)?.is_err(), "nobody has admitted the stranger yet");
     let before = daemon.metrics()?;
 
     let (over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let (requests, meanwhile) = thread::scope(|scope| {
+        let until = Until(&over);
         let clients = [(FRIEND4, HOST4.to_owned()), (FRIEND6, format!("[{HOST6}]"))].map(|(source, host)| {
             let (lab, over, answered) = (&lab, &over, &answered);
             scope.spawn(move || ask_again_and_again(lab, source, &format!("http://{host}/"), over, answered))
         });
         let pushes = (|| {
-            let mut meanwhile = 0;
-            for _ in 0..3 {
-                wait_for_more(&answered, 3);
+            let (mut meanwhile, mut pushes) = (0, 0);
+            while pushes < PUSHES || meanwhile < REQUESTS && pushes < MOST_PUSHES {
+                wait_for_more(&answered, 3)?;
                 let at_first = answered.load(Ordering::Relaxed);
                 let (said, time) = timed(|| daemon.cli(&["allow", "add", "friends", "--file", file]));
                 let said = said?;
@@ -48,13 +58,14 @@ fn no_request_of_a_friend_fails_while_ten_thousand_prefixes_are_pushed() -> Resu
                 println!("pushed in {time:?}: {said:?}");
                 assert_eq!((said.code, count_of(&said.stdout, "added")), (0, MANY as u64), "{said:?}");
                 assert_eq!(stranger.get(&url)?, Ok(()), "the stranger is one of them");
-                wait_for_more(&answered, 3);
+                wait_for_more(&answered, 3)?;
                 let said = daemon.cli(&["allow", "remove", "friends", "--file", file])?;
                 assert_eq!((said.code, count_of(&said.stdout, "removed")), (0, MANY as u64), "{said:?}");
+                pushes += 1;
             }
             anyhow::Ok(meanwhile)
         })();
-        over.store(true, Ordering::Relaxed);
+        drop(until);
         let failed: Vec<Vec<String>> = clients
             .into_iter()
             .map(|client| client.join().map_err(|_| anyhow!("a client panicked"))?)
@@ -62,7 +73,7 @@ fn no_request_of_a_friend_fails_while_ten_thousand_prefixes_are_pushed() -> Resu
         anyhow::Ok((failed.concat(), pushes?))
     })?;
     println!("{} requests were answered, {meanwhile} during pushes", answered.load(Ordering::Relaxed));
-    assert!(meanwhile >= 3, "only {meanwhile} requests were answered during pushes");
+    assert!(meanwhile >= REQUESTS, "only {meanwhile} requests were answered during pushes");
     assert!(requests.is_empty(), "requests of friends failed: {requests:?}");
     // A request that had to be repeated would have left its mark here.
     let dropped: Vec<_> = daemon
@@ -72,7 +83,7 @@ fn no_request_of_a_friend_fails_while_ten_thousand_prefixes_are_pushed() -> Resu
         .filter(|(verdict, _)| verdict.contains(" drop "))
         .collect();
     assert!(dropped.is_empty(), "{dropped:?}");
-    assert!(stranger.get(&url)?.is_err(), "the last push took the stranger out again");
+    assert!(hasty.get(&url)?.is_err(), "the last push took the stranger out again");
     Ok(())
 }
 
@@ -131,15 +142,10 @@ fn ask_again_and_again(
     Ok(failed)
 }
 
-/// Waits until so many more requests were answered, or for a second.
-fn wait_for_more(answered: &AtomicU64, more: u64) {
+/// Waits until so many more requests were answered.
+fn wait_for_more(answered: &AtomicU64, more: u64) -> Result<()> {
     let wanted = answered.load(Ordering::Relaxed) + more;
-    for _ in 0..100 {
-        if answered.load(Ordering::Relaxed) >= wanted {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("requests", LIMIT, || Ok((answered.load(Ordering::Relaxed) >= wanted).then_some(())))
 }
 
 /// The number before a word, as in `10000 added`.

@@ -1,31 +1,28 @@
 //! Readers never wait for the controller: they are answered while it waits for the disk, or loads a policy.
 
 use std::{
-    fmt::Write as _,
     thread::{self, ScopedJoinHandle},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 use firewall_tests::{
     api,
-    daemon::{Daemon, LIMIT, Site},
+    daemon::{Daemon, Site},
     frozen::FreezableDisk,
     lab::{FRIEND4, Lab, STRANGER4},
-    running::wait_until,
     scrape::Answer,
 };
 use serde_json::{Value, json};
 
-use crate::policy::{DATA, POLICY};
-
-/// Longer than anything that the controller does by itself.
-const CHORE_MS: u64 = 100;
+use crate::policy::{DATA, POLICY, addresses};
 
 /// Entries of the list that takes a while to load.
 const LONG: usize = 200_000;
 
-/// How often readers ask while the reload cannot end.
+/// How often readers ask while the reload cannot end, at most: once at least, and for less time than the daemon gives the disk.
 const ASKED: usize = 20;
+const ASKING: Duration = Duration::from_secs(2);
 
 #[test]
 fn readers_are_answered_while_a_push_waits_for_the_disk() -> Result<()> {
@@ -34,6 +31,7 @@ fn readers_are_answered_while_a_push_waits_for_the_disk() -> Result<()> {
     let site = Site { state: disk.path().join("state"), ..Site::of(&lab.trial) };
     site.configure(POLICY)?;
     let daemon = Daemon::start_at(&lab, site)?;
+    daemon.wait_until_kept()?;
     let same = ["/v1/entries", "/v1/policy", "/v1/history"];
     let bodies = || same.into_iter().map(|path| body(&daemon, path)).collect::<Result<Vec<_>>>();
     let before = (revision(&status(&daemon)?)?, bodies()?);
@@ -42,9 +40,9 @@ fn readers_are_answered_while_a_push_waits_for_the_disk() -> Result<()> {
     let pushed = thread::scope(|scope| {
         let frozen = disk.freeze()?;
         let push = scope.spawn(|| api::ask(&daemon.site().socket, "/v1/entries", Some(&push)));
-        wait_until("a controller that waits", LIMIT, || Ok((age_ms(&status(&daemon)?)? > CHORE_MS).then_some(())))?;
+        daemon.wait_until_doing("push")?;
         let during = status(&daemon)?;
-        assert!(age_ms(&during)? > 0, "{during}");
+        assert!(during["doing"] == "push" && during["age_ms"].as_u64() > Some(0), "{during}");
         assert_eq!((revision(&during)?, bodies()?), before);
         for path in ["/readyz", "/livez"] {
             assert_eq!(daemon.get(path)?.status, 200, "{path}");
@@ -76,20 +74,23 @@ fn readers_see_one_policy_or_the_other_while_a_long_list_is_loaded() -> Result<(
         [services.data]\nprotocol = \"udp\"\nports = [9000]\nallow = [\"friends\"]\n";
     site.configure(policy)?;
     let daemon = Daemon::start_at(&lab, site)?;
+    daemon.wait_until_kept()?;
     let old = (generation(&status(&daemon)?)?, 1);
-    let mut long = format!("{FRIEND4}\n");
-    (1..LONG).for_each(|number| {
-        writeln!(long, "10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255).expect("a string takes all")
-    });
-    std::fs::write(list, long)?;
+    std::fs::write(list, format!("{FRIEND4}\n{}", addresses(LONG - 1)))?;
 
     let reloaded = thread::scope(|scope| {
         // Loaded, but kept and in force only once the disk is thawed.
         let frozen = disk.freeze()?;
         let reload = scope.spawn(|| api::ask(&daemon.site().socket, "/v1/reload", Some("{}")));
-        for _ in 0..ASKED {
-            wait_until("a reload under way", LIMIT, || Ok((age_ms(&status(&daemon)?)? > 0).then_some(())))?;
+        daemon.wait_until_doing("reload")?;
+        let start = Instant::now();
+        for round in 0..ASKED {
+            if round > 0 && start.elapsed() > ASKING {
+                break;
+            }
             assert_eq!(seen(&daemon)?, [old; 3]);
+            let during = status(&daemon)?;
+            assert_eq!(during["doing"], "reload", "{during}");
         }
         assert!(!reload.is_finished(), "{:?}", reload.join());
         frozen.thaw()?;
@@ -113,12 +114,12 @@ fn readers_see_one_policy_or_the_other_while_a_long_list_is_loaded() -> Result<(
     Ok(())
 }
 
-/// Generation of the policy, and how long the list is, as `status`, `allow list` and `/metrics` tell it.
+/// Generation of the policy, and how long the list is, as the status, the entries and the metrics tell it.
 fn seen(daemon: &Daemon<'_>) -> Result<[(u64, usize); 3]> {
     let status = status(daemon)?;
     let of_status = status["lists"][0]["entries"].as_array().context("the status has no entries")?;
     let of_status: u64 = of_status.iter().filter_map(|one| one["count"].as_u64()).sum();
-    let listed: Value = serde_json::from_str(&daemon.ok(&["allow", "list", "friends", "-o", "json"])?)?;
+    let listed: Value = serde_json::from_str(&body(daemon, "/v1/entries?list=friends")?)?;
     let of_list = listed["entries"].as_array().context("there is no list of entries")?.len();
     let metrics = daemon.metrics()?;
     let of_metrics = metrics.count("portcullis_list_entries", &[("list", "friends")]);
@@ -147,10 +148,6 @@ fn answered(asking: ScopedJoinHandle<'_, Result<Answer>>) -> Result<Value> {
 fn json(answer: &Answer) -> Result<Value> {
     ensure!(answer.status == 200, "{answer:?}");
     Ok(serde_json::from_str(&answer.body)?)
-}
-
-fn age_ms(status: &Value) -> Result<u64> {
-    status["age_ms"].as_u64().with_context(|| format!("no age in {status}"))
 }
 
 fn revision(answer: &Value) -> Result<u64> {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use firewall_common::abi::ABI_VERSION;
 use firewall_tests::{
     bpf::{Constant, XdpAction},
-    daemon::{Daemon, Said, Site},
+    daemon::{Daemon, Site},
     lab::{FOE4, FRIEND4, HOST4, INTERFACE, Lab},
     traffic::Probe,
 };
@@ -31,7 +31,7 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
     );
     let start = "cannot attach to eth0 in native mode: ";
     let hint = "hint: portcullis replaces no program of others; ";
-    assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, &off]);
+    site.attempt(&lab)?.assert_refused(&[start, &named, &by, hint, &off]);
     assert_eq!(lab.program_id()?, Some(id), "it is still the foreign one");
     assert!(site.is_gone(), "{}", left(&site));
     drop(link);
@@ -46,7 +46,7 @@ fn a_foreign_program_is_left_alone() -> Result<()> {
     let id = lab.program_id()?.context("the foreign program is not attached")?;
     let named = format!("another XDP program is there: program {id} (tag ");
     let by = format!(", native, attached without a link, pinned at {}", pin.display());
-    assert_refused(&site.attempt(&lab)?, &[start, &named, &by, hint, "`ip link set dev eth0 xdpdrv off` takes it off"]);
+    site.attempt(&lab)?.assert_refused(&[start, &named, &by, hint, "`ip link set dev eth0 xdpdrv off` takes it off"]);
     assert_eq!(lab.program_id()?, Some(id), "it is still the foreign one");
     assert!(site.is_gone(), "{}", left(&site));
     lab.host.ip(&format!("link set dev {INTERFACE} xdpdrv off"))?;
@@ -64,10 +64,11 @@ fn generic_mode_refuses_a_foreign_program_in_the_driver() -> Result<()> {
     site.configure(&format!("[[interface]]\nname = \"eth0\"\nmode = \"generic\"\n{POLICY}"))?;
     let foreign = Constant::load(XdpAction::Pass)?;
     let _link = lab.host.enter(|| foreign.attach(if_nametoindex(INTERFACE)?))??;
-    assert_refused(
-        &site.attempt(&lab)?,
-        &["cannot attach to eth0 in generic mode", "another XDP program is there: ", ", native, link "],
-    );
+    site.attempt(&lab)?.assert_refused(&[
+        "cannot attach to eth0 in generic mode",
+        "another XDP program is there: ",
+        ", native, link ",
+    ]);
     assert!(site.is_gone(), "{}", left(&site));
     Ok(())
 }
@@ -91,10 +92,8 @@ fn pins_belong_on_a_bpf_file_system() -> Result<()> {
     let lab = Lab::new()?;
     let site = Site { pins: lab.trial.folder().join("pins"), ..Site::of(&lab.trial) };
     site.configure(POLICY)?;
-    assert_refused(
-        &site.attempt(&lab)?,
-        &["it is not on a BPF file system", "hint: mount -t bpf -o mode=700 bpf /sys/fs/bpf"],
-    );
+    site.attempt(&lab)?
+        .assert_refused(&["it is not on a BPF file system", "hint: mount -t bpf -o mode=700 bpf /sys/fs/bpf"]);
     assert_eq!(lab.attached()?, None);
     assert!(site.is_gone(), "{}", left(&site));
     Ok(())
@@ -140,13 +139,10 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
     ];
     for (site, policy, words) in cases {
         site.configure(policy)?;
-        assert_refused(&site.attempt(&lab)?, words);
+        site.attempt(&lab)?.assert_refused(words);
         assert!(!other.pins.exists() && !other.socket.exists(), "left after {words:?}: {}", left(&other));
         daemon.must_run()?;
-        assert!(
-            first.socket.exists() && first.pins.join(format!("v{ABI_VERSION}/links/eth0@native")).exists(),
-            "after {words:?}"
-        );
+        assert!(first.socket.exists() && first.link().exists(), "after {words:?}");
         assert!(first.pins.join(format!("v{ABI_VERSION}/maps/COUNTERS")).exists(), "after {words:?}");
         assert_eq!((daemon.generation()?, lab.program_id()?), (generation, program), "after {words:?}");
         assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false), "after {words:?}");
@@ -155,13 +151,6 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> Result<()> {
     daemon.reload()?;
     assert_eq!(daemon.metrics()?.value("portcullis_config_last_reload_successful", &[]), Some(1.0));
     daemon.stop()
-}
-
-fn assert_refused(said: &Said, words: &[&str]) {
-    assert_eq!(said.code, 4, "{said:?}");
-    for words in words {
-        assert!(said.stderr.contains(words), "{words:?} is not in {said:?}");
-    }
 }
 
 /// What a refused start left, for people.

@@ -1,20 +1,14 @@
 //! Reloads: all of the new policy or all of the old one, at every packet.
 
-use std::{
-    fs,
-    net::IpAddr,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{fs, net::IpAddr, path::Path, sync::atomic::AtomicBool, thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use firewall_tests::{
     daemon::Daemon,
-    lab::{FOE4, FRIEND4, HOST4, Lab, STRANGER4},
+    lab::{FOE4, FRIEND4, HOST4, Lab, Plan, STRANGER4},
     live::{LiveFrames, Pace, cpus},
     traffic::{Probe, receive},
+    until::Until,
 };
 
 use crate::policy::{DATA, POLICY, datagram};
@@ -99,7 +93,7 @@ fn a_configuration_that_fails_its_own_test_is_refused_and_the_old_policy_goes_on
 
 #[test]
 fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> Result<()> {
-    let lab = Lab::new()?;
+    let lab = Lab::with(Plan { alone: true, ..Plan::default() })?;
     // Both admit the friend and refuse the foe, for different reasons.
     let denies = POLICY;
     let does_not_allow = &POLICY.replace("deny = [\"foes\"]", "");
@@ -111,6 +105,7 @@ fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> 
 
     let pace = Pace { rate: 20_000, time: Duration::from_secs(60) };
     let sent = thread::scope(|scope| {
+        let until = Until(&over);
         let sending = scope.spawn(|| live.send(&lab, &frames, &one, pace, &over));
         let reloads = (|| {
             for policy in [does_not_allow, denies].into_iter().cycle().take(30) {
@@ -119,7 +114,7 @@ fn thirty_reloads_under_traffic_let_nothing_through_and_count_every_packet() -> 
             }
             anyhow::Ok(())
         })();
-        over.store(true, Ordering::Relaxed);
+        drop(until);
         let sent = sending.join().map_err(|_| anyhow!("the generator panicked"))??;
         reloads?;
         anyhow::Ok(sent[0].frames)

@@ -82,9 +82,11 @@ fn a_signal_in_the_first_moments_of_a_start_is_heard_and_ends_nothing() -> Resul
     // It waits for the disk from here on.
     let mut daemon = Daemon::launch(&lab, site)?;
     let catches_hangups = || catches(daemon.pid(), Signal::SIGHUP).map(|catches| catches.then_some(()));
-    wait_until("a daemon that hears SIGHUP", LIMIT, catches_hangups)?;
-    daemon.signal(Signal::SIGHUP)?;
+    let heard =
+        wait_until("a daemon that hears SIGHUP", LIMIT, catches_hangups).and_then(|()| daemon.signal(Signal::SIGHUP));
+    // Before anything else: who waits for the disk cannot be ended.
     frozen.thaw()?;
+    heard?;
     let reloaded = || {
         daemon.must_run()?;
         let metrics = daemon.metrics().ok();

@@ -110,7 +110,7 @@ fn a_log_that_nobody_reads_blocks_nothing_not_even_the_end() -> Result<()> {
     let mut after = String::new();
     wait_until("what has waited", LIMIT, || {
         after += &all_of(&mut reader)?;
-        Ok(after.contains("10.9.").then_some(()).or_else(|| after.contains("revision").then_some(())))
+        Ok(after.contains("applied a push").then_some(()))
     })?;
     assert_eq!(lost(&daemon)?, 0);
     (0..PUSHES).try_for_each(|number| push(&daemon, &format!("10.10.{number}.0/24")))?;
@@ -151,9 +151,9 @@ fn into_a_pipe(lab: &Lab) -> Result<(Daemon<'_>, File)> {
     Ok((start(lab, "", &format!("2>{}", path.display()))?, reader))
 }
 
-/// What the pipe holds now.
+/// What the pipe holds now; twice as much as it has room for would be read.
 fn all_of(reader: &mut File) -> Result<String> {
-    let mut octets = vec![0; 4096];
+    let mut octets = vec![0; 8192];
     match reader.read(&mut octets) {
         Ok(count) => Ok(String::from_utf8_lossy(octets.get(..count).unwrap_or_default()).into_owned()),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(String::new()),

@@ -1,13 +1,7 @@
 //! One build of the daemon takes over from another under a flood.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    net::IpAddr,
-    path::Path,
-    process::Command,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+    collections::BTreeMap, fs, net::IpAddr, path::Path, process::Command, sync::atomic::AtomicBool, thread,
     time::Duration,
 };
 
@@ -18,6 +12,7 @@ use firewall_tests::{
     live::{LiveFrames, Pace, cpus},
     traffic::receive,
     trial::binary,
+    until::Until,
 };
 
 use crate::policy::{DATA, datagram};
@@ -78,6 +73,7 @@ fn builds_that_take_over_from_each_other_under_a_flood_let_nothing_through_and_l
 
     let pace = Pace { rate: RATE / 2, time: Duration::from_secs(60) };
     let (sent, daemon) = thread::scope(|scope| {
+        let until = Until(&over);
         let sending = scope.spawn(|| live.send(&lab, &frames, &two, pace, &over));
         let swapped = (|| {
             for turn in 0..6 {
@@ -93,7 +89,7 @@ fn builds_that_take_over_from_each_other_under_a_flood_let_nothing_through_and_l
             }
             anyhow::Ok(daemon)
         })();
-        over.store(true, Ordering::Relaxed);
+        drop(until);
         let sent = sending.join().map_err(|_| anyhow!("the generator panicked"))??;
         anyhow::Ok((sent, swapped?))
     })?;
