@@ -25,7 +25,7 @@ use crate::{
     lab::{INTERFACE, Lab},
     listening::Listening,
     netns::Netns,
-    traffic::bind_to,
+    traffic::{bind_to, uninterrupted},
 };
 
 /// Longest packet that a lab with merging makes.
@@ -98,7 +98,7 @@ pub fn transfer(lab: &Lab, source: &str, host: &str, port: u16, octets: usize) -
         stream.set_read_timeout(Some(LIMIT))?;
         let (mut buffer, mut read) = (vec![0; CHUNK], 0);
         loop {
-            match stream.read(&mut buffer)? {
+            match uninterrupted(|| stream.read(&mut buffer))? {
                 0 => return Ok(read),
                 length => read += length,
             }

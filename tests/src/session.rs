@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
-use crate::{lab::Lab, running::wait_until};
+use crate::{lab::Lab, running::wait_until, traffic::uninterrupted};
 
 /// How long an octet may take that is let through.
 const ARRIVAL: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ impl Session {
     fn arrives(&mut self, limit: Duration) -> Result<bool> {
         self.server.set_read_timeout(Some(limit))?;
         self.client.write_all(b".")?;
-        match self.server.read(&mut [0; 64]) {
+        match uninterrupted(|| self.server.read(&mut [0; 64])) {
             Ok(octets) => Ok(octets > 0),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
             Err(error) => Err(error).context("the connection ended"),

@@ -76,6 +76,19 @@ fn count(socket: &UdpSocket, over: &AtomicBool) -> io::Result<Arrived> {
     }
 }
 
+/// Reads again when a signal came between: a read that has a limit is not begun again by the kernel (signal(7)).
+///
+/// # Errors
+/// As `read`, but never of the kind `Interrupted`.
+pub fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// Tells which datagrams to one port of the host arrive.
 #[derive(Debug)]
 pub struct Probe<'a> {
@@ -120,7 +133,7 @@ impl<'a> Probe<'a> {
         let sender = bind(&self.lab.peer, source, 0)?;
         sender.send_to(&vec![0x5a; octets], (self.host, self.port)).context("cannot send a probe")?;
         self.marker.send_to(b"marker", (self.host, MARKER_PORT)).context("cannot send a marker")?;
-        self.marked.recv(&mut [0; 16]).context("no marker arrived")?;
+        uninterrupted(|| self.marked.recv(&mut [0; 16])).context("no marker arrived")?;
         let mut buffer = vec![0; 1 << 16];
         match self.service.recv(&mut buffer) {
             Ok(length) => {

@@ -12,7 +12,7 @@ use firewall_tests::{
     lab::{FOE4, FRIEND4, HOST_MAC, HOST4, HOST6, INTERFACE, Lab},
     packet::Packet,
     running::wait_until,
-    traffic::RawSocket,
+    traffic::{RawSocket, uninterrupted},
 };
 
 use crate::policy::{DATA, POLICY};
@@ -86,7 +86,7 @@ fn only_v6(port: u16) -> Result<UdpSocket> {
 
 /// How many octets the next datagram has; `None` when there is none.
 fn heard(socket: &UdpSocket) -> Result<Option<usize>> {
-    match socket.recv(&mut [0; 64]) {
+    match uninterrupted(|| socket.recv(&mut [0; 64])) {
         Ok(octets) => Ok(Some(octets)),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
         Err(error) => Err(error.into()),
