@@ -178,8 +178,9 @@ fn row(entry: Entry) -> [String; 7] {
     let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
     let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}{doubt}"));
     let created = format!("{:.0}", entry.created);
+    let owner = entry.person.map_or_else(|| entry.owner.clone(), |person| format!("{} ({person})", entry.owner));
     let comment = entry.comment.unwrap_or_default();
-    [entry.list, entry.prefix, entry.layer.label().into(), entry.owner, created, expires, comment]
+    [entry.list, entry.prefix, entry.layer.label().into(), owner, created, expires, comment]
 }
 
 /// `text` with everything but letters, digits, `-` and `_` percent-encoded (RFC 3986).

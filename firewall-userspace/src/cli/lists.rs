@@ -1,5 +1,7 @@
 //! `portcullis allow|deny add|remove|replace|list`.
 
+use std::env;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
     terms::TermsArgs,
 };
 use crate::{
-    control::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb},
+    control::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb},
     lists::entry::Layer,
     serve::http::problem::codes,
     text::{problem::Problem, shown},
@@ -25,9 +27,9 @@ pub enum ListCommand {
     ///
     /// They stay over reloads, restarts and reboots. Adding a prefix again refreshes its time to live and comment.
     Add(AddArgs),
-    /// Remove prefixes that were added: all of them, or none.
+    /// Remove prefixes that this user added: all of them, or none.
     ///
-    /// What the configuration has in the list stays.
+    /// What others and the configuration have in the list stays, and the answer names it.
     Remove(RemoveArgs),
     /// Make these prefixes all that a list has of this user in a layer: all of it happens, or nothing.
     ///
@@ -99,6 +101,12 @@ pub struct AddArgs {
 pub struct RemoveArgs {
     #[command(flatten)]
     prefixes: Prefixes,
+    /// Remove what this user added, by hand or as a ban.
+    #[arg(long, value_name = "NAME", conflicts_with = "layer")]
+    owner: Option<String>,
+    /// Remove what anybody added, by hand or as a ban.
+    #[arg(long, conflicts_with_all = ["layer", "owner"])]
+    all: bool,
     #[command(flatten)]
     terms: TermsArgs,
 }
@@ -117,11 +125,12 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
         ListCommand::List(ListArgs { list }) => entries::run(client, output, verb, list.as_deref()),
         ListCommand::Add(args) => add(client, output, verb, args, false),
         ListCommand::Replace(args) => add(client, output, verb, args, true),
-        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, terms }) => {
+        ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, owner, all, terms }) => {
             let items = batch::read(prefixes, &file)?;
             let removal = |item: &BatchItem| Removal { list: list.clone(), prefix: item.text.clone() };
             let remove = items.iter().map(removal).collect();
-            change(client, output, &Push { remove, layer: layer.into(), ..asked(verb, terms) }, &items, "remove")
+            let push = Push { remove, layer: layer.into(), remove_of: owner, remove_all: all, ..asked(verb, terms) };
+            change(client, output, &push, &items, "remove")
         }
     }
 }
@@ -143,7 +152,12 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
 }
 
 fn asked(verb: Verb, terms: TermsArgs) -> Push {
-    Push { verb: Some(verb), ..Push::default() }.on(terms.asked())
+    Push { verb: Some(verb), person: person(), ..Push::default() }.on(terms.asked())
+}
+
+/// The user behind `sudo` (sudo(8), `SUDO_USER`).
+fn person() -> Option<String> {
+    env::var("SUDO_USER").ok().filter(|person| !person.is_empty())
 }
 
 fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], action: &str) -> Result<(), Failure> {
@@ -158,13 +172,18 @@ fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], act
     for note in &value.notes {
         output::words(&format!("note: {}", shown::escaped(note)));
     }
+    for AddressAnswer { prefix, detail, .. } in &value.answers {
+        output::words(&format!("note: {prefix} {}", shown::escaped(detail)));
+    }
+    if let Some(more @ 1..) = value.differing.checked_sub(value.answers.len()) {
+        output::words(&format!("note: {} more of these", shown::grouped(more)));
+    }
     match output {
         Output::Json => output::data(&json),
         Output::Table if value.dry_run => output::data(preview(&value).as_bytes()),
         Output::Table => {
-            let Pushed { added, removed, unchanged, .. } = &value;
             let revision = value.revision.max(value.generation);
-            let mut line = format!("revision {revision}: {added} added, {removed} removed, {unchanged} unchanged");
+            let mut line = format!("revision {revision}: {}", counts(&value, ["added", "refreshed", "removed"]));
             value.pending.iter().for_each(|pending| line.push_str(&format!("\n{}", until_confirmed(pending))));
             output::data(line.as_bytes())
         }
@@ -182,9 +201,28 @@ fn preview(pushed: &Pushed) -> String {
         };
         text.push_str(&format!("{sign} {} {prefix}\n", shown::escaped(list)));
     }
-    let Pushed { added, removed, unchanged, .. } = pushed;
-    text.push_str(&format!("dry run: {added} to add, {removed} to remove, {unchanged} unchanged; nothing was changed"));
+    let shown = |change| pushed.changes.iter().filter(|one| one.change == change).count();
+    for (kind, change, count) in [
+        ("to add", EntryChangeKind::Added, pushed.added),
+        ("to refresh", EntryChangeKind::Refreshed, pushed.refreshed),
+        ("to remove", EntryChangeKind::Removed, pushed.removed),
+    ] {
+        if let Some(more @ 1..) = count.checked_sub(shown(change)) {
+            text.push_str(&format!("and {} more {kind}\n", shown::grouped(more)));
+        }
+    }
+    let counts = counts(pushed, ["to add", "to refresh", "to remove"]);
+    text.push_str(&format!("dry run: {counts}; nothing was changed"));
     text
+}
+
+/// `2 added, 1 refreshed, 0 removed, 0 unchanged`; what is refreshed only when something is.
+fn counts(pushed: &Pushed, [added, refreshed, removed]: [&str; 3]) -> String {
+    let mut text = format!("{} {added}", pushed.added);
+    if pushed.refreshed > 0 {
+        text.push_str(&format!(", {} {refreshed}", pushed.refreshed));
+    }
+    text + &format!(", {} {removed}, {} unchanged", pushed.removed, pushed.unchanged)
 }
 
 /// A problem with the place where the caller wrote what is wrong, instead of a pointer into the request.

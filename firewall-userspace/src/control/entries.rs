@@ -43,6 +43,8 @@ pub struct Position {
     pub prefix: Prefix,
     /// Its layer.
     pub layer: Layer,
+    /// Its owner.
+    pub owner: String,
 }
 
 /// Entries of the lists: the schema `portcullis.entries/v1`.
@@ -58,6 +60,6 @@ pub struct Entries {
     /// Generation of the policy.
     #[serde(default)]
     pub policy_generation: u64,
-    /// Ordered by list, prefix and layer.
+    /// Ordered by list, prefix, layer and owner.
     pub entries: Vec<Entry>,
 }

@@ -16,7 +16,7 @@ pub use entries::{Entries, EntriesQuery, Page, Position};
 pub use policies::{
     Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
 };
-pub use push::{Addition, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
+pub use push::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::Refusal;
 pub use status::{
     ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status,

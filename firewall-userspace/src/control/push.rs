@@ -20,12 +20,21 @@ request! {
         /// Lists of which the layer is to hold what is in `add` and nothing else of the same owner.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub replace: Vec<String>,
-        /// Entries to add; adding an entry again refreshes its comment and its time to live.
+        /// Entries to add, which the caller holds from now on; adding an entry again refreshes its comment and its time to live.
         #[serde(default, deserialize_with = "crate::text::object::array")]
         pub add: Vec<Addition>,
-        /// Entries to remove from the layer.
+        /// Entries to remove: those that the caller holds in the layer.
         #[serde(default, deserialize_with = "crate::text::object::array")]
         pub remove: Vec<Removal>,
+        /// Remove what this owner holds in the layers `runtime` and `ban` instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub remove_of: Option<String>,
+        /// Remove what anybody holds in the layers `runtime` and `ban` instead.
+        #[serde(default, skip_serializing_if = "is_false")]
+        pub remove_all: bool,
+        /// Who the caller is in person, as the client says: the user behind `sudo`. A remark for people, never a right.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub person: Option<String>,
     }
 }
 
@@ -37,6 +46,9 @@ impl Default for Push {
             replace: Vec::new(),
             add: Vec::new(),
             remove: Vec::new(),
+            remove_of: None,
+            remove_all: false,
+            person: None,
             dry_run: false,
             force: false,
             confirm: None,
@@ -119,24 +131,44 @@ pub struct Pushed {
     /// Generation of the policy.
     #[serde(default)]
     pub policy_generation: u64,
-    /// Entries that are new in the layer.
+    /// Entries that are new.
     pub added: usize,
-    /// Entries that are gone from the layer.
+    /// Entries that were there, and have another end or comment now.
+    #[serde(default)]
+    pub refreshed: usize,
+    /// Entries that are gone.
     pub removed: usize,
-    /// Entries that were already so; a refreshed entry is among them.
+    /// Entries that were already so.
     pub unchanged: usize,
-    /// What the caller should know: entries that another layer still holds, lists that no service uses.
+    /// What the caller should know: lists that no service uses, prefixes that stand in the push more than once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// How many of the addresses meet something else now than what was asked: the first ten of a kind are in `answers`.
+    #[serde(default)]
+    pub differing: usize,
+    /// What addresses meet now, where that is not what was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AddressAnswer>,
     /// Nothing was changed: this is what would be.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    /// With `dry_run`: what would happen to each entry.
+    /// With `dry_run`: what would happen to entries, the first ten of a kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<EntryChange>,
     /// It waits for a confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+}
+
+/// What an address meets after a push that asked for something else.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct AddressAnswer {
+    /// The list.
+    pub list: String,
+    /// The prefix.
+    pub prefix: Prefix,
+    /// What it meets, and because of what: `stays in `blocked`: 203.0.113.0/24 (config)`.
+    pub detail: String,
 }
 
 /// What a push does to one entry.

@@ -13,7 +13,7 @@ use crate::{
     },
     datapath::{AttachmentState, Presence},
     lists::{
-        entry::{Entry, Layer},
+        entry::{Entry, Holding, Layer, Owner},
         layers::{self, Telling},
     },
     policy::{Protocol, Service, attach_label, mode_label},
@@ -92,7 +92,9 @@ impl Readings for Snapshot {
             let is_wanted = list.as_ref().is_none_or(|name| *one.name == **name);
             let after = match after {
                 Some(after) if *one.name < *after.list => continue,
-                Some(after) if *one.name == *after.list => Some((after.prefix, after.layer)),
+                Some(after) if *one.name == *after.list => {
+                    Some(Holding { prefix: after.prefix, layer: after.layer, owner: Owner::from(&*after.owner) })
+                }
                 _ => None,
             };
             if is_wanted {
@@ -103,8 +105,9 @@ impl Readings for Snapshot {
             }
             if page.entries.len() == Page::MOST {
                 page.next = page.entries.last().and_then(|last| {
-                    let Entry { list, prefix, layer, .. } = last;
-                    Some(Position { list: list.clone(), prefix: prefix.parse().ok()?, layer: *layer })
+                    let Entry { list, prefix, layer, owner, .. } = last;
+                    let (list, owner) = (list.clone(), owner.clone());
+                    Some(Position { list, prefix: prefix.parse().ok()?, layer: *layer, owner })
                 });
                 break;
             }

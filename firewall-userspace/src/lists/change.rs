@@ -1,24 +1,22 @@
-//! A change of one entry of one layer.
+//! A change of one entry of one holder.
 
-use super::{entry::Layer, pushed::RuntimeEntry};
-use crate::policy::{Name, Prefix};
+use super::{entry::Holding, pushed::RuntimeEntry};
+use crate::policy::Name;
 
 /// What becomes of one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Its list.
     pub list: Name,
-    /// Its prefix.
-    pub prefix: Prefix,
-    /// Its layer.
-    pub layer: Layer,
+    /// Its prefix, and who holds it.
+    pub holding: Holding,
     /// What it is from now on; `None`: it is gone.
     pub entry: Option<RuntimeEntry>,
 }
 
 impl Change {
     /// Its parts.
-    pub fn borrowed(&self) -> (&Name, Prefix, Layer, Option<&RuntimeEntry>) {
-        (&self.list, self.prefix, self.layer, self.entry.as_ref())
+    pub fn borrowed(&self) -> (&Name, &Holding, Option<&RuntimeEntry>) {
+        (&self.list, &self.holding, self.entry.as_ref())
     }
 }

@@ -1,9 +1,13 @@
-//! Entries as they are told, and the layers that own them.
+//! Entries as they are told, and who holds them.
+
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One entry of one layer.
+use crate::policy::Prefix;
+
+/// One entry of one holder.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entry {
     /// Name of its list.
@@ -14,6 +18,9 @@ pub struct Entry {
     pub layer: Layer,
     /// Who added it.
     pub owner: String,
+    /// Who that was in person, as the client says: the user behind `sudo`. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// For people.
     pub comment: Option<String>,
     /// When it was added.
@@ -24,6 +31,49 @@ pub struct Entry {
     /// everything else earlier.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
+}
+
+/// Who holds a prefix in a list: a layer and an owner. Each holder has its own end and comment, and the longest end holds.
+///
+/// Ordered by prefix, layer, owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holding {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// The layer.
+    pub layer: Layer,
+    /// Who added it.
+    pub owner: Owner,
+}
+
+/// Who added an entry: a user of this host. A clone shares the name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(Arc<str>);
+
+impl From<&str> for Owner {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<Arc<str>> for Owner {
+    fn from(name: Arc<str>) -> Self {
+        Self(name)
+    }
+}
+
+impl std::ops::Deref for Owner {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// A source of entries. A change of one layer never touches another.
@@ -45,6 +95,9 @@ pub enum Layer {
 impl Layer {
     /// Every layer.
     pub const ALL: [Self; 5] = [Self::Config, Self::Runtime, Self::Feed, Self::Fleet, Self::Ban];
+
+    /// Those that people and bans have: one of them can take out what another has put in.
+    pub const OF_PEOPLE: [Self; 2] = [Self::Runtime, Self::Ban];
 
     /// Its name, also the metric label.
     pub const fn label(self) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    entry::{Entry, Layer},
+    entry::{Entry, Holding, Layer},
     members::{Member, Timed},
     pushed::{Runtime, RuntimeEntry},
 };
@@ -13,17 +13,6 @@ use crate::{
     clock::reckoning::Reckoning,
     policy::{List, Policy, Prefix, compile::bit},
 };
-
-/// Which layers hold `prefix` in the list at `index` of `policy`.
-pub fn layers_of(policy: &Policy, runtime: &Runtime, index: usize, prefix: Prefix) -> Vec<Layer> {
-    let Some(list) = policy.lists.get(index) else { return Vec::new() };
-    let mut layers = Vec::new();
-    if list.entries.binary_search(&prefix).is_ok() {
-        layers.push(Layer::Config);
-    }
-    layers.extend(runtime.at(&list.name, prefix).map(|(layer, _)| layer));
-    layers
-}
 
 /// What `prefix` is in by itself, over all layers.
 pub fn member_of(
@@ -56,7 +45,7 @@ pub fn all_members<'a>(
     let pushed = policy.lists.iter().enumerate().flat_map(move |(index, list)| {
         let is_denied = policy.denies_list(index);
         let entries = runtime.entries(&list.name);
-        entries.map(move |(prefix, _, entry)| (prefix, pushed_member(index, entry, is_denied, clock)))
+        entries.map(move |(holding, entry)| (holding.prefix, pushed_member(index, entry, is_denied, clock)))
     });
     configured_members(policy, own).chain(pushed)
 }
@@ -106,7 +95,7 @@ pub fn entries_at<'a>(
     let configured = list.entries.binary_search(&prefix).is_ok();
     let configured = configured.then(|| configured_entry(list, prefix, telling.loaded));
     let pushed = runtime.at(&list.name, prefix);
-    let pushed = pushed.map(move |(layer, entry)| pushed_entry(list, telling, prefix, layer, entry));
+    let pushed = pushed.map(move |(holding, entry)| pushed_entry(list, telling, holding, entry));
     configured.into_iter().chain(pushed)
 }
 
@@ -116,6 +105,7 @@ fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
         prefix: prefix.to_string(),
         layer: Layer::Config,
         owner: "config".into(),
+        person: None,
         comment: None,
         created: loaded,
         expires: None,
@@ -123,69 +113,76 @@ fn configured_entry(list: &List, prefix: Prefix, loaded: Timestamp) -> Entry {
     }
 }
 
-fn pushed_entry(list: &List, telling: Telling<'_>, prefix: Prefix, layer: Layer, entry: &RuntimeEntry) -> Entry {
+fn pushed_entry(list: &List, telling: Telling<'_>, holding: &Holding, entry: &RuntimeEntry) -> Entry {
     Entry {
         list: list.name.to_string(),
-        prefix: prefix.to_string(),
-        layer,
-        owner: entry.owner.clone(),
-        comment: entry.comment.clone(),
+        prefix: holding.prefix.to_string(),
+        layer: holding.layer,
+        owner: holding.owner.to_string(),
+        person: entry.person.as_deref().map(str::to_owned),
+        comment: entry.comment.as_deref().map(str::to_owned),
         created: entry.created,
         expires: entry.end().map(|end| telling.clock.shown(end, telling.is_denied)),
         in_doubt: entry.end().is_some_and(|(_, era)| telling.clock.doubts(era)),
     }
 }
 
-/// The entries of one list behind `after`, ordered by prefix, then layer.
+/// The entries of one list behind `after`, ordered by prefix, layer and owner.
 pub fn entries_of<'a>(
     list: &'a List,
     runtime: &'a Runtime,
     telling: Telling<'a>,
-    after: Option<(Prefix, Layer)>,
+    after: Option<Holding>,
 ) -> impl Iterator<Item = Entry> + 'a {
-    let first = after.map_or(0, |(after, _)| list.entries.partition_point(|prefix| *prefix <= after));
+    let first = after.as_ref().map_or(0, |after| list.entries.partition_point(|prefix| *prefix <= after.prefix));
     let mut configured = list.entries.iter().skip(first).copied().peekable();
     let mut pushed = runtime.entries_behind(&list.name, after).peekable();
     std::iter::from_fn(move || {
         let is_configured_next = match (configured.peek(), pushed.peek()) {
-            (Some(configured), Some((pushed, ..))) => configured <= pushed,
+            (Some(configured), Some((pushed, _))) => *configured <= pushed.prefix,
             (configured, _) => configured.is_some(),
         };
         if is_configured_next {
             return configured.next().map(|prefix| configured_entry(list, prefix, telling.loaded));
         }
-        pushed.next().map(|(prefix, layer, entry)| pushed_entry(list, telling, prefix, layer, entry))
+        pushed.next().map(|(holding, entry)| pushed_entry(list, telling, holding, entry))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Name;
+    use crate::{lists::entry::Owner, policy::Name};
 
     fn entry(expires: Option<i64>) -> RuntimeEntry {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at), era: 0 }
+        RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 }
     }
 
     #[test]
     fn pages_of_any_length_have_every_entry_once_and_in_order() {
         let prefix = |number: usize| format!("192.0.2.{number}").parse::<Prefix>().unwrap();
         let list = List { name: Name::parse("a").unwrap(), entries: (0..20).step_by(2).map(prefix).collect() };
+        let held = |number, layer, owner: &str| Holding { prefix: prefix(number), layer, owner: owner.into() };
         let (clock, _) = Reckoning::begin(None, None, Timestamp::UNIX_EPOCH.into());
         let telling = Telling { loaded: Timestamp::UNIX_EPOCH, clock: &clock, is_denied: false };
         let mut runtime = Runtime::default();
         for number in (0..20).step_by(3) {
-            runtime.insert(&list.name, prefix(number), Layer::Runtime, entry(None));
+            runtime.insert(&list.name, &held(number, Layer::Runtime, "root"), entry(None));
         }
         for number in (0..20).step_by(6) {
-            runtime.insert(&list.name, prefix(number), Layer::Ban, entry(None));
+            runtime.insert(&list.name, &held(number, Layer::Ban, "root"), entry(None));
+            runtime.insert(&list.name, &held(number, Layer::Ban, "agent"), entry(None));
         }
         let all: Vec<Entry> = entries_of(&list, &runtime, telling, None).collect();
-        let key = |entry: &Entry| (entry.prefix.parse::<Prefix>().unwrap(), entry.layer);
-        assert_eq!(all.len(), 21);
+        let key = |entry: &Entry| Holding {
+            prefix: entry.prefix.parse().unwrap(),
+            layer: entry.layer,
+            owner: Owner::from(&*entry.owner),
+        };
+        assert_eq!(all.len(), 25);
         assert!(all.is_sorted_by_key(key));
-        for length in 1..=21 {
+        for length in 1..=25 {
             let mut pages: Vec<Entry> = Vec::new();
             loop {
                 let after = pages.last().map(key);

@@ -132,12 +132,12 @@ impl Lists {
 
     /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.
     pub fn apply(&mut self, policy: &Policy, changes: Vec<Change>) -> Applied {
-        let touched: BTreeSet<Prefix> = changes.iter().map(|change| change.prefix).collect();
+        let touched: BTreeSet<Prefix> = changes.iter().map(|change| change.holding.prefix).collect();
         let mut inverse: Vec<Change> = changes
             .into_iter()
-            .map(|Change { list, prefix, layer, entry }| {
-                let before = self.pushed.set(&list, prefix, layer, entry);
-                Change { list, prefix, layer, entry: before }
+            .map(|Change { list, holding, entry }| {
+                let before = self.pushed.set(&list, &holding, entry);
+                Change { list, holding, entry: before }
             })
             .collect();
         inverse.reverse();
@@ -157,7 +157,7 @@ impl Lists {
             return Vec::new();
         }
         let over = |list: &Name, era| self.clock.over(era, is_denied(policy, list), now);
-        let gone = |(list, prefix, layer)| Change { list, prefix, layer, entry: None };
+        let gone = |(list, holding)| Change { list, holding, entry: None };
         self.pushed.expired(over).into_iter().map(gone).collect()
     }
 
@@ -181,10 +181,10 @@ impl Lists {
         changes: Vec<Change>,
     ) -> BTreeMap<Prefix, Member> {
         self.clock = clock;
-        for Change { list, prefix, layer, entry } in changes {
-            self.pushed.set(&list, prefix, layer, entry);
+        for Change { list, holding, entry } in changes {
+            self.pushed.set(&list, &holding, entry);
         }
-        let ending = self.pushed.ending().map(|(_, prefix, _)| prefix).collect();
+        let ending = self.pushed.ending().map(|(_, holding)| holding.prefix).collect();
         self.move_members(policy, ending)
     }
 

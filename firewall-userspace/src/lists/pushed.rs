@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use immutable_chunkmap::{map::MapM, set::SetM};
 use jiff::Timestamp;
 
-use super::{change::Change, entry::Layer};
+use super::{
+    change::Change,
+    entry::{Holding, Layer, Owner},
+};
 use crate::{
     clock::reckoning::{End, Turn, shifted},
     policy::{Name, Prefix},
@@ -14,10 +17,10 @@ use crate::{
 /// An entry of a layer that is kept: of every layer but that of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeEntry {
-    /// Who added it.
-    pub owner: String,
+    /// Who added it in person, as the client says. For people.
+    pub person: Option<Arc<str>>,
     /// For people.
-    pub comment: Option<String>,
+    pub comment: Option<Arc<str>>,
     /// When it was first added.
     pub created: Timestamp,
     /// When it ends.
@@ -63,9 +66,9 @@ pub struct Runtime {
 /// Entries of one list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PushedList {
-    entries: MapM<(Prefix, Layer), Arc<RuntimeEntry>>,
+    entries: MapM<Holding, Arc<RuntimeEntry>>,
     /// By era; none is empty.
-    expiries: BTreeMap<u32, SetM<(Timestamp, Prefix, Layer)>>,
+    expiries: BTreeMap<u32, SetM<(Timestamp, Holding)>>,
     counts: EntryCounts,
 }
 
@@ -74,13 +77,13 @@ impl PushedList {
         self.counts.iter().flatten().sum::<u64>() as usize
     }
 
-    fn add_end(&mut self, (at, era): End, prefix: Prefix, layer: Layer) {
-        self.expiries.entry(era).or_default().insert_cow((at, prefix, layer));
+    fn add_end(&mut self, (at, era): End, holding: &Holding) {
+        self.expiries.entry(era).or_default().insert_cow((at, holding.clone()));
     }
 
-    fn remove_end(&mut self, (at, era): End, prefix: Prefix, layer: Layer) {
+    fn remove_end(&mut self, (at, era): End, holding: &Holding) {
         let Some(ends) = self.expiries.get_mut(&era) else { return };
-        ends.remove_cow(&(at, prefix, layer));
+        ends.remove_cow(&(at, holding.clone()));
         if ends.len() == 0 {
             self.expiries.remove(&era);
         }
@@ -91,20 +94,22 @@ impl PushedList {
 pub type EntryCounts = [[u64; 2]; Layer::ALL.len()];
 
 impl Runtime {
-    /// The entry of `list` for exactly `prefix` in `layer`.
-    pub fn entry(&self, list: &Name, prefix: Prefix, layer: Layer) -> Option<&RuntimeEntry> {
-        self.lists.get(list)?.entries.get(&(prefix, layer)).map(|entry| &**entry)
+    /// The entry of `list` that is held so.
+    pub fn entry(&self, list: &Name, holding: &Holding) -> Option<&RuntimeEntry> {
+        self.lists.get(list)?.entries.get(holding).map(|entry| &**entry)
     }
 
-    /// The entries of `list` for exactly `prefix`, of all layers.
-    pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (Layer, &RuntimeEntry)> {
-        // A look-up each: a range costs more than all of them.
-        let list = self.lists.get(list);
-        Layer::ALL.into_iter().filter_map(move |layer| Some((layer, &**list?.entries.get(&(prefix, layer))?)))
+    /// The entries of `list` for exactly `prefix`, of all holders.
+    pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (&Holding, &RuntimeEntry)> {
+        let first = Holding { prefix, layer: Layer::Config, owner: Owner::from("") };
+        let of_list = self.lists.get(list).into_iter();
+        let behind =
+            of_list.flat_map(move |list| list.entries.range((Bound::Included(first.clone()), Bound::Unbounded)));
+        behind.take_while(move |(holding, _)| holding.prefix == prefix).map(|(holding, entry)| (holding, &**entry))
     }
 
     /// Entries of `list`.
-    pub fn entries(&self, list: &Name) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
+    pub fn entries(&self, list: &Name) -> impl Iterator<Item = (&Holding, &RuntimeEntry)> {
         self.entries_behind(list, None)
     }
 
@@ -112,20 +117,20 @@ impl Runtime {
     pub fn entries_behind(
         &self,
         list: &Name,
-        after: Option<(Prefix, Layer)>,
-    ) -> impl Iterator<Item = (Prefix, Layer, &RuntimeEntry)> {
+        after: Option<Holding>,
+    ) -> impl Iterator<Item = (&Holding, &RuntimeEntry)> {
         let first = after.map_or(Bound::Unbounded, Bound::Excluded);
         let lists = self.lists.get(list).into_iter();
         lists
-            .flat_map(move |list| list.entries.range((first, Bound::Unbounded)))
-            .map(|((prefix, layer), entry)| (*prefix, *layer, &**entry))
+            .flat_map(move |list| list.entries.range((first.clone(), Bound::Unbounded)))
+            .map(|(holding, entry)| (holding, &**entry))
     }
 
-    /// Every entry, by list, prefix and layer.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, Prefix, Layer, &RuntimeEntry)> {
-        self.lists.iter().flat_map(|(name, list)| {
-            list.entries.into_iter().map(move |((prefix, layer), entry)| (name, *prefix, *layer, &**entry))
-        })
+    /// Every entry, by list, prefix, layer and owner.
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, &Holding, &RuntimeEntry)> {
+        self.lists
+            .iter()
+            .flat_map(|(name, list)| list.entries.into_iter().map(move |(holding, entry)| (name, holding, &**entry)))
     }
 
     /// How many entries there are.
@@ -140,30 +145,30 @@ impl Runtime {
 
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
-        let ending: Vec<_> = self.ending().map(|(list, prefix, layer)| (list.clone(), prefix, layer)).collect();
-        for (list, prefix, layer) in ending {
-            if let Some(mut entry) = self.entry(&list, prefix, layer).cloned() {
+        let ending: Vec<_> = self.ending().map(|(list, holding)| (list.clone(), holding.clone())).collect();
+        for (list, holding) in ending {
+            if let Some(mut entry) = self.entry(&list, &holding).cloned() {
                 entry.bring_forward(by_ns);
-                self.insert(&list, prefix, layer, entry);
+                self.insert(&list, &holding, entry);
             }
         }
     }
 
     /// Everything that ends does so by a right clock.
     pub fn forget_eras(&mut self) {
-        let ending: Vec<_> = self.ending().map(|(list, prefix, layer)| (list.clone(), prefix, layer)).collect();
-        for (list, prefix, layer) in ending {
-            if let Some(entry) = self.entry(&list, prefix, layer).filter(|entry| entry.era != 0).cloned() {
-                self.insert(&list, prefix, layer, entry.written_in(0));
+        let ending: Vec<_> = self.ending().map(|(list, holding)| (list.clone(), holding.clone())).collect();
+        for (list, holding) in ending {
+            if let Some(entry) = self.entry(&list, &holding).filter(|entry| entry.era != 0).cloned() {
+                self.insert(&list, &holding, entry.written_in(0));
             }
         }
     }
 
     /// Entries that end.
-    pub fn ending(&self) -> impl Iterator<Item = (&Name, Prefix, Layer)> {
+    pub fn ending(&self) -> impl Iterator<Item = (&Name, &Holding)> {
         self.lists.iter().flat_map(|(name, list)| {
             let ends = list.expiries.values().flat_map(|ends| ends.into_iter());
-            ends.map(move |(_, prefix, layer)| (name, *prefix, *layer))
+            ends.map(move |(_, holding)| (name, holding))
         })
     }
 
@@ -174,11 +179,11 @@ impl Runtime {
             let is_denied = is_denied(name);
             for (era, ends) in list.expiries.iter().filter(|(era, _)| turn.changes(**era)) {
                 let into = if turn.retells(*era) { &mut told } else { &mut others };
-                for (_, prefix, layer) in ends {
-                    let Some(entry) = list.entries.get(&(*prefix, *layer)) else { continue };
+                for (_, holding) in ends {
+                    let Some(entry) = list.entries.get(holding) else { continue };
                     let mut entry = RuntimeEntry::clone(entry);
                     if entry.follow(turn, is_denied) {
-                        into.push(Change { list: name.clone(), prefix: *prefix, layer: *layer, entry: Some(entry) });
+                        into.push(Change { list: name.clone(), holding: holding.clone(), entry: Some(entry) });
                     }
                 }
             }
@@ -197,44 +202,38 @@ impl Runtime {
     }
 
     /// Adds or replaces an entry; the one before.
-    pub fn insert(&mut self, list: &Name, prefix: Prefix, layer: Layer, entry: RuntimeEntry) -> Option<RuntimeEntry> {
+    pub fn insert(&mut self, list: &Name, holding: &Holding, entry: RuntimeEntry) -> Option<RuntimeEntry> {
         let of_list = match self.lists.get_mut(list) {
             Some(of_list) => of_list,
             None => self.lists.entry(list.clone()).or_default(),
         };
         let new_end = entry.end();
-        let old = of_list.entries.insert_cow((prefix, layer), Arc::new(entry));
+        let old = of_list.entries.insert_cow(holding.clone(), Arc::new(entry));
         if old.is_none() {
-            *count_of(&mut of_list.counts, prefix, layer) += 1;
+            *count_of(&mut of_list.counts, holding.prefix, holding.layer) += 1;
         }
         let old_end = old.as_ref().and_then(|entry| entry.end());
         if old_end != new_end {
-            old_end.into_iter().for_each(|end| of_list.remove_end(end, prefix, layer));
-            new_end.into_iter().for_each(|end| of_list.add_end(end, prefix, layer));
+            old_end.into_iter().for_each(|end| of_list.remove_end(end, holding));
+            new_end.into_iter().for_each(|end| of_list.add_end(end, holding));
         }
         old.map(Arc::unwrap_or_clone)
     }
 
     /// Makes an entry what it is to be, or removes it; the one before.
-    pub fn set(
-        &mut self,
-        list: &Name,
-        prefix: Prefix,
-        layer: Layer,
-        entry: Option<RuntimeEntry>,
-    ) -> Option<RuntimeEntry> {
+    pub fn set(&mut self, list: &Name, holding: &Holding, entry: Option<RuntimeEntry>) -> Option<RuntimeEntry> {
         match entry {
-            Some(entry) => self.insert(list, prefix, layer, entry),
-            None => self.remove(list, prefix, layer),
+            Some(entry) => self.insert(list, holding, entry),
+            None => self.remove(list, holding),
         }
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, list: &Name, prefix: Prefix, layer: Layer) -> Option<RuntimeEntry> {
+    pub fn remove(&mut self, list: &Name, holding: &Holding) -> Option<RuntimeEntry> {
         let of_list = self.lists.get_mut(list)?;
-        let old = of_list.entries.remove_cow(&(prefix, layer))?;
-        *count_of(&mut of_list.counts, prefix, layer) -= 1;
-        old.end().into_iter().for_each(|end| of_list.remove_end(end, prefix, layer));
+        let old = of_list.entries.remove_cow(holding)?;
+        *count_of(&mut of_list.counts, holding.prefix, holding.layer) -= 1;
+        old.end().into_iter().for_each(|end| of_list.remove_end(end, holding));
         if of_list.len() == 0 {
             self.lists.remove(list);
         }
@@ -250,13 +249,13 @@ impl Runtime {
     }
 
     /// Entries whose ends are not behind what `over` says of their list and era.
-    pub fn expired(&self, over: impl Fn(&Name, u32) -> Timestamp) -> Vec<(Name, Prefix, Layer)> {
+    pub fn expired(&self, over: impl Fn(&Name, u32) -> Timestamp) -> Vec<(Name, Holding)> {
         let mut ended = Vec::new();
         for (name, list) in &self.lists {
             for (era, ends) in &list.expiries {
                 let over = over(name, *era);
                 let over = ends.into_iter().take_while(|(at, ..)| *at <= over);
-                ended.extend(over.map(|(_, prefix, layer)| (name.clone(), *prefix, *layer)));
+                ended.extend(over.map(|(_, holding)| (name.clone(), holding.clone())));
             }
         }
         ended
@@ -282,31 +281,52 @@ mod tests {
 
     fn entry(expires: Option<i64>) -> RuntimeEntry {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { owner: "uid:0".into(), comment: None, created: at(0), expires: expires.map(at), era: 0 }
+        RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 }
     }
 
-    fn expired(runtime: &Runtime, second: i64) -> Vec<(Name, Prefix, Layer)> {
+    fn held_by(owner: &str) -> Holding {
+        Holding { prefix: "192.0.2.1".parse().unwrap(), layer: Layer::Runtime, owner: owner.into() }
+    }
+
+    fn expired(runtime: &Runtime, second: i64) -> Vec<(Name, Holding)> {
         runtime.expired(|_, _| Timestamp::from_second(second).unwrap())
     }
 
     #[test]
     fn adding_again_replaces_the_expiry() {
-        let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
-        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
-        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(20)));
+        let (mut runtime, list, holding) = (Runtime::default(), Name::parse("a").unwrap(), held_by("root"));
+        runtime.insert(&list, &holding, entry(Some(10)));
+        runtime.insert(&list, &holding, entry(Some(20)));
         assert_eq!(expired(&runtime, 15), []);
-        assert_eq!(expired(&runtime, 20), [(list.clone(), prefix, Layer::Runtime)]);
-        runtime.insert(&list, prefix, Layer::Runtime, entry(None));
+        assert_eq!(expired(&runtime, 20), [(list.clone(), holding.clone())]);
+        runtime.insert(&list, &holding, entry(None));
         assert_eq!(runtime.next_ends().count(), 0);
     }
 
     #[test]
     fn a_refresh_with_the_same_expiry_keeps_it() {
-        let (mut runtime, list, prefix) = (Runtime::default(), Name::parse("a").unwrap(), "192.0.2.1".parse().unwrap());
-        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
-        runtime.insert(&list, prefix, Layer::Runtime, entry(Some(10)));
+        let (mut runtime, list, holding) = (Runtime::default(), Name::parse("a").unwrap(), held_by("root"));
+        runtime.insert(&list, &holding, entry(Some(10)));
+        runtime.insert(&list, &holding, entry(Some(10)));
         assert_eq!(runtime.next_ends().collect::<Vec<_>>(), [(&list, (Timestamp::from_second(10).unwrap(), 0))]);
-        assert!(runtime.remove(&list, prefix, Layer::Runtime).is_some());
+        assert!(runtime.remove(&list, &holding).is_some());
         assert_eq!(runtime.next_ends().count(), 0);
+    }
+
+    #[test]
+    fn holders_of_a_prefix_have_an_entry_each() {
+        let (mut runtime, list) = (Runtime::default(), Name::parse("a").unwrap());
+        let (root, agent) = (held_by("root"), held_by("agent"));
+        let beside = Holding { prefix: "192.0.2.2".parse().unwrap(), ..held_by("agent") };
+        let ban = Holding { layer: Layer::Ban, ..held_by("zeek") };
+        for (holding, expires) in [(&root, Some(10)), (&agent, Some(20)), (&ban, None), (&beside, None)] {
+            assert_eq!(runtime.insert(&list, holding, entry(expires)), None);
+        }
+        let at: Vec<_> = runtime.at(&list, root.prefix).map(|(holding, _)| holding.clone()).collect();
+        assert_eq!(at, [agent.clone(), root.clone(), ban]);
+        assert_eq!((runtime.len(), runtime.counts(&list)[1], runtime.counts(&list)[4]), (4, [3, 0], [1, 0]));
+        assert_eq!(expired(&runtime, 10), [(list.clone(), root.clone())]);
+        assert_eq!(runtime.remove(&list, &root), Some(entry(Some(10))));
+        assert_eq!(runtime.entry(&list, &agent), Some(&entry(Some(20))));
     }
 }

@@ -58,7 +58,8 @@ fn a_push_reaches_the_controller_with_the_user_of_the_connection() {
     });
     let answer = daemon.api(json_request("POST", "/v1/entries", &body.to_string()));
     let wanted = json!({
-        "generation": 8, "revision": 8, "policy_generation": 3, "added": 1, "removed": 1, "unchanged": 0,
+        "generation": 8, "revision": 8, "policy_generation": 3, "added": 1, "refreshed": 0,
+        "removed": 1, "unchanged": 0, "differing": 0,
         "notes": ["the configuration still has 2001:db8::/32"],
     });
     assert_eq!((answer.status, answer.json()), (200, wanted));

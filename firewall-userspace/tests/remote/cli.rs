@@ -113,7 +113,7 @@ fn json_is_the_answer_of_the_daemon_also_when_it_refuses() {
             (code, &*stdout),
             (
                 0,
-                "{\"generation\":8,\"revision\":8,\"policy_generation\":3,\"added\":1,\"removed\":0,\"unchanged\":0}\n"
+                "{\"generation\":8,\"revision\":8,\"policy_generation\":3,\"added\":1,\"refreshed\":0,\"removed\":0,\"unchanged\":0,\"differing\":0}\n"
             )
         );
     }

@@ -21,8 +21,9 @@ fn a_dry_run_tells_every_change_and_makes_none() -> Result<()> {
     let generation = daemon.status()?["policy_generation"].clone();
     let entries = daemon.ok(&["allow", "list", "-o", "json"])?;
 
-    let told = daemon.ok(&["allow", "add", "friends", STRANGER4, "198.51.100.7", "--dry-run"])?;
-    let wanted = "+ friends 192.0.2.3/32\n~ friends 198.51.100.7/32\ndry run: 1 to add, 0 to remove, 1 unchanged; nothing was changed\n";
+    let told = daemon.ok(&["allow", "add", "friends", STRANGER4, "198.51.100.7", "--ttl", "1h", "--dry-run"])?;
+    let wanted = "+ friends 192.0.2.3/32\n~ friends 198.51.100.7/32\n\
+                  dry run: 1 to add, 1 to refresh, 0 to remove, 0 unchanged; nothing was changed\n";
     assert_eq!(told, wanted);
     let told = daemon.ok(&["allow", "remove", "friends", "198.51.100.7", "198.51.100.8", "--dry-run"])?;
     let wanted = "- friends 198.51.100.7/32\ndry run: 0 to add, 1 to remove, 1 unchanged; nothing was changed\n";

@@ -44,7 +44,7 @@ fn adding_an_entry_again_refreshes_its_time_to_live() -> Result<()> {
     let asked = Instant::now();
     let again = daemon.ok(&["deny", "add", "foes", FRIEND4, "--ttl", "15s"])?;
     let answered = Instant::now();
-    assert!(again.contains("0 added, 0 removed, 1 unchanged"), "{again}");
+    assert!(again.contains("0 added, 1 refreshed, 0 removed, 0 unchanged"), "{again}");
     wait_for_the_end(&probe, asked, answered, Duration::from_secs(15))?;
 
     // Without a time to live it stays.
@@ -68,7 +68,10 @@ fn removing_what_the_configuration_also_holds_says_so() -> Result<()> {
         let said = daemon.cli(&["deny", "remove", "foes", FOE4])?;
         assert_eq!(said.code, 0, "{said:?}");
         assert!(said.stdout.contains(counts), "{counts:?} is not in {said:?}");
-        assert!(said.stderr.contains("192.0.2.66/32 stays in `foes`: layer config holds it"), "{said:?}");
+        assert!(
+            said.stderr.contains("192.0.2.66/32 stays in `foes`: `foes` has 192.0.2.66/32 (configuration)"),
+            "{said:?}"
+        );
         assert!(!probe.arrives(FOE4)?, "the configuration still holds it");
     }
     daemon.ok(&["allow", "add", "friends", STRANGER4])?;

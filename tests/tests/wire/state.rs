@@ -12,7 +12,11 @@ use firewall_tests::{
     trial::binary,
 };
 use firewall_userspace::{
-    lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
+    lists::{
+        change::Change,
+        entry::{Holding, Layer},
+        pushed::RuntimeEntry,
+    },
     policy::Name,
     state::{disk::Folder, journal::Store},
 };
@@ -167,12 +171,12 @@ fn a_journal_of_a_newer_daemon_is_refused_with_words() -> Result<()> {
     daemon.kill()?;
     let site = daemon.site().clone();
     let mut octets = fs::read(site.state.join("journal-0000000001"))?;
-    // A whole frame with a payload of format 3; its checksum is that of "length 1" and this octet.
+    // A whole frame with a payload of format 4; its checksum is that of "length 1" and this octet.
     octets.extend_from_slice(b"pcj1\x01\0\0\0");
-    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 3]).to_le_bytes());
-    octets.push(3);
+    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 4]).to_le_bytes());
+    octets.push(4);
     fs::write(site.state.join("journal-0000000001"), &octets)?;
-    let words = ["it has format 3, and this daemon knows up to 2", "hint: start the newer portcullis that wrote it"];
+    let words = ["it has format 4, and this daemon knows up to 3", "hint: start the newer portcullis that wrote it"];
     let mut older = Daemon::start_at(&lab, site.clone())?;
     assert!(Probe::new(&lab, HOST4, DATA, FRIEND4)?.arrives(STRANGER4)?, "what can be read is enforced");
     older.cli(&["allow", "add", "friends", "10.0.0.1"])?.assert_refused(&words);
@@ -190,7 +194,7 @@ fn a_clock_that_was_set_back_by_a_day_gives_no_entry_more_time() -> Result<()> {
     let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
     let mut store = Store::open(Folder::open(&site.state)?, tomorrow, u64::MAX)?.store;
     let entry = |hours| RuntimeEntry {
-        owner: "root".into(),
+        person: None,
         comment: None,
         created: tomorrow,
         expires: Some(tomorrow + SignedDuration::from_hours(hours)),
@@ -198,8 +202,8 @@ fn a_clock_that_was_set_back_by_a_day_gives_no_entry_more_time() -> Result<()> {
     };
     let list = Name::parse("friends")?;
     let change = |prefix: &str, entry| {
-        let (list, prefix) = (list.clone(), prefix.parse()?);
-        anyhow::Ok(Change { list, prefix, layer: Layer::Runtime, entry: Some(entry) })
+        let holding = Holding { prefix: prefix.parse()?, layer: Layer::Runtime, owner: "root".into() };
+        anyhow::Ok(Change { list: list.clone(), holding, entry: Some(entry) })
     };
     store.append(tomorrow, vec![change("10.0.0.1", entry(1))?, change("10.0.0.2", entry(48))?])?;
     drop(store);

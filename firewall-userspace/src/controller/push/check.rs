@@ -9,7 +9,10 @@ use std::{
 use crate::{
     config::{EXPLAINED, UNEXPLAINED},
     control::{Addition, Push, Refusal, Removal, Verb},
-    lists::{entry::Layer, pushed::Runtime},
+    lists::{
+        entry::{Layer, Owner},
+        pushed::Runtime,
+    },
     policy::{Policy, Prefix},
     preview::guard::Harm,
     text::{
@@ -26,8 +29,10 @@ pub struct CheckedPush {
     pub add: Vec<CheckedAddition>,
     /// Entries to remove, each once: index of the list, prefix.
     pub remove: Vec<(usize, Prefix)>,
-    /// Whose entries they are.
+    /// The layer of the entries to add.
     pub layer: Layer,
+    /// Whose entries are removed.
+    pub whose: Whose,
     /// Lists of which the layer is to hold nothing else of the same owner.
     pub replace: BTreeSet<usize>,
     /// Repetitions that were left out.
@@ -43,15 +48,26 @@ impl CheckedPush {
             let kept = self.add.iter().filter(|one| one.list == *index).map(|one| one.prefix);
             let named = self.remove.iter().filter(|(list, _)| list == index).map(|(_, prefix)| *prefix);
             let named: BTreeSet<Prefix> = kept.chain(named).collect();
-            let of_owner = runtime.entries(&list.name);
-            let of_owner = of_owner.filter(|(_, layer, entry)| *layer == self.layer && entry.owner == owner);
+            let of_owner = runtime.entries(&list.name).map(|(holding, _)| holding);
+            let of_owner = of_owner.filter(|one| one.layer == self.layer && *one.owner == *owner);
             let (gone, stay): (Vec<Prefix>, Vec<Prefix>) =
-                of_owner.map(|(prefix, ..)| prefix).partition(|prefix| !named.contains(prefix));
+                of_owner.map(|one| one.prefix).partition(|prefix| !named.contains(prefix));
             harms.extend(policy.guard.shrink(&list.name, gone.len(), gone.len() + stay.len()));
             self.remove.extend(gone.into_iter().map(|prefix| (*index, prefix)));
         }
         harms
     }
+}
+
+/// Whose entries a push removes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of the caller, in the layer of the push.
+    Own,
+    /// Those of this owner, in the layers that [people and bans](Layer::OF_PEOPLE) have.
+    Of(Owner),
+    /// Those of anybody, in the same layers.
+    Anybody,
 }
 
 /// An entry to add.
@@ -77,14 +93,24 @@ impl CheckedAddition {
 /// Longest comment in octets.
 const MAX_COMMENT: usize = 256;
 
+/// Longest name of a person in octets (`LOGIN_NAME_MAX`, limits.h).
+const MAX_PERSON: usize = 256;
+
 /// Checks `push` against `policy`.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] with every problem, or [`Refusal::WrongVerb`].
 pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
     let mut checker = Checker { policy, problems: Problems::default(), unknown: BTreeMap::new() };
-    let mut checked =
-        CheckedPush { add: Vec::new(), remove: Vec::new(), layer: push.layer, replace: BTreeSet::new(), repeated: 0 };
+    let mut checked = CheckedPush {
+        add: Vec::new(),
+        remove: Vec::new(),
+        layer: push.layer,
+        whose: checker.whose(push),
+        replace: BTreeSet::new(),
+        repeated: 0,
+    };
+    checker.person(push.person.as_deref());
     if push.layer == Layer::Config {
         checker.problem("layers", || Problem {
             pointer: "/layer".to_owned(),
@@ -94,22 +120,7 @@ pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
     for (index, name) in push.replace.iter().enumerate() {
         checked.replace.extend(checker.list(name, || format!("/replace/{index}")));
     }
-    let mut added: BTreeMap<(usize, Prefix), usize> = BTreeMap::new();
-    for (index, addition) in push.add.iter().enumerate() {
-        let Some(addition) = checker.addition(index, addition) else { continue };
-        match added.entry((addition.list, addition.prefix)) {
-            btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(checked.add.len());
-                checked.add.push(addition);
-            }
-            btree_map::Entry::Occupied(known) => {
-                checked.repeated += 1;
-                if let Some(known) = checked.add.get_mut(*known.get()).filter(|known| known.ends_before(&addition)) {
-                    *known = addition;
-                }
-            }
-        }
-    }
+    let added = checker.additions(&push.add, &mut checked);
     let mut removed = BTreeSet::new();
     for (index, removal) in push.remove.iter().enumerate() {
         let Some((list, prefix)) = checker.removal(index, removal) else { continue };
@@ -159,6 +170,28 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    /// Adds what is to be added, each entry once; their places.
+    fn additions(&mut self, add: &'a [Addition], checked: &mut CheckedPush) -> BTreeMap<(usize, Prefix), usize> {
+        let mut added: BTreeMap<(usize, Prefix), usize> = BTreeMap::new();
+        for (index, addition) in add.iter().enumerate() {
+            let Some(addition) = self.addition(index, addition) else { continue };
+            match added.entry((addition.list, addition.prefix)) {
+                btree_map::Entry::Vacant(vacant) => {
+                    vacant.insert(checked.add.len());
+                    checked.add.push(addition);
+                }
+                btree_map::Entry::Occupied(known) => {
+                    checked.repeated += 1;
+                    if let Some(known) = checked.add.get_mut(*known.get()).filter(|known| known.ends_before(&addition))
+                    {
+                        *known = addition;
+                    }
+                }
+            }
+        }
+        added
+    }
+
     fn addition(&mut self, index: usize, addition: &'a Addition) -> Option<CheckedAddition> {
         let list = self.list(&addition.list, || format!("/add/{index}/list"));
         let prefix = self.prefix(&addition.prefix, || format!("/add/{index}/prefix"));
@@ -195,6 +228,41 @@ impl<'a> Checker<'a> {
         let list = self.list(&removal.list, || format!("/remove/{index}/list"));
         let prefix = self.prefix(&removal.prefix, || format!("/remove/{index}/prefix"));
         Some((list?, prefix?))
+    }
+
+    /// Whose entries are removed.
+    fn whose(&mut self, push: &Push) -> Whose {
+        let whose = match (&push.remove_of, push.remove_all) {
+            (None, false) => return Whose::Own,
+            (None, true) => Whose::Anybody,
+            (Some(owner), false) => Whose::Of(Owner::from(&**owner)),
+            (Some(_), true) => {
+                self.wrong("/remove_all", "it is said twice whose entries to remove: by `remove_of` too");
+                return Whose::Own;
+            }
+        };
+        let pointer = if push.remove_all { "/remove_all" } else { "/remove_of" };
+        if push.layer != Layer::Runtime {
+            self.wrong(
+                pointer,
+                "entries of others are removed from the layers `runtime` and `ban`, and no other is named",
+            );
+        }
+        if !push.replace.is_empty() {
+            self.wrong(pointer, "a list is replaced with what the caller holds, and not with what others do");
+        }
+        whose
+    }
+
+    /// The person behind the caller.
+    fn person(&mut self, person: Option<&str>) {
+        if person.is_some_and(|person| person.len() > MAX_PERSON || person.chars().any(char::is_control)) {
+            self.wrong("/person", "it is no name of a person: too long, or with control characters");
+        }
+    }
+
+    fn wrong(&mut self, pointer: &str, detail: &str) {
+        self.problem("fields", || Problem { pointer: pointer.to_owned(), detail: detail.to_owned() });
     }
 
     fn list(&mut self, name: &'a str, pointer: impl FnOnce() -> String) -> Option<usize> {
@@ -259,7 +327,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{config, lists::pushed::RuntimeEntry};
+    use crate::{
+        config,
+        lists::{entry::Holding, pushed::RuntimeEntry},
+    };
 
     const CONFIG: &str = "[[interface]]\nname = \"eth0\"\n[lists.a]\n[lists.b]\n[guard]\nshrink_entries = 1\n";
 
@@ -319,14 +390,10 @@ mod tests {
         let policy = config::load_text(Path::new("x.toml"), CONFIG, Path::new("")).unwrap().policy;
         let mut runtime = Runtime::default();
         let mut insert = |list: usize, number, layer, owner: &str| {
-            let entry = RuntimeEntry {
-                owner: owner.into(),
-                comment: None,
-                created: Timestamp::UNIX_EPOCH,
-                expires: None,
-                era: 0,
-            };
-            runtime.insert(&policy.lists[list].name, prefix(number), layer, entry);
+            let created = Timestamp::UNIX_EPOCH;
+            let entry = RuntimeEntry { person: None, comment: None, created, expires: None, era: 0 };
+            let holding = Holding { prefix: prefix(number), layer, owner: owner.into() };
+            runtime.insert(&policy.lists[list].name, &holding, entry);
         };
         for number in 1..=3 {
             insert(0, number, Layer::Feed, "root");

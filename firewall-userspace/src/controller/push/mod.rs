@@ -3,14 +3,16 @@
 //! In: pushes with their callers. Out: an answer for each. Whatever refuses a push, the lists, the disk and what filters are as
 //! before; the inverse that [`Lists::apply`](crate::lists::Lists::apply) gave is what undoes it.
 
+mod answers;
 pub(super) mod check;
+mod plan;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use self::check::CheckedPush;
+use self::plan::Plan;
 use super::{
     Core,
     asked::confirm_within,
@@ -21,9 +23,9 @@ use crate::{
         Now,
         deadline::{Deadline, Until},
     },
-    control::{Caller, EntryChange, EntryChangeKind, Push, Pushed, Refusal},
+    control::{Caller, Push, Pushed, Refusal},
     datapath::Filter,
-    lists::{Applied, change::Change, layers, pushed::RuntimeEntry},
+    lists::{Applied, change::Change},
     policy::Prefix,
     state::{disk::Disk, journal::Provisional},
 };
@@ -35,6 +37,8 @@ struct Staged {
     /// Its place among the pushes.
     index: usize,
     caller: Caller,
+    /// Who that is in person, as the client says.
+    person: Option<String>,
     pushed: Pushed,
     applied: Applied,
     changes: Vec<Change>,
@@ -84,7 +88,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
             match self.stage(&caller, &push, now) {
                 Ok(Checked::Staged(pushed, applied, changes)) => {
-                    staged.push(Staged { index, caller, pushed, applied, changes });
+                    staged.push(Staged { index, caller, person: push.person, pushed, applied, changes });
                 }
                 Ok(Checked::Answered(pushed)) => drop(answers.insert(index, Ok(pushed))),
                 Err(refusal) => drop(answers.insert(index, Err(refusal))),
@@ -107,7 +111,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let waited = self.keeper.provisional().cloned();
         let provisional = until.zip(staged.first()).filter(|_| !changes.is_empty()).map(|(until, one)| {
             let before = one.applied.inverse.iter().cloned();
-            let before = before.map(|Change { list, prefix, layer, entry }| (list, prefix, layer, entry));
             Provisional::new(self.in_force.next(), one.caller.name.clone(), until, before)
         });
         let waits = provisional.is_some();
@@ -140,11 +143,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// The answer to a push that is in force, and its place.
     fn acknowledge(&mut self, staged: Staged, until: Option<Until>, now: Now) -> (usize, Pushed) {
-        let Staged { index, caller, pushed, .. } = staged;
+        let Staged { index, caller, person, pushed, .. } = staged;
         if pushed.added + pushed.removed > 0 {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
-            let Pushed { added, removed, .. } = pushed;
-            tracing::info!(revision, added, removed, owner = caller.name, way, "applied a push");
+            let Pushed { added, refreshed, removed, .. } = pushed;
+            tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a push");
         }
         let pending = until.and_then(|_| self.pending(now));
         (index, Pushed { pending, ..self.numbered(pushed) })
@@ -161,85 +164,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
         confirm_within(push.confirm.as_deref())?;
         let mut checked = check::check(push, &self.in_force.policy)?;
         let shrunk = checked.replace_lists(&self.in_force.policy, self.lists.pushed(), &caller.name);
-        let shown = if push.dry_run { self.shown(&checked) } else { Vec::new() };
-        let (mut pushed, changes) = self.planned(&checked, caller, now);
+        let plan = Plan::of(self, &checked, caller, push.person.as_deref(), now);
+        let (mut pushed, changes) = (plan.pushed, plan.changes);
         let applied = self.lists.apply(&self.in_force.policy, changes.clone());
-        self.add_notes(&checked, &mut pushed);
+        self.answer_addresses(&checked, &mut pushed);
         let admitted = self.admit(&checked, push, &applied, shrunk);
         if push.dry_run || admitted.is_err() {
             self.lists.apply(&self.in_force.policy, applied.inverse);
-            let answer = Pushed { dry_run: true, changes: shown, ..self.numbered(pushed) };
+            let answer = Pushed { dry_run: true, changes: plan.shown.first().to_vec(), ..self.numbered(pushed) };
             return admitted.map(|()| Checked::Answered(answer));
         }
         Ok(Checked::Staged(pushed, applied, changes))
-    }
-
-    /// What a push changes in its layer, and how much that is.
-    fn planned(&self, checked: &CheckedPush, caller: &Caller, now: Now) -> (Pushed, Vec<Change>) {
-        let (lists, layer, runtime) = (&self.in_force.policy.lists, checked.layer, self.lists.pushed());
-        let mut pushed = Pushed { unchanged: checked.repeated, ..Pushed::default() };
-        let mut changes = Vec::with_capacity(checked.add.len() + checked.remove.len());
-        let (latest, era) = (self.lists.clock().latest(now), self.lists.clock().era());
-        for addition in &checked.add {
-            let Some(list) = lists.get(addition.list) else { continue };
-            let known = runtime.entry(&list.name, addition.prefix, layer);
-            match known {
-                None => pushed.added += 1,
-                Some(_) => pushed.unchanged += 1,
-            }
-            let entry = RuntimeEntry {
-                owner: caller.name.clone(),
-                comment: addition.comment.clone(),
-                created: known.map_or(now.wall, |entry| entry.created),
-                expires: addition.ttl.map(|ttl| latest.checked_add(ttl).unwrap_or(jiff::Timestamp::MAX)),
-                era: if addition.ttl.is_some() { era } else { 0 },
-            };
-            changes.push(Change { list: list.name.clone(), prefix: addition.prefix, layer, entry: Some(entry) });
-        }
-        for (index, prefix) in &checked.remove {
-            let Some(list) = lists.get(*index) else { continue };
-            if runtime.entry(&list.name, *prefix, layer).is_some() {
-                pushed.removed += 1;
-                changes.push(Change { list: list.name.clone(), prefix: *prefix, layer, entry: None });
-            } else {
-                pushed.unchanged += 1;
-            }
-        }
-        (pushed, changes)
-    }
-
-    /// What the caller should know about a push that is in the lists.
-    fn add_notes(&self, checked: &CheckedPush, pushed: &mut Pushed) {
-        let policy = &self.in_force.policy;
-        for (index, prefix) in &checked.remove {
-            let Some(list) = policy.lists.get(*index) else { continue };
-            for layer in layers::layers_of(policy, self.lists.pushed(), *index, *prefix) {
-                pushed.notes.push(format!("{prefix} stays in `{}`: layer {} holds it", list.name, layer.label()));
-            }
-        }
-        let lists: BTreeSet<usize> = checked.add.iter().map(|add| add.list).collect();
-        for index in lists {
-            if let Some(list) = policy.lists.get(index).filter(|_| !policy.uses_list(index)) {
-                pushed.notes.push(format!("no service uses the list `{}`", list.name));
-            }
-        }
-    }
-
-    /// What a push would do to each entry; the lists are as before.
-    fn shown(&self, checked: &CheckedPush) -> Vec<EntryChange> {
-        let entry = |list: usize, prefix| {
-            let name = &self.in_force.policy.lists.get(list)?.name;
-            Some((name.to_string(), self.lists.pushed().entry(name, prefix, checked.layer).is_some()))
-        };
-        let added = checked.add.iter().filter_map(|addition| {
-            let (list, is_there) = entry(addition.list, addition.prefix)?;
-            let change = if is_there { EntryChangeKind::Refreshed } else { EntryChangeKind::Added };
-            Some(EntryChange { list, prefix: addition.prefix, change })
-        });
-        let removed = checked.remove.iter().filter_map(|(list, prefix)| {
-            let (list, is_there) = entry(*list, *prefix)?;
-            is_there.then_some(EntryChange { list, prefix: *prefix, change: EntryChangeKind::Removed })
-        });
-        added.chain(removed).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     lists::{
         Lists,
         change::Change,
-        entry::Layer,
+        entry::{Holding, Layer},
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
@@ -23,9 +23,9 @@ fn now() -> Now {
 }
 
 fn change(list: &str, last: u8, layer: Layer, is_added: bool) -> Change {
-    let entry = RuntimeEntry { owner: "root".into(), comment: None, created: now().wall, expires: None, era: 0 };
-    let (list, prefix) = (Name::parse(list).unwrap(), format!("192.0.2.{last}").parse().unwrap());
-    Change { list, prefix, layer, entry: is_added.then_some(entry) }
+    let entry = RuntimeEntry { person: None, comment: None, created: now().wall, expires: None, era: 0 };
+    let holding = Holding { prefix: format!("192.0.2.{last}").parse().unwrap(), layer, owner: "root".into() };
+    Change { list: Name::parse(list).unwrap(), holding, entry: is_added.then_some(entry) }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod boot;
 mod clock;
 mod driver;
+mod holders;
 mod inverse;
 mod model;
 mod script;
@@ -18,7 +19,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 
 use self::{
     driver::Driver,
-    script::{AskedPush, BadDisk, Step},
+    script::{AskedPush, BadDisk, RemovedOf, Step},
 };
 use crate::lists::entry::Layer;
 
@@ -84,8 +85,8 @@ fn whatever_else_happens_all_agree_with_the_model() {
 
 fn push(prefixes: &[u8]) -> Step {
     let add = prefixes.iter().map(|last| ("a", *last, None)).collect();
-    let (layer, replace, remove) = (Layer::Runtime, None, Vec::new());
-    Step::Push(AskedPush { owner: "ada", layer, replace, add, remove, confirm: None, dry_run: false })
+    let (layer, replace, remove, of) = (Layer::Runtime, None, Vec::new(), RemovedOf::Own);
+    Step::Push(AskedPush { owner: "ada", layer, replace, add, remove, of, confirm: None, dry_run: false })
 }
 
 fn bad_disk(after: u64) -> Step {

@@ -14,12 +14,11 @@ use crate::{
     policy::{Mode, Policy, Prefix},
 };
 
-/// List, prefix, layer.
-pub type Key = (String, Prefix, Layer);
+/// List, prefix, layer, owner.
+pub type Key = (String, Prefix, Layer, String);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    pub owner: String,
     pub expires: Option<Timestamp>,
     /// It was written while nobody knew the time.
     is_new: bool,
@@ -136,15 +135,17 @@ impl Model {
     }
 
     /// A push that is in force.
-    pub fn push(&mut self, wishes: &[Wish], owner: &str, confirm: Option<Duration>, now: Now) {
+    pub fn push(&mut self, wishes: &[Wish], confirm: Option<Duration>, now: Now) {
         let (mut before, mut is_counted) = (BTreeMap::new(), false);
         for (key, wish) in wishes {
             let old = self.entries.get(key).cloned();
             match wish {
+                // It is so already.
+                Some(None) if old.as_ref().is_some_and(|old| old.expires.is_none()) => continue,
                 Some(ttl) => {
                     let expires = ttl.map(|ttl| at(now, self.latest).checked_add(ttl).unwrap());
                     let (latest, is_new) = (ttl.map(|ttl| now.boot + ttl), ttl.is_some() && !self.is_settled);
-                    self.entries.insert(key.clone(), Entry { owner: owner.into(), expires, is_new, latest });
+                    self.entries.insert(key.clone(), Entry { expires, is_new, latest });
                     is_counted |= old.is_none();
                 }
                 None if old.is_none() => continue,
@@ -162,7 +163,7 @@ impl Model {
             }
             // What a later push has changed is its own.
             (None, Some(Waiting { what: What::Push { before: kept, .. }, .. })) => {
-                before.keys().for_each(|key| drop(kept.remove(key)));
+                kept.retain(|key, _| !before.contains_key(key));
             }
             _ => {}
         }
@@ -175,10 +176,9 @@ impl Model {
             panic!("no push waits")
         };
         for (key, entry) in before {
-            match entry.filter(|entry| entry.expires.is_none_or(|expires| expires > at(now, self.earliest))) {
-                Some(entry) => drop(self.entries.insert(key, entry)),
-                None => drop(self.entries.remove(&key)),
-            }
+            let before = entry.filter(|entry| entry.expires.is_none_or(|expires| expires > at(now, self.earliest)));
+            self.entries.remove(&key);
+            self.entries.extend(before.map(|before| (key, before)));
         }
         self.revision += 1;
     }
@@ -335,7 +335,7 @@ impl Model {
 
     /// They are gone.
     pub fn end(&mut self, keys: &[Key]) {
-        keys.iter().for_each(|key| drop(self.entries.remove(key)));
+        self.entries.retain(|key, _| !keys.contains(key));
         self.revision += u64::from(!keys.is_empty());
     }
 
@@ -390,6 +390,6 @@ impl Model {
     /// A daemon that starts does not know yet who is denied.
     fn end_quietly(&mut self, now: Now) {
         let ended = self.over(now, |_| true);
-        ended.iter().for_each(|key| drop(self.entries.remove(key)));
+        self.entries.retain(|key, _| !ended.contains(key));
     }
 }

@@ -73,8 +73,27 @@ pub struct AskedPush {
     /// List, last octet of the address, time to live.
     pub add: Vec<(&'static str, u8, Option<u32>)>,
     pub remove: Vec<(&'static str, u8)>,
+    pub of: RemovedOf,
     pub confirm: Option<u32>,
     pub dry_run: bool,
+}
+
+/// Whose entries a push removes.
+#[derive(Clone, Copy, Debug)]
+pub enum RemovedOf {
+    Own,
+    Owner(&'static str),
+    Anybody,
+}
+
+impl RemovedOf {
+    /// The owner, when one is named.
+    pub fn owner(&self) -> Option<&'static str> {
+        match self {
+            Self::Owner(owner) => Some(owner),
+            Self::Own | Self::Anybody => None,
+        }
+    }
 }
 
 fn list() -> impl Strategy<Value = &'static str> {
@@ -91,13 +110,19 @@ fn push() -> impl Strategy<Value = AskedPush> {
     let remove = prop::collection::vec((list(), 1..6_u8), 0..3);
     let replace = prop::option::weighted(0.2, list());
     let owner = prop::sample::select(vec!["ada", "ben"]);
-    let parts = (owner, prop::sample::select(layers), replace, add, remove, confirm(), prop::bool::weighted(0.1));
-    parts.prop_map(|(owner, layer, replace, add, remove, confirm, dry_run)| AskedPush {
+    let of = prop_oneof![
+        6 => Just(RemovedOf::Own),
+        1 => prop::sample::select(vec!["ada", "ben"]).prop_map(RemovedOf::Owner),
+        1 => Just(RemovedOf::Anybody),
+    ];
+    let parts = (owner, prop::sample::select(layers), replace, add, remove, of, confirm(), prop::bool::weighted(0.1));
+    parts.prop_map(|(owner, layer, replace, add, remove, of, confirm, dry_run)| AskedPush {
         owner,
         layer,
         replace,
         add,
         remove,
+        of,
         confirm,
         dry_run,
     })

@@ -45,8 +45,8 @@ use crate::{
         Now,
         reckoning::{KeptReckoning, Reckoning, Turn},
     },
-    lists::{change::Change, entry::Layer, pushed::Runtime},
-    policy::{Name, Prefix},
+    lists::{change::Change, entry::Holding, pushed::Runtime},
+    policy::Name,
     state::{
         disk::{Disk, DiskFile},
         error::{StoreError, Strayed},
@@ -209,7 +209,7 @@ impl<D: Disk> Store<D> {
         // What this ends is over whoever uses its list, and however.
         let ended = runtime.expired(|_, era| self.clock.over(era, true, now));
         let ended: Vec<Change> =
-            ended.into_iter().map(|(list, prefix, layer)| Change { list, prefix, layer, entry: None }).collect();
+            ended.into_iter().map(|(list, holding)| Change { list, holding, entry: None }).collect();
         if !ended.is_empty() {
             notes.push(Note::Ended(ended.len()));
             set(runtime, ended.clone());
@@ -230,13 +230,13 @@ impl<D: Disk> Store<D> {
         self.admit()?;
         self.prepare(at)?;
         self.settle()?;
-        let touched: Vec<(Name, Prefix, Layer)> = match &self.provisional {
-            Some(_) => changes.iter().map(|change| (change.list.clone(), change.prefix, change.layer)).collect(),
+        let touched: Vec<(Name, Holding)> = match &self.provisional {
+            Some(_) => changes.iter().map(|change| (change.list.clone(), change.holding.clone())).collect(),
             None => Vec::new(),
         };
-        self.write(&Record::Changes { at, changes })?;
+        self.write(&Record::of(at, changes))?;
         if let Some(provisional) = &mut self.provisional {
-            touched.iter().for_each(|(list, prefix, layer)| provisional.leave(list, *prefix, *layer));
+            touched.iter().for_each(|(list, holding)| provisional.leave(list, holding));
         }
         Ok(())
     }
@@ -254,7 +254,7 @@ impl<D: Disk> Store<D> {
         self.admit()?;
         self.prepare(at)?;
         self.settle()?;
-        self.write(&Record::Provisional { at, changes, provisional: provisional.clone() })?;
+        self.write(&Record::Provisional { at, changes, of_sole: false, provisional: provisional.clone() })?;
         self.provisional = Some(provisional);
         Ok(())
     }
@@ -272,7 +272,7 @@ impl<D: Disk> Store<D> {
         self.admit()?;
         self.prepare(at)?;
         self.settle()?;
-        self.write(&Record::Decided { at, changes: Vec::new() })?;
+        self.write(&Record::Decided { at, changes: Vec::new(), of_sole: false })?;
         self.provisional = None;
         Ok(())
     }
@@ -282,7 +282,7 @@ impl<D: Disk> Store<D> {
         self.provisional = None;
         let (of_now, others) = self.by_era(changes);
         self.owe_all(others);
-        self.remember(Record::Decided { at, changes: of_now });
+        self.remember(Record::Decided { at, changes: of_now, of_sole: false });
     }
 
     /// Remembers that what waits for a confirmation is this, whatever was kept of pushes that the kernel refused.
@@ -291,8 +291,8 @@ impl<D: Disk> Store<D> {
             return;
         }
         self.remember(match provisional.clone() {
-            Some(provisional) => Record::Provisional { at, changes: Vec::new(), provisional },
-            None => Record::Decided { at, changes: Vec::new() },
+            Some(provisional) => Record::Provisional { at, changes: Vec::new(), of_sole: false, provisional },
+            None => Record::Decided { at, changes: Vec::new(), of_sole: false },
         });
         self.provisional = provisional;
     }
@@ -302,7 +302,7 @@ impl<D: Disk> Store<D> {
         let (of_now, others) = self.by_era(changes);
         self.owe_all(others);
         if !of_now.is_empty() {
-            self.remember(Record::Changes { at, changes: of_now });
+            self.remember(Record::of(at, of_now));
         }
     }
 
@@ -321,7 +321,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn owe_all(&mut self, by_mark: BTreeMap<Timestamp, Vec<Change>>) {
-        by_mark.into_iter().for_each(|(at, changes)| self.remember(Record::Changes { at, changes }));
+        by_mark.into_iter().for_each(|(at, changes)| self.remember(Record::of(at, changes)));
     }
 
     /// Remembers that the clock is known better, and what has become by that of entries that another clock was about.
@@ -333,10 +333,10 @@ impl<D: Disk> Store<D> {
             self.remember(Record::ClockBack { at, by_ns: u64::try_from(by.as_nanos()).unwrap_or(0) });
         }
         // A reader does that to all entries: what another clock was about is told after it.
-        let portions = told.chunks(RETOLD).map(|portion| Record::Changes { at, changes: portion.to_vec() });
+        let portions = told.chunks(RETOLD).map(|portion| Record::of(at, portion.to_vec()));
         portions.for_each(|portion| self.remember(portion));
         if let Some(provisional) = self.provisional.clone().filter(|after| Some(after) != before.as_ref()) {
-            self.remember(Record::Provisional { at, changes: Vec::new(), provisional });
+            self.remember(Record::Provisional { at, changes: Vec::new(), of_sole: false, provisional });
         }
     }
 
@@ -639,7 +639,7 @@ impl<D: Disk> Store<D> {
 
 /// Makes entries what `changes` say.
 fn set(runtime: &mut Runtime, changes: Vec<Change>) {
-    for Change { list, prefix, layer, entry } in changes {
-        runtime.set(&list, prefix, layer, entry);
+    for Change { list, holding, entry } in changes {
+        runtime.set(&list, &holding, entry);
     }
 }

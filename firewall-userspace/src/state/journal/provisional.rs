@@ -8,7 +8,7 @@ use crate::{
     clock::{deadline::Until, reckoning::Turn},
     lists::{
         change::Change,
-        entry::Layer,
+        entry::{Holding, Layer},
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
@@ -23,18 +23,13 @@ pub struct Provisional {
     pub owner: String,
     /// When it is undone.
     pub until: Until,
-    before: BTreeMap<(Name, Prefix, Layer), Option<RuntimeEntry>>,
+    before: BTreeMap<(Name, Holding), Option<RuntimeEntry>>,
 }
 
 impl Provisional {
     /// A push that found these entries.
-    pub fn new(
-        generation: u64,
-        owner: String,
-        until: Until,
-        before: impl IntoIterator<Item = (Name, Prefix, Layer, Option<RuntimeEntry>)>,
-    ) -> Self {
-        let before = before.into_iter().map(|(list, prefix, layer, entry)| ((list, prefix, layer), entry)).collect();
+    pub fn new(generation: u64, owner: String, until: Until, before: impl IntoIterator<Item = Change>) -> Self {
+        let before = before.into_iter().map(|Change { list, holding, entry }| ((list, holding), entry)).collect();
         Self { generation, owner, until, before }
     }
 
@@ -49,13 +44,18 @@ impl Provisional {
     }
 
     /// The entries as they were.
-    pub fn before(&self) -> impl Iterator<Item = (&Name, Prefix, Layer, Option<&RuntimeEntry>)> {
-        self.before.iter().map(|((list, prefix, layer), entry)| (list, *prefix, *layer, entry.as_ref()))
+    pub fn before(&self) -> impl Iterator<Item = (&Name, &Holding, Option<&RuntimeEntry>)> {
+        self.before.iter().map(|((list, holding), entry)| (list, holding, entry.as_ref()))
     }
 
     /// A later push has changed this entry: it is not put back.
-    pub(super) fn leave(&mut self, list: &Name, prefix: Prefix, layer: Layer) {
-        self.before.remove(&(list.clone(), prefix, layer));
+    pub(super) fn leave(&mut self, list: &Name, holding: &Holding) {
+        self.before.remove(&(list.clone(), holding.clone()));
+    }
+
+    /// The same for all holders in a layer.
+    pub(super) fn leave_all(&mut self, list: &Name, prefix: Prefix, layer: Layer) {
+        self.before.retain(|(of, holding), _| of != list || (holding.prefix, holding.layer) != (prefix, layer));
     }
 
     /// Finds out whose clocks the ends of entries are by, from `runtime` as the push found it, or from what was kept of it before.
@@ -67,8 +67,8 @@ impl Provisional {
             }
             return;
         }
-        for ((list, prefix, layer), before) in &mut self.before {
-            let known = runtime.entry(list, *prefix, *layer);
+        for ((list, holding), before) in &mut self.before {
+            let known = runtime.entry(list, holding);
             if let Some((before, known)) =
                 before.as_mut().zip(known).filter(|(one, known)| one.expires == known.expires)
             {
@@ -94,10 +94,10 @@ impl Provisional {
     /// What makes `runtime` what it was, without what is over by `now`, the earliest time that can be believed.
     pub fn undo(&self, runtime: &Runtime, now: Timestamp) -> Vec<Change> {
         let lives = |entry: &&RuntimeEntry| entry.expires.is_none_or(|expires| expires > now);
-        let change = |((list, prefix, layer), before): (&(Name, Prefix, Layer), &Option<RuntimeEntry>)| {
+        let change = |((list, holding), before): (&(Name, Holding), &Option<RuntimeEntry>)| {
             let before = before.as_ref().filter(lives);
-            let change = Change { list: list.clone(), prefix: *prefix, layer: *layer, entry: before.cloned() };
-            (runtime.entry(list, *prefix, *layer) != before).then_some(change)
+            let change = Change { list: list.clone(), holding: holding.clone(), entry: before.cloned() };
+            (runtime.entry(list, holding) != before).then_some(change)
         };
         self.before.iter().filter_map(change).collect()
     }

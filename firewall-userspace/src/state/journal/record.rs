@@ -1,6 +1,6 @@
 //! What is in the frames of journals and snapshots.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::Provisional;
 use crate::{
     clock::deadline::Until,
-    lists::{change::Change, entry::Layer, pushed::RuntimeEntry},
+    lists::{
+        change::Change,
+        entry::{Holding, Layer, Owner},
+        pushed::RuntimeEntry,
+    },
     policy::{Name, Prefix},
     state::{error::StoreError, frame},
 };
 
 /// Newest version of the payloads that this daemon reads and writes.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
-/// Version of the records that the first daemon knew. They are written like this still, so that it can read a journal without
-/// any of the newer ones.
+/// Version of the records that the first daemon knew. Those without entries are written like this still.
 const FIRST: u8 = 1;
 
 /// One record.
@@ -38,6 +41,8 @@ pub enum Record {
         at: Timestamp,
         /// What.
         changes: Vec<Change>,
+        /// They are of a daemon by which a prefix had one holder in each layer: each change is of whoever that was.
+        of_sole: bool,
     },
     /// The clock was set back: whatever ends, ends by so many nanoseconds earlier.
     ClockBack {
@@ -52,6 +57,8 @@ pub enum Record {
         at: Timestamp,
         /// What it changes.
         changes: Vec<Change>,
+        /// As for [`Changes`](Self::Changes).
+        of_sole: bool,
         /// How it was before.
         provisional: Provisional,
     },
@@ -61,6 +68,8 @@ pub enum Record {
         at: Timestamp,
         /// What puts things back; nothing when it was confirmed.
         changes: Vec<Change>,
+        /// As for [`Changes`](Self::Changes).
+        of_sole: bool,
     },
     /// The first one of a snapshot.
     Snapshot {
@@ -126,8 +135,31 @@ enum Stored<'a> {
         #[serde(borrow)]
         changes: Vec<StoredChange<'a>>,
     },
+    // Version 3.
+    HeldChanges {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<HeldChange<'a>>,
+    },
+    HeldProvisional {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<HeldChange<'a>>,
+        generation: u64,
+        owner: &'a str,
+        until: i128,
+        length_ms: u64,
+        #[serde(borrow)]
+        before: Vec<HeldChange<'a>>,
+    },
+    HeldDecided {
+        at: i128,
+        #[serde(borrow)]
+        changes: Vec<HeldChange<'a>>,
+    },
 }
 
+/// A change of versions 1 and 2: of whoever holds the prefix in the layer.
 #[derive(Deserialize, Serialize)]
 struct StoredChange<'a> {
     layer: StoredLayer,
@@ -139,7 +171,7 @@ struct StoredChange<'a> {
 }
 
 /// Layers whose entries are kept here; that of the configuration is not.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Copy, Deserialize, Serialize)]
 enum StoredLayer {
     Runtime,
     Feed,
@@ -155,7 +187,32 @@ struct StoredEntry<'a> {
     expires: Option<i128>,
 }
 
+/// A change of version 3: of one holder.
+#[derive(Deserialize, Serialize)]
+struct HeldChange<'a> {
+    layer: StoredLayer,
+    list: &'a str,
+    address: IpAddr,
+    length: u8,
+    owner: &'a str,
+    #[serde(borrow)]
+    entry: Option<HeldEntry<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct HeldEntry<'a> {
+    person: Option<&'a str>,
+    comment: Option<&'a str>,
+    created: i128,
+    expires: Option<i128>,
+}
+
 impl Record {
+    /// A record of `changes`, each of one holder.
+    pub fn of(at: Timestamp, changes: Vec<Change>) -> Self {
+        Self::Changes { at, changes, of_sole: false }
+    }
+
     /// When it was written; the epoch for the end of a snapshot.
     pub fn at(&self) -> Timestamp {
         match self {
@@ -175,15 +232,15 @@ impl Record {
     /// When it is too large for a frame.
     pub fn push(&self, into: &mut Vec<u8>) -> Result<(), StoreError> {
         match self {
-            Self::Changes { at, changes } => push_changes(*at, changes.iter().map(Change::borrowed), into),
+            Self::Changes { at, changes, .. } => push_changes(*at, changes.iter().map(Change::borrowed), into),
             Self::Journal { number, before, at } => {
                 let at = at.as_nanosecond();
                 push(&Stored::Journal { number: *number, before: *before, at }, into)
             }
             Self::ClockBack { at, by_ns } => push(&Stored::ClockBack { at: at.as_nanosecond(), by_ns: *by_ns }, into),
-            Self::Provisional { at, changes, provisional } => {
+            Self::Provisional { at, changes, provisional, .. } => {
                 let Provisional { generation, owner, until, .. } = provisional;
-                let stored = Stored::Provisional {
+                let stored = Stored::HeldProvisional {
                     at: at.as_nanosecond(),
                     changes: stored(changes.iter().map(Change::borrowed)),
                     generation: *generation,
@@ -194,9 +251,9 @@ impl Record {
                 };
                 push(&stored, into)
             }
-            Self::Decided { at, changes } => {
+            Self::Decided { at, changes, .. } => {
                 let changes = stored(changes.iter().map(Change::borrowed));
-                push(&Stored::Decided { at: at.as_nanosecond(), changes }, into)
+                push(&Stored::HeldDecided { at: at.as_nanosecond(), changes }, into)
             }
             Self::Snapshot { number, at } => push(&Stored::Snapshot { number: *number, at: at.as_nanosecond() }, into),
             Self::End { entries } => push(&Stored::End { entries: *entries }, into),
@@ -210,7 +267,7 @@ impl Record {
     pub fn read(payload: &[u8]) -> Result<Self, RecordError> {
         let (version, rest) = payload.split_first().ok_or(RecordError::Strange)?;
         match *version {
-            FIRST | VERSION => {}
+            FIRST..=VERSION => {}
             newer if newer > VERSION => return Err(RecordError::Newer(newer)),
             _ => return Err(RecordError::Strange),
         }
@@ -225,22 +282,21 @@ impl Record {
 /// When they are too many for a frame.
 pub fn push_changes<'a>(
     at: Timestamp,
-    changes: impl Iterator<Item = (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)>,
+    changes: impl Iterator<Item = (&'a Name, &'a Holding, Option<&'a RuntimeEntry>)>,
     into: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    push(&Stored::Changes { at: at.as_nanosecond(), changes: stored(changes) }, into)
+    push(&Stored::HeldChanges { at: at.as_nanosecond(), changes: stored(changes) }, into)
 }
 
-fn stored<'a>(
-    changes: impl Iterator<Item = (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)>,
-) -> Vec<StoredChange<'a>> {
-    let stored = |(list, prefix, layer, entry): (&'a Name, Prefix, Layer, Option<&'a RuntimeEntry>)| StoredChange {
-        layer: layer.into(),
+fn stored<'a>(changes: impl Iterator<Item = (&'a Name, &'a Holding, Option<&'a RuntimeEntry>)>) -> Vec<HeldChange<'a>> {
+    let stored = |(list, holding, entry): (&'a Name, &'a Holding, Option<&'a RuntimeEntry>)| HeldChange {
+        layer: holding.layer.into(),
         list,
-        address: prefix.address(),
-        length: prefix.length(),
-        entry: entry.map(|entry| StoredEntry {
-            owner: &entry.owner,
+        address: holding.prefix.address(),
+        length: holding.prefix.length(),
+        owner: &holding.owner,
+        entry: entry.map(|entry| HeldEntry {
+            person: entry.person.as_deref(),
             comment: entry.comment.as_deref(),
             created: entry.created.as_nanosecond(),
             expires: entry.expires.map(Timestamp::as_nanosecond),
@@ -257,7 +313,8 @@ fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
 impl Stored<'_> {
     fn version(&self) -> u8 {
         match self {
-            Self::Provisional { .. } | Self::Decided { .. } => VERSION,
+            Self::HeldChanges { .. } | Self::HeldProvisional { .. } | Self::HeldDecided { .. } => VERSION,
+            Self::Provisional { .. } | Self::Decided { .. } => 2,
             _ => FIRST,
         }
     }
@@ -265,15 +322,29 @@ impl Stored<'_> {
     fn record(self) -> Option<Record> {
         Some(match self {
             Self::Journal { number, before, at } => Record::Journal { number, before, at: timestamp(at)? },
-            Self::Changes { at, changes } => Record::Changes { at: timestamp(at)?, changes: read(changes)? },
+            Self::Changes { at, changes } => {
+                Record::Changes { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true }
+            }
             Self::Provisional { at, changes, generation, owner, until, length_ms, before } => {
                 let until = Until { at: timestamp(until)?, length_ms };
-                let before = read(before)?.into_iter();
-                let before = before.map(|change| (change.list, change.prefix, change.layer, change.entry));
+                let before = read_before(&before, owner)?;
                 let provisional = Provisional::new(generation, owner.to_owned(), until, before);
-                Record::Provisional { at: timestamp(at)?, changes: read(changes)?, provisional }
+                Record::Provisional { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true, provisional }
             }
-            Self::Decided { at, changes } => Record::Decided { at: timestamp(at)?, changes: read(changes)? },
+            Self::Decided { at, changes } => {
+                Record::Decided { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true }
+            }
+            Self::HeldChanges { at, changes } => {
+                Record::Changes { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false }
+            }
+            Self::HeldProvisional { at, changes, generation, owner, until, length_ms, before } => {
+                let until = Until { at: timestamp(until)?, length_ms };
+                let provisional = Provisional::new(generation, owner.to_owned(), until, read_held(&before)?);
+                Record::Provisional { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false, provisional }
+            }
+            Self::HeldDecided { at, changes } => {
+                Record::Decided { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false }
+            }
             Self::ClockBack { at, by_ns } => Record::ClockBack { at: timestamp(at)?, by_ns },
             Self::Snapshot { number, at } => Record::Snapshot { number, at: timestamp(at)? },
             Self::End { entries } => Record::End { entries },
@@ -281,30 +352,86 @@ impl Stored<'_> {
     }
 }
 
-fn read(changes: Vec<StoredChange<'_>>) -> Option<Vec<Change>> {
-    changes.into_iter().map(StoredChange::change).collect()
+/// Names and comments of one record: what is written several times is there once.
+#[derive(Default)]
+struct Texts<'a>(HashMap<&'a str, Arc<str>>);
+
+impl<'a> Texts<'a> {
+    fn text(&mut self, text: &'a str) -> Arc<str> {
+        Arc::clone(self.0.entry(text).or_insert_with(|| text.into()))
+    }
 }
 
-impl StoredChange<'_> {
-    fn change(self) -> Option<Change> {
-        let layer = self.layer.into();
-        let entry = match self.entry {
-            None => None,
-            Some(entry) => Some(RuntimeEntry {
-                owner: entry.owner.to_owned(),
-                comment: entry.comment.map(str::to_owned),
-                created: timestamp(entry.created)?,
-                expires: match entry.expires {
-                    None => None,
-                    Some(expires) => Some(timestamp(expires)?),
-                },
-                // Told by when it was written.
-                era: 0,
-            }),
-        };
-        let prefix = Prefix::new(self.address, self.length).ok()?;
-        Some(Change { list: Name::parse(self.list).ok()?, prefix, layer, entry })
+/// The changes of a daemon by which a prefix had one holder in each layer; `owner` is for those that do not say whose they are.
+fn read<'a>(changes: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
+    let mut texts = Texts::default();
+    changes.iter().map(|change| change.change(owner, &mut texts)).collect()
+}
+
+/// How entries were before a push of `owner`, by such a daemon: what it added was its own, and whoever held it before has it again.
+fn read_before<'a>(before: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
+    let mut texts = Texts::default();
+    let mut all = Vec::with_capacity(before.len());
+    for change in before {
+        let known = change.change(owner, &mut texts)?;
+        let holding = Holding { owner: Owner::from(texts.text(owner)), ..known.holding.clone() };
+        all.push(Change { holding, entry: None, ..known.clone() });
+        all.push(known);
     }
+    Some(all)
+}
+
+fn read_held<'a>(changes: &[HeldChange<'a>]) -> Option<Vec<Change>> {
+    let mut texts = Texts::default();
+    changes.iter().map(|change| change.change(&mut texts)).collect()
+}
+
+impl<'a> StoredChange<'a> {
+    fn change(&self, owner: &'a str, texts: &mut Texts<'a>) -> Option<Change> {
+        let entry = self.entry.as_ref();
+        let held = entry.map(|entry| HeldEntry {
+            person: None,
+            comment: entry.comment,
+            created: entry.created,
+            expires: entry.expires,
+        });
+        let owner = entry.map_or(owner, |entry| entry.owner);
+        change_of(self.list, (self.address, self.length), self.layer.into(), owner, held.as_ref(), texts)
+    }
+}
+
+impl<'a> HeldChange<'a> {
+    fn change(&self, texts: &mut Texts<'a>) -> Option<Change> {
+        let prefix = (self.address, self.length);
+        change_of(self.list, prefix, self.layer.into(), self.owner, self.entry.as_ref(), texts)
+    }
+}
+
+fn change_of<'a>(
+    list: &str,
+    (address, length): (IpAddr, u8),
+    layer: Layer,
+    owner: &'a str,
+    entry: Option<&HeldEntry<'a>>,
+    texts: &mut Texts<'a>,
+) -> Option<Change> {
+    let prefix = Prefix::new(address, length).ok()?;
+    let holding = Holding { prefix, layer, owner: Owner::from(texts.text(owner)) };
+    let entry = match entry {
+        None => None,
+        Some(entry) => Some(RuntimeEntry {
+            person: entry.person.map(|person| texts.text(person)),
+            comment: entry.comment.map(|comment| texts.text(comment)),
+            created: timestamp(entry.created)?,
+            expires: match entry.expires {
+                None => None,
+                Some(expires) => Some(timestamp(expires)?),
+            },
+            // Told by when it was written.
+            era: 0,
+        }),
+    };
+    Some(Change { list: Name::parse(list).ok()?, holding, entry })
 }
 
 impl From<Layer> for StoredLayer {
@@ -332,4 +459,31 @@ impl From<StoredLayer> for Layer {
 
 fn timestamp(nanoseconds: i128) -> Option<Timestamp> {
     Timestamp::from_nanosecond(nanoseconds).ok()
+}
+
+/// Appends a record of `changes` as daemons wrote it by which a prefix had one holder in each layer; with who pushed and how it was
+/// before, for a push that waits for a confirmation.
+#[cfg(test)]
+pub fn push_of_sole(at: Timestamp, changes: &[Change], waits: Option<(&str, &[Change], Until)>, into: &mut Vec<u8>) {
+    let stored = |change: &Change| StoredChange {
+        layer: change.holding.layer.into(),
+        list: change.list.to_string().leak(),
+        address: change.holding.prefix.address(),
+        length: change.holding.prefix.length(),
+        entry: change.entry.as_ref().map(|entry| StoredEntry {
+            owner: change.holding.owner.to_string().leak(),
+            comment: None,
+            created: entry.created.as_nanosecond(),
+            expires: entry.expires.map(Timestamp::as_nanosecond),
+        }),
+    };
+    let (at, changes) = (at.as_nanosecond(), changes.iter().map(stored).collect());
+    let record = match waits {
+        None => Stored::Changes { at, changes },
+        Some((owner, before, Until { at: until, length_ms })) => {
+            let (until, before) = (until.as_nanosecond(), before.iter().map(stored).collect());
+            Stored::Provisional { at, changes, generation: 7, owner, until, length_ms, before }
+        }
+    };
+    push(&record, into).unwrap();
 }

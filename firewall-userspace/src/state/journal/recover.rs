@@ -14,7 +14,12 @@ use super::{
     snapshot::{Contents, SnapshotError, read_snapshot},
 };
 use crate::{
-    lists::{change::Change, pushed::Runtime},
+    lists::{
+        change::Change,
+        entry::Holding,
+        pushed::{Runtime, RuntimeEntry},
+    },
+    policy::Name,
     state::{
         disk::Disk,
         error::{Flaw, StoreError},
@@ -253,17 +258,17 @@ impl<D: Disk> JournalReader<'_, D> {
     fn apply(&mut self, record: Record, place: (u64, u64), path: &Path) -> Result<(), StoreError> {
         match record {
             Record::Journal { number: own, .. } if own == place.0 => {}
-            Record::Changes { at, changes } => {
-                self.leave(&changes, at);
-                self.change(at, changes);
+            Record::Changes { at, changes, of_sole } => {
+                self.leave(&changes, at, of_sole);
+                self.change(at, changes, of_sole);
             }
-            Record::Provisional { at, changes, mut provisional } => {
+            Record::Provisional { at, changes, of_sole, mut provisional } => {
                 provisional.recognise(&self.found.runtime, self.found.provisional.as_ref());
-                self.change(at, changes);
+                self.change(at, changes, of_sole);
                 self.found.provisional = Some(provisional);
             }
-            Record::Decided { at, changes } => {
-                self.change(at, changes);
+            Record::Decided { at, changes, of_sole } => {
+                self.change(at, changes, of_sole);
                 self.found.provisional = None;
             }
             Record::ClockBack { at, by_ns } => {
@@ -285,25 +290,39 @@ impl<D: Disk> JournalReader<'_, D> {
         Ok(())
     }
 
-    fn change(&mut self, at: Timestamp, changes: Vec<Change>) {
+    fn change(&mut self, at: Timestamp, changes: Vec<Change>, of_sole: bool) {
         let era = self.marks.era_of(at);
-        for Change { list, prefix, layer, entry } in changes {
+        for Change { list, holding, entry } in changes {
             let entry = entry.map(|entry| entry.written_in(era));
-            self.found.runtime.set(&list, prefix, layer, entry);
+            for other in self.others(&list, &holding).into_iter().filter(|_| of_sole) {
+                self.found.runtime.remove(&list, &other);
+            }
+            self.found.runtime.set(&list, &holding, entry);
         }
         self.found.latest = self.found.latest.max(Some(at));
     }
 
     /// What a push has changed since is not put back; what has ended by itself is.
-    fn leave(&mut self, changes: &[Change], at: Timestamp) {
+    fn leave(&mut self, changes: &[Change], at: Timestamp, of_sole: bool) {
         let Some(provisional) = &mut self.found.provisional else { return };
-        for Change { list, prefix, layer, entry } in changes {
-            let before = self.found.runtime.entry(list, *prefix, *layer);
+        for Change { list, holding, entry } in changes {
+            let before = match self.found.runtime.entry(list, holding) {
+                None if of_sole => in_layer(&self.found.runtime, list, holding).next().map(|(_, entry)| entry),
+                before => before,
+            };
             let has_ended = before.and_then(|before| before.expires).is_some_and(|expires| expires <= at);
-            if entry.is_some() || !has_ended {
-                provisional.leave(list, *prefix, *layer);
+            match (entry.is_some() || !has_ended, of_sole) {
+                (true, true) => provisional.leave_all(list, holding.prefix, holding.layer),
+                (true, false) => provisional.leave(list, holding),
+                (false, _) => {}
             }
         }
+    }
+
+    /// The other holders of a prefix in its layer.
+    fn others(&self, list: &Name, holding: &Holding) -> Vec<Holding> {
+        let all = in_layer(&self.found.runtime, list, holding).map(|(one, _)| one);
+        all.filter(|one| *one != holding).cloned().collect()
     }
 
     /// What is in a file; `None` when that is lost.
@@ -333,6 +352,16 @@ impl<D: Disk> JournalReader<'_, D> {
         self.found.loss.get_or_insert(error);
         Ok(())
     }
+}
+
+/// All holders of the prefix of `holding` in its layer.
+fn in_layer<'a>(
+    runtime: &'a Runtime,
+    list: &Name,
+    holding: &Holding,
+) -> impl Iterator<Item = (&'a Holding, &'a RuntimeEntry)> {
+    let layer = holding.layer;
+    runtime.at(list, holding.prefix).filter(move |(one, _)| one.layer == layer)
 }
 
 /// Whether a journal has no record at all, because power was lost while it was begun.

@@ -70,11 +70,11 @@ impl<D: Disk> Job<D> {
         let mut buffer = Vec::new();
         Record::Snapshot { number: self.number, at: self.at }.push(&mut buffer)?;
         for (era, mark) in self.marks.iter().enumerate() {
-            let its = self.runtime.iter().filter(|(_, _, _, entry)| entry.era as usize == era);
+            let its = self.runtime.iter().filter(|(_, _, entry)| entry.era as usize == era);
             let mut entries = its.peekable();
             while entries.peek().is_some() {
                 let portion = entries.by_ref().take(PORTION);
-                let portion = portion.map(|(list, prefix, layer, entry)| (list, prefix, layer, Some(entry)));
+                let portion = portion.map(|(list, holding, entry)| (list, holding, Some(entry)));
                 push_changes(*mark, portion, &mut buffer)?;
                 file.append(&buffer)?;
                 octets += buffer.len() as u64;
@@ -82,7 +82,7 @@ impl<D: Disk> Job<D> {
             }
         }
         if let Some(provisional) = self.provisional.clone() {
-            Record::Provisional { at: self.at, changes: Vec::new(), provisional }.push(&mut buffer)?;
+            Record::Provisional { at: self.at, changes: Vec::new(), of_sole: false, provisional }.push(&mut buffer)?;
         }
         Record::End { entries: self.runtime.len() as u64 }.push(&mut buffer)?;
         file.append(&buffer)?;
@@ -140,11 +140,11 @@ pub fn read_snapshot(octets: &[u8], number: u64, marks: &Marks) -> Result<Conten
         let damaged = SnapshotError::Flaw(Flaw::Damaged(offset as u64));
         match (Record::read(payload), began) {
             (Ok(Record::Snapshot { number: own, at }), None) if own == number => began = Some(at),
-            (Ok(Record::Changes { at, changes }), Some(_)) => {
+            (Ok(Record::Changes { at, changes, .. }), Some(_)) => {
                 let era = marks.era_of(at);
                 for change in changes {
                     if let Some(entry) = change.entry {
-                        runtime.insert(&change.list, change.prefix, change.layer, entry.written_in(era));
+                        runtime.insert(&change.list, &change.holding, entry.written_in(era));
                     }
                 }
             }

@@ -192,6 +192,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
         prefix: prefix.into(),
         layer,
         owner: "root".into(),
+        person: None,
         comment: comment.map(Into::into),
         created: time(),
         expires,
@@ -210,6 +211,7 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
         list: entry.list.clone(),
         prefix: entry.prefix.parse().unwrap(),
         layer: entry.layer,
+        owner: entry.owner.clone(),
     };
     let is_asked = |entry: &Entry| {
         list.is_none_or(|list| entry.list == list) && after.as_ref().is_none_or(|after| position(entry) > *after)

@@ -56,7 +56,7 @@ impl Driver {
             for prefix in &list.entries {
                 wanted.entry(*prefix).or_default().0.lists |= bit(index);
             }
-            for ((_, prefix, _), entry) in self.model.entries.iter().filter(|((name, ..), _)| *name == *list.name) {
+            for ((_, prefix, ..), entry) in self.model.entries.iter().filter(|((name, ..), _)| *name == *list.name) {
                 let (member, timed) = wanted.entry(*prefix).or_default();
                 match entry.expires {
                     None => member.lists |= bit(index),
@@ -78,7 +78,7 @@ impl Driver {
             }
         }
         for (index, list) in enforced.policy.lists.iter().enumerate() {
-            for (_, prefix, _) in self.model.entries.keys().filter(|(name, ..)| *name == *list.name) {
+            for (_, prefix, ..) in self.model.entries.keys().filter(|(name, ..)| *name == *list.name) {
                 assert_ne!(enforced.table[prefix].all_lists() & bit(index), 0, "{prefix} is not in `{}`", list.name);
             }
         }
@@ -146,7 +146,7 @@ impl Driver {
             .entries
             .iter()
             .filter(|entry| entry.layer != Layer::Config)
-            .map(|entry| (entry.list.clone(), entry.prefix.parse().unwrap(), entry.layer))
+            .map(|entry| (entry.list.clone(), entry.prefix.parse().unwrap(), entry.layer, entry.owner.clone()))
             .collect();
         let lists = self.model.policy().lists;
         let configured = |key: &&Key| lists.iter().any(|list| *list.name == *key.0);
@@ -158,11 +158,8 @@ impl Driver {
     fn check_disk(&self) {
         let disk = self.world.disk.after_kill();
         let opened = Store::open(disk.clone(), self.world.now, u64::MAX).unwrap();
-        let found: Vec<(Key, Option<jiff::Timestamp>)> = opened
-            .runtime
-            .iter()
-            .map(|(list, prefix, layer, entry)| ((list.to_string(), prefix, layer), entry.expires))
-            .collect();
+        let found: Vec<(Key, Option<jiff::Timestamp>)> =
+            opened.runtime.iter().map(|(list, holding, entry)| (super::key(list, holding), entry.expires)).collect();
         let model = self.model.clone().restarted(self.world.now);
         let wanted: Vec<_> = model.entries.iter().map(|(key, entry)| (key.clone(), entry.expires)).collect();
         assert_eq!(found, wanted, "the journal");
@@ -193,14 +190,8 @@ impl Driver {
         self.world.tend();
         let now = self.world.now;
         let (kept, current) = (self.kept.clone().restarted(now), self.model.clone().restarted(now));
-        let there: BTreeSet<Key> = self
-            .world
-            .core
-            .lists
-            .pushed()
-            .iter()
-            .map(|(list, prefix, layer, _)| (list.to_string(), prefix, layer))
-            .collect();
+        let there: BTreeSet<Key> =
+            self.world.core.lists.pushed().iter().map(|(list, holding, _)| super::key(list, holding)).collect();
         let is_refused = |key: &Key| self.refused.contains(key);
         let known = |key: &Key| kept.entries.contains_key(key) || current.entries.contains_key(key) || is_refused(key);
         // A push that is undone by the start puts back what was there before it.

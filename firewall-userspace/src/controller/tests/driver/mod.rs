@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     model::{Key, Model, Waiting, What, Wish},
-    script::{AskedPush, Step},
+    script::{AskedPush, RemovedOf, Step},
     world::{self, PATH, World, is_injected},
 };
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
         Way,
     },
     controller::{Message, ReadConfig},
-    policy::Prefix,
+    lists::entry::{Holding, Layer},
+    policy::{Name, Prefix},
 };
 
 pub struct Driver {
@@ -51,6 +52,10 @@ fn seconds(seconds: u32) -> Duration {
 
 fn text(confirm: Option<u32>) -> Option<String> {
     confirm.map(|seconds| format!("{seconds}s"))
+}
+
+fn key(list: &Name, Holding { prefix, layer, owner }: &Holding) -> Key {
+    (list.to_string(), *prefix, *layer, owner.to_string())
 }
 
 fn prefix(last: u8) -> Prefix {
@@ -153,7 +158,7 @@ impl Driver {
     }
 
     fn push(&mut self, asked: &AskedPush) {
-        let AskedPush { owner, layer, replace, add, remove, confirm, dry_run } = asked;
+        let AskedPush { owner, layer, replace, add, remove, of, confirm, dry_run } = asked;
         let addition = |(list, last, ttl): &(&str, u8, Option<u32>)| Addition {
             list: (*list).into(),
             prefix: prefix(*last).to_string(),
@@ -166,30 +171,50 @@ impl Driver {
             replace: replace.iter().map(|list| (*list).into()).collect(),
             add: add.iter().map(addition).collect(),
             remove: remove.iter().map(removal).collect(),
+            remove_of: of.owner().map(str::to_owned),
+            remove_all: matches!(of, RemovedOf::Anybody),
             confirm: text(*confirm),
             dry_run: *dry_run,
             ..Push::default()
         };
         let answer = self.world.ask(|reply| Message::Push(caller(owner), push, reply));
-        let key = |list: &str, last: u8| -> Key { (list.into(), prefix(last), *layer) };
+        let key = |list: &str, last: u8| -> Key { (list.into(), prefix(last), *layer, (*owner).into()) };
         let mut wishes: Vec<Wish> = Vec::new();
         for (list, last, ttl) in add {
-            if wishes.iter().all(|(known, _)| *known != key(list, *last)) {
-                wishes.push((key(list, *last), Some(ttl.map(seconds))));
+            let (key, ttl) = (key(list, *last), ttl.map(seconds));
+            match wishes.iter_mut().find(|(known, _)| *known == key) {
+                // The longest counts.
+                Some((_, Some(known))) => *known = known.zip(ttl).map(|(one, other)| one.max(other)),
+                _ => wishes.push((key, Some(ttl))),
             }
         }
         let added: Vec<Key> = wishes.iter().map(|(key, _)| key.clone()).collect();
         let contradicts = remove.iter().any(|(list, last)| added.contains(&key(list, *last)));
-        wishes.extend(remove.iter().map(|(list, last)| (key(list, *last), None)));
-        let replaced = self.model.entries.iter().filter(|((list, _, of), entry)| {
-            replace.is_some_and(|replaced| *list == replaced) && of == layer && entry.owner == *owner
+        for (list, last) in remove {
+            let wanted = key(list, *last);
+            let held = self.model.entries.keys().filter(|key| (&key.0, &key.1) == (&wanted.0, &wanted.1));
+            let held = held.filter(|key| match of {
+                RemovedOf::Own => **key == wanted,
+                RemovedOf::Owner(owner) => Layer::OF_PEOPLE.contains(&key.2) && key.3 == *owner,
+                RemovedOf::Anybody => Layer::OF_PEOPLE.contains(&key.2),
+            });
+            // What is not there is a wish all the same: its list has to be known.
+            let held: Vec<Key> =
+                held.cloned().chain([wanted.clone()].into_iter().filter(|_| matches!(of, RemovedOf::Own))).collect();
+            wishes.extend(held.into_iter().map(|key| (key, None)));
+        }
+        let replaced = self.model.entries.keys().filter(|(list, _, of, by)| {
+            replace.is_some_and(|replaced| *list == replaced) && of == layer && by == owner
         });
-        let replaced: Vec<Key> = replaced.map(|(key, _)| key.clone()).filter(|key| !added.contains(key)).collect();
+        let replaced: Vec<Key> = replaced.filter(|key| !added.contains(key)).cloned().collect();
         wishes.extend(replaced.into_iter().map(|key| (key, None)));
 
         let lists = world::load(self.model.active().config).unwrap().policy.lists;
         let is_known = |list: &str| lists.iter().any(|known| *known.name == *list);
+        let is_of_others = !matches!(of, RemovedOf::Own);
         let is_invalid = contradicts
+            || is_of_others && (*layer != Layer::Runtime || replace.is_some())
+            || remove.iter().any(|(list, _)| !is_known(list))
             || wishes.iter().any(|((list, ..), _)| !is_known(list))
             || replace.is_some_and(|list| !is_known(list));
         match answer {
@@ -197,7 +222,7 @@ impl Driver {
                 assert!(!is_invalid, "a push with mistakes was taken: {pushed:?}");
                 assert!(confirm.is_none() || self.model.waiting.is_none() || *dry_run, "two things wait: {pushed:?}");
                 if !dry_run {
-                    self.model.push(&wishes, owner, confirm.map(seconds), self.world.now);
+                    self.model.push(&wishes, confirm.map(seconds), self.world.now);
                 }
                 assert_eq!(
                     (pushed.revision, pushed.generation),
@@ -342,8 +367,7 @@ impl Driver {
         }
         let ended = self.model.ended(now);
         let pushed = self.world.core.lists.pushed();
-        let is_there =
-            |(list, prefix, layer): &Key| pushed.iter().any(|one| (&**one.0, one.1, one.2) == (list, *prefix, *layer));
+        let is_there = |known: &Key| pushed.iter().any(|(list, holding, _)| key(list, holding) == *known);
         match ended.first() {
             Some(first) if is_there(first) => assert!(self.has_faults(), "what has ended is still there"),
             _ => self.model.end(&ended),

@@ -84,7 +84,7 @@ fn until_everything_is_written_anew_a_start_knows_that_something_is_lost() {
     store.rotated(None);
     assert!(store.is_astray());
     drop(job);
-    runtime.remove(&list(), prefix(1), layer(1));
+    runtime.remove(&list(), &holding(1));
     let job = store.begin_anew(&runtime, now(1)).unwrap();
     store.rotated(Some(job.run().unwrap()));
     store.append(at(1), vec![add(2, None, "b")]).unwrap();

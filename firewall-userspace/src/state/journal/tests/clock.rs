@@ -26,6 +26,10 @@ fn denied(list: &Name) -> bool {
     **list == *"foes"
 }
 
+fn held(number: u8) -> Holding {
+    Holding { prefix: prefix(number), layer: Layer::Runtime, owner: "root".into() }
+}
+
 impl Host {
     /// With a clock that is right.
     fn new() -> Self {
@@ -67,9 +71,8 @@ impl Host {
         let (clock, now) = (self.store.clock(), self.now());
         let latest = clock.latest(now);
         let expires = Some(latest.checked_add(Duration::from_secs(ttl)).unwrap());
-        let entry = RuntimeEntry { owner: "root".into(), comment: None, created: latest, expires, era: clock.era() };
-        let (list, layer) = (Name::parse(list).unwrap(), Layer::Runtime);
-        let changes = [Change { list, prefix: prefix(number), layer, entry: Some(entry) }];
+        let entry = RuntimeEntry { person: None, comment: None, created: latest, expires, era: clock.era() };
+        let changes = [Change { list: Name::parse(list).unwrap(), holding: held(number), entry: Some(entry) }];
         let written = clock.written(now);
         self.store.append(written, changes.to_vec()).unwrap();
         change(&mut self.runtime, &changes);
@@ -100,13 +103,13 @@ impl Host {
     /// Seconds that an entry has left; `None` when it has ended.
     fn left(&self, list: &str, number: u8) -> Option<u64> {
         let list = Name::parse(list).unwrap();
-        let end = self.runtime.entry(&list, prefix(number), Layer::Runtime)?.end()?;
+        let end = self.runtime.entry(&list, &held(number))?.end()?;
         let left = self.store.clock().left(end, denied(&list), self.now()).as_secs();
         (left > 0).then_some(left)
     }
 
     fn doubts(&self, list: &str, number: u8) -> bool {
-        let entry = self.runtime.entry(&Name::parse(list).unwrap(), prefix(number), Layer::Runtime);
+        let entry = self.runtime.entry(&Name::parse(list).unwrap(), &held(number));
         self.store.clock().doubts(entry.unwrap().era)
     }
 }

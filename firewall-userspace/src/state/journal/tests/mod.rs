@@ -2,6 +2,7 @@
 
 mod astray;
 mod clock;
+mod holders;
 mod provisional;
 mod steps;
 mod tolerant;
@@ -16,7 +17,7 @@ use crate::{
     clock::deadline::Until,
     lists::{
         change::Change,
-        entry::Layer,
+        entry::{Holding, Layer},
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
@@ -45,27 +46,23 @@ fn layer(number: u8) -> Layer {
     if number.is_multiple_of(2) { Layer::Runtime } else { Layer::Ban }
 }
 
+fn holding(number: u8) -> Holding {
+    Holding { prefix: prefix(number), layer: layer(number), owner: "uid:0".into() }
+}
+
 fn add(number: u8, expires: Option<i64>, comment: &str) -> Change {
-    let entry = RuntimeEntry {
-        owner: "uid:0".into(),
-        comment: Some(comment.into()),
-        created: at(0),
-        expires: expires.map(at),
-        era: 0,
-    };
-    Change { list: list(), prefix: prefix(number), layer: layer(number), entry: Some(entry) }
+    let comment = Some(comment.into());
+    let entry = RuntimeEntry { person: None, comment, created: at(0), expires: expires.map(at), era: 0 };
+    Change { list: list(), holding: holding(number), entry: Some(entry) }
 }
 
 fn remove(number: u8) -> Change {
-    Change { list: list(), prefix: prefix(number), layer: layer(number), entry: None }
+    Change { list: list(), holding: holding(number), entry: None }
 }
 
 fn change(runtime: &mut Runtime, changes: &[Change]) {
-    for Change { list, prefix, layer, entry } in changes.iter().cloned() {
-        match entry {
-            Some(entry) => drop(runtime.insert(&list, prefix, layer, entry)),
-            None => drop(runtime.remove(&list, prefix, layer)),
-        }
+    for Change { list, holding, entry } in changes.iter().cloned() {
+        runtime.set(&list, &holding, entry);
     }
 }
 
@@ -99,7 +96,7 @@ fn what_was_kept_is_there_again() {
     let opened = open(&disk.after_kill());
     assert_eq!(opened.runtime, runtime);
     assert_eq!(opened.notes, []);
-    assert_eq!(runtime.entry(&list(), prefix(1), layer(1)).unwrap().comment.as_deref(), Some("c"));
+    assert_eq!(runtime.entry(&list(), &holding(1)).unwrap().comment.as_deref(), Some("c"));
 }
 
 #[test]
@@ -149,7 +146,7 @@ fn damage_in_the_middle_is_refused_with_its_place_and_a_way_on() {
     let lost = Note::Lost { path: "/state/journal-0000000001".into(), why: format!("damaged at octet {first}") };
     assert_eq!(repaired.notes, [lost]);
     let opened = open(&disk);
-    assert!(opened.runtime.entry(&list(), prefix(2), layer(2)).is_some(), "what comes behind the damage is kept");
+    assert!(opened.runtime.entry(&list(), &holding(2)).is_some(), "what comes behind the damage is kept");
     assert_eq!(opened.notes, []);
 }
 
@@ -246,7 +243,7 @@ fn a_newer_daemon_is_named_and_its_files_are_left_alone() {
     let mut octets = disk.get(&journal_name(1));
     assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
     disk.put(&journal_name(1), &octets);
-    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 3, and this daemon knows up to 2\n\
+    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 4, and this daemon knows up to 3\n\
                  hint: start the newer portcullis that wrote it";
     assert_eq!(refused(&disk), words);
     assert_eq!(salvage(&disk, at(0)).unwrap_err().to_string(), words);
@@ -300,8 +297,7 @@ fn a_full_disk_refuses_a_push_changes_nothing_and_goes_on_when_there_is_room() {
     disk.set_fault(None);
     store.append(at(0), vec![add(3, None, "c")]).unwrap();
     let runtime = open(&disk).runtime;
-    let there: Vec<bool> =
-        (1..=3).map(|number| runtime.entry(&list(), prefix(number), layer(number)).is_some()).collect();
+    let there: Vec<bool> = (1..=3).map(|number| runtime.entry(&list(), &holding(number)).is_some()).collect();
     assert_eq!(there, [true, false, true]);
 }
 
@@ -353,9 +349,7 @@ fn a_clock_that_was_set_back_gives_no_entry_more_time_than_it_had_left() {
         opened.notes[0].to_string(),
         "the clock is 24h behind the last change: entries keep the time that they had left, none comes back"
     );
-    let expires = |runtime: &Runtime, number| {
-        runtime.entry(&list(), prefix(number), layer(number)).and_then(|entry| entry.expires)
-    };
+    let expires = |runtime: &Runtime, number| runtime.entry(&list(), &holding(number)).and_then(|entry| entry.expires);
     assert_eq!(expires(&opened.runtime, 1), Some(at(3600 - day)), "50 minutes are left as before");
     assert_eq!(expires(&opened.runtime, 2), None);
     // It is said, and done, once.

@@ -49,8 +49,8 @@ fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Known> {
                 let changes = changes_of(changes, number);
                 let mut with = (runtime.clone(), waits.clone());
                 change(&mut with.0, &changes);
-                for Change { list, prefix, layer, .. } in &changes {
-                    with.1.iter_mut().for_each(|waits| waits.leave(list, *prefix, *layer));
+                for Change { list, holding, .. } in &changes {
+                    with.1.iter_mut().for_each(|waits| waits.leave(list, holding));
                 }
                 match store.append(at(0), changes) {
                     Ok(()) => {
@@ -63,8 +63,9 @@ fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Known> {
             }
             Step::Provisional(changes) => {
                 let changes = changes_of(changes, number);
-                let before = changes.iter().map(|Change { list, prefix, layer, .. }| {
-                    (list.clone(), *prefix, *layer, runtime.entry(list, *prefix, *layer).cloned())
+                let before = changes.iter().map(|Change { list, holding, .. }| {
+                    let entry = runtime.entry(list, holding).cloned();
+                    Change { list: list.clone(), holding: holding.clone(), entry }
                 });
                 let until = Until { at: at(60), length_ms: 60_000 };
                 let provisional = Provisional::new(number as u64, "root".into(), until, before);
@@ -110,7 +111,7 @@ fn play(disk: &FakeDisk, steps: &[Step]) -> Vec<Known> {
                 change(&mut runtime, &[remove(*number)]);
                 store.owe(at(0), vec![remove(*number)]);
                 // Nobody removes an entry like this that has not ended, so it is left to the push that removes it.
-                waits.iter_mut().for_each(|waits| waits.leave(&list(), prefix(*number), layer(*number)));
+                waits.iter_mut().for_each(|waits| waits.leave(&list(), &holding(*number)));
                 store.owe_provisional(at(0), waits.clone());
                 possible.push((runtime.clone(), waits.clone()));
             }

@@ -23,7 +23,7 @@ fn tolerated(disk: &FakeDisk, words: &str) -> Opened<FakeDisk> {
 }
 
 fn there(opened: &Opened<FakeDisk>) -> Vec<u8> {
-    (0..20).filter(|number| opened.runtime.entry(&list(), prefix(*number), layer(*number)).is_some()).collect()
+    (0..20).filter(|number| opened.runtime.entry(&list(), &holding(*number)).is_some()).collect()
 }
 
 /// Three pushes, one of which ends at 10.
@@ -57,14 +57,14 @@ fn a_journal_of_a_newer_daemon_is_read_up_to_what_is_new() {
     assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
     disk.put(&journal_name(1), &octets);
     kept_behind(&disk);
-    let opened = tolerated(&disk, "it has format 3, and this daemon knows up to 2\nhint: start the newer portcullis");
+    let opened = tolerated(&disk, "it has format 4, and this daemon knows up to 3\nhint: start the newer portcullis");
     assert_eq!(there(&opened), [1, 3], "what comes behind may mean anything");
 }
 
 /// A record that this daemon knows, behind what it does not.
 fn kept_behind(disk: &FakeDisk) {
     let mut octets = disk.get(&journal_name(1));
-    Record::Changes { at: at(0), changes: vec![add(5, None, "e")] }.push(&mut octets).unwrap();
+    Record::of(at(0), vec![add(5, None, "e")]).push(&mut octets).unwrap();
     disk.put(&journal_name(1), &octets);
 }
 
@@ -80,10 +80,10 @@ fn a_snapshot_of_a_newer_daemon_leaves_the_one_before_and_the_journals_since() {
     let mut octets = Vec::new();
     assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
     disk.put(&snapshot_name(3), &octets);
-    assert_eq!(there(&tolerated(&disk, "snapshot-0000000003: it has format 3")), [1, 2]);
+    assert_eq!(there(&tolerated(&disk, "snapshot-0000000003: it has format 4")), [1, 2]);
     disk.remove(&snapshot_name(2)).unwrap();
     disk.remove(&journal_name(2)).unwrap();
-    assert_eq!(there(&tolerated(&disk, "it has format 3")), Vec::<u8>::new(), "nothing is left, and it starts");
+    assert_eq!(there(&tolerated(&disk, "it has format 4")), Vec::<u8>::new(), "nothing is left, and it starts");
 }
 
 #[test]
@@ -108,14 +108,14 @@ fn a_push_that_waits_for_a_confirmation_is_undone_in_memory() {
     let disk = FakeDisk::default();
     let Opened { mut store, .. } = open(&disk);
     let until = Until { at: at(10), length_ms: 10_000 };
-    let before = [(list(), prefix(2), layer(2), None)];
+    let before = [remove(2)];
     let waits = Provisional::new(7, "root".into(), until, before);
     store.append_provisional(at(0), vec![add(2, None, "b")], waits).unwrap();
     store.append(at(0), vec![add(3, None, "c")]).unwrap();
     let mut octets = disk.get(&journal_name(1));
     let last = octets.len() - 1;
     octets[last] ^= 1;
-    Record::Changes { at: at(0), changes: vec![add(5, None, "e")] }.push(&mut octets).unwrap();
+    Record::of(at(0), vec![add(5, None, "e")]).push(&mut octets).unwrap();
     disk.put(&journal_name(1), &octets);
     let opened = tolerated(&disk, "it is damaged");
     assert_eq!(there(&opened), [5]);
