@@ -103,7 +103,6 @@ impl Failure {
             codes::NOT_PERMITTED => Some("run the command as root".to_owned()),
             codes::GUARDED => Some("`--force` does it all the same".to_owned()),
             codes::PENDING => Some("`portcullis confirm` keeps it, `portcullis rollback` undoes it".to_owned()),
-            codes::BODY_TOO_LARGE => Some("push in parts; each part is all or nothing".to_owned()),
             codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED => Some("is the daemon older than this command?".to_owned()),
             _ => None,
         };

@@ -162,10 +162,16 @@ fn person() -> Option<String> {
 
 fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], action: &str) -> Result<(), Failure> {
     let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
+    let too_large = if push.replace.is_empty() {
+        "push in parts; each part is all or nothing"
+    } else {
+        "add the prefixes in parts, then remove those that are to go: a part that replaces would remove the others"
+    };
     let Answer { value, json } = client.post::<Pushed>("/v1/entries", body).map_err(|failure| {
         let opposite = push.verb.unwrap_or(Verb::Allow).opposite().name();
         failure
             .told_by(|problem| tell(problem, items))
+            .with_hint(codes::BODY_TOO_LARGE, too_large)
             .with_hint(codes::WRONG_VERB, format!("use `portcullis {opposite} {action}`"))
             .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
     })?;

@@ -45,6 +45,30 @@ fn notes_of_a_removal_go_to_standard_error() {
 }
 
 #[test]
+fn whose_entries_are_removed_and_what_addresses_meet_is_passed_on() {
+    let daemon = Daemon::start(Fake::default());
+    let (code, stdout, stderr) = daemon.run(&["deny", "remove", "blocked", "192.0.2.1", "--all"]);
+    assert_eq!((code, stdout), (0, words(&["revision 8: 0 added, 1 removed, 0 unchanged"])));
+    let wanted = ["note: 0.0.0.0/0 stays in `blocked`: \\u{1b}[2J", "note: 2 more of these"];
+    assert!(stderr.ends_with(&words(&wanted)), "{stderr}");
+    daemon.run(&["deny", "remove", "blocked", "192.0.2.1", "--owner", "ben"]);
+    let mut by_sudo = daemon.command(&["deny", "add", "blocked", "192.0.2.1"]);
+    assert_eq!(seen(&by_sudo.env("SUDO_USER", "ada").output().unwrap()).0, 0);
+    let pushes = daemon.pushes.lock().unwrap();
+    let asked: Vec<_> = pushes.iter().map(|push| (push.remove_all, push.remove_of.as_deref())).collect();
+    assert_eq!(asked, [(true, None), (false, Some("ben")), (false, None)]);
+    let persons: Vec<_> = pushes.iter().map(|push| push.person.as_deref()).collect();
+    assert_eq!(persons, [None, None, Some("ada")]);
+    drop(pushes);
+    for wrong in
+        [&["--all", "--owner", "ben"][..], &["--all", "--layer", "feed"], &["--owner", "ben", "--layer", "ban"]]
+    {
+        let command = [&["deny", "remove", "blocked", "192.0.2.1"], wrong].concat();
+        assert_eq!(daemon.run(&command).0, 2, "{command:?}");
+    }
+}
+
+#[test]
 fn prefixes_come_from_arguments_files_and_standard_input_at_once() {
     let daemon = Daemon::start(Fake::default());
     let file = daemon.folder.path().join("list.txt");
@@ -131,6 +155,12 @@ fn a_batch_that_is_too_large_is_invalid_input_and_says_what_to_do() {
     let wanted = words(&["error: the body is larger than 16 MiB", "hint: push in parts; each part is all or nothing"]);
     let seen = daemon.run(&["allow", "add", "partners", "--file", file.to_str().unwrap()]);
     assert_eq!(seen, (5, String::new(), wanted));
+    // Parts that replace each other would leave the last one alone (crowdsec-blocklist-import#21).
+    let (code, _, stderr) = daemon.run(&["deny", "replace", "blocked", "--file", file.to_str().unwrap()]);
+    assert!(
+        code == 5 && stderr.contains("hint: add the prefixes in parts, then remove those that are to go"),
+        "{stderr}"
+    );
 }
 
 #[test]

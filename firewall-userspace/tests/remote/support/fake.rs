@@ -10,13 +10,13 @@ use firewall_userspace::{
     clock::Now,
     config,
     control::{
-        Addition, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations, InterfaceStatus,
-        ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus,
-        Status, Terms,
+        Addition, AddressAnswer, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations,
+        InterfaceStatus, ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus,
+        Reloaded, ServiceStatus, Status, Terms,
     },
     controller::{Counters, Message, Readings},
     lists::entry::{Entry, Layer},
-    policy::Policy,
+    policy::{Policy, Prefix},
     preview::diff::{Difference, PolicyDocument},
     text::problem::{Problem, Problems},
 };
@@ -101,6 +101,12 @@ impl Fake {
         if problems.is_empty() {
             let notes =
                 push.remove.iter().map(|entry| format!("the configuration still has {}", entry.prefix)).collect();
+            let (differing, answers) = if push.remove_all {
+                let detail = "stays in `blocked`: \u{1b}[2J".into();
+                (3, vec![AddressAnswer { list: "blocked".into(), prefix: Prefix::ALL_V4, detail }])
+            } else {
+                (0, Vec::new())
+            };
             let (added, removed) = (push.add.len(), push.remove.len());
             let addition = |entry: &Addition| EntryChange {
                 list: entry.list.clone(),
@@ -117,6 +123,8 @@ impl Fake {
                 notes,
                 dry_run: push.dry_run,
                 changes,
+                differing,
+                answers,
                 ..Pushed::default()
             })
         } else {

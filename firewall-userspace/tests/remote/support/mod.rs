@@ -134,7 +134,8 @@ impl Daemon {
 pub fn portcullis(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in ["PORTCULLIS_SOCKET", "PORTCULLIS_OUTPUT", "PORTCULLIS_PIN_DIRECTORY", "SSH_CONNECTION", "COLUMNS"]
+    for variable in
+        ["PORTCULLIS_SOCKET", "PORTCULLIS_OUTPUT", "PORTCULLIS_PIN_DIRECTORY", "SSH_CONNECTION", "SUDO_USER", "COLUMNS"]
     {
         command.env_remove(variable);
     }
