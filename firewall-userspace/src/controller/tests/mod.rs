@@ -108,3 +108,12 @@ fn an_apply_that_is_refused_by_the_disk_says_nothing_about_the_file() {
     let apply = || Step::Apply { config: 2, confirm: None };
     run(0, &[apply(), bad_disk(0), Step::Edit(2), apply()]);
 }
+
+#[test]
+fn a_clock_that_is_set_back_while_the_disk_refuses_is_lost_by_a_kill() {
+    let (layer, replace, remove, of) = (Layer::Runtime, None, Vec::new(), RemovedOf::Own);
+    let add = vec![("a", 2, Some(1))];
+    let push = Step::Push(AskedPush { owner: "ada", layer, replace, add, remove, of, confirm: None, dry_run: false });
+    let refuse = Step::RefuseCalls { after: 0, count: 2 };
+    run(0, &[bad_disk(7), push, refuse, Step::SetClock(2), Step::SetClock(-3), Step::Kill]);
+}

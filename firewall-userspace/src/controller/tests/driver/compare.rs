@@ -193,7 +193,9 @@ impl Driver {
         let there: BTreeSet<Key> =
             self.world.core.lists.pushed().iter().map(|(list, holding, _)| super::key(list, holding)).collect();
         let is_refused = |key: &Key| self.refused.contains(key);
-        let known = |key: &Key| kept.entries.contains_key(key) || current.entries.contains_key(key) || is_refused(key);
+        // A clock that was set is lost with the rest: what ended by it may be there.
+        let was_kept = |key: &Key| kept.entries.contains_key(key) || self.kept.entries.contains_key(key);
+        let known = |key: &Key| was_kept(key) || current.entries.contains_key(key) || is_refused(key);
         // A push that is undone by the start puts back what was there before it.
         let waits = [&self.kept, &self.model].iter().any(|model| model.waiting.is_some());
         assert!(waits || there.iter().all(known), "something came back that was never there: {there:?}");

@@ -143,7 +143,9 @@ impl Driver {
             Step::Kill => self.kill(false),
             Step::Reboot => self.kill(true),
         }
-        self.tend();
+        if !self.is_over {
+            self.tend();
+        }
     }
 
     /// Everything works again, and what could not be done is done.
