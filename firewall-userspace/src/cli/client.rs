@@ -80,7 +80,8 @@ impl Client {
         self.strange(why)
     }
 
-    fn strange(&self, why: String) -> Failure {
+    /// The answer is not what a daemon of this version says.
+    pub fn strange(&self, why: String) -> Failure {
         Failure::Strange { socket: self.socket.clone(), why }
     }
 

@@ -217,7 +217,7 @@ impl fmt::Display for Failure {
                 let file = file.to_string_lossy();
                 write!(
                     f,
-                    "error: cannot use the frames of {}: {}\nhint: `tcpdump -i eth0 -w FILE` writes what can be used",
+                    "error: cannot use the frames of {}: {}\nhint: `tcpdump -i eth0 -s 0 -w FILE` writes what can be used",
                     escaped(&file),
                     escaped(why)
                 )

@@ -4,6 +4,7 @@
 //! code, whose meanings [`exit::Exit`] has. Nobody owns anything here: the daemon does.
 
 mod batch;
+mod capture;
 pub mod check;
 mod client;
 mod confirm;
@@ -15,9 +16,9 @@ pub mod exit;
 mod explain;
 mod failure;
 mod history;
+mod link_types;
 mod lists;
 mod output;
-mod pcap;
 mod policies;
 mod run;
 mod state;
@@ -109,6 +110,8 @@ enum Command {
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload(terms::TermsArgs),
     /// Say what would become of a packet now, and why: exit code 0 when it passes, 1 when it is dropped. Nothing changes.
+    ///
+    /// Several answers are JSON documents, one a line.
     Explain(explain::ExplainArgs),
     /// Make the configuration in FILE the policy: all of it, or nothing.
     ///

@@ -1,6 +1,6 @@
 //! The handle on the controller: requests go to its thread, readers look at what it has published.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -23,7 +23,7 @@ use crate::{
     policy::Prefix,
     preview::{
         diff::PolicyDocument,
-        explain::{Explained, Question},
+        explain::{Answered, Explained, Explanations, Membership, Question, Questions},
     },
 };
 
@@ -41,8 +41,11 @@ pub struct Controller {
 pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::explain`]. With `true` the controller itself loads what answers, if it is not loaded.
-    Explain(Question, bool, oneshot::Sender<Result<Explaining, Refusal>>),
+    /// See [`Controller::explain`] and [`Controller::explain_many`]. With `true` the controller itself loads what answers, if it is not
+    /// loaded.
+    Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
+    /// See [`Controller::membership`].
+    Membership(IpAddr, oneshot::Sender<Result<Membership, Refusal>>),
     /// See [`Controller::reload`]; with what the configuration file says.
     Reload(Caller, Reload, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::apply`]; with what was sent.
@@ -68,6 +71,7 @@ impl Message {
         match self {
             Self::Push(.., reply) => reply.is_closed(),
             Self::Explain(.., reply) => reply.is_closed(),
+            Self::Membership(_, reply) => reply.is_closed(),
             Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
             Self::Confirm(.., reply) => reply.is_closed(),
@@ -83,6 +87,7 @@ impl Message {
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
             Self::Confirm(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Membership(_, reply) => drop(reply.send(Err(refusal))),
             Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
         }
     }
@@ -91,7 +96,7 @@ impl Message {
     pub(super) fn job(&self) -> Activity {
         match self {
             Self::Push(..) => Activity::Push,
-            Self::Explain(..) => Activity::Explain,
+            Self::Explain(..) | Self::Membership(..) => Activity::Explain,
             Self::Reload(..) => Activity::Reload,
             Self::Apply(..) => Activity::Apply,
             Self::Rollback(..) => Activity::Rollback,
@@ -104,11 +109,20 @@ impl Message {
     }
 }
 
+/// What is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inquiry {
+    /// One packet.
+    Packet(Question),
+    /// Several.
+    Packets(Questions),
+}
+
 /// What comes of a question.
 #[derive(Debug)]
 pub enum Explaining {
-    /// The answer.
-    Explained(Box<Explained>),
+    /// The answers, in the order of what was asked: exactly one to the question about one packet.
+    Explained(Vec<Answered>),
     /// What answers has to be loaded first, which takes a while and needs nobody else.
     NotLoaded(Arc<dyn Explainer>),
 }
@@ -199,13 +213,39 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Invalid`] and [`Refusal::Datapath`].
     pub async fn explain(&self, question: Question) -> Result<Explained, Refusal> {
+        let message = match self.inquire(Inquiry::Packet(question)).await?.pop() {
+            Some(Answered::Explained(explained)) => return Ok(*explained),
+            Some(Answered::Refused(why)) => why,
+            None => "cannot explain the packet: nothing was answered".into(),
+        };
+        Err(Refusal::Datapath { message })
+    }
+
+    /// What would become of several packets now: of one to each service, or of frames. Nothing changes by it.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], and [`Refusal::Datapath`] when what answers cannot be loaded. What is wrong with one frame is said in its
+    /// place.
+    pub async fn explain_many(&self, questions: Questions) -> Result<Explanations, Refusal> {
+        self.inquire(Inquiry::Packets(questions)).await.map(Explanations::of)
+    }
+
+    /// What a source is in now.
+    ///
+    /// # Errors
+    /// [`Refusal::NoPolicy`] and [`Refusal::Stopping`].
+    pub async fn membership(&self, source: IpAddr) -> Result<Membership, Refusal> {
+        self.ask(|reply| Message::Membership(source, reply)).await?
+    }
+
+    async fn inquire(&self, inquiry: Inquiry) -> Result<Vec<Answered>, Refusal> {
         let mut attempts = 0;
         loop {
             // A policy that changes all the time is gone when its instance is loaded: then the controller waits for it.
-            let (asked, is_last) = (question.clone(), attempts == EXPLAIN_ATTEMPTS);
+            let (asked, is_last) = (inquiry.clone(), attempts == EXPLAIN_ATTEMPTS);
             attempts += 1;
             let explainer = match self.ask(|reply| Message::Explain(asked, is_last, reply)).await?? {
-                Explaining::Explained(explained) => return Ok(*explained),
+                Explaining::Explained(answers) => return Ok(answers),
                 Explaining::NotLoaded(explainer) => explainer,
             };
             // On a thread of its own: the verifier takes a fraction of a second, and pushes do not wait for it. With few CPUs

@@ -29,7 +29,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 pub use counters::Counters;
 pub use file::{ConfigFile, ReadConfig};
-pub use handle::{Controller, Explaining, Message, Readings};
+pub use handle::{Controller, Explaining, Inquiry, Message, Readings};
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};

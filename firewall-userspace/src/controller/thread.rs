@@ -194,7 +194,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
-            Message::Explain(question, loads, reply) => answer(reply, self.explain(&question, loads, now)),
+            Message::Explain(inquiry, loads, reply) => answer(reply, self.explain(&inquiry, loads, now)),
+            Message::Membership(source, reply) => answer(reply, Ok(self.membership(source))),
             Message::Reload(caller, reload, read, reply) => {
                 let reloaded = self.reload(&caller, &reload, *read, now);
                 self.tell(reply, reloaded);

@@ -7,3 +7,4 @@ pub mod connections;
 pub mod devices;
 pub mod netlink;
 mod raw;
+pub mod reach;

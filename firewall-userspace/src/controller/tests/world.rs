@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,7 +18,7 @@ use crate::{
     control::Refusal,
     controller::{Core, Host, Message, Readings, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
-    host::connections::Connection,
+    host::{connections::Connection, reach::Reach},
     policy::Prefix,
     state::{
         fake::{FakeDisk, Fault},
@@ -60,12 +61,26 @@ pub struct World {
     pub told: watch::Receiver<Arc<dyn Readings>>,
 }
 
-/// A host that has no connections.
+/// A host that has no connections, answers 203.0.113.0/24 from 192.0.2.9, has no other route, and takes 198.51.100.77 for its own.
 struct FakeHost;
 
 impl Host for FakeHost {
     fn connections(&self) -> io::Result<Vec<Connection>> {
         Ok(Vec::new())
+    }
+
+    fn reach(&self, address: IpAddr) -> io::Result<Reach> {
+        match address.to_string() {
+            here if here == "198.51.100.77" => Ok(Reach { is_here: true, from: Some(address) }),
+            routed if routed.starts_with("203.0.113.") => {
+                Ok(Reach { is_here: false, from: Some(Ipv4Addr::new(192, 0, 2, 9).into()) })
+            }
+            _ => Err(io::Error::from_raw_os_error(libc::ENETUNREACH)),
+        }
+    }
+
+    fn longest_packet(&self, _: &[&str]) -> Option<u32> {
+        Some(1500)
     }
 }
 

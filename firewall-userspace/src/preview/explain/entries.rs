@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use firewall_common::Verdict;
 
-use super::{Effect, Match};
+use super::{Effect, ListedUse, Match};
 use crate::{
     lists::{
         layers::{self, Telling},
@@ -45,6 +45,27 @@ pub fn matching<'a>(
     matches
 }
 
+/// Every service that uses the list at `index`, and how.
+pub fn uses(policy: &Policy, index: usize) -> Vec<ListedUse> {
+    let mut uses = Vec::new();
+    for service in &policy.services {
+        let mut add = |effect, limit: Option<usize>| {
+            let limit = limit.and_then(|limit| policy.limits.get(limit)).map(|limit| limit.name.to_string());
+            uses.push(ListedUse { service: service.name.to_string(), effect, limit });
+        };
+        if service.deny.contains(&index) {
+            add(Effect::Denies, None);
+        }
+        if service.allow.as_ref().is_some_and(|allow| allow.contains(&index)) {
+            add(Effect::Admits, None);
+        }
+        for row in service.limit_for.iter().filter(|row| row.list == index) {
+            add(Effect::Limits, Some(row.limit));
+        }
+    }
+    uses
+}
+
 /// What the list at `index` is to `service`.
 fn effect_of(service: &Service, index: usize) -> Effect {
     if service.deny.contains(&index) {
@@ -59,6 +80,6 @@ fn effect_of(service: &Service, index: usize) -> Effect {
 }
 
 /// Every prefix that covers `source`, the narrowest first.
-fn covering(source: IpAddr) -> impl Iterator<Item = Prefix> {
+pub(super) fn covering(source: IpAddr) -> impl Iterator<Item = Prefix> {
     std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent())
 }

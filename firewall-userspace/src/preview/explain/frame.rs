@@ -1,14 +1,11 @@
 //! The frame of a question.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{fmt, net::IpAddr};
 
-use super::{AskedProtocol, Question};
+use super::{AskedProtocol, Chosen, DestinationBy, Destinations, Question};
 use crate::{
     policy::{
-        Policy, Prefix, Protocol, Service,
+        Protocol,
         packet::{ACK, Packet, SYN, Transport},
     },
     text::problem::{Problem, Problems},
@@ -60,11 +57,15 @@ pub fn to_hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The packet that `question` describes by its fields, on a host with `policy` and the addresses `own`.
+/// The packet that `question` describes by its fields, and who chose its destination if the question did not. `here` gives what there is
+/// to choose from for a source.
 ///
 /// # Errors
 /// Every field that is missing or does not fit.
-pub fn packet(question: &Question, policy: &Policy, own: impl Iterator<Item = Prefix>) -> Result<Packet, Problems> {
+pub fn packet<'a>(
+    question: &Question,
+    here: impl FnOnce(IpAddr) -> Destinations<'a>,
+) -> Result<(Packet, Option<DestinationBy>), Problems> {
     let mut problems = Problems::default();
     let mut wrong = |pointer: &str, detail: &str| {
         problems.add("fields", || Problem { pointer: pointer.into(), detail: detail.into() });
@@ -95,38 +96,42 @@ pub fn packet(question: &Question, policy: &Policy, own: impl Iterator<Item = Pr
         AskedProtocol::Icmp if source.is_ipv4() => Transport::Icmp { kind: ECHO_REQUEST_V4, code: 0 },
         AskedProtocol::Icmp => Transport::Icmp { kind: ECHO_REQUEST_V6, code: 0 },
     };
-    let destination = question.destination.unwrap_or_else(|| destination(question, source, policy, own));
-    Ok(Packet { source, destination, transport, is_later_fragment: false })
+    let packet = |destination| Packet { source, destination, transport, is_later_fragment: false };
+    if let Some(destination) = question.destination {
+        return Ok((packet(destination), None));
+    }
+    let Chosen { address, by, .. } = here(source).of_port(question.protocol.of_services(), port);
+    Ok((packet(address), Some(by)))
 }
 
-/// Where a packet to the port of the question goes: an address of this host; one that a service names, when only such a
-/// service has the port.
-fn destination(question: &Question, source: IpAddr, policy: &Policy, own: impl Iterator<Item = Prefix>) -> IpAddr {
-    let protocol = match question.protocol {
-        AskedProtocol::Tcp => Some(Protocol::Tcp),
-        AskedProtocol::Udp => Some(Protocol::Udp),
-        AskedProtocol::Icmp => None,
+/// A packet that opens a connection to `chosen`, or is the first of it: what a source sends that comes anew.
+pub fn opening(source: IpAddr, source_port: Option<u16>, protocol: Protocol, chosen: Chosen) -> Packet {
+    let source_port = source_port.unwrap_or(SOURCE_PORT);
+    let transport = match protocol {
+        Protocol::Tcp => Transport::Tcp { source_port, port: chosen.port, flags: SYN },
+        Protocol::Udp => Transport::Udp { source_port, port: chosen.port },
     };
-    let has_port = |service: &&Service| {
-        Some(service.protocol) == protocol
-            && question.port.is_some_and(|port| service.ports.iter().any(|range| range.contains(&port)))
-    };
-    let fits = |address: &IpAddr| address.is_ipv4() == source.is_ipv4();
-    let services: Vec<&Service> = policy.services.iter().filter(has_port).collect();
-    let named = services.iter().flat_map(|service| &service.addresses).copied().find(fits);
-    if let Some(named) = named
-        && services.iter().all(|service| !service.addresses.is_empty())
-    {
-        return named;
+    Packet { source, destination: chosen.address, transport, is_later_fragment: false }
+}
+
+impl AskedProtocol {
+    /// The protocol of services that it is; `None` for one that no service has.
+    pub fn of_services(self) -> Option<Protocol> {
+        match self {
+            Self::Tcp => Some(Protocol::Tcp),
+            Self::Udp => Some(Protocol::Udp),
+            Self::Icmp => None,
+        }
     }
-    let is_host = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_loopback() && !v4.is_multicast(),
-        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_multicast(),
-    };
-    let own = own.map(Prefix::address).filter(|address| fits(address) && is_host(address)).min();
-    let unspecified: IpAddr =
-        if source.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
-    own.unwrap_or(unspecified)
+}
+
+impl From<Protocol> for AskedProtocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => Self::Tcp,
+            Protocol::Udp => Self::Udp,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +139,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config;
+    use crate::{config, policy::Policy};
 
     fn policy() -> Policy {
         let text = r#"
@@ -152,8 +157,10 @@ addresses = ["192.0.2.20"]
     }
 
     fn ask(question: &Question) -> Result<Packet, Vec<String>> {
-        let own = ["192.0.2.10", "2001:db8::10"].map(|text| text.parse().unwrap());
-        packet(question, &policy(), own.into_iter())
+        let (policy, own) = (policy(), ["192.0.2.10", "2001:db8::10"].map(|text| text.parse().unwrap()).into());
+        let (policy, own) = (&policy, &own);
+        packet(question, |source| Destinations { policy, own, source, route: None })
+            .map(|(packet, _)| packet)
             .map_err(|problems| problems.told().into_iter().map(|problem| problem.pointer).collect())
     }
 

@@ -3,18 +3,24 @@
 //! The verdict is that of the live program on the live tables (`datapath::Explainer`);
 //! here are the question, the answer, and the names of what the program knows by number.
 
+mod destination;
 mod entries;
 mod frame;
 mod limit;
+mod many;
+mod membership;
 
 use std::{fmt, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use entries::matching;
-pub use frame::{HexError, from_hex, packet, to_hex};
+pub use destination::{Chosen, DestinationBy, Destinations};
+pub use entries::{matching, uses};
+pub use frame::{HexError, from_hex, opening, packet, to_hex};
 pub use limit::limit_state;
+pub use many::{Answered, AskedPacket, Explanations, LONGEST_FRAME, MOST_FRAMES, Questions, SHORTEST_FRAME};
+pub use membership::{ListedEntry, ListedUse, Membership};
 
 use crate::lists::entry::Entry;
 
@@ -25,7 +31,7 @@ pub struct Question {
     /// Where it comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
-    /// Where it goes to; absent: an address of this host where a service listens on the port, or any.
+    /// Where it goes to; absent: the address that this host answers the source from, or one that a service on the port names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<IpAddr>,
     /// What it carries.
@@ -73,8 +79,20 @@ pub struct Explained {
     pub policy_generation: u64,
     /// Its source; `None` for a frame that is no IP packet or was not read that far.
     pub source: Option<IpAddr>,
-    /// Its destination, when the question had or left one.
+    /// Its destination; `None` for a frame that is no IP packet or was not read that far.
     pub destination: Option<IpAddr>,
+    /// Who chose the destination, where the question left it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_by: Option<DestinationBy>,
+    /// The packet that was asked about, where the question left that open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedPacket>,
+    /// Which frame of its capture it is, from 1 on; `portcullis explain --frame` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
+    /// Octets of that frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub octets: Option<u64>,
     /// What is done with it: `pass` or `drop`.
     pub action: String,
     /// What is said about it: `pass` or `drop`. Differs from `action` where drops are only counted.

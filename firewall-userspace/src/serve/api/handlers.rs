@@ -1,6 +1,6 @@
 //! What each route does: ask the controller, and pass on what it says.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -24,7 +24,7 @@ use crate::{
         Status,
     },
     controller::{Controller, Readings},
-    preview::explain::{Explained, Question},
+    preview::explain::{Explained, Membership, Question, Questions},
     serve::http::problem::{ProblemDetails, codes},
 };
 
@@ -37,6 +37,14 @@ pub const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ListQuery {
     /// Only entries of this list.
     list: Option<String>,
+}
+
+/// Query of `GET /v1/membership`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MembershipQuery {
+    /// The address that may be in something.
+    source: IpAddr,
 }
 
 /// `GET /v1/status`.
@@ -128,6 +136,25 @@ pub async fn explain(
     Json(question): Json<Question>,
 ) -> Result<axum::Json<Explained>, ProblemDetails> {
     answer(controller.explain(question)).await.map(axum::Json)
+}
+
+/// `POST /v1/explanations`: changes nothing.
+pub async fn explanations(
+    _: NoQuery,
+    State(controller): State<Controller>,
+    Json(questions): Json<Questions>,
+) -> Result<Response, ProblemDetails> {
+    let explanations = answer(controller.explain_many(questions)).await?;
+    large_json(move || explanations).await
+}
+
+/// `GET /v1/membership`.
+pub async fn membership(
+    query: Result<Query<MembershipQuery>, QueryRejection>,
+    State(controller): State<Controller>,
+) -> Result<axum::Json<Membership>, ProblemDetails> {
+    let Query(MembershipQuery { source }) = query.map_err(|rejection| wrong_query(&rejection))?;
+    answer(controller.membership(source)).await.map(axum::Json)
 }
 
 /// `POST /v1/reload`.

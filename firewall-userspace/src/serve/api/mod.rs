@@ -68,6 +68,8 @@ fn router(controller: Controller) -> Router {
         .route("/v1/entries", get(handlers::entries).post(handlers::push))
         .route("/v1/policy", get(handlers::policy))
         .route("/v1/explain", post(handlers::explain))
+        .route("/v1/explanations", post(handlers::explanations))
+        .route("/v1/membership", get(handlers::membership))
         .route("/v1/reload", post(handlers::reload))
         .route("/v1/apply", post(handlers::apply))
         .route("/v1/rollback", post(handlers::rollback))

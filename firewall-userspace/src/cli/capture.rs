@@ -1,0 +1,356 @@
+//! Frames of a capture file, as they come.
+
+use std::{
+    fs::File,
+    io::{self, Cursor, Read},
+    path::{Path, PathBuf},
+};
+
+use pcap_parser::{
+    Block, LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, traits::PcapReaderIterator,
+};
+
+use super::{
+    failure::Failure,
+    link_types::{self, ETHERNET},
+};
+use crate::preview::explain::{LONGEST_FRAME, SHORTEST_FRAME};
+
+/// Octets read at once.
+const BUFFER: usize = 1 << 20;
+
+/// Octets of the longest block that is waited for: more than any that a capture of Ethernet has.
+const LONGEST_BLOCK: usize = 1 << 24;
+
+/// Octets of frames that are given out at once.
+const OCTETS: usize = 1 << 21;
+
+/// Octets of the header of a pcap file.
+const PCAP_HEADER: usize = 24;
+
+/// Type of the packet blocks of old pcapng files (draft-ietf-opsawg-pcapng, appendix A).
+const OLD_PACKET_BLOCK: [u32; 2] = [2, 2_u32.swap_bytes()];
+
+/// A capture that is read.
+pub struct Capture {
+    file: PathBuf,
+    reader: Box<dyn PcapReaderIterator>,
+    section: Section,
+    /// Frames so far.
+    count: u64,
+    end: Option<End>,
+}
+
+/// How a capture ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// In order.
+    Whole,
+    /// Before its end: why.
+    Early(String),
+}
+
+/// A frame of a capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Which one it is, from 1 on.
+    pub number: u64,
+    /// Octets that it had on the wire.
+    pub octets: u64,
+    /// The frame, or why it cannot be judged.
+    pub frame: Result<Vec<u8>, Unjudged>,
+}
+
+/// Why a frame cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    /// The snapshot length was too short.
+    Cut {
+        /// Octets that are there.
+        captured: u64,
+    },
+    /// It does not begin with an Ethernet header.
+    LinkType {
+        /// What it begins with.
+        link_type: u32,
+    },
+    /// It is on an interface that the capture does not describe.
+    NoInterface,
+    /// There is less than an Ethernet header.
+    Short,
+    /// It is longer than any frame.
+    Long,
+    /// The daemon cannot say anything about it: why.
+    Refused(String),
+}
+
+/// What the frames of a section of a capture are.
+#[derive(Default)]
+struct Section {
+    is_big_endian: bool,
+    interfaces: Vec<CaptureInterface>,
+}
+
+struct CaptureInterface {
+    link_type: u32,
+    /// Octets kept of a frame; 0 for all.
+    snapshot: u32,
+}
+
+/// What a block says of its frame.
+struct Raw<'a> {
+    interface: usize,
+    captured: u32,
+    original: u32,
+    data: &'a [u8],
+}
+
+impl Capture {
+    /// Opens the capture at `path`, `-` for standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no capture.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let input: io::Result<Box<dyn Read>> = match path.to_str() {
+            Some("-") => Ok(Box::new(io::stdin())),
+            _ => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+        };
+        let wrong = |why: String| Failure::Capture { file: path.to_owned(), why };
+        let mut input = input.map_err(|error| wrong(error.to_string()))?;
+        let first = Self::beginning(&mut input).map_err(wrong)?;
+        let is_pcapng = first.starts_with(&PCAPNG);
+        let whole = Cursor::new(first).chain(input);
+        let reader: Result<Box<dyn PcapReaderIterator>, _> = match is_pcapng {
+            true => PcapNGReader::new(BUFFER, whole).map(|reader| Box::new(reader) as Box<dyn PcapReaderIterator>),
+            false => LegacyPcapReader::new(BUFFER, whole).map(|reader| Box::new(reader) as Box<dyn PcapReaderIterator>),
+        };
+        let reader = reader.map_err(|error| wrong(format!("it is no capture: {error}")))?;
+        Ok(Self { file: path.to_owned(), reader, section: Section::default(), count: 0, end: None })
+    }
+
+    /// The header of the file: readers want all of it at once, which a pipe may not give.
+    fn beginning(input: &mut impl Read) -> Result<Vec<u8>, String> {
+        let mut first = Vec::new();
+        let mut more = |octets: usize, first: &mut Vec<u8>| {
+            let mut part = input.by_ref().take(octets as u64);
+            part.read_to_end(first).map_err(|error| format!("it cannot be read: {error}"))
+        };
+        more(4, &mut first)?;
+        if first.is_empty() {
+            return Err("it is empty".into());
+        }
+        if let Some((_, tool)) = COMPRESSED.iter().find(|(magic, _)| first.starts_with(magic)) {
+            return Err(format!("it is compressed; `{tool} FILE | portcullis explain --frame - ...` reads it"));
+        }
+        if first.starts_with(&PCAPNG) {
+            more(8, &mut first)?;
+            let length = first.get(4..8).and_then(|octets| octets.try_into().ok()).unwrap_or([0; 4]);
+            let is_little = first.get(8..12) == Some(&0x1a2b_3c4d_u32.to_le_bytes());
+            let length = if is_little { u32::from_le_bytes(length) } else { u32::from_be_bytes(length) };
+            if !(28..=BUFFER / 2).contains(&(length as usize)) {
+                return Err("it is no capture: its section header is damaged".into());
+            }
+            more(length as usize - first.len(), &mut first)?;
+        } else if PCAP.iter().any(|magic| first.starts_with(&magic.to_le_bytes()) || first.starts_with(&magic.to_be_bytes())) {
+            more(PCAP_HEADER - first.len(), &mut first)?;
+            if first.len() < PCAP_HEADER {
+                return Err("it is no capture: it ends in its header".into());
+            }
+        } else {
+            return Err("it is no capture: it begins like neither pcap nor pcapng".into());
+        }
+        Ok(first)
+    }
+
+    /// The next frames: at most `most`, and fewer when the others have not come yet. None at the end.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn next(&mut self, most: usize) -> Result<Vec<Record>, Failure> {
+        let mut records = Vec::new();
+        let mut octets = 0;
+        while self.end.is_none() && records.len() < most && octets < OCTETS {
+            let stop = match self.reader.next() {
+                Ok((used, block)) => {
+                    let record = self.section.read(&block).map(|(octets, frame)| {
+                        self.count += 1;
+                        Record { number: self.count, octets, frame }
+                    });
+                    self.reader.consume(used);
+                    octets += record.iter().flat_map(|record| &record.frame).map(Vec::len).sum::<usize>();
+                    records.extend(record);
+                    continue;
+                }
+                Err(PcapError::Incomplete(_)) if !records.is_empty() => break,
+                Err(PcapError::Incomplete(_)) => Stop::Wants,
+                Err(PcapError::BufferTooSmall) => Stop::Grows,
+                Err(PcapError::Eof) => Stop::Ends(End::Whole),
+                Err(PcapError::UnexpectedEof) => Stop::Ends(End::Early("it ends in the middle of a frame".into())),
+                Err(error) => Stop::Ends(End::Early(format!("it is damaged: {}", kind_of(&error)))),
+            };
+            self.go_on(stop)?;
+        }
+        Ok(records)
+    }
+
+    /// Reads more, or notes the end.
+    fn go_on(&mut self, stop: Stop) -> Result<(), Failure> {
+        match stop {
+            Stop::Wants => {
+                let is_read = self.reader.refill().is_ok();
+                if !is_read {
+                    self.end = Some(End::Early("the rest of it cannot be read".into()));
+                }
+            }
+            Stop::Grows => {
+                // The old size is not told; blocks that do not fit are rare.
+                let size = self.reader.data().len().max(BUFFER) * 2;
+                if size > LONGEST_BLOCK || !self.reader.grow(size) {
+                    self.end = Some(End::Early("it is damaged: a block is longer than any frame".into()));
+                }
+            }
+            Stop::Ends(_) if self.reader.data().is_empty() => self.end = Some(End::Whole),
+            Stop::Ends(end) => self.end = Some(end),
+        }
+        match &self.end {
+            Some(End::Whole) if self.count == 0 => Err(self.wrong("it has no frame")),
+            Some(End::Early(why)) if self.count == 0 => Err(self.wrong(why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same capture cannot be used, and why.
+    pub fn wrong(&self, why: impl Into<String>) -> Failure {
+        Failure::Capture { file: self.file.clone(), why: why.into() }
+    }
+
+    /// Whether there is nothing more.
+    pub fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Why it ended before its end, if it did.
+    pub fn cut(&self) -> Option<&str> {
+        match self.end.as_ref()? {
+            End::Whole => None,
+            End::Early(why) => Some(why),
+        }
+    }
+}
+
+/// Why there is no block now.
+enum Stop {
+    Wants,
+    Grows,
+    Ends(End),
+}
+
+/// Block type of a section header, in both byte orders.
+const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// Magic numbers of pcap: times in microseconds, in nanoseconds, and with the longer headers of old Linux.
+const PCAP: [u32; 3] = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
+
+/// How compressed files begin, and what reads them.
+const COMPRESSED: [(&[u8], &str); 4] =
+    [(&[0x1f, 0x8b], "zcat"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstdcat"), (&[0xfd, b'7', b'z', b'X'], "xzcat"), (b"BZh", "bzcat")];
+
+fn kind_of(error: &PcapError<&[u8]>) -> String {
+    match error {
+        PcapError::NomError(..) | PcapError::OwnedNomError(..) => "a block cannot be read".into(),
+        other => other.to_string(),
+    }
+}
+
+impl Section {
+    /// The frame of a block that has one, with its octets on the wire; notes what the frames of an interface are.
+    fn read(&mut self, block: &PcapBlockOwned<'_>) -> Option<(u64, Result<Vec<u8>, Unjudged>)> {
+        match block {
+            PcapBlockOwned::LegacyHeader(header) => {
+                // The upper half has flags and the length of a frame check sequence (draft-ietf-opsawg-pcap section 4).
+                let link_type = header.network.0 as u32 & 0xffff;
+                self.interfaces.push(CaptureInterface { link_type, snapshot: 0 });
+            }
+            PcapBlockOwned::NG(Block::SectionHeader(header)) => {
+                *self = Self { is_big_endian: header.big_endian(), interfaces: Vec::new() };
+            }
+            PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+                let link_type = interface.linktype.0 as u32 & 0xffff;
+                self.interfaces.push(CaptureInterface { link_type, snapshot: interface.snaplen });
+            }
+            _ => {}
+        }
+        let raw = self.raw(block)?;
+        let captured = raw.data.get(..raw.captured as usize).unwrap_or(raw.data);
+        // Some writers tell a frame shorter than what they have of it.
+        let octets = u64::from(raw.original).max(captured.len() as u64);
+        let frame = match self.interfaces.get(raw.interface).map(|interface| interface.link_type) {
+            None => Err(Unjudged::NoInterface),
+            Some(link_type) if link_type != ETHERNET => Err(Unjudged::LinkType { link_type }),
+            Some(_) if (captured.len() as u64) < octets => Err(Unjudged::Cut { captured: captured.len() as u64 }),
+            Some(_) if captured.len() < SHORTEST_FRAME => Err(Unjudged::Short),
+            Some(_) if captured.len() > LONGEST_FRAME => Err(Unjudged::Long),
+            Some(_) => Ok(captured.to_vec()),
+        };
+        Some((octets, frame))
+    }
+
+    fn raw<'b>(&self, block: &'b PcapBlockOwned<'_>) -> Option<Raw<'b>> {
+        Some(match block {
+            PcapBlockOwned::Legacy(packet) => {
+                Raw { interface: 0, captured: packet.caplen, original: packet.origlen, data: packet.data }
+            }
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => Raw {
+                interface: packet.if_id as usize,
+                captured: packet.caplen,
+                original: packet.origlen,
+                data: packet.data,
+            },
+            PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+                // What is kept follows from the snapshot length; the data has padding behind it.
+                let snapshot = self.interfaces.first().map_or(0, |interface| interface.snapshot);
+                let most = if snapshot == 0 { u32::MAX } else { snapshot };
+                Raw { interface: 0, captured: packet.origlen.min(most), original: packet.origlen, data: packet.data }
+            }
+            PcapBlockOwned::NG(Block::Unknown(block)) if OLD_PACKET_BLOCK.contains(&block.block_type) => {
+                let (head, data) = block.data.split_at_checked(20)?;
+                let word = |at: usize| {
+                    let octets = head.get(at..at + 4)?.try_into().ok()?;
+                    Some(if self.is_big_endian { u32::from_be_bytes(octets) } else { u32::from_le_bytes(octets) })
+                };
+                // Two octets of interface, two of drops.
+                let interface = if self.is_big_endian { word(0)? >> 16 } else { word(0)? & 0xffff };
+                Raw { interface: interface as usize, captured: word(12)?, original: word(16)?, data }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Unjudged {
+    /// Its kind, for a summary.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Cut { .. } => "cut",
+            Self::LinkType { .. } => "not_ethernet",
+            Self::NoInterface => "no_interface",
+            Self::Short => "too_short",
+            Self::Long => "too_long",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Why, in words, of a frame that had so many octets on the wire.
+    pub fn why(&self, octets: u64) -> String {
+        match self {
+            Self::Cut { captured } => {
+                format!("captured {captured} of {octets} octets: the snapshot length was too short (`tcpdump -s 0` takes all)")
+            }
+            Self::LinkType { link_type } => format!("no Ethernet frame: {}", link_types::name(*link_type)),
+            Self::NoInterface => "its interface is not described before it".into(),
+            Self::Short => format!("{octets} octets are less than an Ethernet header of {SHORTEST_FRAME}"),
+            Self::Long => format!("{octets} octets are more than any frame that the program sees has: {LONGEST_FRAME}"),
+            Self::Refused(why) => why.clone(),
+        }
+    }
+}
