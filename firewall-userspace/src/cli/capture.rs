@@ -6,9 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pcap_parser::{
-    Block, LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, traits::PcapReaderIterator,
-};
+use pcap_parser::{Block, LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader, traits::PcapReaderIterator};
 
 use super::{
     failure::Failure,
@@ -151,7 +149,10 @@ impl Capture {
                 return Err("it is no capture: its section header is damaged".into());
             }
             more(length as usize - first.len(), &mut first)?;
-        } else if PCAP.iter().any(|magic| first.starts_with(&magic.to_le_bytes()) || first.starts_with(&magic.to_be_bytes())) {
+        } else if PCAP
+            .iter()
+            .any(|magic| first.starts_with(&magic.to_le_bytes()) || first.starts_with(&magic.to_be_bytes()))
+        {
             more(PCAP_HEADER - first.len(), &mut first)?;
             if first.len() < PCAP_HEADER {
                 return Err("it is no capture: it ends in its header".into());
@@ -252,8 +253,12 @@ const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 const PCAP: [u32; 3] = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xa1b2_cd34];
 
 /// How compressed files begin, and what reads them.
-const COMPRESSED: [(&[u8], &str); 4] =
-    [(&[0x1f, 0x8b], "zcat"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstdcat"), (&[0xfd, b'7', b'z', b'X'], "xzcat"), (b"BZh", "bzcat")];
+const COMPRESSED: [(&[u8], &str); 4] = [
+    (&[0x1f, 0x8b], "zcat"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstdcat"),
+    (&[0xfd, b'7', b'z', b'X'], "xzcat"),
+    (b"BZh", "bzcat"),
+];
 
 fn kind_of(error: &PcapError<&[u8]>) -> String {
     match error {
@@ -344,7 +349,9 @@ impl Unjudged {
     pub fn why(&self, octets: u64) -> String {
         match self {
             Self::Cut { captured } => {
-                format!("captured {captured} of {octets} octets: the snapshot length was too short (`tcpdump -s 0` takes all)")
+                format!(
+                    "captured {captured} of {octets} octets: the snapshot length was too short (`tcpdump -s 0` takes all)"
+                )
             }
             Self::LinkType { link_type } => format!("no Ethernet frame: {}", link_types::name(*link_type)),
             Self::NoInterface => "its interface is not described before it".into(),
@@ -352,5 +359,157 @@ impl Unjudged {
             Self::Long => format!("{octets} octets are more than any frame that the program sees has: {LONGEST_FRAME}"),
             Self::Refused(why) => why.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    /// A whole frame of so many octets.
+    fn ok(octets: u8) -> Result<Vec<u8>, Unjudged> {
+        Ok(vec![octets; octets.into()])
+    }
+
+    fn of(name: &str, octets: &[u8]) -> (Vec<Record>, Option<String>) {
+        let file = env::temp_dir().join(format!("portcullis-{name}-{}.pcap", process::id()));
+        fs::write(&file, octets).unwrap();
+        let mut capture = Capture::open(&file).unwrap();
+        let mut records = Vec::new();
+        while !capture.is_over() {
+            records.extend(capture.next(3).unwrap());
+        }
+        fs::remove_file(&file).unwrap();
+        (records, capture.cut().map(str::to_owned))
+    }
+
+    fn frames(name: &str, octets: &[u8]) -> Vec<Result<Vec<u8>, Unjudged>> {
+        let (records, cut) = of(name, octets);
+        assert_eq!(cut, None);
+        assert!(records.iter().enumerate().all(|(index, record)| record.number == index as u64 + 1));
+        records.into_iter().map(|record| record.frame).collect()
+    }
+
+    /// Words in one byte order.
+    fn words(is_big: bool, words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| if is_big { word.to_be_bytes() } else { word.to_le_bytes() }).collect()
+    }
+
+    fn pcap(is_big: bool, magic: u32, link_type: u32, frames: &[(u8, u32)]) -> Vec<u8> {
+        let version = if is_big { 2 << 16 | 4 } else { 4 << 16 | 2 };
+        let mut octets = words(is_big, &[magic, version, 0, 0, 262_144, link_type]);
+        for (frame, original) in frames {
+            octets.extend(words(is_big, &[1, 2, u32::from(*frame), *original]));
+            octets.extend(vec![*frame; usize::from(*frame)]);
+        }
+        octets
+    }
+
+    /// A block of pcapng.
+    fn block(is_big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+        let length = (12 + body.len().next_multiple_of(4)) as u32;
+        let mut octets = words(is_big, &[kind, length]);
+        octets.extend_from_slice(body);
+        octets.resize(length as usize - 4, 0);
+        octets.extend(words(is_big, &[length]));
+        octets
+    }
+
+    /// Interface descriptions with a link type and a snapshot length each, behind a section header.
+    fn section(is_big: bool, interfaces: &[(u16, u32)]) -> Vec<u8> {
+        let version = if is_big { 1 << 16 } else { 1 };
+        let mut octets = block(is_big, 0x0a0d_0d0a, &words(is_big, &[0x1a2b_3c4d, version, u32::MAX, u32::MAX]));
+        for (link_type, snapshot) in interfaces {
+            let link_type = u32::from(*link_type) << if is_big { 16 } else { 0 };
+            octets.extend(block(is_big, 1, &words(is_big, &[link_type, *snapshot])));
+        }
+        octets
+    }
+
+    /// An enhanced packet block.
+    fn enhanced(is_big: bool, interface: u32, frame: u8, original: u32) -> Vec<u8> {
+        let mut body = words(is_big, &[interface, 0, 0, frame.into(), original]);
+        body.extend(vec![frame; usize::from(frame)]);
+        block(is_big, 6, &body)
+    }
+
+    #[test]
+    fn pcap_is_read_in_both_byte_orders_and_with_nanoseconds() {
+        for is_big in [false, true] {
+            for magic in [0xa1b2_c3d4, 0xa1b2_3c4d] {
+                let capture = pcap(is_big, magic, 1, &[(60, 60), (61, 1500), (14, 14), (13, 13), (20, 0)]);
+                let wanted = [ok(60), Err(Unjudged::Cut { captured: 61 }), ok(14), Err(Unjudged::Short), ok(20)];
+                assert_eq!(frames("orders", &capture), wanted, "{is_big} {magic:x}");
+            }
+        }
+        // The upper half of the link type says that there is a frame check sequence.
+        assert_eq!(frames("fcs", &pcap(false, 0xa1b2_c3d4, 0x5400_0001, &[(60, 60)])), [ok(60)]);
+        assert_eq!(
+            frames("raw", &pcap(false, 0xa1b2_c3d4, 101, &[(60, 60)])),
+            [Err(Unjudged::LinkType { link_type: 101 })]
+        );
+    }
+
+    #[test]
+    fn pcapng_is_read_with_all_its_interfaces_sections_and_kinds_of_packets() {
+        for is_big in [false, true] {
+            let mut capture = section(is_big, &[(1, 0), (113, 0)]);
+            capture.extend(enhanced(is_big, 0, 61, 61));
+            capture.extend(enhanced(is_big, 1, 62, 62));
+            capture.extend(enhanced(is_big, 0, 63, 64));
+            capture.extend(enhanced(is_big, 2, 64, 64));
+            // A name resolution block, and one that nobody knows.
+            capture.extend(block(is_big, 4, &words(is_big, &[0])));
+            capture.extend(block(is_big, 0x7777, &[1; 16]));
+            // A packet block of old: the interface and the drops share a word.
+            let interface = if is_big { 7 } else { 7 << 16 };
+            let mut old = words(is_big, &[interface, 0, 0, 33, 33]);
+            old.extend([33; 33]);
+            capture.extend(block(is_big, 2, &old));
+            // Another section in the other byte order, whose frames are kept up to 40 octets.
+            capture.extend(section(!is_big, &[(1, 40)]));
+            for original in [30_u32, 41] {
+                let mut simple = words(!is_big, &[original]);
+                simple.extend(vec![original as u8; original.min(40) as usize]);
+                capture.extend(block(!is_big, 3, &simple));
+            }
+            let wanted = [
+                ok(61),
+                Err(Unjudged::LinkType { link_type: 113 }),
+                Err(Unjudged::Cut { captured: 63 }),
+                Err(Unjudged::NoInterface),
+                ok(33),
+                ok(30),
+                Err(Unjudged::Cut { captured: 40 }),
+            ];
+            assert_eq!(frames("blocks", &capture), wanted, "{is_big}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_end_leaves_the_frames_before_it() {
+        let mut capture = pcap(false, 0xa1b2_c3d4, 1, &[(60, 60)]);
+        capture.extend(words(false, &[0, 0, u32::MAX, u32::MAX]));
+        let (records, cut) = of("long", &capture);
+        assert_eq!(records.len(), 1);
+        assert!(cut.is_some());
+        let mut capture = section(false, &[(1, 0)]);
+        capture.extend(enhanced(false, 0, 61, 61));
+        let whole = capture.len();
+        capture.extend(enhanced(false, 0, 62, 62));
+        for end in whole + 1..capture.len() {
+            let (records, cut) = of("cut", &capture[..end]);
+            assert_eq!((records.len(), cut.is_some()), (1, true), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_block_longer_than_the_buffer_is_waited_for() {
+        let mut capture = section(false, &[(1, 0)]);
+        capture.extend(block(false, 0x7777, &vec![1; 3 << 20]));
+        capture.extend(enhanced(false, 0, 61, 61));
+        assert_eq!(frames("buffer", &capture), [ok(61)]);
     }
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod cli;
+mod explain;
 mod help;
 mod metrics;
 mod output;

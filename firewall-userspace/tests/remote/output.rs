@@ -15,6 +15,8 @@ fn commands(daemon: &Daemon) -> Vec<(&'static str, Command)> {
         ("status as JSON", daemon.command(&["status", "-o", "json"])),
         ("list", daemon.command(&["allow", "list"])),
         ("list as JSON", daemon.command(&["allow", "list", "-o", "json"])),
+        ("explain", daemon.command(&["explain", "192.0.2.1"])),
+        ("explain as JSON", daemon.command(&["explain", "192.0.2.1", "-o", "json"])),
         ("push", daemon.command(&["allow", "add", "partners", "192.0.2.1"])),
         ("reload", daemon.command(&["reload"])),
         ("history", daemon.command(&["history"])),

@@ -14,7 +14,7 @@ use crate::{
         table::TextTable,
     },
     preview::explain::{Answered, Explained, Explanations, MOST_FRAMES, Questions, to_hex},
-    text::shown::counted,
+    text::shown::{counted, grouped},
 };
 
 /// A frame that cannot be judged: the schema `portcullis.explain.skipped/v1`.
@@ -128,8 +128,7 @@ struct Teller {
 
 impl Teller {
     fn new(output: Output) -> Self {
-        let table =
-            TextTable::new(["FRAME", "VERDICT", "REASON", "SOURCE", "DESTINATION", "SERVICE", "BECAUSE"]);
+        let table = TextTable::new(["FRAME", "VERDICT", "REASON", "SOURCE", "DESTINATION", "SERVICE", "BECAUSE"]);
         Self { output, passes: true, table, reasons: BTreeMap::new(), skipped: BTreeMap::new() }
     }
 
@@ -199,7 +198,7 @@ impl Teller {
         }
         let cut = cut.map_or_else(String::new, |why| format!("; {why}, behind frame {frames}"));
         let frames = counted(frames as usize, "frame");
-        output::data(format!("\n{frames}, {judged} of them judged{cut}\n{table}").as_bytes())
+        output::data(format!("\n{frames}, {} of them judged{cut}\n{table}", grouped(judged as usize)).as_bytes())
     }
 }
 
@@ -210,7 +209,15 @@ impl Told {
             Ok(explained) => explained,
             Err(unjudged) => {
                 let (label, why) = (unjudged.label().into(), unjudged.why(octets));
-                return [number.to_string(), "not judged".into(), label, String::new(), String::new(), String::new(), why];
+                return [
+                    number.to_string(),
+                    "not judged".into(),
+                    label,
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    why,
+                ];
             }
         };
         let address = |address: Option<std::net::IpAddr>| address.map_or_else(|| "?".into(), |one| one.to_string());

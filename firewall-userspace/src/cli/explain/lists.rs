@@ -15,8 +15,7 @@ use crate::{
 
 /// Shows what `source` is in; whether it is in anything.
 pub fn run(client: &Client, output: Output, source: IpAddr) -> Result<bool, Failure> {
-    let Answer { value, json } =
-        client.get::<Membership>(&format!("/v1/membership?source={source}")).map_err(told)?;
+    let Answer { value, json } = client.get::<Membership>(&format!("/v1/membership?source={source}")).map_err(told)?;
     match output {
         Output::Json => output::data(&json)?,
         Output::Table => output::data(table(&value).as_bytes())?,

@@ -8,7 +8,8 @@ use crate::{
     datapath::Filter,
     policy::Service,
     preview::explain::{
-        self, AskedPacket, Chosen, DestinationBy, Destinations, LONGEST_FRAME, MOST_FRAMES, Question, Questions, SHORTEST_FRAME,
+        self, AskedPacket, Chosen, DestinationBy, Destinations, LONGEST_FRAME, MOST_FRAMES, Question, Questions,
+        SHORTEST_FRAME,
     },
     state::disk::Disk,
     text::{
@@ -109,7 +110,10 @@ impl ServiceQuestion<'_> {
         let mut notes = Vec::new();
         if self.destination.is_none() && served.is_none() {
             let family = if self.source.is_ipv4() { "IPv4" } else { "IPv6" };
-            notes.push(format!("no packet of this source is for `{}`: it is not served at an {family} address", service.name));
+            notes.push(format!(
+                "no packet of this source is for `{}`: it is not served at an {family} address",
+                service.name
+            ));
         }
         let chosen_by = self.destination.is_none().then_some(chosen.by);
         notes.extend(chosen_by.and_then(|by| facts.note_on_choice(self.source, by)));

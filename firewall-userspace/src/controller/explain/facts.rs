@@ -75,7 +75,9 @@ impl<'a> Facts<'a> {
         let (DestinationBy::Smallest | DestinationBy::Nothing) = by else { return None };
         let why = match self.reach(source) {
             Err(why) => why.clone(),
-            Ok(Reach { from: Some(from), .. }) => format!("it is answered from {from}, where another service has the port"),
+            Ok(Reach { from: Some(from), .. }) => {
+                format!("it is answered from {from}, where another service has the port")
+            }
             Ok(_) => "the routing table names no address".into(),
         };
         Some(match by {

@@ -7,6 +7,7 @@
 mod boot;
 mod clock;
 mod driver;
+mod explain;
 mod holders;
 mod inverse;
 mod model;
