@@ -33,15 +33,17 @@ const OLD_PACKET_BLOCK: [u32; 2] = [2, 2_u32.swap_bytes()];
 pub struct Capture {
     file: PathBuf,
     reader: Box<dyn PcapReaderIterator>,
-    section: Section,
+    section: CaptureSection,
+    /// Octets that the reader can hold.
+    room: usize,
     /// Frames so far.
     count: u64,
-    end: Option<End>,
+    end: Option<CaptureEnd>,
 }
 
 /// How a capture ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
+enum CaptureEnd {
     /// In order.
     Whole,
     /// Before its end: why.
@@ -50,7 +52,7 @@ enum End {
 
 /// A frame of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct CapturedFrame {
     /// Which one it is, from 1 on.
     pub number: u64,
     /// Octets that it had on the wire.
@@ -84,7 +86,7 @@ pub enum Unjudged {
 
 /// What the frames of a section of a capture are.
 #[derive(Default)]
-struct Section {
+struct CaptureSection {
     is_big_endian: bool,
     interfaces: Vec<CaptureInterface>,
 }
@@ -96,7 +98,7 @@ struct CaptureInterface {
 }
 
 /// What a block says of its frame.
-struct Raw<'a> {
+struct RawFrame<'a> {
     interface: usize,
     captured: u32,
     original: u32,
@@ -123,7 +125,14 @@ impl Capture {
             false => LegacyPcapReader::new(BUFFER, whole).map(|reader| Box::new(reader) as Box<dyn PcapReaderIterator>),
         };
         let reader = reader.map_err(|error| wrong(format!("it is no capture: {error}")))?;
-        Ok(Self { file: path.to_owned(), reader, section: Section::default(), count: 0, end: None })
+        Ok(Self {
+            file: path.to_owned(),
+            reader,
+            section: CaptureSection::default(),
+            room: BUFFER,
+            count: 0,
+            end: None,
+        })
     }
 
     /// The header of the file: readers want all of it at once, which a pipe may not give.
@@ -167,7 +176,7 @@ impl Capture {
     ///
     /// # Errors
     /// When reading fails.
-    pub fn next(&mut self, most: usize) -> Result<Vec<Record>, Failure> {
+    pub fn next(&mut self, most: usize) -> Result<Vec<CapturedFrame>, Failure> {
         let mut records = Vec::new();
         let mut octets = 0;
         while self.end.is_none() && records.len() < most && octets < OCTETS {
@@ -175,7 +184,7 @@ impl Capture {
                 Ok((used, block)) => {
                     let record = self.section.read(&block).map(|(octets, frame)| {
                         self.count += 1;
-                        Record { number: self.count, octets, frame }
+                        CapturedFrame { number: self.count, octets, frame }
                     });
                     self.reader.consume(used);
                     octets += record.iter().flat_map(|record| &record.frame).map(Vec::len).sum::<usize>();
@@ -183,11 +192,13 @@ impl Capture {
                     continue;
                 }
                 Err(PcapError::Incomplete(_)) if !records.is_empty() => break,
-                Err(PcapError::Incomplete(_)) => Stop::Wants,
-                Err(PcapError::BufferTooSmall) => Stop::Grows,
-                Err(PcapError::Eof) => Stop::Ends(End::Whole),
-                Err(PcapError::UnexpectedEof) => Stop::Ends(End::Early("it ends in the middle of a frame".into())),
-                Err(error) => Stop::Ends(End::Early(format!("it is damaged: {}", kind_of(&error)))),
+                Err(PcapError::Incomplete(_)) => ReadStop::Wants,
+                Err(PcapError::BufferTooSmall) => ReadStop::Grows,
+                Err(PcapError::Eof) => ReadStop::Ends(CaptureEnd::Whole),
+                Err(PcapError::UnexpectedEof) => {
+                    ReadStop::Ends(CaptureEnd::Early("it ends in the middle of a frame".into()))
+                }
+                Err(error) => ReadStop::Ends(CaptureEnd::Early(format!("it is damaged: {}", kind_of(&error)))),
             };
             self.go_on(stop)?;
         }
@@ -195,27 +206,26 @@ impl Capture {
     }
 
     /// Reads more, or notes the end.
-    fn go_on(&mut self, stop: Stop) -> Result<(), Failure> {
+    fn go_on(&mut self, stop: ReadStop) -> Result<(), Failure> {
         match stop {
-            Stop::Wants => {
+            ReadStop::Wants => {
                 let is_read = self.reader.refill().is_ok();
                 if !is_read {
-                    self.end = Some(End::Early("the rest of it cannot be read".into()));
+                    self.end = Some(CaptureEnd::Early("the rest of it cannot be read".into()));
                 }
             }
-            Stop::Grows => {
-                // The old size is not told; blocks that do not fit are rare.
-                let size = self.reader.data().len().max(BUFFER) * 2;
-                if size > LONGEST_BLOCK || !self.reader.grow(size) {
-                    self.end = Some(End::Early("it is damaged: a block is longer than any frame".into()));
+            ReadStop::Grows => {
+                self.room *= 2;
+                if self.room > LONGEST_BLOCK || !self.reader.grow(self.room) {
+                    self.end = Some(CaptureEnd::Early("it is damaged: a block is longer than any frame".into()));
                 }
             }
-            Stop::Ends(_) if self.reader.data().is_empty() => self.end = Some(End::Whole),
-            Stop::Ends(end) => self.end = Some(end),
+            ReadStop::Ends(_) if self.reader.data().is_empty() => self.end = Some(CaptureEnd::Whole),
+            ReadStop::Ends(end) => self.end = Some(end),
         }
         match &self.end {
-            Some(End::Whole) if self.count == 0 => Err(self.wrong("it has no frame")),
-            Some(End::Early(why)) if self.count == 0 => Err(self.wrong(why)),
+            Some(CaptureEnd::Whole) if self.count == 0 => Err(self.wrong("it has no frame")),
+            Some(CaptureEnd::Early(why)) if self.count == 0 => Err(self.wrong(why)),
             _ => Ok(()),
         }
     }
@@ -233,17 +243,17 @@ impl Capture {
     /// Why it ended before its end, if it did.
     pub fn cut(&self) -> Option<&str> {
         match self.end.as_ref()? {
-            End::Whole => None,
-            End::Early(why) => Some(why),
+            CaptureEnd::Whole => None,
+            CaptureEnd::Early(why) => Some(why),
         }
     }
 }
 
 /// Why there is no block now.
-enum Stop {
+enum ReadStop {
     Wants,
     Grows,
-    Ends(End),
+    Ends(CaptureEnd),
 }
 
 /// Block type of a section header, in both byte orders.
@@ -267,7 +277,7 @@ fn kind_of(error: &PcapError<&[u8]>) -> String {
     }
 }
 
-impl Section {
+impl CaptureSection {
     /// The frame of a block that has one, with its octets on the wire; notes what the frames of an interface are.
     fn read(&mut self, block: &PcapBlockOwned<'_>) -> Option<(u64, Result<Vec<u8>, Unjudged>)> {
         match block {
@@ -300,12 +310,12 @@ impl Section {
         Some((octets, frame))
     }
 
-    fn raw<'b>(&self, block: &'b PcapBlockOwned<'_>) -> Option<Raw<'b>> {
+    fn raw<'b>(&self, block: &'b PcapBlockOwned<'_>) -> Option<RawFrame<'b>> {
         Some(match block {
             PcapBlockOwned::Legacy(packet) => {
-                Raw { interface: 0, captured: packet.caplen, original: packet.origlen, data: packet.data }
+                RawFrame { interface: 0, captured: packet.caplen, original: packet.origlen, data: packet.data }
             }
-            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => Raw {
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => RawFrame {
                 interface: packet.if_id as usize,
                 captured: packet.caplen,
                 original: packet.origlen,
@@ -315,7 +325,12 @@ impl Section {
                 // What is kept follows from the snapshot length; the data has padding behind it.
                 let snapshot = self.interfaces.first().map_or(0, |interface| interface.snapshot);
                 let most = if snapshot == 0 { u32::MAX } else { snapshot };
-                Raw { interface: 0, captured: packet.origlen.min(most), original: packet.origlen, data: packet.data }
+                RawFrame {
+                    interface: 0,
+                    captured: packet.origlen.min(most),
+                    original: packet.origlen,
+                    data: packet.data,
+                }
             }
             PcapBlockOwned::NG(Block::Unknown(block)) if OLD_PACKET_BLOCK.contains(&block.block_type) => {
                 let (head, data) = block.data.split_at_checked(20)?;
@@ -325,7 +340,7 @@ impl Section {
                 };
                 // Two octets of interface, two of drops.
                 let interface = if self.is_big_endian { word(0)? >> 16 } else { word(0)? & 0xffff };
-                Raw { interface: interface as usize, captured: word(12)?, original: word(16)?, data }
+                RawFrame { interface: interface as usize, captured: word(12)?, original: word(16)?, data }
             }
             _ => return None,
         })
@@ -373,7 +388,7 @@ mod tests {
         Ok(vec![octets; octets.into()])
     }
 
-    fn of(name: &str, octets: &[u8]) -> (Vec<Record>, Option<String>) {
+    fn of(name: &str, octets: &[u8]) -> (Vec<CapturedFrame>, Option<String>) {
         let file = env::temp_dir().join(format!("portcullis-{name}-{}.pcap", process::id()));
         fs::write(&file, octets).unwrap();
         let mut capture = Capture::open(&file).unwrap();

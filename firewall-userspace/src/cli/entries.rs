@@ -16,22 +16,27 @@ use super::{
 use crate::{
     control::{ListStatus, Status, Verb},
     lists::entry::Entry,
+    text::problem::Problem,
 };
 
 /// Rows that are written at once.
 const ROWS: usize = 1000;
 
-/// Shows the entries of `list`, or of every list that a service uses as `verb` says, as they come.
-pub fn run(client: &Client, output: Output, verb: Verb, list: Option<&str>) -> Result<(), Failure> {
+/// Shows the entries of `list`, or of every list that a service uses as `verb` says, as they come; `query` says which.
+pub fn run(
+    client: &Client,
+    output: Output,
+    verb: Verb,
+    list: Option<&str>,
+    query: &[(&str, String)],
+) -> Result<(), Failure> {
     let lists = client.get::<Status>("/v1/status")?.value.lists;
-    let path = match list {
-        Some(list) => {
-            check_role(&lists, list, verb)?;
-            format!("/v1/entries?list={}", encoded(list))
-        }
-        None => "/v1/entries".to_owned(),
-    };
-    let answer = client.stream(&path).map_err(|failure| failure.told_by(|problem| problem.detail.clone()))?;
+    if let Some(list) = list {
+        check_role(&lists, list, verb)?;
+    }
+    let fields: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let path = if fields.is_empty() { "/v1/entries".to_owned() } else { format!("/v1/entries?{}", fields.join("&")) };
+    let answer = client.stream(&path).map_err(|failure| failure.told_by(option_of))?;
     let shown: BTreeSet<&str> = match list {
         Some(list) => BTreeSet::from([list]),
         None => lists.iter().filter(|list| has_role(list, verb)).map(|list| &*list.name).collect(),
@@ -143,6 +148,14 @@ impl<'de> DeserializeSeed<'de> for &mut Shower<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_seq(self)
+    }
+}
+
+/// A problem with the option that it is about.
+fn option_of(problem: &Problem) -> String {
+    match problem.pointer.strip_prefix('/') {
+        None | Some("" | "list") => problem.detail.clone(),
+        Some(field) => format!("--{}: {}", field.replace('_', "-"), problem.detail),
     }
 }
 

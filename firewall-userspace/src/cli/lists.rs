@@ -117,12 +117,67 @@ pub struct ListArgs {
     /// Name of the list; without it, all.
     #[arg(value_name = "LIST")]
     list: Option<String>,
+    /// Only entries that cover this address or prefix.
+    #[arg(long, value_name = "PREFIX")]
+    covers: Option<String>,
+    /// Only entries inside this prefix.
+    #[arg(long, value_name = "PREFIX")]
+    inside: Option<String>,
+    /// Only entries of this owner.
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Only entries of this layer.
+    #[arg(long, value_name = "LAYER", value_enum)]
+    layer: Option<ListedLayer>,
+    /// Only entries that end before this time (`2026-12-01T00:00:00Z`), or within this length of time (`7d`).
+    #[arg(long, value_name = "TIME")]
+    expires_before: Option<String>,
+}
+
+/// A layer of entries, that of the configuration included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ListedLayer {
+    /// The configuration and its list files.
+    Config,
+    /// By hand.
+    Runtime,
+    /// A list that others publish.
+    Feed,
+    /// What the hosts of a fleet share.
+    Fleet,
+    /// Sources that something has found to misbehave.
+    Ban,
+}
+
+impl ListArgs {
+    /// The query of `GET /v1/entries`: names and values.
+    fn query(self) -> Vec<(&'static str, String)> {
+        let layer = self.layer.map(|layer| match layer {
+            ListedLayer::Config => Layer::Config,
+            ListedLayer::Runtime => Layer::Runtime,
+            ListedLayer::Feed => Layer::Feed,
+            ListedLayer::Fleet => Layer::Fleet,
+            ListedLayer::Ban => Layer::Ban,
+        });
+        let fields = [
+            ("list", self.list),
+            ("covers", self.covers),
+            ("inside", self.inside),
+            ("owner", self.owner),
+            ("layer", layer.map(|layer| layer.label().to_owned())),
+            ("expires_before", self.expires_before),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 /// Does it.
 pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) -> Result<(), Failure> {
     match command {
-        ListCommand::List(ListArgs { list }) => entries::run(client, output, verb, list.as_deref()),
+        ListCommand::List(args) => {
+            let list = args.list.clone();
+            entries::run(client, output, verb, list.as_deref(), &args.query())
+        }
         ListCommand::Add(args) => add(client, output, verb, args, false),
         ListCommand::Replace(args) => add(client, output, verb, args, true),
         ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, owner, all, terms }) => {

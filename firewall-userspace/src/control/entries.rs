@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    lists::entry::{Entry, Layer},
+    lists::entry::{Entry, EntryFilter, Layer},
     policy::Prefix,
 };
 
@@ -12,6 +12,8 @@ use crate::{
 pub struct EntriesQuery {
     /// Only those of this list.
     pub list: Option<String>,
+    /// Only those that this wants.
+    pub filter: EntryFilter,
     /// Only those behind this one.
     pub after: Option<Position>,
 }
@@ -25,13 +27,16 @@ pub struct Page {
     pub policy_generation: u64,
     /// At most [`Page::MOST`].
     pub entries: Vec<Entry>,
-    /// The last of them, when there may be more behind it.
+    /// How far the lists were looked through, when there may be more behind it: the last of the entries, or one that is not asked for.
     pub next: Option<Position>,
 }
 
 impl Page {
     /// Most entries of a page.
     pub const MOST: usize = 1000;
+
+    /// Most entries that are looked at for a page: few of many may be asked for.
+    pub const LOOKED_AT: usize = 10_000;
 }
 
 /// Where an entry is in the order of all.

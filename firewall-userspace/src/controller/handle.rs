@@ -23,7 +23,7 @@ use crate::{
     policy::Prefix,
     preview::{
         diff::PolicyDocument,
-        explain::{Answered, Explained, Explanations, Membership, Question, Questions},
+        explain::{Answered, Explained, ExplanationSet, Membership, Question, Questions},
     },
 };
 
@@ -226,8 +226,8 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Invalid`], and [`Refusal::Datapath`] when what answers cannot be loaded. What is wrong with one frame is said in its
     /// place.
-    pub async fn explain_many(&self, questions: Questions) -> Result<Explanations, Refusal> {
-        self.inquire(Inquiry::Packets(questions)).await.map(Explanations::of)
+    pub async fn explain_many(&self, questions: Questions) -> Result<ExplanationSet, Refusal> {
+        self.inquire(Inquiry::Packets(questions)).await.map(ExplanationSet::of)
     }
 
     /// What a source is in now.

@@ -13,7 +13,7 @@ use crate::{
     },
     datapath::{AttachmentState, Presence},
     lists::{
-        entry::{Entry, Holding, Layer, Owner},
+        entry::{Holding, Layer, Owner},
         layers::{self, Telling},
     },
     policy::{Protocol, Service, attach_label, mode_label},
@@ -77,7 +77,7 @@ impl Readings for Snapshot {
         }
     }
 
-    fn entries(&self, EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+    fn entries(&self, EntriesQuery { list, filter, after }: &EntriesQuery) -> Result<Page, Refusal> {
         let policy = &self.in_force.policy;
         if let Some(name) = list
             && check::list_index(policy, name).is_none()
@@ -87,6 +87,7 @@ impl Readings for Snapshot {
         }
         let (revision, policy_generation) = (self.in_force.revision(), self.policy_generation());
         let mut page = Page { revision, policy_generation, ..Page::default() };
+        let (mut looked_at, mut last) = (0, None);
         // Lists are ordered by name.
         for (index, one) in policy.lists.iter().enumerate() {
             let is_wanted = list.as_ref().is_none_or(|name| *one.name == **name);
@@ -97,19 +98,23 @@ impl Readings for Snapshot {
                 }
                 _ => None,
             };
-            if is_wanted {
-                let room = Page::MOST - page.entries.len();
-                let is_denied = policy.denies_list(index);
-                let telling = Telling { loaded: self.in_force.loaded(), clock: &self.clock, is_denied };
-                page.entries.extend(layers::entries_of(one, &self.pushed, telling, after).take(room));
+            if !is_wanted {
+                continue;
             }
-            if page.entries.len() == Page::MOST {
-                page.next = page.entries.last().and_then(|last| {
-                    let Entry { list, prefix, layer, owner, .. } = last;
-                    let (list, owner) = (list.clone(), owner.clone());
-                    Some(Position { list, prefix: prefix.parse().ok()?, layer: *layer, owner })
-                });
-                break;
+            let is_denied = policy.denies_list(index);
+            let telling = Telling { loaded: self.in_force.loaded(), clock: &self.clock, is_denied };
+            for entry in layers::entries_like(one, &self.pushed, telling, after, filter) {
+                if page.entries.len() == Page::MOST || looked_at == Page::LOOKED_AT {
+                    page.next = last;
+                    return Ok(page);
+                }
+                looked_at += 1;
+                let Ok(prefix) = entry.prefix.parse() else { continue };
+                last =
+                    Some(Position { list: entry.list.clone(), prefix, layer: entry.layer, owner: entry.owner.clone() });
+                if filter.wants(&entry, prefix) {
+                    page.entries.push(entry);
+                }
             }
         }
         Ok(page)

@@ -76,6 +76,32 @@ impl fmt::Display for Owner {
     }
 }
 
+/// Which entries are asked for: those for which everything holds that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// Only those that cover this prefix.
+    pub covers: Option<Prefix>,
+    /// Only those inside this prefix, itself included.
+    pub inside: Option<Prefix>,
+    /// Only those of this owner.
+    pub owner: Option<String>,
+    /// Only those of this layer.
+    pub layer: Option<Layer>,
+    /// Only those that end before this time.
+    pub expires_before: Option<Timestamp>,
+}
+
+impl EntryFilter {
+    /// Whether `entry`, which is for `prefix`, is asked for.
+    pub fn wants(&self, entry: &Entry, prefix: Prefix) -> bool {
+        self.covers.is_none_or(|covered| prefix.covers(covered))
+            && self.inside.is_none_or(|inside| inside.covers(prefix))
+            && self.owner.as_ref().is_none_or(|owner| *owner == entry.owner)
+            && self.layer.is_none_or(|layer| layer == entry.layer)
+            && self.expires_before.is_none_or(|time| entry.expires.is_some_and(|expires| expires < time))
+    }
+}
+
 /// A source of entries. A change of one layer never touches another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

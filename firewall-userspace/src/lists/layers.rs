@@ -1,11 +1,14 @@
 //! The entries of all lists by the layer that owns them. A change of one layer never touches another.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use jiff::Timestamp;
 
 use super::{
-    entry::{Entry, Holding, Layer},
+    entry::{Entry, EntryFilter, Holding, Layer, Owner},
     members::{Member, Timed},
     pushed::{Runtime, RuntimeEntry},
 };
@@ -149,10 +152,48 @@ pub fn entries_of<'a>(
     })
 }
 
+/// The entries of one list behind `after` that `filter` may want, in their order: those that cannot be because of their prefix are
+/// left out without a look at them.
+pub fn entries_like<'a>(
+    list: &'a List,
+    runtime: &'a Runtime,
+    telling: Telling<'a>,
+    after: Option<Holding>,
+    filter: &EntryFilter,
+) -> Box<dyn Iterator<Item = Entry> + 'a> {
+    if let Some(covered) = filter.covers {
+        // The shortest first: that is their order.
+        let mut covering: Vec<Prefix> = std::iter::successors(Some(covered), |prefix| prefix.parent()).collect();
+        covering.reverse();
+        let entries = covering.into_iter().flat_map(move |prefix| {
+            let entries = entries_at(list, runtime, telling, prefix);
+            entries.map(move |entry| (Holding { prefix, layer: entry.layer, owner: Owner::from(&*entry.owner) }, entry))
+        });
+        let is_behind = move |holding: &Holding| after.as_ref().is_none_or(|after| holding > after);
+        return Box::new(entries.filter(move |(holding, _)| is_behind(holding)).map(|(_, entry)| entry));
+    }
+    let Some(inside) = filter.inside else { return Box::new(entries_of(list, runtime, telling, after)) };
+    let entries = entries_of(list, runtime, telling, after.max(before(inside)));
+    let is_before_end =
+        move |entry: &Entry| entry.prefix.parse().is_ok_and(|one: Prefix| one.address() <= inside.last());
+    Box::new(entries.take_while(is_before_end))
+}
+
+/// A place before all that is inside `prefix`, and behind nearly all that is not and comes before it.
+fn before(prefix: Prefix) -> Option<Holding> {
+    let last = match prefix.address() {
+        IpAddr::V4(v4) => IpAddr::V4(v4.to_bits().checked_sub(1)?.into()),
+        IpAddr::V6(v6) => {
+            v6.to_bits().checked_sub(1).map_or(Ipv4Addr::BROADCAST.into(), |bits| IpAddr::V6(bits.into()))
+        }
+    };
+    Some(Holding { prefix: Prefix::host(last), layer: Layer::Config, owner: Owner::from("") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lists::entry::Owner, policy::Name};
+    use crate::policy::Name;
 
     fn entry(expires: Option<i64>) -> RuntimeEntry {
         let at = |second| Timestamp::from_second(second).unwrap();
@@ -194,5 +235,60 @@ mod tests {
             }
             assert_eq!(pages, all, "{length}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_a_look_at_all_finds() {
+        let prefixes =
+            ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.1/32", "10.1.0.0/16", "10.1.2.3/32", "11.0.0.0/8"];
+        let v6 = ["::/0", "::/32", "2001:db8::/32", "2001:db8::1/128"];
+        let all: Vec<Prefix> = prefixes.iter().chain(&v6).map(|text| text.parse().unwrap()).collect();
+        let configured = all.iter().copied().step_by(2).collect();
+        let list = List { name: Name::parse("a").unwrap(), entries: configured };
+        let (clock, _) = Reckoning::begin(None, None, Timestamp::UNIX_EPOCH.into());
+        let telling = Telling { loaded: Timestamp::UNIX_EPOCH, clock: &clock, is_denied: false };
+        let mut runtime = Runtime::default();
+        for (index, prefix) in all.iter().enumerate().filter(|(index, _)| index % 3 != 0) {
+            for (layer, owner) in [(Layer::Runtime, "ada"), (Layer::Ban, "bob")] {
+                let holding = Holding { prefix: *prefix, layer, owner: owner.into() };
+                runtime.insert(&list.name, &holding, entry((index % 2 == 0).then_some(index as i64)));
+            }
+        }
+        let everything: Vec<Entry> = entries_of(&list, &runtime, telling, None).collect();
+        let prefix_of = |entry: &Entry| entry.prefix.parse::<Prefix>().unwrap();
+        let at =
+            |entry: &Entry| Holding { prefix: prefix_of(entry), layer: entry.layer, owner: Owner::from(&*entry.owner) };
+        let mut filters = vec![
+            EntryFilter { owner: Some("ada".into()), ..EntryFilter::default() },
+            EntryFilter { layer: Some(Layer::Config), ..EntryFilter::default() },
+            EntryFilter { expires_before: Some(Timestamp::from_second(4).unwrap()), ..EntryFilter::default() },
+            EntryFilter { covers: Some(all[5]), inside: Some(all[1]), ..EntryFilter::default() },
+        ];
+        for one in &all {
+            filters.push(EntryFilter { covers: Some(*one), ..EntryFilter::default() });
+            filters.push(EntryFilter { inside: Some(*one), layer: Some(Layer::Ban), ..EntryFilter::default() });
+            filters.push(EntryFilter { inside: Some(*one), ..EntryFilter::default() });
+        }
+        let mut hits = 0;
+        for filter in filters {
+            let wanted: Vec<&Entry> = everything.iter().filter(|entry| filter.wants(entry, prefix_of(entry))).collect();
+            hits += usize::from(!wanted.is_empty());
+            for after in everything.iter().map(|entry| Some(at(entry))).chain([None]) {
+                let found: Vec<Entry> = entries_like(&list, &runtime, telling, after.clone(), &filter)
+                    .filter(|entry| filter.wants(entry, prefix_of(entry)))
+                    .collect();
+                let wanted = wanted.iter().filter(|entry| after.as_ref().is_none_or(|after| at(entry) > *after));
+                assert_eq!(
+                    found.iter().collect::<Vec<_>>(),
+                    wanted.copied().collect::<Vec<_>>(),
+                    "{filter:?} {after:?}"
+                );
+            }
+        }
+        assert!(hits > 25, "{hits}");
+        let far: Prefix = "10.1.2.0/24".parse().unwrap();
+        let filter = EntryFilter { inside: Some(far), ..EntryFilter::default() };
+        let looked_at = entries_like(&list, &runtime, telling, None, &filter).count();
+        assert!(looked_at <= 3, "{looked_at} of {} were looked at", everything.len());
     }
 }

@@ -27,7 +27,7 @@ fn frame(last: u8) -> (Vec<u8>, u32) {
 fn explain(daemon: &Daemon, capture: &[u8], more: &[&str]) -> (i32, String, String) {
     let file = daemon.folder.path().join("frames.pcap");
     fs::write(&file, capture).unwrap();
-    daemon.run(&[&["explain", "--frame", file.to_str().unwrap()], more].concat())
+    daemon.run(&[&["explain", "--frame", file.to_str().unwrap()][..], more].concat())
 }
 
 fn documents(stdout: &str) -> Vec<Value> {
@@ -70,7 +70,7 @@ blocked  198.51.100.0/24  ban    guard  2026-11-21T10:00:00Z  api denies  scans 
     let json: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &json["schema"]), (1, &"portcullis.membership/v1".into()), "it is in nothing");
     for wrong in [&["--dport", "1"][..], &["--syn"], &["--dst", "192.0.2.1"]] {
-        assert_eq!(daemon.run(&[&["explain", "192.0.2.1", "--lists"], wrong].concat()).0, 2, "{wrong:?}");
+        assert_eq!(daemon.run(&[&["explain", "192.0.2.1", "--lists"][..], wrong].concat()).0, 2, "{wrong:?}");
     }
     assert_eq!(daemon.api(get("/v1/membership?source=192.0.2.0/24")).problem().0, 422);
     assert_eq!(daemon.api(get("/v1/membership")).problem().0, 422);

@@ -158,9 +158,10 @@ fn explain_names_every_entry_that_covers_a_source_with_its_layer_and_owner() -> 
 fn explain_says_what_is_wrong_with_a_question() -> Result<()> {
     let lab = Lab::new()?;
     let daemon = Daemon::start(&lab, POLICY)?;
-    let said = daemon.cli(&["explain", FRIEND4])?;
+    let said = daemon.cli(&["explain", FRIEND4, "--proto", "udp", "--syn"])?;
     assert_eq!(said.code, 5, "{said:?}");
     assert!(said.stderr.contains("--dport: TCP and UDP have a destination port"), "{said:?}");
+    assert!(said.stderr.contains("--syn: only TCP opens connections"), "{said:?}");
     let answer = api::ask(&daemon.site().socket, "/v1/explain", Some(r#"{"frame":"0102"}"#))?;
     assert_eq!(answer.status, 422, "{answer:?}");
     assert!(answer.body.contains("it has 2 octets"), "{answer:?}");

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{screen, services::line, told};
 use crate::{
     cli::{
-        capture::{Capture, Record, Unjudged},
+        capture::{Capture, CapturedFrame, Unjudged},
         client::Client,
         failure::Failure,
         output::{self, Output},
         table::TextTable,
     },
-    preview::explain::{Answered, Explained, Explanations, MOST_FRAMES, Questions, to_hex},
+    preview::explain::{Answered, Explained, ExplanationSet, MOST_FRAMES, Questions, to_hex},
     text::shown::{counted, grouped},
 };
 
@@ -80,14 +80,14 @@ pub fn run(client: &Client, output: Output, file: &Path) -> Result<bool, Failure
 }
 
 /// A frame with its answer.
-struct Told {
+struct ToldFrame {
     number: u64,
     octets: u64,
     answer: Result<Box<Explained>, Unjudged>,
 }
 
 /// Asks the daemon about those that can be judged, all at once.
-fn judge(client: &Client, records: Vec<Record>) -> Result<Vec<Told>, Failure> {
+fn judge(client: &Client, records: Vec<CapturedFrame>) -> Result<Vec<ToldFrame>, Failure> {
     let frames: Vec<String> =
         records.iter().filter_map(|record| record.frame.as_ref().ok()).map(|frame| to_hex(frame)).collect();
     let mut answers = Vec::new();
@@ -95,13 +95,13 @@ fn judge(client: &Client, records: Vec<Record>) -> Result<Vec<Told>, Failure> {
         let asked = frames.len();
         let questions = Questions { frames, ..Questions::default() };
         let body = serde_json::to_vec(&questions).map_err(|error| Failure::Write(error.into()))?;
-        answers = client.post::<Explanations>("/v1/explanations", body).map_err(told)?.value.answers;
+        answers = client.post::<ExplanationSet>("/v1/explanations", body).map_err(told)?.value.answers;
         if answers.len() != asked {
             return Err(client.strange(format!("{} answers to {asked} frames", answers.len())));
         }
     }
     let mut answers = answers.into_iter();
-    let tell = |Record { number, octets, frame }: Record| {
+    let tell = |CapturedFrame { number, octets, frame }: CapturedFrame| {
         let answer = frame.and_then(|_| match answers.next() {
             Some(Answered::Explained(explained)) => Ok(explained),
             Some(Answered::Refused(why)) => Err(Unjudged::Refused(why)),
@@ -111,7 +111,7 @@ fn judge(client: &Client, records: Vec<Record>) -> Result<Vec<Told>, Failure> {
             (explained.frame, explained.octets) = (Some(number), Some(octets));
             explained
         };
-        Told { number, octets, answer: answer.map(add_frame) }
+        ToldFrame { number, octets, answer: answer.map(add_frame) }
     };
     Ok(records.into_iter().map(tell).collect())
 }
@@ -141,11 +141,11 @@ impl Teller {
     }
 
     /// Writes these answers, after which nothing comes when `is_over`; `false` when nobody reads them.
-    fn tell(&mut self, answers: Vec<Told>, is_over: bool) -> Result<bool, Failure> {
+    fn tell(&mut self, answers: Vec<ToldFrame>, is_over: bool) -> Result<bool, Failure> {
         // The answer to the only frame is told whole.
         let alone = (is_over && self.frames() == 0 && answers.len() == 1).then(|| answers.first()).flatten();
         let alone = alone.and_then(|told| told.answer.as_ref().ok()).map(|explained| screen::whole(explained));
-        for Told { answer, .. } in &answers {
+        for ToldFrame { answer, .. } in &answers {
             match answer {
                 Ok(explained) => {
                     self.passes &= explained.action == "pass";
@@ -156,7 +156,7 @@ impl Teller {
             }
         }
         let text = match (self.output, alone) {
-            (Output::Json, _) => answers.iter().map(Told::line).collect::<Result<String, _>>()?,
+            (Output::Json, _) => answers.iter().map(ToldFrame::line).collect::<Result<String, _>>()?,
             (Output::Table, Some(whole)) => whole,
             (Output::Table, None) => {
                 answers.into_iter().for_each(|told| self.table.push(told.row()));
@@ -202,7 +202,7 @@ impl Teller {
     }
 }
 
-impl Told {
+impl ToldFrame {
     fn row(self) -> [String; 7] {
         let Self { number, octets, answer } = self;
         let explained = match answer {

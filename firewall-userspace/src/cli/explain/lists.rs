@@ -42,7 +42,7 @@ fn table(membership: &Membership) -> String {
             entry.list.clone(),
             entry.prefix.clone(),
             entry.layer.label().into(),
-            entry.owner.clone(),
+            screen::owner(entry),
             screen::expires(entry),
             if services.is_empty() { "none".into() } else { services.join(", ") },
             entry.comment.clone().unwrap_or_default(),

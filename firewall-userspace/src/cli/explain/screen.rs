@@ -44,7 +44,7 @@ pub fn whole(explained: &Explained) -> String {
             entry.prefix.clone(),
             one.effect.to_string(),
             entry.layer.label().into(),
-            entry.owner.clone(),
+            owner(entry),
             expires(entry),
             entry.comment.clone().unwrap_or_default(),
         ]);
@@ -78,6 +78,11 @@ pub fn chosen_by(by: Option<DestinationBy>) -> &'static str {
     }
 }
 
+/// Who owns an entry, with the person behind it.
+pub fn owner(entry: &Entry) -> String {
+    entry.person.as_ref().map_or_else(|| entry.owner.clone(), |person| format!("{} ({person})", entry.owner))
+}
+
 /// When an entry ends.
 pub fn expires(entry: &Entry) -> String {
     let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
@@ -98,7 +103,7 @@ pub fn verdict(explained: &Explained) -> String {
 pub fn because(explained: &Explained) -> String {
     let told = |Match { entry, effect, .. }: &Match| {
         let end = if entry.expires.is_some() { format!(", until {}", expires(entry)) } else { String::new() };
-        format!("{} {effect} {} ({}, {}{end})", entry.list, entry.prefix, entry.layer.label(), entry.owner)
+        format!("{} {effect} {} ({}, {}{end})", entry.list, entry.prefix, entry.layer.label(), owner(entry))
     };
     let deciding: Vec<String> = explained.entries.iter().filter(|one| one.decides).map(told).collect();
     if deciding.is_empty() { explained.meaning.clone() } else { few(&deciding, ENTRIES) }

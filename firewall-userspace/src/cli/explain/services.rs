@@ -10,13 +10,13 @@ use crate::{
         output::{self, Output},
         table::TextTable,
     },
-    preview::explain::{Answered, AskedProtocol, Explained, Explanations, Questions},
+    preview::explain::{Answered, AskedProtocol, Explained, ExplanationSet, Questions},
 };
 
 /// Asks what would become of a packet of the source to each service; whether all pass.
 pub fn run(client: &Client, output: Output, questions: &Questions) -> Result<bool, Failure> {
     let body = serde_json::to_vec(questions).map_err(|error| Failure::Write(error.into()))?;
-    let answer = client.post::<Explanations>("/v1/explanations", body).map_err(told)?;
+    let answer = client.post::<ExplanationSet>("/v1/explanations", body).map_err(told)?;
     let explained = |answer| match answer {
         Answered::Explained(explained) => Ok(*explained),
         Answered::Refused(why) => Err(client.strange(why)),

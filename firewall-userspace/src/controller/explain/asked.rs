@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Core, facts::Facts};
+use super::{Core, facts::AskedFacts};
 use crate::{
     control::Refusal,
     datapath::Filter,
@@ -31,7 +31,7 @@ pub(super) struct AskedFrame {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// The frame of a question about one packet.
-    pub(super) fn packet(&self, question: &Question, facts: &mut Facts<'_>) -> Result<AskedFrame, Refusal> {
+    pub(super) fn packet(&self, question: &Question, facts: &mut AskedFacts<'_>) -> Result<AskedFrame, Refusal> {
         let Some(digits) = &question.frame else {
             let here = |source| self.destinations(source, facts);
             let (packet, chosen_by) = explain::packet(question, here).map_err(Refusal::Invalid)?;
@@ -49,7 +49,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn packets(
         &self,
         questions: &Questions,
-        facts: &mut Facts<'_>,
+        facts: &mut AskedFacts<'_>,
     ) -> Result<Vec<Result<AskedFrame, String>>, Refusal> {
         let Questions { source, destination, protocol, source_port, frames } = questions;
         if frames.len() > MOST_FRAMES {
@@ -82,7 +82,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Where packets of `source` can go to on this host.
-    fn destinations(&self, source: IpAddr, facts: &mut Facts<'_>) -> Destinations<'_> {
+    fn destinations(&self, source: IpAddr, facts: &mut AskedFacts<'_>) -> Destinations<'_> {
         let route = facts.reached_from(source);
         Destinations { policy: &self.in_force.policy, own: self.lists.own(), source, route }
     }
@@ -98,7 +98,7 @@ struct ServiceQuestion<'a> {
 
 impl ServiceQuestion<'_> {
     /// The packet that opens a connection to `service`, or is the first of it.
-    fn about(&self, service: &Service, facts: &mut Facts<'_>) -> Result<AskedFrame, Refusal> {
+    fn about(&self, service: &Service, facts: &mut AskedFacts<'_>) -> Result<AskedFrame, Refusal> {
         let first = service.ports.first().map_or(0, |range| *range.start());
         let served = self.here.of_service(service);
         let chosen = match (self.destination, served) {

@@ -26,7 +26,7 @@ const LINK_HEADERS: usize = 22;
 const SMALL_PACKET: usize = 1280;
 
 /// What is found out once for all packets of a question.
-pub(super) struct Facts<'a> {
+pub(super) struct AskedFacts<'a> {
     policy: &'a Policy,
     host: &'a dyn Host,
     /// For frames that are refused before their source is known.
@@ -37,12 +37,12 @@ pub(super) struct Facts<'a> {
 
 /// Where a packet comes from and goes to, as far as it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(super) struct FrameEnds {
     pub(super) source: Option<IpAddr>,
     pub(super) destination: Option<IpAddr>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> AskedFacts<'a> {
     /// Nothing is found out yet.
     pub(super) fn new(policy: &'a Policy, host: &'a dyn Host) -> Self {
         let (model, longest_packet) = (OnceCell::new(), OnceCell::new());
@@ -50,10 +50,10 @@ impl<'a> Facts<'a> {
     }
 
     /// Where `frame` comes from and goes to.
-    pub(super) fn ends(&self, frame: &[u8], members: &Members) -> Ends {
+    pub(super) fn ends(&self, frame: &[u8], members: &Members) -> FrameEnds {
         let known = |address: Address| Some(address.to_ip());
         if let ControlFlow::Continue(flow) = firewall_common::parse(frame, &mut Family::Other) {
-            return Ends { source: known(flow.source), destination: known(flow.destination) };
+            return FrameEnds { source: known(flow.source), destination: known(flow.destination) };
         }
         // A later stage may know the source of what is refused.
         let source = Cell::new(None);
@@ -62,7 +62,7 @@ impl<'a> Facts<'a> {
             source.set(Some(address));
             members.lookup(address)
         });
-        Ends { source: source.get(), destination: None }
+        FrameEnds { source: source.get(), destination: None }
     }
 
     /// The address that this host answers `source` from; `None` when it has no route to it.
@@ -87,8 +87,8 @@ impl<'a> Facts<'a> {
     }
 
     /// What is to be said of a packet that does not come in to this host.
-    pub(super) fn notes_on_ends(&mut self, ends: &Ends, own: &BTreeSet<Prefix>) -> Option<String> {
-        let Ends { source, destination: Some(destination) } = *ends else { return None };
+    pub(super) fn notes_on_ends(&mut self, ends: &FrameEnds, own: &BTreeSet<Prefix>) -> Option<String> {
+        let FrameEnds { source, destination: Some(destination) } = *ends else { return None };
         let is_named = self.policy.services.iter().any(|service| service.addresses.contains(&destination));
         let is_for_many = match destination {
             IpAddr::V4(v4) => v4.is_broadcast() || v4.is_multicast(),

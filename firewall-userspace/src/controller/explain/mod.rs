@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use firewall_common::{Verdict, abi};
 
-use self::{asked::AskedFrame, facts::Facts};
+use self::{asked::AskedFrame, facts::AskedFacts};
 use super::{Core, Explaining, Inquiry};
 use crate::{
     clock::Now,
@@ -25,7 +25,7 @@ use crate::{
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Asks what filters, on the live tables, without side effects; `loads` what answers, when that is not loaded.
     pub(super) fn explain(&mut self, inquiry: &Inquiry, loads: bool, now: Now) -> Result<Explaining, Refusal> {
-        let mut facts = Facts::new(&self.in_force.policy, &*self.host);
+        let mut facts = AskedFacts::new(&self.in_force.policy, &*self.host);
         let asked = match inquiry {
             Inquiry::Packet(question) => vec![Ok(self.packet(question, &mut facts)?)],
             Inquiry::Packets(questions) => self.packets(questions, &mut facts)?,
@@ -65,7 +65,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         &self,
         explainer: &dyn Explainer,
         asked: AskedFrame,
-        facts: &mut Facts<'_>,
+        facts: &mut AskedFacts<'_>,
         now: Now,
     ) -> Result<Explained, String> {
         let AskedFrame { frame, chosen_by, packet, mut notes } = asked;

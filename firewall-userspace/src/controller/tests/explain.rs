@@ -6,13 +6,16 @@ use super::world::World;
 use crate::{
     control::Refusal,
     controller::{Explaining, Inquiry, Message},
-    policy::packet::{Packet, SYN, Transport},
+    policy::{
+        Prefix,
+        packet::{Packet, SYN, Transport},
+    },
     preview::explain::{Answered, DestinationBy, Effect, Explained, MOST_FRAMES, Question, Questions, to_hex},
 };
 
 fn world() -> World {
     let mut world = World::new(0);
-    let own = ["192.0.2.5", "192.0.2.9", "127.0.0.1"].map(|text| text.parse().unwrap());
+    let own = ["192.0.2.5", "192.0.2.9", "127.0.0.1"].map(|text| text.parse::<Prefix>().unwrap());
     assert!(world.ask(|reply| Message::OwnAddresses(own.into(), reply)));
     world
 }

@@ -161,7 +161,8 @@ addresses = ["192.0.2.30"]
 
     fn with<T>(source: &str, route: Option<&str>, ask: impl FnOnce(Destinations<'_>) -> T) -> T {
         let policy = config::load_text(Path::new("x.toml"), POLICY, Path::new("")).unwrap().policy;
-        let own = ["192.0.2.10", "192.0.2.30", "198.51.100.1", "2001:db8::10"].map(|text| text.parse().unwrap());
+        let own =
+            ["192.0.2.10", "192.0.2.30", "198.51.100.1", "2001:db8::10"].map(|text| text.parse::<Prefix>().unwrap());
         let (source, route) = (source.parse().unwrap(), route.map(|route| route.parse().unwrap()));
         ask(Destinations { policy: &policy, own: &own.into(), source, route })
     }

@@ -139,7 +139,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{config, policy::Policy};
+    use crate::{
+        config,
+        policy::{Policy, Prefix},
+    };
 
     fn policy() -> Policy {
         let text = r#"
@@ -157,7 +160,8 @@ addresses = ["192.0.2.20"]
     }
 
     fn ask(question: &Question) -> Result<Packet, Vec<String>> {
-        let (policy, own) = (policy(), ["192.0.2.10", "2001:db8::10"].map(|text| text.parse().unwrap()).into());
+        let (policy, own) =
+            (policy(), ["192.0.2.10", "2001:db8::10"].map(|text| text.parse::<Prefix>().unwrap()).into());
         let (policy, own) = (&policy, &own);
         packet(question, |source| Destinations { policy, own, source, route: None })
             .map(|(packet, _)| packet)

@@ -40,7 +40,7 @@ pub struct Questions {
 
 /// What would become of several packets now: the schema `portcullis.explanations/v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Explanations {
+pub struct ExplanationSet {
     /// Always `portcullis.explanations/v1`.
     pub schema: String,
     /// An answer for each service, by name, or for each frame, in their order.
@@ -71,7 +71,7 @@ pub struct AskedPacket {
     pub syn: bool,
 }
 
-impl Explanations {
+impl ExplanationSet {
     /// These answers.
     pub fn of(answers: Vec<Answered>) -> Self {
         Self { schema: "portcullis.explanations/v1".into(), answers }

@@ -19,7 +19,7 @@ pub use destination::{Chosen, DestinationBy, Destinations};
 pub use entries::{matching, uses};
 pub use frame::{HexError, from_hex, opening, packet, to_hex};
 pub use limit::limit_state;
-pub use many::{Answered, AskedPacket, Explanations, LONGEST_FRAME, MOST_FRAMES, Questions, SHORTEST_FRAME};
+pub use many::{Answered, AskedPacket, ExplanationSet, LONGEST_FRAME, MOST_FRAMES, Questions, SHORTEST_FRAME};
 pub use membership::{ListedEntry, ListedUse, Membership};
 
 use crate::lists::entry::Entry;

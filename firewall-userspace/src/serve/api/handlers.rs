@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, stream};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
@@ -24,8 +25,15 @@ use crate::{
         Status,
     },
     controller::{Controller, Readings},
+    lists::entry::{EntryFilter, Layer},
+    policy::Prefix,
     preview::explain::{Explained, Membership, Question, Questions},
     serve::http::problem::{ProblemDetails, codes},
+    text::{
+        duration,
+        problem::{Problem, Problems},
+        shown::shown,
+    },
 };
 
 /// How long the controller may take for an answer: it may have to build tables of millions of prefixes.
@@ -37,6 +45,58 @@ pub const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ListQuery {
     /// Only entries of this list.
     list: Option<String>,
+    /// Only entries that cover this prefix.
+    covers: Option<String>,
+    /// Only entries inside this prefix.
+    inside: Option<String>,
+    /// Only entries of this owner.
+    owner: Option<String>,
+    /// Only entries of this layer.
+    layer: Option<Layer>,
+    /// Only entries that end before this time, or within this length of time.
+    expires_before: Option<String>,
+}
+
+impl ListQuery {
+    /// The same, read; `now` is when lengths of time begin.
+    fn read(self, now: Now) -> Result<EntriesQuery, Refusal> {
+        let Self { list, covers, inside, owner, layer, expires_before } = self;
+        let mut problems = Problems::default();
+        let mut prefix = |pointer: &str, text: Option<String>| {
+            let read = text?.parse::<Prefix>();
+            read.map_err(|error| {
+                problems.add("prefixes", || Problem { pointer: pointer.into(), detail: error.to_string() });
+            })
+            .ok()
+        };
+        let (covers, inside) = (prefix("/covers", covers), prefix("/inside", inside));
+        let expires_before = expires_before.and_then(|text| match time_of(&text, now) {
+            Ok(time) => Some(time),
+            Err(detail) => {
+                problems.add("times", || Problem { pointer: "/expires_before".into(), detail });
+                None
+            }
+        });
+        if !problems.is_empty() {
+            return Err(Refusal::Invalid(problems));
+        }
+        let filter = EntryFilter { covers, inside, owner, layer, expires_before };
+        Ok(EntriesQuery { list, filter, after: None })
+    }
+}
+
+/// The time that `text` says: one of RFC 3339, or a length of time from `now`.
+fn time_of(text: &str, now: Now) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let length = duration::parse_ttl(text).map_err(|_| {
+        format!(
+            "`{}` is neither a time, such as `2026-12-01T00:00:00Z`, nor a length of time, such as `7d`",
+            shown(text)
+        )
+    })?;
+    Ok(now.wall.checked_add(length).unwrap_or(Timestamp::MAX))
 }
 
 /// Query of `GET /v1/membership`.
@@ -58,7 +118,7 @@ pub async fn entries(
     State(controller): State<Controller>,
 ) -> Result<Response, ProblemDetails> {
     let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
-    let query = EntriesQuery { list: query.list, after: None };
+    let query = query.read(Now::read())?;
     // Every page is of the same moment.
     let readings = controller.readings()?;
     let first = readings.entries(&query)?;
@@ -76,14 +136,15 @@ fn pages(
     let head = format!(
         r#"{{"schema":"portcullis.entries/v1","generation":{revision},"revision":{revision},"policy_generation":{policy_generation},"entries":["#
     );
-    stream::unfold(Some((first, head.into_bytes())), move |state| {
+    stream::unfold(Some((first, head.into_bytes(), true)), move |state| {
         let (readings, query) = (Arc::clone(&readings), query.clone());
         async move {
-            let (Page { entries, next, .. }, mut piece) = state?;
-            for (index, entry) in entries.iter().enumerate() {
-                if index > 0 {
+            let (Page { entries, next, .. }, mut piece, mut is_first) = state?;
+            for entry in &entries {
+                if !is_first {
                     piece.push(b',');
                 }
+                is_first = false;
                 // Strings and numbers can always be written as JSON.
                 piece.extend(serde_json::to_vec(entry).unwrap_or_default());
             }
@@ -92,10 +153,7 @@ fn pages(
                 return Some((Ok(piece), None));
             }
             match task::spawn_blocking(move || readings.entries(&EntriesQuery { after: next, ..query })).await {
-                Ok(Ok(page)) => {
-                    let comma = if page.entries.is_empty() { Vec::new() } else { vec![b','] };
-                    Some((Ok(piece), Some((page, comma))))
-                }
+                Ok(Ok(page)) => Some((Ok(piece), Some((page, Vec::new(), is_first)))),
                 Ok(Err(refusal)) => Some((Err(refusal), None)),
                 Err(_) => Some((Err(Refusal::Stopping), None)),
             }

@@ -204,7 +204,7 @@ fn policy() -> Policy {
 }
 
 /// One entry a page.
-fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal> {
+fn entries(EntriesQuery { list, filter, after }: &EntriesQuery) -> Result<Page, Refusal> {
     let list = list.as_deref();
     let entry = |list: &str, prefix: &str, layer, comment: Option<&str>, expires| Entry {
         list: list.into(),
@@ -235,9 +235,9 @@ fn entries(EntriesQuery { list, after }: &EntriesQuery) -> Result<Page, Refusal>
     let is_asked = |entry: &Entry| {
         list.is_none_or(|list| entry.list == list) && after.as_ref().is_none_or(|after| position(entry) > *after)
     };
-    let mut left = all.into_iter().filter(is_asked);
-    let entries: Vec<Entry> = left.next().into_iter().collect();
-    let next = entries.last().map(position);
+    let looked_at = all.into_iter().find(is_asked);
+    let next = looked_at.as_ref().map(position);
+    let entries = looked_at.into_iter().filter(|entry| filter.wants(entry, entry.prefix.parse().unwrap())).collect();
     Ok(Page { revision: 7, policy_generation: 3, entries, next })
 }
 
@@ -310,6 +310,7 @@ fn blocked() -> Entry {
         prefix: "198.51.100.0/24".into(),
         layer: Layer::Ban,
         owner: "guard".into(),
+        person: None,
         comment: Some("scans \u{1b}[2J".into()),
         created: time(),
         expires: Some(time()),
