@@ -61,7 +61,11 @@ pub fn run(client: &Client, output: Output, file: &Path) -> Result<bool, Failure
     let mut capture = Capture::open(file)?;
     let mut teller = Teller::new(output);
     loop {
-        let records = capture.next(MOST_FRAMES)?;
+        let mut records = capture.next(MOST_FRAMES)?;
+        if teller.frames() == 0 && records.len() == 1 && !capture.is_over() {
+            // Whether it is the only one shows in what comes behind it.
+            records.extend(capture.next(MOST_FRAMES - 1)?);
+        }
         let is_over = capture.is_over();
         if records.is_empty() && is_over {
             break;
