@@ -171,3 +171,69 @@ fn explain_says_what_is_wrong_with_a_question() -> Result<()> {
     assert!(said.stderr.contains("it is no capture"), "{said:?}");
     Ok(())
 }
+
+#[test]
+fn explain_of_a_source_takes_the_address_that_the_route_back_has() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    // A smaller address than that of the cable, which no route to the peer has.
+    lab.host.ip("address add 192.0.0.9/32 dev lo")?;
+    wait_until("the new address", COUNT_LIMIT, || {
+        let said = daemon.cli(&["explain", "192.0.0.9", "--lists", "-o", "json"])?;
+        let membership: Value = serde_json::from_str(&said.stdout)?;
+        Ok((membership["own"] == true).then_some(()))
+    })?;
+    let said = daemon.cli(&["explain", FRIEND4, "-o", "json"])?;
+    let answers: Vec<Value> = said.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    ensure!(answers.len() >= 2, "{said:?}");
+    for answer in &answers {
+        assert_eq!((&answer["destination"], &answer["destination_by"]), (&json!(HOST4), &json!("route")), "{said:?}");
+        assert_eq!(answer["asked"]["service"], answer["service"], "{said:?}");
+    }
+    let web = answers.iter().find(|answer| answer["service"] == "web").context("web")?;
+    assert_eq!((&web["action"], &web["reason"]), (&json!("pass"), &json!("accepted")));
+    let said = daemon.cli(&["explain", FOE6])?;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stdout.contains(&format!("destination {HOST6} (this host answers the source from it)")), "{said:?}");
+    let said = daemon.cli(&["explain", FRIEND4, "--dst", "192.0.2.99", "--dport", "80"])?;
+    assert!(said.stdout.contains("192.0.2.99 is not an address of this host"), "{said:?}");
+    let said = daemon.cli(&["explain", FRIEND4, "--lists"])?;
+    assert!(said.code == 0 && said.stdout.contains("friends  192.0.2.2/32"), "{said:?}");
+    assert_eq!(daemon.cli(&["explain", "198.18.7.7", "--lists"])?.code, 1);
+    Ok(())
+}
+
+#[test]
+fn a_capture_of_ten_thousand_frames_is_judged_by_the_live_program() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let mut random = Random::part(seed(), 1);
+    let mut octets: Vec<u8> =
+        [0xa1b2_c3d4_u32, 4 << 16 | 2, 0, 0, 262_144, 1].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut add = |frame: &[u8], original: usize| {
+        octets.extend([0, 0, frame.len() as u32, original as u32].iter().flat_map(|word| word.to_le_bytes()));
+        octets.extend(frame);
+    };
+    for _ in 0..10_000 {
+        let (frame, _) = frame(&mut random);
+        add(&frame, frame.len());
+    }
+    add(&[2; 60], 1500);
+    // The longest frame there is: more than a page, which not every kernel takes.
+    let longest = Packet::v4(STRANGER4, HOST4).macs(HOST_MAC, PEER_MAC).udp(1, 2).payload(65_000).build();
+    add(&longest, longest.len());
+    let file = lab.trial.folder().join("many.pcap");
+    std::fs::write(&file, &octets)?;
+    let begun = std::time::Instant::now();
+    let said = daemon.cli(&["explain", "--frame", file.to_str().context("text")?, "-o", "json"])?;
+    println!("{:?} for 10,002 frames", begun.elapsed());
+    let documents: Vec<Value> = said.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!((said.code, documents.len()), (1, 10_003), "{}", said.stderr);
+    let summary = documents.last().context("a summary")?;
+    assert_eq!(summary["frames"], 10_002);
+    assert!(summary["judged"].as_u64().context("judged")? >= 10_000, "{summary}");
+    let skipped = summary["skipped"].as_array().context("skipped")?;
+    assert!(skipped.contains(&json!({"reason": "cut", "frames": 1})), "{summary}");
+    println!("{}\n{}", documents[10_001], summary);
+    Ok(())
+}
