@@ -87,7 +87,7 @@ pub fn rollback(
 pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs) -> Result<(), Failure> {
     let Some(mode) = mode else {
         // Nobody asks for a confirmation of nothing.
-        if terms.dry_run || terms.force || terms.confirm.is_some() {
+        if terms.dry_run || terms.force.is_some() || terms.confirm.is_some() {
             let message = "--dry-run, --force and --confirm need a mode to change to: `enforce` or `observe`";
             super::Cli::command().error(ErrorKind::MissingRequiredArgument, message).exit();
         }

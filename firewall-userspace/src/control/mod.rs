@@ -5,6 +5,7 @@
 
 mod caller;
 mod entries;
+mod force;
 mod policies;
 mod push;
 mod refusal;
@@ -13,6 +14,7 @@ mod terms;
 
 pub use caller::{Caller, Way};
 pub use entries::{Entries, EntriesQuery, Page, Position};
+pub use force::Force;
 pub use policies::{
     Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
 };

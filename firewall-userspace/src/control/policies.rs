@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{is_false, request};
+use super::{
+    Force,
+    terms::{is_false, request},
+};
 use crate::{config::ListFile, policy::Mode, preview::diff::Difference, state::history::Generation};
 
 request! {
@@ -48,7 +51,7 @@ request! {
 impl SetMode {
     /// Asks for a mode.
     pub fn to(mode: Mode) -> Self {
-        Self { mode, dry_run: false, force: false, confirm: None, caller: None }
+        Self { mode, dry_run: false, force: Force::Nothing, confirm: None, caller: None }
     }
 }
 

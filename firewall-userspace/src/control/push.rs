@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Pending,
+    Force, Pending,
     terms::{is_false, request},
 };
 use crate::{lists::entry::Layer, policy::Prefix};
@@ -50,7 +50,7 @@ impl Default for Push {
             remove_all: false,
             person: None,
             dry_run: false,
-            force: false,
+            force: Force::Nothing,
             confirm: None,
             caller: None,
         }
@@ -140,7 +140,7 @@ pub struct Pushed {
     pub removed: usize,
     /// Entries that were already so.
     pub unchanged: usize,
-    /// What the caller should know: lists that no service uses, prefixes that stand in the push more than once.
+    /// What the caller should know: whom it cuts off, lists that no service uses, prefixes that stand in the push more than once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// How many of the addresses meet something else now than what was asked: the first ten of a kind are in `answers`.

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{Pending, Verb};
-use crate::{preview::guard::Harm, text::problem::Problems};
+use crate::{
+    preview::guard::{Harm, guards_of, insisting},
+    text::problem::Problems,
+};
 
 /// Why the controller did not do what it was asked. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +85,8 @@ impl fmt::Display for Refusal {
             }
             Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
             Self::Guarded(harms) => {
-                let harms: Vec<String> = harms.iter().map(Harm::to_string).collect();
-                write!(f, "{}\nhint: `--force` does it all the same", harms.join("; "))
+                let told: Vec<String> = harms.iter().map(Harm::to_string).collect();
+                write!(f, "{}\nhint: {}", told.join("; "), insisting(&guards_of(harms)))
             }
             Self::Pending(pending) => write!(
                 f,

@@ -1,5 +1,6 @@
 //! On what terms a change is asked for.
 
+use super::Force;
 use crate::host::connections::Connection;
 
 /// The terms of a request, which are fields of it.
@@ -7,8 +8,8 @@ use crate::host::connections::Connection;
 pub struct Terms {
     /// Only say what would happen.
     pub dry_run: bool,
-    /// Do it whatever it would hurt.
-    pub force: bool,
+    /// Guards that do not hold it up.
+    pub force: Force,
     /// Undo it after this time, such as `60s`, unless it is confirmed.
     pub confirm: Option<String>,
     /// The connection through which the caller sits at this host.
@@ -32,9 +33,9 @@ macro_rules! request {
             /// Only say what would happen.
             #[serde(default, skip_serializing_if = "super::terms::is_false")]
             pub dry_run: bool,
-            /// Do it whatever it would hurt.
-            #[serde(default, skip_serializing_if = "super::terms::is_false")]
-            pub force: bool,
+            /// Guards that do not hold it up: `true`, or an array of their names.
+            #[serde(default, skip_serializing_if = "super::Force::is_nothing")]
+            pub force: super::Force,
             /// Undo it after this time, such as `60s`, unless it is confirmed.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub confirm: Option<String>,
@@ -47,7 +48,7 @@ macro_rules! request {
             /// The terms of the request.
             pub fn terms(&self) -> super::Terms {
                 let Self { dry_run, force, confirm, caller, .. } = self;
-                super::Terms { dry_run: *dry_run, force: *force, confirm: confirm.clone(), caller: *caller }
+                super::Terms { dry_run: *dry_run, force: force.clone(), confirm: confirm.clone(), caller: *caller }
             }
 
             /// The same request on `terms`.

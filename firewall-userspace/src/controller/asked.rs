@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    control::{Refusal, Terms},
+    control::{Force, Refusal, Terms},
     host::connections::Connection,
     text::{duration, problem::Problems},
 };
@@ -11,7 +11,7 @@ use crate::{
 /// On what terms.
 pub(super) struct Asked {
     pub(super) dry_run: bool,
-    pub(super) force: bool,
+    pub(super) force: Force,
     pub(super) connection: Option<Connection>,
     pub(super) confirm: Option<Duration>,
 }

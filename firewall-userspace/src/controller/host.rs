@@ -1,20 +1,37 @@
 //! What the controller asks of this host.
 
-use std::{io, net::IpAddr};
+use std::{collections::BTreeSet, io, net::IpAddr};
 
-use crate::host::{
-    connections::{self, Connection},
-    devices,
-    reach::{self, Reach},
+use crate::{
+    host::{
+        connections::{self, Connection},
+        devices,
+        reach::{self, Reach},
+        sshd,
+        surroundings::{self, Surroundings},
+    },
+    policy::Prefix,
 };
 
 /// What the controller asks of the host that it runs on. The one in use is [`ThisHost`]; tests have a fake.
 pub trait Host: Send {
-    /// Connections to this host.
+    /// Connections to this host; with `sources`, at least those that come from there.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    fn connections(&self) -> io::Result<Vec<Connection>>;
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>>;
+
+    /// Ports that sshd listens at; none where none is found.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn sshd_ports(&self) -> io::Result<BTreeSet<u16>>;
+
+    /// What it needs of the networks around it.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    fn surroundings(&self) -> io::Result<Surroundings>;
 
     /// How it reaches `address`.
     ///
@@ -32,8 +49,16 @@ pub trait Host: Send {
 pub struct ThisHost;
 
 impl Host for ThisHost {
-    fn connections(&self) -> io::Result<Vec<Connection>> {
-        connections::inbound().map_err(io::Error::other)
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
+        connections::inbound(sources)
+    }
+
+    fn sshd_ports(&self) -> io::Result<BTreeSet<u16>> {
+        sshd::ports()
+    }
+
+    fn surroundings(&self) -> io::Result<Surroundings> {
+        surroundings::read()
     }
 
     fn reach(&self, address: IpAddr) -> io::Result<Reach> {
@@ -44,4 +69,29 @@ impl Host for ThisHost {
         let devices = devices::links().ok()?;
         interfaces.iter().filter_map(|name| Some(devices.named(name)?.mtu)).max()
     }
+}
+
+/// Connections to this host; none, with a warning, when the kernel does not tell.
+pub(super) fn inbound(host: &dyn Host, sources: Option<&[Prefix]>) -> Vec<Connection> {
+    host.connections(sources).unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot list the connections of this host, so they are not guarded");
+        Vec::new()
+    })
+}
+
+/// What this host needs of the networks around it; nothing, with a warning, when the kernel does not tell.
+pub(super) fn around(host: &dyn Host) -> Surroundings {
+    host.surroundings().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot list the networks of this host and its gateways, so nobody is kept from denying them");
+        Surroundings::default()
+    })
+}
+
+/// Ports that sshd listens at; none, with a warning, when the kernel does not tell.
+pub(super) fn sshd_ports(host: &dyn Host) -> Vec<u16> {
+    let ports = host.sshd_ports().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot tell which ports sshd listens at");
+        BTreeSet::new()
+    });
+    ports.into_iter().collect()
 }

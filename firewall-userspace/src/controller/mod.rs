@@ -4,6 +4,7 @@
 //! `Core` has the owners: each knows its own part alone, and the flows (`push`, `policy`, `confirm`, `explain`) bring them
 //! together.
 
+mod admit;
 mod asked;
 mod begin;
 mod confirm;
@@ -19,6 +20,7 @@ mod prepare;
 mod published;
 mod push;
 mod report;
+mod sight;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -91,7 +93,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn start(setup: Setup<D>, filter: &mut StartFilter<'_, F>, now: Now) -> Result<Self, DatapathError> {
         let Setup { config, start, history, own, store, runtime, host } = setup;
         let members_of = |policy: &Policy| Lists::members_of(policy, &runtime, &own, store.clock());
-        let (mut start, mut members) = prepare::admit_start(start, members_of, &*host);
+        let (mut start, mut members) = prepare::admit_start(start, members_of, &runtime, &*host);
         let (policy, filter) = loop {
             let policy = Arc::new(start.policy.clone());
             // As a reload would be, where there is something to go on with.
@@ -104,7 +106,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             members = members_of(&start.policy);
         };
-        prepare::warn_at_start(&policy, &members, &*host);
+        prepare::warn_at_start(&policy, &members, &runtime, &*host);
         let lists = Lists::new(members, runtime, own, store.clock().clone());
         let Start { basis, refused, .. } = start;
         let mut core = Self {
@@ -230,6 +232,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let revision = self.in_force.advance();
         tracing::info!(revision, removed = ended.len(), "ended entries whose time is over");
+        for list in admit::emptied(&self.in_force.policy, self.lists.pushed(), &ended) {
+            tracing::warn!(%list, "a list that services allow is empty, because its last entry has ended: it admits nobody");
+        }
         self.keeper.owe(now, ended);
         true
     }

@@ -12,7 +12,7 @@ use crate::{
         deadline::{Deadline, Until},
     },
     config::{self, Loaded, Report},
-    control::{Caller, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
+    control::{Caller, Force, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
     datapath::Filter,
     policy::{Mode, Policy},
     preview::diff::{Difference, PolicyDocument},
@@ -95,8 +95,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return Ok(Reloaded { push_undone, dry_run, ..self.answered() });
         }
         let waits = self.history.pending().map(|pending| pending.previous);
-        // What would happen by itself needs no insisting.
-        asked.force |= generation.is_none() && waits.is_some();
+        if generation.is_none() && waits.is_some() {
+            // What would happen by itself needs no insisting.
+            asked.force = Force::All;
+        }
         let wanted = match generation.or(waits) {
             Some(number) => self.history.generation(number),
             None => self.history.previous(),

@@ -1,22 +1,24 @@
 //! Everything that can be said about a change before the first write: whether it is refused, and what it would do.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cell::OnceCell, sync::Arc};
 
 use firewall_common::abi::MAX_PREFIXES;
 
-use super::{Core, Host, asked::Asked, push::check::CheckedPush};
+use super::{
+    Core, Host,
+    admit::insist,
+    asked::Asked,
+    host::{around, inbound},
+};
 use crate::{
-    control::{Push, Refusal},
+    control::Refusal,
     datapath::{DatapathError, Filter},
     host::connections::Connection,
-    lists::{
-        Applied,
-        members::{Member, Members},
-    },
-    policy::{Policy, Prefix},
+    lists::{members::Members, pushed::Runtime},
+    policy::{List, Policy, Prefix},
     preview::{
         diff::{Difference, PolicyDocument},
-        guard::{self, Harm, Side},
+        guard::{self, GuardName, Harm, Side},
         model::HostModel,
     },
     state::{disk::Disk, history::start::Start},
@@ -33,85 +35,20 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
         match self.filter.admit(&policy) {
             // It is waited for.
-            Err(error @ DatapathError::NoInterface { .. }) if asked.force => tracing::warn!("forced: {error}"),
+            Err(error @ DatapathError::NoInterface { .. }) if asked.force.lifts(GuardName::Interface) => {
+                tracing::warn!("forced: {error}");
+            }
             admitted => admitted.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
         }
         let members = self.lists.members_with(&policy);
         require_room(members.len())?;
-        let mut harms = self.lockouts(&policy, &members, asked.connection);
-        harms.extend(policy.guard.shrinks(difference));
-        if !harms.is_empty() && !asked.force {
-            return Err(Refusal::Guarded(harms));
-        }
-        for harm in harms.iter().filter(|_| !asked.dry_run) {
-            tracing::warn!("forced: {harm}");
-        }
+        let live = &*self.in_force.policy;
+        let sides = ((live, self.lists.members()), (&policy, &members));
+        let mut harms = lockouts_between(sides.0, sides.1, &*self.host, asked.connection);
+        harms.extend(losses(&policy, difference, self.lists.pushed()));
+        harms.extend(coverage(Some((live, difference)), &policy, self.lists.pushed(), &*self.host));
+        insist(harms, &asked.force, asked.dry_run)?;
         Ok(Candidate { policy: Arc::new(policy), members })
-    }
-
-    /// Sources that a whole policy would lock out.
-    fn lockouts(&self, policy: &Policy, members: &Members, caller: Option<Connection>) -> Vec<Harm> {
-        let live = (&*self.in_force.policy, self.lists.members());
-        lockouts_between(live, (policy, members), &*self.host, caller)
-    }
-
-    /// Refuses a push, which is in the lists already, that there is no room for or that would lock somebody out, or by which
-    /// lists have `shrunk`. Nothing that filters is touched.
-    pub(super) fn admit(
-        &self,
-        checked: &CheckedPush,
-        push: &Push,
-        applied: &Applied,
-        shrunk: Vec<Harm>,
-    ) -> Result<(), Refusal> {
-        require_room(self.lists.members().len())?;
-        let mut harms = self.lockouts_by(checked, applied, push.caller);
-        harms.extend(shrunk);
-        if !harms.is_empty() && !push.force {
-            return Err(Refusal::Guarded(harms));
-        }
-        for harm in harms.iter().filter(|_| !push.dry_run) {
-            tracing::warn!("forced: {harm}");
-        }
-        Ok(())
-    }
-
-    /// Sources that a push would lock out. Most pushes can lock out nobody, and ask the kernel for nothing.
-    fn lockouts_by(&self, checked: &CheckedPush, applied: &Applied, caller: Option<Connection>) -> Vec<Harm> {
-        let policy = &self.in_force.policy;
-        let services = || policy.services.iter();
-        let denies = |list: usize| services().any(|service| service.deny.contains(&list));
-        let allows = |list: usize| services().any(|service| service.allow.iter().flatten().any(|one| *one == list));
-        let can_harm = checked.add.iter().any(|addition| denies(addition.list))
-            || checked.remove.iter().any(|(list, _)| allows(*list));
-        if !can_harm || applied.moved.is_empty() {
-            return Vec::new();
-        }
-        let moved = &applied.moved;
-        let lengths: BTreeSet<(bool, u8)> =
-            moved.keys().map(|prefix| (prefix.address().is_ipv4(), prefix.length())).collect();
-        let is_touched = |connection: &Connection| {
-            let source = connection.source.ip();
-            let of_family = lengths.iter().filter(|(is_ipv4, _)| *is_ipv4 == source.is_ipv4());
-            let mut covers = of_family.filter_map(|(_, length)| Prefix::part(source, *length));
-            covers.any(|cover| moved.contains_key(&cover))
-        };
-        let mut established = inbound(&*self.host);
-        established.retain(is_touched);
-        let caller = caller.filter(is_touched);
-        if established.is_empty() && caller.is_none() {
-            return Vec::new();
-        }
-        let members = self.lists.members();
-        let before = |prefix: Prefix| moved.get(&prefix).cloned().unwrap_or_else(|| members.own_value(prefix));
-        let live = |source| {
-            let covers = std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent());
-            covers.fold(Member::default(), |all, cover| all.union(&before(cover)))
-        };
-        let model = HostModel::new(policy);
-        let live = Side { model: &model, members: &live };
-        let new = Side { model: &model, members: &|source| members.lookup(source) };
-        guard::cut_off(&policy.guard, Some(&live), &new, &established, caller)
     }
 }
 
@@ -125,45 +62,85 @@ fn lockouts_between(
     let (live_model, model) = (HostModel::new(live), HostModel::new(new));
     let before = Side { model: &live_model, members: &|source| live_members.lookup(source) };
     let side = Side { model: &model, members: &|source| new_members.lookup(source) };
-    let mut harms = guard::cut_off(&new.guard, Some(&before), &side, &inbound(host), caller);
+    let mut harms = guard::cut_off(&new.guard, Some(&before), &side, inbound(host, None), caller);
     harms.extend(guard::management(live, new, &model, new_members));
     harms
 }
 
+/// Lists that lose too much by a `new` policy.
+fn losses(new: &Policy, difference: &Difference, pushed: &Runtime) -> Vec<Harm> {
+    let emptied = guard::emptied(new, difference, |list| pushed.entries(list).next().is_some());
+    let mut harms = new.guard.shrinks(difference);
+    harms.retain(|harm| !guard::is_of_emptied(harm, &emptied));
+    harms.extend(emptied);
+    harms
+}
+
+/// What this host needs and a `new` policy denies by entries that the live one does not deny; by any, without a live one.
+fn coverage(live: Option<(&Policy, &Difference)>, new: &Policy, pushed: &Runtime, host: &dyn Host) -> Vec<Harm> {
+    let needed = OnceCell::new();
+    let mut harms = Vec::new();
+    for (_, list) in new.lists.iter().enumerate().filter(|(index, _)| new.denies_list(*index)) {
+        let fresh = match live {
+            Some((live, difference)) if is_denied_by(live, list) => {
+                let added = difference.lists.get(&*list.name).map_or(&[][..], |changes| &changes.added);
+                added.iter().copied().filter(|entry| pushed.at(&list.name, *entry).next().is_none()).collect()
+            }
+            _ => {
+                let pushed = pushed.entries(&list.name).map(|(prefix, ..)| prefix);
+                let mut all: Vec<Prefix> = list.entries.iter().copied().chain(pushed).collect();
+                all.sort_unstable();
+                all.dedup();
+                all
+            }
+        };
+        if !fresh.is_empty() {
+            harms.extend(guard::covers(&list.name, &fresh, needed.get_or_init(|| around(host))));
+        }
+    }
+    harms
+}
+
+/// Whether a service of `policy` denies what is in the list of this name.
+fn is_denied_by(policy: &Policy, list: &List) -> bool {
+    let index = policy.lists.iter().position(|known| known.name == list.name);
+    index.is_some_and(|index| policy.denies_list(index))
+}
+
 /// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on. What to start with, and
-/// what every prefix is in with that, as `members` say.
-pub(super) fn admit_start(start: Start, members: impl Fn(&Policy) -> Members, host: &dyn Host) -> (Start, Members) {
+/// what every prefix is in with that, as `members` say. What the file denies of this host is only told of: it was so before, or somebody
+/// wanted it.
+pub(super) fn admit_start(
+    start: Start,
+    members: impl Fn(&Policy) -> Members,
+    pushed: &Runtime,
+    host: &dyn Host,
+) -> (Start, Members) {
     let new = members(&start.policy);
     let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return (start, new) };
     let live = members(before);
     let difference = Difference::between(&PolicyDocument::of(before, 0), &PolicyDocument::of(&start.policy, 0));
     let mut harms = lockouts_between((before, &live), (&start.policy, &new), host, None);
-    harms.extend(start.policy.guard.shrinks(&difference));
+    harms.extend(losses(&start.policy, &difference, pushed));
     if harms.is_empty() {
         return (start, new);
     }
-    let why = Refusal::Guarded(harms).to_string().replace("`--force`", "`portcullis reload --force`");
+    let why = Refusal::Guarded(harms).to_string().replace("`--force", "`portcullis reload --force");
     match start.fall_back(&why) {
         Ok(before) => (before, live),
         Err(start) => (*start, new),
     }
 }
 
-/// Warns of connections that the first policy of a daemon cuts off: nobody is there to be asked.
-pub(super) fn warn_at_start(policy: &Policy, members: &Members, host: &dyn Host) {
+/// Warns of connections that the first policy of a daemon cuts off, and of what this host needs and it denies: nobody is there to be
+/// asked.
+pub(super) fn warn_at_start(policy: &Policy, members: &Members, pushed: &Runtime, host: &dyn Host) {
     let model = HostModel::new(policy);
     let side = Side { model: &model, members: &|source| members.lookup(source) };
-    for harm in guard::cut_off(&policy.guard, None, &side, &inbound(host), None) {
+    let cut_off = guard::cut_off(&policy.guard, None, &side, inbound(host, None), None);
+    for harm in cut_off.into_iter().chain(coverage(None, policy, pushed, host)) {
         tracing::warn!("{harm}");
     }
-}
-
-/// Connections to this host; none, with a warning, when the kernel does not tell.
-fn inbound(host: &dyn Host) -> Vec<Connection> {
-    host.connections().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot list the connections of this host, so they are not guarded");
-        Vec::new()
-    })
 }
 
 /// Refuses more prefixes than the tables hold.

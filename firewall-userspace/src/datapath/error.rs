@@ -191,9 +191,9 @@ impl DatapathError {
                 }
                 _ => None,
             },
-            Self::NoInterface { .. } => {
-                Some("`ip link` lists the interfaces of this host; `--force` waits for one that is to come".into())
-            }
+            Self::NoInterface { .. } => Some(
+                "`ip link` lists the interfaces of this host; `--force=interface` waits for one that is to come".into(),
+            ),
             Self::Unfilterable { cause, .. } => Some(cause.hint()),
             Self::SameInterface { interface, other } => {
                 Some(format!("take one of {interface} and {other} out of the configuration"))

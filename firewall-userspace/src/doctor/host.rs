@@ -107,7 +107,7 @@ fn bpffs_of(pins: &Path, found: Option<(PathBuf, u32)>) -> Check {
 }
 
 fn guard() -> Check {
-    match connections::inbound() {
+    match connections::inbound(None) {
         Ok(found) => Check::ok(HOST, "lock-out guard", format!("sees {} connections to this host", found.len())),
         Err(error) => {
             let found = format!("cannot list TCP connections, so they are not guarded: {error}");

@@ -1,21 +1,28 @@
 //! The TCP connections that others have open to this host, and the ports that it listens on, as `sock_diag` knows them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt, io,
     net::{IpAddr, SocketAddr},
 };
 
+use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_sock_diag::{
-    SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, TCP_LISTEN},
+    SOCK_DIAG_BY_FAMILY,
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP},
     inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
 };
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use serde::{Deserialize, Serialize};
 
-use super::raw::NetlinkSocket;
-use crate::policy::Protocol;
+use super::{
+    raw::{NetlinkSocket, RawMessage},
+    source_filter,
+};
+use crate::policy::{Prefix, Protocol};
+
+/// Sources that the kernel is asked for at most: it compares each of them with every socket.
+pub const MOST_SOURCES: usize = source_filter::MOST;
 
 /// A TCP connection to this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
@@ -36,25 +43,34 @@ pub struct Listening {
     pub local: SocketAddr,
 }
 
-/// Established connections to a port that listens, in the network namespace of this thread; without loopback.
+/// Established connections to a port that listens, in the network namespace of this thread; without loopback. With `sources`, only
+/// those that come from there, and the kernel tells of few others: of none when there are few sources.
 ///
 /// # Errors
 /// When the kernel does not answer, for example because it has no `tcp_diag`.
-pub fn inbound() -> io::Result<Vec<Connection>> {
-    let mut listening: HashSet<u16> = HashSet::new();
+pub fn inbound(sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
     let mut established = Vec::new();
     for family in [AF_INET, AF_INET6] {
-        let states = StateFlags::LISTEN | StateFlags::ESTABLISHED;
-        dump(family, IPPROTO_TCP, states, |InetResponseHeader { state, socket_id, .. }| {
+        let filter = sources.map(|sources| source_filter::of(family == AF_INET, sources));
+        if filter.as_ref().is_some_and(Option::is_none) {
+            continue;
+        }
+        let filter = filter.flatten().unwrap_or_default();
+        dump(family, IPPROTO_TCP, StateFlags::ESTABLISHED, &filter, |InetResponseHeader { socket_id, .. }| {
             let end = |address: IpAddr, port| SocketAddr::new(address.to_canonical(), port);
-            if state == TCP_LISTEN {
-                listening.insert(socket_id.source_port);
-            } else {
-                established.push(Connection {
-                    source: end(socket_id.destination_address, socket_id.destination_port),
-                    destination: end(socket_id.source_address, socket_id.source_port),
-                });
-            }
+            established.push(Connection {
+                source: end(socket_id.destination_address, socket_id.destination_port),
+                destination: end(socket_id.source_address, socket_id.source_port),
+            });
+        })?;
+    }
+    if established.is_empty() {
+        return Ok(established);
+    }
+    let mut listening: HashSet<u16> = HashSet::new();
+    for family in [AF_INET, AF_INET6] {
+        dump(family, IPPROTO_TCP, StateFlags::LISTEN, &[], |InetResponseHeader { socket_id, .. }| {
+            listening.insert(socket_id.source_port);
         })?;
     }
     let is_inbound = |connection: &Connection| {
@@ -75,7 +91,7 @@ pub fn listeners() -> io::Result<Vec<Listening>> {
         for (number, protocol, state) in
             [(IPPROTO_TCP, Protocol::Tcp, StateFlags::LISTEN), (IPPROTO_UDP, Protocol::Udp, StateFlags::CLOSE)]
         {
-            dump(family, number, state, |InetResponseHeader { socket_id, .. }| {
+            dump(family, number, state, &[], |InetResponseHeader { socket_id, .. }| {
                 let address = socket_id.source_address.to_canonical();
                 listeners.push(Listening { protocol, local: SocketAddr::new(address, socket_id.source_port) });
             })?;
@@ -97,8 +113,28 @@ pub fn of_ssh(variable: &str) -> Option<Connection> {
     Some(Connection { source: end()?, destination: end()? })
 }
 
-/// Shows every socket of one family and protocol in these states to `visit`.
-fn dump(family: u8, protocol: u8, states: StateFlags, mut visit: impl FnMut(InetResponseHeader)) -> io::Result<()> {
+/// TCP sockets that listen, in the network namespace of this thread: their ports by their inodes.
+///
+/// # Errors
+/// When the kernel does not answer, for example because it has no `tcp_diag`.
+pub fn listening_inodes() -> io::Result<HashMap<u32, u16>> {
+    let mut inodes = HashMap::new();
+    for family in [AF_INET, AF_INET6] {
+        dump(family, IPPROTO_TCP, StateFlags::LISTEN, &[], |InetResponseHeader { socket_id, inode, .. }| {
+            inodes.insert(inode, socket_id.source_port);
+        })?;
+    }
+    Ok(inodes)
+}
+
+/// Shows every socket of one family and protocol in these states that passes `filter` to `visit`; an empty one lets all pass.
+fn dump(
+    family: u8,
+    protocol: u8,
+    states: StateFlags,
+    filter: &[u8],
+    mut visit: impl FnMut(InetResponseHeader),
+) -> io::Result<()> {
     let request = InetRequest {
         family,
         protocol,
@@ -106,11 +142,19 @@ fn dump(family: u8, protocol: u8, states: StateFlags, mut visit: impl FnMut(Inet
         states,
         socket_id: if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() },
     };
-    NetlinkSocket::open(NETLINK_SOCK_DIAG)?.dump(SockDiagMessage::InetRequest(request), |message| {
-        if let SockDiagMessage::InetResponse(response) = message {
-            visit(response.header);
-        }
-    })
+    let mut octets = vec![0; request.buffer_len()];
+    request.emit(&mut octets);
+    if !filter.is_empty() {
+        octets.extend(source_filter::attribute(filter));
+    }
+    NetlinkSocket::open(NETLINK_SOCK_DIAG)?.dump(
+        RawMessage { kind: SOCK_DIAG_BY_FAMILY, octets },
+        |message: RawMessage| {
+            if let Ok(header) = InetResponseHeader::parse(&message.octets) {
+                visit(header);
+            }
+        },
+    )
 }
 
 /// `203.0.113.7:50412 -> 192.0.2.10:22`.
@@ -122,7 +166,47 @@ impl fmt::Display for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Sockets of this namespace whose other end is in `sources`.
+    fn seen(sources: &[&str]) -> Vec<u16> {
+        let sources: Vec<Prefix> = sources.iter().map(|text| text.parse().unwrap()).collect();
+        let mut ports = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            let Some(filter) = source_filter::of(family == AF_INET, &sources) else { continue };
+            dump(family, IPPROTO_TCP, StateFlags::ESTABLISHED, &filter, |header| {
+                ports.push(header.socket_id.destination_port);
+            })
+            .unwrap();
+        }
+        ports
+    }
+
+    #[test]
+    fn the_kernel_tells_of_no_other_sources_than_those_that_are_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // A socket of IPv6 that IPv4 comes to.
+        let dual = TcpListener::bind("[::]:0").unwrap();
+        let mapped = TcpStream::connect(("127.0.0.1", dual.local_addr().unwrap().port())).unwrap();
+        let _accepted = (listener.accept().unwrap(), dual.accept().unwrap());
+        let ports = [&client, &mapped].map(|stream| stream.local_addr().unwrap().port());
+        let has = |sources: &[&str]| {
+            let seen = seen(sources);
+            ports.map(|port| seen.contains(&port))
+        };
+        assert_eq!(has(&["127.0.0.0/8"]), [true, true]);
+        assert_eq!(has(&["127.0.0.1"]), [true, true]);
+        assert_eq!(has(&["192.0.2.1", "2001:db8::/32", "127.0.0.1", "198.51.100.0/24"]), [true, true]);
+        assert_eq!(has(&["192.0.2.1", "2001:db8::/32", "127.0.0.2"]), [false, false]);
+        assert_eq!(has(&["2001:db8::/32"]), [false, false]);
+        let many: Vec<String> = (0..5000).map(|number| format!("10.0.{}.{}", number >> 8, number & 255)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(has(&many), [true, true], "more than a filter takes is no filter");
+        assert!(has(&[]) == [false, false]);
+    }
 
     #[test]
     fn ssh_tells_both_ends() {

@@ -1,6 +1,6 @@
-//! This host as the kernel describes it: its interfaces, its addresses, its connections.
+//! This host as the kernel describes it: its interfaces, its addresses, its connections, and what is around it.
 //!
-//! In: sysfs, netlink and sock_diag. Out: facts, true at the moment they were asked. Nothing is changed here, and the caller owns
+//! In: sysfs, procfs, netlink and sock_diag. Out: facts, true at the moment they were asked. Nothing is changed here, and the caller owns
 //! what it is told.
 
 pub mod connections;
@@ -8,3 +8,31 @@ pub mod devices;
 pub mod netlink;
 mod raw;
 pub mod reach;
+mod source_filter;
+pub mod sshd;
+pub mod surroundings;
+
+/// A folder for a test, gone with it.
+#[cfg(test)]
+struct TestFolder(std::path::PathBuf);
+
+#[cfg(test)]
+impl TestFolder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("portcullis-host-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).expect("a folder for temporary files can be written to");
+        Self(folder)
+    }
+
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+impl Drop for TestFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -68,6 +68,20 @@ impl NetlinkSocket {
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {
+        self.dump_while(question, |message| {
+            visit(message);
+            true
+        })
+    }
+
+    /// The same as long as `visit` wants more. The socket has the rest of the answer then, and is of no use any more.
+    ///
+    /// # Errors
+    /// As for [`dump`](Self::dump).
+    pub fn dump_while<M>(&mut self, question: M, mut visit: impl FnMut(M) -> bool) -> io::Result<()>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
         self.send(question, NLM_F_DUMP)?;
         let mut part = Vec::with_capacity(ANSWER);
         loop {
@@ -77,7 +91,11 @@ impl NetlinkSocket {
             while !rest.is_empty() {
                 let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
                 match message.payload {
-                    NetlinkPayload::InnerMessage(message) => visit(message),
+                    NetlinkPayload::InnerMessage(message) => {
+                        if !visit(message) {
+                            return Ok(());
+                        }
+                    }
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     NetlinkPayload::Done(_) => return Ok(()),
                     _ => {}

@@ -75,6 +75,11 @@ impl Policy {
         self.services.iter().any(|service| service.deny.contains(&index))
     }
 
+    /// Whether a service admits what is in the list at `index`.
+    pub fn allows_list(&self, index: usize) -> bool {
+        self.services.iter().any(|service| service.allow.as_ref().is_some_and(|lists| lists.contains(&index)))
+    }
+
     /// Whether a service refers to the list at `index`.
     pub fn uses_list(&self, index: usize) -> bool {
         self.services.iter().any(|service| {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use firewall_userspace::{
-    control::{Refusal, Verb},
-    preview::guard::Harm,
+    control::{Force, Refusal, Verb},
+    preview::guard::{GuardName, Harm},
 };
 use nix::unistd::geteuid;
 use serde_json::Value;
@@ -457,8 +457,8 @@ fn a_dry_run_is_asked_for_and_told() {
         words(&["+ partners 192.0.2.1/32", "dry run: 1 to add, 0 to remove, 0 unchanged; nothing was changed"]);
     assert_eq!(daemon.run(&["allow", "add", "partners", "192.0.2.1", "--dry-run"]), (0, wanted, String::new()));
     daemon.run(&["deny", "remove", "blocked", "192.0.2.1", "--dry-run", "--force"]);
-    let asked: Vec<_> = daemon.pushes.lock().unwrap().iter().map(|push| (push.dry_run, push.force)).collect();
-    assert_eq!(asked, [(true, false), (true, true)]);
+    let asked: Vec<_> = daemon.pushes.lock().unwrap().iter().map(|push| (push.dry_run, push.force.clone())).collect();
+    assert_eq!(asked, [(true, Force::Nothing), (true, Force::All)]);
     let wanted = words(&["no difference from generation 8", "dry run: nothing was changed"]);
     assert_eq!(daemon.run(&["reload", "--dry-run"]), (0, wanted, String::new()));
 }
@@ -468,11 +468,28 @@ fn harm_is_refused_with_the_way_to_insist() {
     let harm = Harm::Shrink { list: "partners".into(), removed: 60, live: 100, percent: 50 };
     let daemon = Daemon::start(Fake::refusing(Refusal::Guarded(vec![harm])));
     let said = words(&[
-        "error: list `partners` would lose 60 of its 100 entries, more than the 50 % of `guard.shrink_percent`",
+        "error: list `partners` would lose 60 of its 100 entries, more than the 50 % of `guard.shrink_percent` (guard `shrink`)",
         "error: the change would do harm; nothing was changed",
-        "hint: `--force` does it all the same",
+        "hint: `--force` does it all the same, `--force=shrink` past this guard alone",
     ]);
     for command in [&["reload"][..], &["deny", "remove", "blocked", "192.0.2.1"]] {
         assert_eq!(daemon.run(command), (4, String::new(), said.clone()));
+    }
+}
+
+#[test]
+fn force_lifts_the_guards_that_it_names_and_without_names_all() {
+    let daemon = Daemon::start(Fake::default());
+    for force in ["--force=empty,cut-off", "--force=all", "--force"] {
+        let (code, _, said) = daemon.run(&["deny", "add", "blocked", force, "192.0.2.1"]);
+        assert_eq!((code, &*said), (0, ""), "{force}");
+    }
+    let asked: Vec<_> = daemon.pushes.lock().unwrap().iter().map(|push| push.force.clone()).collect();
+    let named: Force = [GuardName::CutOff, GuardName::Empty].into_iter().collect();
+    assert_eq!(asked, [named, Force::All, Force::All]);
+    for wrong in ["--force=emty", "--force="] {
+        let (code, _, said) = daemon.run(&["reload", wrong]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("there is no guard `") && said.contains("there are `shrink`, `empty`"), "{said}");
     }
 }

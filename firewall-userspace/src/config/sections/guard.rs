@@ -32,7 +32,7 @@ pub fn guard(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<Guard>
         guard.shrink_entries = usize::try_from(entries).unwrap_or(usize::MAX);
     }
     if let Some(node) = table.node("ports") {
-        guard.ports = ports(reader, &node)?;
+        guard.ports = Some(ports(reader, &node)?);
     }
     Some(guard)
 }

@@ -16,6 +16,7 @@ use self::plan::Plan;
 use super::{
     Core,
     asked::confirm_within,
+    sight::Sight,
     waiting::{Awaited, Waiting},
 };
 use crate::{
@@ -85,8 +86,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn push_batch(&mut self, pushes: Vec<(Caller, Push)>, confirm: Option<Duration>, now: Now) -> Vec<PushAnswer> {
         let mut answers: BTreeMap<usize, PushAnswer> = BTreeMap::new();
         let mut staged: Vec<Staged> = Vec::new();
+        let sight = Sight::of(pushes.iter().map(|(_, push)| push));
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
-            match self.stage(&caller, &push, now) {
+            match self.stage(&caller, &push, &sight, now) {
                 Ok(Checked::Staged(pushed, applied, changes)) => {
                     staged.push(Staged { index, caller, person: push.person, pushed, applied, changes });
                 }
@@ -160,7 +162,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Checks a push and puts it into the lists; what filters comes later.
-    fn stage(&mut self, caller: &Caller, push: &Push, now: Now) -> Result<Checked, Refusal> {
+    fn stage(&mut self, caller: &Caller, push: &Push, sight: &Sight, now: Now) -> Result<Checked, Refusal> {
         confirm_within(push.confirm.as_deref())?;
         let mut checked = check::check(push, &self.in_force.policy)?;
         let shrunk = checked.replace_lists(&self.in_force.policy, self.lists.pushed(), &caller.name);
@@ -168,7 +170,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let (mut pushed, changes) = (plan.pushed, plan.changes);
         let applied = self.lists.apply(&self.in_force.policy, changes.clone());
         self.answer_addresses(&checked, &mut pushed);
-        let admitted = self.admit(&checked, push, &applied, shrunk);
+        let admitted = self.admit(&checked, push, &applied, shrunk, sight).map(|notes| pushed.notes.extend(notes));
         if push.dry_run || admitted.is_err() {
             self.lists.apply(&self.in_force.policy, applied.inverse);
             let answer = Pushed { dry_run: true, changes: plan.shown.first().to_vec(), ..self.numbered(pushed) };

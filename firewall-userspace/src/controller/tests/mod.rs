@@ -8,6 +8,7 @@ mod boot;
 mod clock;
 mod driver;
 mod explain;
+mod guards;
 mod holders;
 mod inverse;
 mod model;

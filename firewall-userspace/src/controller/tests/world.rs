@@ -1,10 +1,11 @@
 //! A daemon on a fake kernel and a fake disk, with hands on both.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use crate::{
     control::Refusal,
     controller::{Core, Host, Message, Readings, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
-    host::{connections::Connection, reach::Reach},
+    host::{connections::Connection, reach::Reach, surroundings::Surroundings},
     policy::Prefix,
     state::{
         fake::{FakeDisk, Fault},
@@ -28,17 +29,22 @@ use crate::{
 };
 
 /// Configurations that the file, or a caller, may say. One of them is no configuration.
-pub const CONFIGS: [&str; 6] = [
+pub const CONFIGS: [&str; 7] = [
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
-    "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth1\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\nentries = [\"192.0.2.2\"]\n\
+    "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth1\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.9\"]\n[lists.b]\nentries = [\"192.0.2.2\"]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.b]\nentries = [\"192.0.2.3\"]\n",
     "[[interface]]\nnane = \"eth0\"\n",
     "[[interface]]\nname = \"eth0\"\n[policy]\nmode = \"observe\"\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\n",
     "[[interface]]\nname = \"eth0\"\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
+    "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\n\
+     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
 ];
+
+/// The one of [`CONFIGS`] in which a list that admits has no entry; no script comes to it.
+pub const EMPTY: usize = 6;
 
 /// The one of [`CONFIGS`] that locks the management prefix of the others out.
 pub const LOCKS_OUT: usize = 5;
@@ -54,6 +60,7 @@ pub struct World {
     pub now: Now,
     pub kernel: FakeKernel,
     pub disk: FakeDisk,
+    pub host: FakeHost,
     pub own: Vec<Prefix>,
     /// Which of [`CONFIGS`] the configuration file says.
     pub file: Arc<Mutex<usize>>,
@@ -61,12 +68,51 @@ pub struct World {
     pub told: watch::Receiver<Arc<dyn Readings>>,
 }
 
-/// A host that has no connections, answers 203.0.113.0/24 from 192.0.2.9, has no other route, and takes 198.51.100.77 for its own.
-struct FakeHost;
+/// What the host is like beside the kernel's filter, and how often each thing was asked.
+#[derive(Default)]
+pub struct Outside {
+    pub connections: Vec<Connection>,
+    pub sshd: BTreeSet<u16>,
+    pub around: Surroundings,
+    /// The sources that connections were asked for, each time.
+    pub asked: Vec<Option<Vec<Prefix>>>,
+    /// How often it was asked for the ports of sshd, and for what is around.
+    pub asked_more: [usize; 2],
+}
+
+/// A host as it was told to be; clones are the same. It answers 203.0.113.0/24 from 192.0.2.9, has no other route, and takes
+/// 198.51.100.77 for its own.
+#[derive(Clone, Default)]
+pub struct FakeHost(Arc<Mutex<Outside>>);
+
+impl FakeHost {
+    pub fn outside(&self) -> MutexGuard<'_, Outside> {
+        self.0.lock().unwrap()
+    }
+}
 
 impl Host for FakeHost {
-    fn connections(&self) -> io::Result<Vec<Connection>> {
-        Ok(Vec::new())
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
+        let mut outside = self.outside();
+        outside.asked.push(sources.map(<[Prefix]>::to_vec));
+        let is_wanted = |connection: &&Connection| {
+            sources.is_none_or(|all| all.iter().any(|source| source.contains(connection.source.ip())))
+        };
+        Ok(outside.connections.iter().filter(is_wanted).copied().collect())
+    }
+
+    fn sshd_ports(&self) -> io::Result<BTreeSet<u16>> {
+        let mut outside = self.outside();
+        let [sshd, _] = &mut outside.asked_more;
+        *sshd += 1;
+        Ok(outside.sshd.clone())
+    }
+
+    fn surroundings(&self) -> io::Result<Surroundings> {
+        let mut outside = self.outside();
+        let [_, around] = &mut outside.asked_more;
+        *around += 1;
+        Ok(outside.around.clone())
     }
 
     fn reach(&self, address: IpAddr) -> io::Result<Reach> {
@@ -97,12 +143,12 @@ impl World {
     pub fn new(file: usize) -> Self {
         let wall = Timestamp::from_second(1_800_000_000).unwrap();
         let now = Now { boot_id: 1, ..Now::new(wall, Duration::from_secs(100_000)) };
-        let (kernel, disk, own) = (FakeKernel::default(), FakeDisk::default(), Vec::new());
+        let (kernel, disk, host, own) = (FakeKernel::default(), FakeDisk::default(), FakeHost::default(), Vec::new());
         kernel.set_interface("eth0", Some(2));
         kernel.set_interface("eth1", Some(3));
         let file = Arc::new(Mutex::new(file));
-        let (core, told) = start(now, &kernel, &disk, &own, &file).unwrap();
-        Self { now, kernel, disk, own, file, core, told }
+        let (core, told) = start(now, &kernel, &disk, (&host, &own), &file).unwrap();
+        Self { now, kernel, disk, host, own, file, core, told }
     }
 
     /// Kills the daemon and starts another one on what is on disk; an error when it does not start.
@@ -110,7 +156,7 @@ impl World {
         // A thread that writes a snapshot dies with its daemon; here it has ended before.
         self.core.keeper.finish();
         self.disk = self.disk.after_kill();
-        let (core, told) = start(self.now, &self.kernel, &self.disk, &self.own, &self.file)?;
+        let (core, told) = start(self.now, &self.kernel, &self.disk, (&self.host, &self.own), &self.file)?;
         (self.core, self.told) = (core, told);
         Ok(())
     }
@@ -158,7 +204,7 @@ fn start(
     now: Now,
     kernel: &FakeKernel,
     disk: &FakeDisk,
-    own: &[Prefix],
+    (host, own): (&FakeHost, &[Prefix]),
     file: &Arc<Mutex<usize>>,
 ) -> Result<Started, String> {
     let loaded = load(*file.lock().unwrap()).map_err(|report| report.render(false));
@@ -167,7 +213,7 @@ fn start(
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());
-    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(FakeHost) };
+    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(host.clone()) };
     let mut filter = |policy: &_, members: &_, unwilling| FakeFilter::start(kernel, policy, members, unwilling);
     let mut core = Core::start(setup, &mut filter, now).map_err(|error| error.to_string())?;
     let told = core.publish();

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    policy::{FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service, attach_label, mode_label},
+    policy::{
+        FragmentPolicy, HostDefault, Limit, Policy, Prefix, Rate, Service, attach_label, guard::Guard, mode_label,
+    },
     text::{duration, ports},
 };
 
@@ -102,7 +104,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("essentials.dhcp".into(), rate(&essentials.dhcp)),
         ("guard.shrink_percent".into(), guard.shrink_percent.into()),
         ("guard.shrink_entries".into(), guard.shrink_entries.into()),
-        ("guard.ports".into(), json!(guard.ports.iter().map(ports::show).collect::<Vec<_>>())),
+        ("guard.ports".into(), guard_ports(guard)),
         ("admin.listen".into(), admin_listen.to_string().into()),
         ("api.socket".into(), api_socket.to_string_lossy().into()),
         ("state.directory".into(), state.directory.to_string_lossy().into()),
@@ -118,6 +120,12 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
     settings.extend(limits.iter().flat_map(limit));
     settings.extend(services.iter().flat_map(|one| service(policy, one)));
     settings
+}
+
+/// `default` where they are not set: which they are then depends on the change.
+fn guard_ports(guard: &Guard) -> Value {
+    let shown = |all: &Vec<_>| json!(all.iter().map(ports::show).collect::<Vec<_>>());
+    guard.ports.as_ref().map_or_else(|| "default".into(), shown)
 }
 
 fn limit(limit: &Limit) -> Vec<(String, Value)> {

@@ -14,6 +14,7 @@ use crate::{
         packet::{ACK, Packet, Transport},
     },
     preview::model::{HostModel, Judged},
+    text::shown::counted,
 };
 
 /// A policy that judges connections.
@@ -27,33 +28,40 @@ pub struct Side<'a> {
 /// Connections that are named each by itself.
 const MOST_NAMED: usize = 20;
 
-/// Connections that `new` drops and `live` does not; without a live policy, all that `new` drops. The caller's comes first.
+/// Connections that the answer to a push tells of.
+const MOST_TOLD: usize = 10;
+
+/// A connection that is cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The connection.
+    pub connection: Connection,
+    /// Whether it is the one that the change is asked for through.
+    pub is_callers: bool,
+    /// What the new policy says about its packets.
+    pub judged: Judged,
+}
+
+/// Connections to the ports of `guard` that `new` drops and `live` does not; without a live policy, all that `new` drops. The caller's
+/// comes first, whatever its port.
 pub fn cut_off(
     guard: &Guard,
     live: Option<&Side<'_>>,
     new: &Side<'_>,
-    established: &[Connection],
+    mut established: Vec<Connection>,
     caller: Option<Connection>,
 ) -> Vec<Harm> {
-    let mut known = [HashMap::new(), HashMap::new()];
-    let [known_live, known_new] = &mut known;
-    let mut is_cut_off = |connection: &Connection| {
-        let judged = judge(new, connection, known_new)?;
-        let passed = live.is_none_or(|live| judge(live, connection, known_live).is_none());
-        passed.then_some(judged)
-    };
-    let others: BTreeSet<&Connection> = established
-        .iter()
-        .filter(|connection| guard.protects(connection.destination.port()) && caller != Some(**connection))
-        .collect();
+    established.retain(|connection| guard.protects(connection.destination.port()));
+    harms(cuts(live, new, &established, caller))
+}
+
+/// The harm of cutting all of these off.
+pub fn harms(cuts: impl IntoIterator<Item = Cut>) -> Vec<Harm> {
     let mut harms = Vec::new();
     let mut count = 0;
-    for (connection, is_callers) in
-        caller.iter().map(|caller| (caller, true)).chain(others.into_iter().map(|other| (other, false)))
-    {
-        let Some(judged) = is_cut_off(connection) else { continue };
+    for Cut { connection, is_callers, judged } in cuts {
         if harms.len() < MOST_NAMED {
-            harms.push(Harm::CutOff { connection: *connection, is_callers, judged });
+            harms.push(Harm::CutOff { connection, is_callers, judged });
         } else {
             count += 1;
         }
@@ -62,6 +70,43 @@ pub fn cut_off(
         harms.push(Harm::Others { count });
     }
     harms
+}
+
+/// What a push that cuts these off is answered: ten, then how many more.
+pub fn told(cuts: &[Cut]) -> Vec<String> {
+    let mut words: Vec<String> = cuts
+        .iter()
+        .take(MOST_TOLD)
+        .map(|Cut { connection, judged, .. }| format!("cuts off {connection}: {judged}"))
+        .collect();
+    let more = cuts.len().saturating_sub(MOST_TOLD);
+    if more > 0 {
+        words.push(format!("cuts off {}", counted(more, "more connection")));
+    }
+    words
+}
+
+/// Connections that `new` drops and `live` does not; without a live policy, all that `new` drops. The caller's comes first.
+pub fn cuts(
+    live: Option<&Side<'_>>,
+    new: &Side<'_>,
+    established: &[Connection],
+    caller: Option<Connection>,
+) -> Vec<Cut> {
+    let mut known = [HashMap::new(), HashMap::new()];
+    let [known_live, known_new] = &mut known;
+    let mut is_cut_off = |connection: &Connection| {
+        let judged = judge(new, connection, known_new)?;
+        let passed = live.is_none_or(|live| judge(live, connection, known_live).is_none());
+        passed.then_some(judged)
+    };
+    let others: BTreeSet<&Connection> = established.iter().filter(|connection| caller != Some(**connection)).collect();
+    let all = caller.iter().map(|caller| (caller, true)).chain(others.into_iter().map(|other| (other, false)));
+    let cut = |(connection, is_callers): (&Connection, bool)| {
+        let judged = is_cut_off(connection)?;
+        Some(Cut { connection: *connection, is_callers, judged })
+    };
+    all.filter_map(cut).collect()
 }
 
 /// Why `side` drops a packet of `connection`; `None` when it passes. Addresses of this host are no peers: their packets do
@@ -115,7 +160,7 @@ allow = ["office"]
         let new_side = Side { model: &new_model, members: &|source| new_members.lookup(source) };
         let established: Vec<_> = established.iter().map(|text| of_ssh(text).unwrap()).collect();
         let caller = caller.and_then(of_ssh);
-        let harms = cut_off(&new.guard, live_side.as_ref(), &new_side, &established, caller);
+        let harms = cut_off(&new.guard, live_side.as_ref(), &new_side, established, caller);
         harms.iter().map(Harm::to_string).collect()
     }
 
@@ -130,7 +175,7 @@ allow = ["office"]
         assert_eq!(
             told(Some(&live), &new, &[STRANGER, OFFICE, WEB, OWN], None),
             [
-                "the established connection 203.0.113.7:50412 -> 192.0.2.10:22 would be cut off: drop (not_allowed) by service `ssh`"
+                "the established connection 203.0.113.7:50412 -> 192.0.2.10:22 would be cut off: drop (not_allowed) by service `ssh` (guard `cut-off`)"
             ]
         );
         assert_eq!(told(Some(&live), &live, &[STRANGER, OFFICE, WEB, OWN], None), [""; 0]);
@@ -165,10 +210,28 @@ allow = ["office"]
     }
 
     #[test]
+    fn a_push_is_answered_with_ten_of_those_it_cuts_off_and_a_count() {
+        let judged = Judged { verdict: firewall_common::Verdict::Denied, service: None, observes: false };
+        let cut = |port: u16| Cut {
+            connection: of_ssh(&format!("198.51.100.7 {port} 192.0.2.10 80")).unwrap(),
+            is_callers: false,
+            judged: judged.clone(),
+        };
+        let cuts: Vec<Cut> = (1..=35).map(cut).collect();
+        let words = super::told(&cuts);
+        assert_eq!((words.len(), &*words[10]), (11, "cuts off 25 more connections"));
+        assert_eq!(words[0], "cuts off 198.51.100.7:1 -> 192.0.2.10:80: drop (denied)");
+        assert_eq!(super::told(&cuts[..10]).len(), 10);
+    }
+
+    #[test]
     fn a_thousand_connections_are_twenty_lines_and_a_count() {
         let connections: Vec<String> = (1..=1000).map(|port| format!("198.51.100.7 {port} 192.0.2.10 22")).collect();
         let connections: Vec<&str> = connections.iter().map(String::as_str).collect();
         let told = told(None, &policy("", ""), &connections, None);
-        assert_eq!((told.len(), &*told[20]), (21, "980 more established connections would be cut off"));
+        assert_eq!(
+            (told.len(), &*told[20]),
+            (21, "980 more established connections would be cut off (guard `cut-off`)")
+        );
     }
 }

@@ -31,6 +31,28 @@ pub fn management(live: &Policy, new: &Policy, model: &HostModel, members: &Memb
     harms.collect()
 }
 
+/// Entries `new` of a `list` that a service denies, and that name nobody but sources in `management`: whoever denies those takes
+/// the list for something else. No list drops them.
+pub fn denied_management(list: &str, new: &[Prefix], management: &[Prefix]) -> Vec<Harm> {
+    let harm = |management: &Prefix| {
+        let mut within = new.iter().filter(|entry| management.covers(**entry));
+        let entry = *within.next()?;
+        let more = within.count();
+        Some(Harm::DeniedManagement { list: list.to_owned(), entry, more, management: *management })
+    };
+    management.iter().filter_map(harm).collect()
+}
+
+/// Words on each prefix of `management` that entries `new` of a list that denies cover with others.
+pub fn let_in_all_the_same(new: &[Prefix], management: &[Prefix]) -> Vec<String> {
+    let covers = |prefix: &Prefix| {
+        let mut covers = std::iter::successors(prefix.parent(), |prefix| prefix.parent());
+        covers.find(|cover| new.binary_search(cover).is_ok())
+    };
+    let words = |prefix: &Prefix| Some(format!("{prefix} in {} is management, which no list drops", covers(prefix)?));
+    management.iter().filter_map(words).collect()
+}
+
 /// The sets of lists that sources in `prefix` are in, unless they are management.
 fn classes(prefix: Prefix, members: &Members) -> BTreeSet<u64> {
     let mut classes = BTreeSet::new();
@@ -45,7 +67,7 @@ fn classes(prefix: Prefix, members: &Members) -> BTreeSet<u64> {
 }
 
 /// Whether all addresses of `prefix` are in `others`, which are sorted.
-fn is_covered(prefix: Prefix, others: &[Prefix]) -> bool {
+pub(super) fn is_covered(prefix: Prefix, others: &[Prefix]) -> bool {
     if others.iter().any(|other| other.covers(prefix)) {
         return true;
     }
@@ -102,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_management_prefix_that_goes_is_named_with_the_services_that_drop_it() {
-        let lost = ["management prefix 198.51.100.0/28 would be dropped by `https` (not_allowed)"];
+        let lost = ["management prefix 198.51.100.0/28 would be dropped by `https` (not_allowed) (guard `management`)"];
         assert_eq!(told("\"198.51.100.0/28\"", "", ""), lost);
         assert_eq!(told("\"198.51.100.0/28\"", "\"198.51.100.0/29\"", ""), lost, "half of it is not all");
         assert_eq!(told("\"198.51.100.0/28\"", "", "\"198.51.100.7\""), lost, "one of its addresses is not all");
@@ -111,6 +133,22 @@ mod tests {
     #[test]
     fn a_management_prefix_that_everything_admits_may_go() {
         assert_eq!(told("\"198.51.100.0/28\"", "", "\"198.51.100.0/24\""), [""; 0]);
+    }
+
+    #[test]
+    fn an_entry_that_denies_only_management_is_named_and_one_that_covers_it_is_spoken_of() {
+        let management: Vec<Prefix> = vec!["198.51.100.0/28".parse().unwrap()];
+        let new: Vec<Prefix> = ["192.0.2.1", "198.51.100.0/24", "198.51.100.7", "198.51.100.8"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let harms: Vec<String> = denied_management("foes", &new, &management).iter().map(Harm::to_string).collect();
+        let named = "198.51.100.7/32 and 1 more of list `foes`, which is denied, are in management prefix 198.51.100.0/28, \
+                     which no list drops (guard `management`)";
+        assert_eq!(harms, [named]);
+        let spoken = "198.51.100.0/28 in 198.51.100.0/24 is management, which no list drops";
+        assert_eq!(let_in_all_the_same(&new, &management), [spoken]);
+        assert_eq!(let_in_all_the_same(&new[..1], &management), [""; 0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::{
     control::{Refusal, Verb},
-    preview::guard::Harm,
+    preview::guard::{Harm, guards_of},
     serve::http::problem::{ProblemDetails, codes},
     text::{
         problem::Problem,
@@ -51,6 +51,7 @@ impl From<Refusal> for ProblemDetails {
                 let mut problem = Self::new(StatusCode::CONFLICT, codes::GUARDED, detail);
                 let told = |harm: &Harm| Problem { pointer: String::new(), detail: harm.to_string() };
                 problem.errors = harms.iter().map(told).collect();
+                problem.guards = guards_of(&harms).into_iter().map(str::to_owned).collect();
                 problem
             }
             refusal @ Refusal::Pending(_) => {

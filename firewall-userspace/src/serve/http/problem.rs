@@ -28,6 +28,9 @@ pub struct ProblemDetails {
     /// Every single thing that is wrong with the body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Problem>,
+    /// With [`codes::GUARDED`]: names of the guards that refuse it, by which `force` lifts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<String>,
     /// The report on a configuration, as `portcullis check` prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
@@ -99,6 +102,7 @@ impl ProblemDetails {
             detail: detail.into(),
             code: code.to_owned(),
             errors: Vec::new(),
+            guards: Vec::new(),
             report: None,
         }
     }

@@ -1,0 +1,133 @@
+//! What speaks against a push that is in the lists and not in what filters yet.
+
+use std::collections::BTreeMap;
+
+use firewall_common::Verdict;
+
+use super::{Core, prepare, push::check::CheckedPush, sight::Sight};
+use crate::{
+    control::{Force, Push, Refusal},
+    datapath::Filter,
+    host::connections::Connection,
+    lists::{Applied, change::Change, members::Member, pushed::Runtime},
+    policy::{Name, Policy, Prefix, compile::bit},
+    preview::guard::{self, Cut, Harm, Side},
+    state::disk::Disk,
+};
+
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// Refuses a push, which is in the lists already, that there is no room for or that does harm, or by which lists have `shrunk`.
+    /// Nothing that filters is touched. Words on whom it cuts off.
+    pub(super) fn admit(
+        &self,
+        checked: &CheckedPush,
+        push: &Push,
+        applied: &Applied,
+        shrunk: Vec<Harm>,
+        sight: &Sight,
+    ) -> Result<Vec<String>, Refusal> {
+        prepare::require_room(self.lists.members().len())?;
+        let cuts = self.cut_by(checked, applied, push.caller, sight);
+        let mut notes = guard::told(&cuts);
+        let mut harms = guard::harms(cuts.into_iter().filter(|cut| self.must_stay(cut, sight)));
+        let emptied = self.emptied_by(checked, applied);
+        harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
+        harms.extend(emptied);
+        let management = &self.in_force.policy.management;
+        for (list, new) in self.newly_denied(checked, applied) {
+            harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
+            harms.extend(guard::denied_management(&list, &new, management));
+            notes.extend(guard::let_in_all_the_same(&new, management));
+        }
+        insist(harms, &push.force, push.dry_run)?;
+        Ok(notes)
+    }
+
+    /// Connections that a push cuts off. Most pushes can cut off nobody, and ask the kernel for nothing.
+    fn cut_by(&self, checked: &CheckedPush, applied: &Applied, caller: Option<Connection>, sight: &Sight) -> Vec<Cut> {
+        let (policy, moved) = (&self.in_force.policy, &applied.moved);
+        let can_cut = checked.add.iter().any(|addition| policy.denies_list(addition.list))
+            || checked.remove.iter().any(|(list, _)| policy.allows_list(*list));
+        if !can_cut || moved.is_empty() {
+            return Vec::new();
+        }
+        let (established, caller) = (sight.touched(&*self.host, moved), Sight::caller(caller, moved));
+        if established.is_empty() && caller.is_none() {
+            return Vec::new();
+        }
+        let members = self.lists.members();
+        let before = |prefix: Prefix| moved.get(&prefix).cloned().unwrap_or_else(|| members.own_value(prefix));
+        let live = |source| {
+            let covers = std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent());
+            covers.fold(Member::default(), |all, cover| all.union(&before(cover)))
+        };
+        let model = sight.model(policy);
+        let live = Side { model, members: &live };
+        let new = Side { model, members: &|source| members.lookup(source) };
+        guard::cuts(Some(&live), &new, &established, caller)
+    }
+
+    /// Whether a connection must not be cut off. To ban somebody who is connected is what a ban is for.
+    fn must_stay(&self, cut: &Cut, sight: &Sight) -> bool {
+        let (guard, port) = (&self.in_force.policy.guard, cut.connection.destination.port());
+        match cut.judged.verdict {
+            _ if cut.is_callers => true,
+            Verdict::Denied => guard.protects_from_denial(port, || sight.sshd(&*self.host)),
+            _ => guard.protects(port),
+        }
+    }
+
+    /// Lists that services allow and that a push has taken the last entry out of.
+    fn emptied_by(&self, checked: &CheckedPush, applied: &Applied) -> Vec<Harm> {
+        let policy = &self.in_force.policy;
+        if checked.remove.is_empty() {
+            return Vec::new();
+        }
+        let harm = |list: Name| {
+            // The inverse brings back what was there.
+            let gone = applied.inverse.iter().filter(|change| change.entry.is_some() && change.list == list);
+            Harm::Empty { live: gone.count(), list: list.to_string() }
+        };
+        emptied(policy, self.lists.pushed(), &applied.inverse).into_iter().map(harm).collect()
+    }
+
+    /// Entries that are new in lists that services deny, sorted, by list.
+    fn newly_denied(&self, checked: &CheckedPush, applied: &Applied) -> Vec<(String, Vec<Prefix>)> {
+        let policy = &self.in_force.policy;
+        let mut by_list: BTreeMap<usize, Vec<Prefix>> = BTreeMap::new();
+        for addition in &checked.add {
+            let before = applied.moved.get(&addition.prefix);
+            if policy.denies_list(addition.list)
+                && before.is_some_and(|before| before.all_lists() & bit(addition.list) == 0)
+            {
+                by_list.entry(addition.list).or_default().push(addition.prefix);
+            }
+        }
+        let named = by_list.into_iter().filter_map(|(list, mut new)| {
+            new.sort_unstable();
+            Some((policy.lists.get(list)?.name.to_string(), new))
+        });
+        named.collect()
+    }
+}
+
+/// Lists that services allow, that have no entry, and that are among those of `touched` entries.
+pub(super) fn emptied(policy: &Policy, pushed: &Runtime, touched: &[Change]) -> Vec<Name> {
+    let lists = policy.lists.iter().enumerate().filter(|(index, list)| {
+        list.entries.is_empty() && policy.allows_list(*index) && pushed.entries(&list.name).next().is_none()
+    });
+    let is_touched = |name: &Name| touched.iter().any(|change| change.list == *name);
+    lists.map(|(_, list)| list.name.clone()).filter(is_touched).collect()
+}
+
+/// Refuses what no lifted guard lets through. What is forced is told in the log.
+pub(super) fn insist(harms: Vec<Harm>, force: &Force, dry_run: bool) -> Result<(), Refusal> {
+    let (forced, refused): (Vec<Harm>, Vec<Harm>) = harms.into_iter().partition(|harm| force.lifts(harm.guard()));
+    if !refused.is_empty() {
+        return Err(Refusal::Guarded(refused));
+    }
+    for harm in forced.iter().filter(|_| !dry_run) {
+        tracing::warn!("forced: {harm}");
+    }
+    Ok(())
+}
