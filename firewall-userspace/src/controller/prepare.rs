@@ -87,7 +87,7 @@ fn coverage(live: Option<(&Policy, &Difference)>, new: &Policy, pushed: &Runtime
                 added.iter().copied().filter(|entry| pushed.at(&list.name, *entry).next().is_none()).collect()
             }
             _ => {
-                let pushed = pushed.entries(&list.name).map(|(prefix, ..)| prefix);
+                let pushed = pushed.entries(&list.name).map(|(holding, _)| holding.prefix);
                 let mut all: Vec<Prefix> = list.entries.iter().copied().chain(pushed).collect();
                 all.sort_unstable();
                 all.dedup();

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use firewall_userspace::{
-    control::{Refusal, Verb, Way},
+    control::{Force, Refusal, Verb, Way},
+    preview::guard::{GuardName, Harm},
     text::problem::Problems,
 };
 use nix::unistd::{User, geteuid};
@@ -72,6 +73,22 @@ fn a_push_reaches_the_controller_with_the_user_of_the_connection() {
 }
 
 #[test]
+fn guards_are_lifted_by_their_names_and_a_refusal_has_the_names() {
+    let daemon = Daemon::start(Fake::default());
+    for force in ["true", r#"["empty","cut-off"]"#, "false"] {
+        let answer = daemon.api(json_request("POST", "/v1/entries", &format!(r#"{{"force":{force}}}"#)));
+        assert_eq!(answer.status, 200, "{force}");
+    }
+    let asked: Vec<_> = daemon.pushes.lock().unwrap().iter().map(|push| push.force.clone()).collect();
+    let named: Force = [GuardName::CutOff, GuardName::Empty].into_iter().collect();
+    assert_eq!(asked, [Force::All, named, Force::Nothing]);
+
+    let harms = vec![Harm::Empty { list: "partners".into(), live: 16 }, Harm::Others { count: 3 }];
+    let refused = Daemon::start(Fake::refusing(Refusal::Guarded(harms))).api(request("POST", "/v1/reload"));
+    assert_eq!((refused.status, &refused.json()["guards"]), (409, &json!(["empty", "cut-off"])));
+}
+
+#[test]
 fn a_reload_without_a_body_is_done() {
     let answer = Daemon::start(Fake::default()).api(request("POST", "/v1/reload"));
     let wanted = json!({"generation": 9, "revision": 9, "policy_generation": 9, "warnings": "warning: the list `blocked` is empty\n"});
@@ -115,6 +132,8 @@ fn every_wrong_request_is_a_problem_and_changes_nothing() {
         ("a field twice", push(r#"{"add":[],"add":[]}"#), 422, "invalid"),
         ("an unknown verb", push(r#"{"verb":"permit"}"#), 422, "invalid"),
         ("an owner", push(r#"{"owner":"root"}"#), 422, "invalid"),
+        ("an unknown guard", push(r#"{"force":["emty"]}"#), 422, "invalid"),
+        ("a guard and no array", push(r#"{"force":"empty"}"#), 422, "invalid"),
         ("an unknown parameter", json_request("POST", "/v1/entries?dry_run=true", "{}"), 422, "invalid"),
         ("an unknown parameter of a GET", get("/v1/entries?lists=x"), 422, "invalid"),
         ("a list twice", get("/v1/entries?list=a&list=b"), 422, "invalid"),

@@ -1,10 +1,13 @@
 //! The lock-out guard: what would cut somebody off is refused, by name.
 
-use anyhow::Result;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context as _, Result};
 use firewall_tests::{
-    daemon::Daemon,
+    daemon::{ADMIN, Daemon, Site},
     lab::{FRIEND4, HOST4, Lab, MANAGER4, STRANGER4},
     session::Session,
+    trial::binary,
 };
 
 use crate::policy::{POLICY, with_ssh};
@@ -39,7 +42,7 @@ fn a_reload_that_would_cut_off_an_established_connection_is_refused_and_names_it
 #[test]
 fn a_push_that_would_cut_off_an_established_connection_is_refused_and_names_it() -> Result<()> {
     let lab = Lab::new()?;
-    let daemon = Daemon::start(&lab, POLICY)?;
+    let daemon = Daemon::start(&lab, &format!("{POLICY}\n[guard]\nports = [80]\n"))?;
     let mut web = Session::open(&lab, FRIEND4, HOST4, 80)?;
     let generation = daemon.generation()?;
 
@@ -62,6 +65,116 @@ fn a_push_that_would_cut_off_an_established_connection_is_refused_and_names_it()
     daemon.ok(&["deny", "add", "foes", FRIEND4, "--force"])?;
     assert!(web.is_cut_off()?, "the guard was right");
     assert!(daemon.log().contains(&format!("forced: {harm}")), "{}", daemon.log());
+    Ok(())
+}
+
+#[test]
+fn a_ban_of_somebody_who_is_connected_is_carried_out_and_says_whom_it_cuts() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let mut web = Session::open(&lab, FRIEND4, HOST4, 80)?;
+    let note = format!("note: cuts off {}: drop (denied) by service `web`", web.ends()?);
+    let asked = daemon.cli(&["deny", "add", "foes", FRIEND4, "--dry-run"])?;
+    assert!(asked.code == 0 && asked.stderr.contains(&note), "{asked:?}");
+    assert!(web.is_alive()?);
+    let banned = daemon.cli(&["deny", "add", "foes", FRIEND4])?;
+    assert!(banned.code == 0 && banned.stderr.contains(&note), "{banned:?}");
+    assert!(!web.is_alive()?);
+    Ok(())
+}
+
+/// Sshd is whoever is called so and listens: here it is the daemon itself, at its admin port.
+#[test]
+fn a_ban_does_not_cut_off_who_is_connected_to_the_port_of_sshd() -> Result<()> {
+    let lab = Lab::new()?;
+    let sshd = lab.trial.folder().join("sshd");
+    symlink(binary()?, &sshd)?;
+    let port = ADMIN.1;
+    let site = Site::of(&lab.trial);
+    site.configure(&format!(
+        "{POLICY}\n[services.ssh]\nprotocol = \"tcp\"\nports = [22, {port}]\ndeny = [\"foes\"]\n"
+    ))?;
+    let mut command = lab.host.command(&sshd);
+    command.arg("run").arg("--config").arg(&site.config).arg("--pin-directory").arg(&site.pins);
+    let daemon = Daemon::start_by(&lab, site, command)?;
+    let mut ssh = Session::open(&lab, FRIEND4, HOST4, port)?;
+    let other = Session::open(&lab, STRANGER4, HOST4, 22)?;
+    let refused = daemon.cli(&["deny", "add", "foes", FRIEND4])?;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let harm = format!("{} would be cut off: drop (denied) by service `ssh` (guard `cut-off`)", ssh.ends()?);
+    assert!(refused.stderr.contains(&harm) && refused.stderr.contains("--force=cut-off"), "{refused:?}");
+    assert!(ssh.is_alive()?);
+    // Port 22 is sshd's only where no sshd is found.
+    let cut = daemon.cli(&["deny", "add", "foes", STRANGER4])?;
+    assert!(cut.code == 0 && cut.stderr.contains(&format!("note: cuts off {}", other.ends()?)), "{cut:?}");
+    daemon.ok(&["deny", "add", "foes", FRIEND4, "--force=cut-off"])?;
+    assert!(!ssh.is_alive()?);
+    Ok(())
+}
+
+#[test]
+fn where_no_sshd_is_found_a_ban_does_not_cut_off_who_is_connected_to_port_22() -> Result<()> {
+    let lab = Lab::new()?;
+    let denied = format!("{POLICY}\n[services.ssh]\nprotocol = \"tcp\"\nports = [22]\ndeny = [\"foes\"]\n");
+    let daemon = Daemon::start(&lab, &denied)?;
+    let mut ssh = Session::open(&lab, FRIEND4, HOST4, 22)?;
+    let refused = daemon.cli(&["deny", "add", "foes", FRIEND4])?;
+    assert!(refused.code == 4 && refused.stderr.contains("(guard `cut-off`)"), "{refused:?}");
+    assert!(ssh.is_alive()?);
+    Ok(())
+}
+
+/// `../shared/field/firehol_level1-form.netset` covers the network of the lab.
+#[test]
+fn a_list_that_denies_what_this_host_needs_is_refused_by_name_for_each_of_it() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.host.ip("route add default via 192.0.2.9")?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let bogons = "# bogons\n0.0.0.0/8\n127.0.0.0/8\n172.16.0.0/12\n192.0.2.0/24\n224.0.0.0/3\n";
+    let file = lab.trial.write("bogons.txt", bogons)?;
+    let file = file.to_str().context("the path is text")?;
+    let sync = ["deny", "replace", "foes", "--file", file, "--layer", "feed"];
+    let refused = daemon.cli(&sync)?;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    for harm in [
+        "entry 192.0.2.0/24 of list `foes`, which is denied, covers 192.0.2.0/24, a network of this host (guard `own-network`)",
+        "entry 192.0.2.0/24 of list `foes`, which is denied, covers 192.0.2.9, a gateway of this host (guard `gateway`)",
+    ] {
+        assert!(refused.stderr.contains(harm), "{refused:?}");
+    }
+    let some = [&sync[..], &["--force=gateway"]].concat();
+    let refused = daemon.cli(&some)?;
+    assert!(refused.code == 4 && refused.stderr.contains("`own-network`"), "{refused:?}");
+    assert!(!refused.stderr.contains("`gateway`"), "{refused:?}");
+    let refused = daemon.cli(&["deny", "add", "foes", "::/0"])?;
+    assert!(refused.code == 4 && refused.stderr.contains("(guard `everything`)"), "{refused:?}");
+    assert_eq!(daemon.cli(&["deny", "add", "foes", "192.0.2.77"])?.code, 0);
+    daemon.ok(&[&sync[..], &["--force=gateway,own-network"]].concat())?;
+
+    daemon.site().configure(&POLICY.replace("\"192.0.2.66\"", "\"0.0.0.0/0\", \"192.0.2.66\""))?;
+    let refused = daemon.cli(&["reload"])?;
+    assert!(refused.code == 4 && refused.stderr.contains("(guard `everything`)"), "{refused:?}");
+    daemon.ok(&["reload", "--force=everything,cut-off"])?;
+    Ok(())
+}
+
+/// The form of `../shared/field/cdn.toml`: an allow list of 16 whose file comes empty.
+#[test]
+fn a_list_that_admits_and_comes_empty_is_refused_whatever_its_size() -> Result<()> {
+    let lab = Lab::new()?;
+    let entries: Vec<String> = (0..16).map(|last| format!("198.51.100.{last}")).collect();
+    lab.trial.write("cdn.txt", &entries.join("\n"))?;
+    let policy = "[policy]\nmanagement = [\"192.0.2.4\"]\n[lists.cdn]\nfile = \"cdn.txt\"\n\
+                  [services.api]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"cdn\"]\n";
+    let daemon = Daemon::start(&lab, policy)?;
+    lab.trial.write("cdn.txt", "# nothing\n")?;
+    let refused = daemon.cli(&["reload"])?;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let harm = "list `cdn` would lose all of its 16 entries and admit nobody (guard `empty`)";
+    assert!(refused.stderr.contains(harm) && refused.stderr.contains("--force=empty"), "{refused:?}");
+    assert_eq!(daemon.cli(&["reload", "--force=shrink"])?.code, 4);
+    daemon.ok(&["reload", "--force=empty"])?;
+    daemon.ok(&["allow", "add", "cdn", "198.51.100.7", "--ttl", "1s"])?;
     Ok(())
 }
 
