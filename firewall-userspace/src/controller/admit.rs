@@ -27,8 +27,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         sight: &Sight,
     ) -> Result<Vec<String>, Refusal> {
         prepare::require_room(self.lists.members().len())?;
-        let cuts = self.cut_by(checked, applied, push.caller, sight);
-        let mut notes = guard::told(&cuts);
+        let established = self.connected(checked, applied, sight);
+        let cuts = self.cut_by(applied, &established, push.caller, sight);
+        let notes = guard::told(&cuts);
         let mut harms = guard::harms(cuts.into_iter().filter(|cut| self.must_stay(cut, sight)));
         let emptied = self.emptied_by(checked, applied);
         harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
@@ -36,22 +37,37 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let management = &self.in_force.policy.management;
         for (list, new) in self.newly_denied(checked, applied) {
             harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
-            harms.extend(guard::denied_management(&list, &new, management));
-            notes.extend(guard::let_in_all_the_same(&new, management));
+            let is_connected =
+                |entry: &Prefix| established.iter().any(|connection| entry.contains(connection.source.ip()));
+            let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
+            if !managing.is_empty() {
+                let connected: Vec<Prefix> = new.into_iter().filter(is_connected).collect();
+                harms.extend(guard::denied_management(&list, &connected, &managing));
+            }
         }
         insist(harms, &push.force, push.dry_run)?;
         Ok(notes)
     }
 
-    /// Connections that a push cuts off. Most pushes can cut off nobody, and ask the kernel for nothing.
-    fn cut_by(&self, checked: &CheckedPush, applied: &Applied, caller: Option<Connection>, sight: &Sight) -> Vec<Cut> {
-        let (policy, moved) = (&self.in_force.policy, &applied.moved);
+    /// Established connections that a push may cut off, by their sources. Most pushes can cut off nobody, and ask the kernel for
+    /// nothing.
+    fn connected(&self, checked: &CheckedPush, applied: &Applied, sight: &Sight) -> Vec<Connection> {
+        let policy = &self.in_force.policy;
         let can_cut = checked.add.iter().any(|addition| policy.denies_list(addition.list))
             || checked.remove.iter().any(|(list, _)| policy.allows_list(*list));
-        if !can_cut || moved.is_empty() {
-            return Vec::new();
-        }
-        let (established, caller) = (sight.touched(&*self.host, moved), Sight::caller(caller, moved));
+        if can_cut && !applied.moved.is_empty() { sight.touched(&*self.host, &applied.moved) } else { Vec::new() }
+    }
+
+    /// Those that a push cuts off, that of the `caller` among them.
+    fn cut_by(
+        &self,
+        applied: &Applied,
+        established: &[Connection],
+        caller: Option<Connection>,
+        sight: &Sight,
+    ) -> Vec<Cut> {
+        let (policy, moved) = (&self.in_force.policy, &applied.moved);
+        let caller = Sight::caller(caller, moved);
         if established.is_empty() && caller.is_none() {
             return Vec::new();
         }
@@ -64,7 +80,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let model = sight.model(policy);
         let live = Side { model, members: &live };
         let new = Side { model, members: &|source| members.lookup(source) };
-        guard::cuts(Some(&live), &new, &established, caller)
+        guard::cuts(Some(&live), &new, established, caller)
     }
 
     /// Whether a connection must not be cut off. To ban somebody who is connected is what a ban is for.

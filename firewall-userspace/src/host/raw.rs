@@ -92,7 +92,8 @@ impl NetlinkSocket {
                 let message = NetlinkMessage::<M>::deserialize(rest).map_err(io::Error::other)?;
                 match message.payload {
                     NetlinkPayload::InnerMessage(message) => {
-                        if !visit(message) {
+                        let wants_more = visit(message);
+                        if !wants_more {
                             return Ok(());
                         }
                     }

@@ -31,8 +31,8 @@ pub fn management(live: &Policy, new: &Policy, model: &HostModel, members: &Memb
     harms.collect()
 }
 
-/// Entries `new` of a `list` that a service denies, and that name nobody but sources in `management`: whoever denies those takes
-/// the list for something else. No list drops them.
+/// Entries `new` of a `list` that a service denies, and that name nobody but sources in `management`. No list drops those, and who
+/// denies one that is connected does not mean it.
 pub fn denied_management(list: &str, new: &[Prefix], management: &[Prefix]) -> Vec<Harm> {
     let harm = |management: &Prefix| {
         let mut within = new.iter().filter(|entry| management.covers(**entry));
@@ -41,16 +41,6 @@ pub fn denied_management(list: &str, new: &[Prefix], management: &[Prefix]) -> V
         Some(Harm::DeniedManagement { list: list.to_owned(), entry, more, management: *management })
     };
     management.iter().filter_map(harm).collect()
-}
-
-/// Words on each prefix of `management` that entries `new` of a list that denies cover with others.
-pub fn let_in_all_the_same(new: &[Prefix], management: &[Prefix]) -> Vec<String> {
-    let covers = |prefix: &Prefix| {
-        let mut covers = std::iter::successors(prefix.parent(), |prefix| prefix.parent());
-        covers.find(|cover| new.binary_search(cover).is_ok())
-    };
-    let words = |prefix: &Prefix| Some(format!("{prefix} in {} is management, which no list drops", covers(prefix)?));
-    management.iter().filter_map(words).collect()
 }
 
 /// The sets of lists that sources in `prefix` are in, unless they are management.
@@ -136,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_denies_only_management_is_named_and_one_that_covers_it_is_spoken_of() {
+    fn an_entry_that_denies_only_management_is_named_and_one_that_covers_it_with_others_is_not() {
         let management: Vec<Prefix> = vec!["198.51.100.0/28".parse().unwrap()];
         let new: Vec<Prefix> = ["192.0.2.1", "198.51.100.0/24", "198.51.100.7", "198.51.100.8"]
             .iter()
@@ -146,9 +136,6 @@ mod tests {
         let named = "198.51.100.7/32 and 1 more of list `foes`, which is denied, are in management prefix 198.51.100.0/28, \
                      which no list drops (guard `management`)";
         assert_eq!(harms, [named]);
-        let spoken = "198.51.100.0/28 in 198.51.100.0/24 is management, which no list drops";
-        assert_eq!(let_in_all_the_same(&new, &management), [spoken]);
-        assert_eq!(let_in_all_the_same(&new[..1], &management), [""; 0]);
     }
 
     #[test]

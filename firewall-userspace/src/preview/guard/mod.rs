@@ -18,7 +18,7 @@ pub use self::{
     covers::{Covered, covers},
     empty::{emptied, is_of_emptied},
     lockout::{Cut, Side, cut_off, cuts, harms, told},
-    management::{denied_management, let_in_all_the_same, management},
+    management::{denied_management, management},
     name::{GuardName, UnknownGuard, insisting},
 };
 use super::model::Judged;
