@@ -274,11 +274,18 @@ impl Model {
             Some(Waiting { what: What::Policy { previous, .. }, .. }) => Some(*previous),
             _ => None,
         };
-        let (mut surplus, active) = (self.generations.len().saturating_sub(KEEP), self.active);
+        // A configuration counts by its newest generation, the others of those that are kept among themselves.
+        let all = self.generations.clone();
+        let newer = |one: &Generation| all.iter().filter(|other| other.number > one.number).collect::<Vec<_>>();
+        let is_repeat = |one: &Generation| newer(one).iter().any(|other| other.bundle == one.bundle);
+        let newest = |bundle| all.iter().rev().find(|one| one.bundle == bundle).unwrap();
+        let is_kept =
+            |one: &Generation| newer(newest(one.bundle)).into_iter().filter(|other| !is_repeat(other)).count() < KEEP;
+        let active = self.active;
         self.generations.retain(|one| {
-            let goes = surplus > 0 && one.number != active && Some(one.number) != back;
-            surplus -= usize::from(goes);
-            !goes
+            let repeats = newer(one).into_iter().filter(|other| is_repeat(other) && is_kept(other)).count();
+            let is_in = is_kept(one) && (!is_repeat(one) || repeats < KEEP);
+            is_in || one.number == active || Some(one.number) == back
         });
     }
 

@@ -150,16 +150,29 @@ impl HistoryDocument {
         }
     }
 
-    /// Strikes the oldest generations until `keep` are left; the live one and what may come back stay.
+    /// Strikes the generations of the oldest configurations until `keep` configurations are left; the live generation and what may
+    /// come back stay.
+    ///
+    /// A configuration counts once: a mode that is set to and fro, and a way back, do not push others out. As many generations as
+    /// `keep` may have a configuration that a newer one has too; of more the oldest go.
     pub fn prune(&mut self, keep: usize) {
         let previous = self.pending.as_ref().map(|pending| pending.previous);
-        let mut surplus = self.generations.len().saturating_sub(keep);
         let active = self.active;
-        self.generations.retain(|generation| {
-            let goes = surplus > 0 && Some(generation.number) != active && Some(generation.number) != previous;
-            surplus -= usize::from(goes);
-            !goes
-        });
+        let is_needed = |one: &Generation| Some(one.number) == active || Some(one.number) == previous;
+        let (mut kept, mut repeats) = (BTreeSet::new(), 0);
+        let mut stays: Vec<bool> = Vec::with_capacity(self.generations.len());
+        // The newest first.
+        for one in self.generations.iter().rev() {
+            let is_repeat = kept.contains(&one.bundle);
+            repeats += usize::from(is_repeat);
+            let has_room = if is_repeat { repeats <= keep } else { kept.len() < keep };
+            if has_room {
+                kept.insert(one.bundle);
+            }
+            stays.push(has_room || is_needed(one));
+        }
+        let mut stays = stays.into_iter().rev();
+        self.generations.retain(|_| stays.next().unwrap_or(true));
     }
 
     /// Numbers of the configurations that are needed.

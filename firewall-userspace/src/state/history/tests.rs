@@ -172,6 +172,32 @@ fn so_many_are_kept_and_what_is_needed() {
 }
 
 #[test]
+fn a_mode_that_is_set_to_and_fro_pushes_no_other_policy_out() {
+    let disk = FakeDisk::default();
+    let mut history = History::open(disk.clone(), 3).unwrap();
+    for number in 1..=3_u64 {
+        let content = Content::Sent(bundle(&number.to_string(), ""));
+        history.record(generation(number, How::Apply), content, number == 1, None, Care::Must).unwrap();
+    }
+    for number in 4..=40_u64 {
+        let mode = Some(if number % 2 == 0 { Mode::Observe } else { Mode::Enforce });
+        let (how, of) = if number % 3 == 0 { (How::Rollback, Some(number - 2)) } else { (How::Mode, None) };
+        let toggled = Generation { mode, of, ..generation(number, how) };
+        history.record(toggled, Content::Of(number - 1), false, None, Care::Must).unwrap();
+        history.clean();
+    }
+    let numbers: Vec<u64> = history.generations().iter().map(|generation| generation.number).collect();
+    // The newest of each configuration, and three more of the last one.
+    assert_eq!(numbers, [1, 2, 37, 38, 39, 40]);
+    let config = |number| history.bundle_of(history.generation(number).unwrap()).unwrap().config;
+    assert_eq!([1, 2, 40].map(config), ["1", "2", "3"]);
+    // Another policy does.
+    history.record(generation(41, How::Apply), Content::Sent(bundle("4", "")), false, None, Care::Must).unwrap();
+    let numbers: Vec<u64> = history.generations().iter().map(|generation| generation.number).collect();
+    assert_eq!(numbers, [2, 37, 38, 39, 40, 41]);
+}
+
+#[test]
 fn a_full_disk_changes_nothing_unless_it_has_happened() {
     let disk = FakeDisk::default();
     let mut history = begun(&disk);
