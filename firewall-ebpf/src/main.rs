@@ -23,6 +23,8 @@ mod lists;
 mod maps;
 #[cfg(all(target_arch = "bpf", feature = "reference"))]
 mod reference;
+#[cfg(target_arch = "bpf")]
+mod trace;
 
 #[cfg(all(target_arch = "bpf", feature = "reference"))]
 use self::reference::{buckets, lists};
@@ -30,10 +32,9 @@ use self::reference::{buckets, lists};
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
-    use aya_log_ebpf::debug;
     use firewall_common::{Verdict, settle};
 
-    use crate::{account::account, context::XdpFrame, facts::OBSERVE, maps};
+    use crate::{account::account, context::XdpFrame, facts::OBSERVE, maps, trace::trace};
 
     #[xdp(frags)]
     #[inline(always)]
@@ -41,9 +42,9 @@ mod program {
         let frame = XdpFrame::new(&ctx);
         let settled = settle(&frame, &maps::Maps);
         let verdict = account(&frame, &settled);
-        // Dead code unless `--trace-packets` raises the level at load.
-        debug!(&ctx, "{} family {} service {}", verdict, settled.family(), settled.service());
-        action(verdict, settled.service())
+        let action = action(verdict, settled.service());
+        trace(&ctx, &settled, verdict, action);
+        action
     }
 
     /// Tells the controller, before the first packet, how jiffies and nanoseconds go together.

@@ -42,6 +42,10 @@ pub const MAX_LOCAL_ADDRESSES: usize = 256;
 /// Prefixes of one family over all lists.
 pub const MAX_PREFIXES: u32 = 1 << 21;
 
+/// Octets of a frame that the program logs for `--trace-packets`, from its first one on: an Ethernet header with two tags, an IPv6
+/// header, an extension header and a TCP header.
+pub const TRACED_OCTETS: usize = 96;
+
 /// Name of the XDP program.
 pub const PROGRAM: &str = "firewall";
 

@@ -1,13 +1,16 @@
 //! `portcullis detach`: what filters is taken off, and what filters on all the same is told.
 //!
 //! In: a pin folder. Out: what was pinned there, once no packet meets it any more, and the programs of ours that are left on
-//! this network namespace, with who holds them.
+//! this network namespace, with who holds them. And what filters while no daemon runs.
 
 use std::path::Path;
 
 use nix::net::if_::if_nameindex;
 
-use super::{DatapathError, ForeignProgram, Origin, PinFolder, Pinned, foreign, object};
+use super::{
+    DatapathError, ForeignProgram, Origin, PinFolder, Pinned, PinnedLink, foreign, link::Link, link_path::parse_link,
+    object,
+};
 use crate::host::devices::{self, AttachedProgram};
 
 /// What became of the filter.
@@ -34,6 +37,35 @@ pub fn end(base: &Path, dry_run: bool) -> Result<Ending, DatapathError> {
     let removed = pins.clear()?;
     drop(pins);
     Ok(Ending { removed, remaining: ours_here(base, |_| true) })
+}
+
+/// What filters without a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftFilter {
+    /// Pinned links that attach the filter to an interface, in whichever network namespace.
+    pub attached: Vec<PinnedLink>,
+    /// Other programs that are ours, or may be, on the interfaces of this network namespace.
+    pub others: Vec<(String, ForeignProgram)>,
+}
+
+/// What filters by what is pinned under `base`, and besides; nothing is changed.
+///
+/// # Errors
+/// When a daemon has the folder, or this user may not look into it.
+pub fn left(base: &Path) -> Result<LeftFilter, DatapathError> {
+    PinFolder::look(base)?;
+    let (mut attached, mut programs) = (Vec::new(), Vec::new());
+    for path in PinFolder::links(base) {
+        let Some(pinned) = path.file_name().and_then(|name| parse_link(name.to_str()?)) else { continue };
+        // One that is severed attaches nothing any more: its interface is gone, or somebody detached it.
+        if let Ok(facts) = Link::open(&path).and_then(|link| link.facts())
+            && facts.ifindex != 0
+        {
+            attached.push(pinned);
+            programs.push(facts.program);
+        }
+    }
+    Ok(LeftFilter { attached, others: ours_here(base, |one| !programs.contains(&one.id)) })
 }
 
 /// Programs on the interfaces of this network namespace that are ours, or that this user cannot tell from ours.

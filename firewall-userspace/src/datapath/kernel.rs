@@ -280,7 +280,7 @@ fn load(
     let options = LoadOptions { interfaces: indices.to_vec(), trace_packets };
     let mut generation = LoadedPolicy::load(&compile(policy, ids), members, pins, &options)?;
     if trace_packets {
-        generation.follow_trace();
+        generation.follow_trace(ids);
     }
     Ok(generation)
 }

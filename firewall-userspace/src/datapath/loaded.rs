@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     lists::members::Members,
-    policy::{Prefix, compile::Compiled},
+    policy::{
+        Prefix,
+        compile::{Compiled, Identities},
+    },
 };
 
 /// A loaded program and the tables of its policy. Dropping it frees the tables once no packet can use them.
@@ -168,9 +171,9 @@ impl LoadedPolicy {
         Ok((info.verified_instruction_count(), info.size_jitted()))
     }
 
-    /// Sends what `--trace-packets` logs to our log. Must be called inside a tokio runtime.
-    pub fn follow_trace(&mut self) {
-        trace::follow(self);
+    /// Sends what `--trace-packets` logs to our log, with the names of `ids`. Must be called inside a tokio runtime.
+    pub fn follow_trace(&mut self, ids: &Identities) {
+        trace::follow(self, ids);
     }
 
     fn program(&self) -> Result<&Xdp, DatapathError> {

@@ -37,6 +37,7 @@ pub mod probe;
 mod rate_base;
 mod syscall;
 mod trace;
+mod traced;
 mod upkeep;
 
 pub use attach::{Attached, AttachmentState, Attachments, Presence, Unwilling};
@@ -45,7 +46,7 @@ pub use background::give_way;
 pub use counters::{FrameCounters, SharedMaps};
 pub use distrust::Distrust;
 pub use drift::DriftCounters;
-pub use ending::{Ending, end};
+pub use ending::{Ending, LeftFilter, end, left};
 pub use error::{DatapathError, MOUNT};
 pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Upkeep};
 pub use foreign::ForeignProgram;
