@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     exit::Exit,
+    failure,
     output::{self, Output},
 };
 use crate::{
@@ -38,8 +39,7 @@ pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
     let ending = match end(&args.pin_directory, args.dry_run) {
         Ok(ending) => ending,
         Err(error) => {
-            output::words(&format!("error: {error}"));
-            return Exit::Refused.into();
+            return failure::refuse(output, "refused", Exit::Refused, &format!("error: {error}"));
         }
     };
     let text = match output {
@@ -47,8 +47,7 @@ pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
         Output::Json => document(&ending, args.dry_run).to_string(),
     };
     if let Err(failure) = output::data(text.as_bytes()) {
-        output::words(&failure.to_string());
-        return failure.exit().into();
+        return failure.report(output);
     }
     for (interface, program) in &ending.remaining {
         output::words(&format!("warning: {}\nhint: {}", still(interface, program), program.way_on(interface)));

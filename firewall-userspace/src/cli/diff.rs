@@ -53,7 +53,6 @@ fn load(file: &Path) -> Result<Loaded, Failure> {
     let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
     result.map_err(|report| Failure::Config {
         file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
-        errors: report.errors().count(),
-        report: report.render(false),
+        report: Box::new(report),
     })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     exit::Exit,
-    failure::Failure,
+    failure::{self, Failure},
     output::{self, Output},
 };
 use crate::{
@@ -31,8 +31,7 @@ pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
     let findings = match doctor::examine(args.interface.as_deref(), &args.config) {
         Ok(findings) => findings,
         Err(error) => {
-            output::words(&format!("error: {error}"));
-            return Exit::Refused.into();
+            return failure::refuse(output, "refused", Exit::Refused, &format!("error: {error}"));
         }
     };
     let written = match output {
@@ -42,10 +41,7 @@ pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
             .and_then(|json| output::data(&json)),
     };
     match written {
-        Err(failure) => {
-            output::words(&failure.to_string());
-            failure.exit().into()
-        }
+        Err(failure) => failure.report(output),
         Ok(()) if findings.worst() == Level::Fail => Exit::Negative.into(),
         Ok(()) => ExitCode::SUCCESS,
     }

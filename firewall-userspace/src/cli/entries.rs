@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, io::BufReader};
 
+use jiff::Timestamp;
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     control::{ListStatus, Status, Verb},
     lists::entry::Entry,
-    text::problem::Problem,
+    text::{problem::Problem, when},
 };
 
 /// Rows that are written at once.
@@ -189,8 +190,10 @@ fn table() -> TextTable<7> {
 
 fn row(entry: Entry) -> [String; 7] {
     let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
-    let expires = entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}{doubt}"));
-    let created = format!("{:.0}", entry.created);
+    let now = Timestamp::now();
+    let expires = |expires| format!("{}{doubt}", when::told(expires, now));
+    let expires = entry.expires.map_or_else(|| "never".to_owned(), expires);
+    let created = when::told(entry.created, now);
     let owner = entry.person.map_or_else(|| entry.owner.clone(), |person| format!("{} ({person})", entry.owner));
     let comment = entry.comment.unwrap_or_default();
     [entry.list, entry.prefix, entry.layer.label().into(), owner, created, expires, comment]

@@ -1,12 +1,17 @@
 //! Why a command failed: its words and its exit code.
 
-use std::{collections::BTreeSet, fmt, io, path::PathBuf};
+use std::{collections::BTreeSet, fmt, io, path::PathBuf, process::ExitCode};
 
 use axum::body::Bytes;
 
-use super::exit::Exit;
+use super::{
+    error_document::ErrorDocument,
+    exit::Exit,
+    output::{self, Output},
+};
 use crate::{
     preview::guard::insisting,
+    config::Report,
     serve::http::{ProblemDetails, problem::codes},
     text::{
         problem::Problem,
@@ -81,9 +86,14 @@ pub enum Failure {
     Config {
         /// The configuration.
         file: PathBuf,
-        /// How many things are wrong.
-        errors: usize,
-        /// What is wrong, as `check` prints it.
+        /// What is wrong.
+        report: Box<Report>,
+    },
+    /// A generation of the policy cannot be used by the daemon any more.
+    Unusable {
+        /// Its number.
+        generation: u64,
+        /// Why, as `check` prints it.
         report: String,
     },
     /// The command and the list contradict each other.
@@ -95,6 +105,13 @@ pub enum Failure {
     },
     /// Standard output cannot be written.
     Write(io::Error),
+}
+
+/// Says why a command failed that asks no daemon: `words` on standard error, as a document too with `-o json`; the exit code.
+pub fn refuse(output: Output, code: &str, exit: Exit, words: &str) -> ExitCode {
+    ErrorDocument::new(code, exit as u8, words).print(output);
+    output::words(words);
+    exit.into()
 }
 
 impl Failure {
@@ -136,11 +153,46 @@ impl Failure {
         self
     }
 
-    /// The document of the daemon that says why.
-    pub fn json(&self) -> Option<&[u8]> {
+    /// Says why: words on standard error, and with `-o json` a document on standard output; the exit code.
+    pub fn report(&self, output: Output) -> ExitCode {
+        self.report_with(output, |document| document)
+    }
+
+    /// The same with more members of the document.
+    pub fn report_with(&self, output: Output, more: impl FnOnce(ErrorDocument) -> ErrorDocument) -> ExitCode {
         match self {
-            Self::Refused { json, .. } => Some(json),
-            _ => None,
+            // The words and the exit code below are there even when nobody reads the document.
+            Self::Refused { json, .. } if output == Output::Json && !output::has_begun() => drop(output::data(json)),
+            Self::Refused { .. } => {}
+            _ => more(self.document()).print(output),
+        }
+        output::words(&self.to_string());
+        self.exit().into()
+    }
+
+    /// It as data.
+    fn document(&self) -> ErrorDocument {
+        let code = match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::NoAccess { .. } => "no_access",
+            Self::Lost { .. } => "lost",
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Strange { .. } => "strange_answer",
+            Self::Refused { problem, .. } => &problem.code,
+            Self::Input { .. } => "input",
+            Self::Capture { .. } => "capture",
+            Self::Config { .. } | Self::Unusable { .. } => codes::INVALID_CONFIG,
+            Self::WrongList { .. } => codes::WRONG_VERB,
+            Self::Write(_) => "not_written",
+        };
+        let exit = self.exit() as u8;
+        match self {
+            Self::Config { file, report } => {
+                let name = escaped(&file.to_string_lossy()).into_owned();
+                let errors = counted(report.errors().count(), "error");
+                ErrorDocument::new(code, exit, &format!("{name} cannot be used: {errors}")).with_report(file, report)
+            }
+            _ => ErrorDocument::new(code, exit, &self.to_string()),
         }
     }
 
@@ -150,7 +202,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
             Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
             Self::Unconfirmed { .. } => Exit::Unconfirmed,
-            Self::Input { .. } | Self::Capture { .. } | Self::Config { .. } => Exit::Invalid,
+            Self::Input { .. } | Self::Capture { .. } | Self::Config { .. } | Self::Unusable { .. } => Exit::Invalid,
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
                 (codes::STOPPING, _) => Exit::Unreachable,
@@ -201,18 +253,7 @@ impl fmt::Display for Failure {
                 "error: cannot understand the answer of the daemon at {}: {why}\nhint: are daemon and command of one version?",
                 socket.display()
             ),
-            Self::Refused { problem, lines, hint, .. } => {
-                for line in problem.report.iter().flat_map(|report| report.lines()) {
-                    writeln!(f, "{}", escaped(line))?;
-                }
-                for line in lines {
-                    writeln!(f, "error: {}", escaped(line))?;
-                }
-                let mut detail = problem.detail.lines();
-                write!(f, "error: {}", escaped(detail.next().unwrap_or_default()))?;
-                detail.try_for_each(|line| write!(f, "\n{}", escaped(line)))?;
-                hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
-            }
+            Self::Refused { problem, lines, hint, .. } => write_refusal(f, problem, lines, hint.as_deref()),
             Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", escaped(file)),
             Self::Capture { file, why } => {
                 let file = file.to_string_lossy();
@@ -223,12 +264,36 @@ impl fmt::Display for Failure {
                     escaped(why)
                 )
             }
-            Self::Config { file, errors, report } => {
-                let errors = counted(*errors, "error");
+            Self::Config { file, report } => {
+                let errors = counted(report.errors().count(), "error");
+                let report = report.render(false);
                 write!(f, "{report}error: {} cannot be used: {errors}", escaped(&file.to_string_lossy()))
+            }
+            Self::Unusable { generation, report } => {
+                report.lines().try_for_each(|line| writeln!(f, "{}", escaped(line)))?;
+                write!(f, "error: this daemon cannot use the configuration of generation {generation}")
             }
             Self::WrongList { message, hint } => write!(f, "error: {message}\nhint: {hint}"),
             Self::Write(source) => write!(f, "error: cannot write to standard output: {source}"),
         }
     }
+}
+
+/// What the daemon said, what is wrong with what the caller wrote, and what to do about it.
+fn write_refusal(
+    f: &mut fmt::Formatter<'_>,
+    problem: &ProblemDetails,
+    lines: &[String],
+    hint: Option<&str>,
+) -> fmt::Result {
+    for line in problem.report.iter().flat_map(|report| report.lines()) {
+        writeln!(f, "{}", escaped(line))?;
+    }
+    for line in lines {
+        writeln!(f, "error: {}", escaped(line))?;
+    }
+    let mut detail = problem.detail.lines();
+    write!(f, "error: {}", escaped(detail.next().unwrap_or_default()))?;
+    detail.try_for_each(|line| write!(f, "\n{}", escaped(line)))?;
+    hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
 }

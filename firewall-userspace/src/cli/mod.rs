@@ -12,11 +12,13 @@ mod detach;
 mod diff;
 mod doctor;
 mod entries;
+mod error_document;
 pub mod exit;
 mod explain;
 mod failure;
 mod history;
 mod link_types;
+mod left;
 mod lists;
 mod output;
 mod policies;
@@ -26,14 +28,20 @@ mod status;
 mod table;
 mod terms;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    process::{self, ExitCode},
+};
 
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
 };
 
-use self::{client::Client, failure::Failure, output::Output};
-use crate::{control::Verb, daemon};
+use self::{client::Client, error_document::ErrorDocument, failure::Failure, output::Output};
+use crate::control::Verb;
 
 /// Where the daemon listens unless its configuration says otherwise.
 const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
@@ -105,8 +113,10 @@ enum Command {
     /// Change or show the lists that services deny.
     #[command(subcommand)]
     Deny(lists::ListCommand),
-    /// Show what the daemon does: mode, revision, interfaces, lists, services.
-    Status,
+    /// Show what the daemon does: mode, revision, interfaces, lists, services, packets and drops with their rates.
+    ///
+    /// When no daemon answers, it says whether the filter of the last one is still attached; exit code 3.
+    Status(status::StatusArgs),
     /// Load the configuration of the daemon anew: all of it, or nothing.
     Reload(terms::TermsArgs),
     /// Say what would become of a packet now, and why: exit code 0 when it passes, 1 when it is dropped. Nothing changes.
@@ -119,8 +129,8 @@ enum Command {
     Apply(policies::ApplyArgs),
     /// Keep the change that waits for a confirmation (`--confirm`); exit code 6 when nothing does.
     Confirm(confirm::ConfirmArgs),
-    /// Show the generations of the policy that are kept, the newest first.
-    History,
+    /// Show the generations of the policy that are kept, the newest first; what one of them says, or how two differ.
+    History(history::HistoryArgs),
     /// Bring a generation of the policy back.
     Rollback(policies::RollbackArgs),
     /// Show the mode of the policy, or give it another one: observe only counts what would be dropped.
@@ -151,7 +161,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => {
             refuse_socket(&matches, "the daemon listens at the `socket` of [api] in its configuration");
-            return daemon::run(&args.into());
+            return run::run(args, output);
         }
         Command::Check(args) => {
             refuse_socket(&matches, "`check` does not talk to the daemon");
@@ -170,7 +180,7 @@ pub fn main() -> ExitCode {
             return state::run(&command, output);
         }
         Command::Diff(args) => {
-            return diff::run(&client, output, &args).unwrap_or_else(|failure| report(&failure, output));
+            return diff::run(&client, output, &args).unwrap_or_else(|failure| failure.report(output));
         }
         Command::Explain(args) => match explain::run(&client, output, &args) {
             Ok(None) => Ok(()),
@@ -179,47 +189,72 @@ pub fn main() -> ExitCode {
         },
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
-        Command::Status => status::run(&client, output),
+        Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
         Command::Apply(args) => policies::apply(&client, output, args),
         Command::Confirm(args) => confirm::run(&client, output, args),
-        Command::History => history::run(&client, output),
+        Command::History(args) => {
+            return history::run(&client, output, args).unwrap_or_else(|failure| failure.report(output));
+        }
         Command::Rollback(args) => policies::rollback(&client, output, args),
         Command::Mode(args) => policies::mode(&client, output, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure, output),
+        Err(failure) => failure.report(output),
     }
 }
 
 /// Prints help or version, which are data, or what is wrong with the arguments.
 fn tell(told: &clap::Error) -> ExitCode {
+    if told.use_stderr() {
+        ErrorDocument::new("usage", USAGE, &usage_words(told)).print(asked_form(env::args_os().skip(1)));
+    }
     match told.print() {
         Err(error) if !told.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
-            let failure = Failure::Write(error);
-            output::words(&failure.to_string());
-            failure.exit().into()
+            Failure::Write(error).report(Output::Table)
         }
         _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(USAGE)),
     }
+}
+
+/// What is wrong with the arguments, without the help around it.
+fn usage_words(told: &clap::Error) -> String {
+    let text = told.render().to_string();
+    match text.split_once("\n\n") {
+        _ if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "error: a command is missing".into(),
+        Some((words, _)) => words.to_owned(),
+        None => text.trim_end().to_owned(),
+    }
+}
+
+/// The form of the answer that arguments ask for, which are not understood otherwise; the environment, where they do not say.
+fn asked_form(arguments: impl Iterator<Item = OsString>) -> Output {
+    let arguments: Vec<String> = arguments.map(|one| one.to_string_lossy().into_owned()).collect();
+    let value = |(index, argument): (usize, &String)| match argument.as_str() {
+        "-o" | "--output" => arguments.get(index + 1).cloned(),
+        argument => {
+            let value = argument.strip_prefix("--output=").or_else(|| argument.strip_prefix("-o"));
+            value.map(|value| value.trim_start_matches('=').to_owned())
+        }
+    };
+    let form = arguments.iter().enumerate().find_map(value).or_else(|| env::var("PORTCULLIS_OUTPUT").ok());
+    if form.as_deref() == Some("json") { Output::Json } else { Output::Table }
+}
+
+/// Ends the process because of arguments that contradict each other.
+fn refuse_usage(kind: ErrorKind, message: impl std::fmt::Display) -> ! {
+    let told = Cli::command().error(kind, message);
+    let _ = tell(&told);
+    process::exit(USAGE.into())
 }
 
 /// Ends the process when `--socket` was written where it would do nothing.
 fn refuse_socket(matches: &ArgMatches, why: &str) {
     if matches.value_source("socket") == Some(ValueSource::CommandLine) {
         let message = format!("--socket does nothing here: {why}");
-        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+        refuse_usage(ErrorKind::ArgumentConflict, message);
     }
-}
-
-fn report(failure: &Failure, output: Output) -> ExitCode {
-    if let (Output::Json, Some(json)) = (output, failure.json()) {
-        // The words and the exit code below are there even when nobody reads the document.
-        let _ = output::data(json);
-    }
-    output::words(&failure.to_string());
-    failure.exit().into()
 }
 
 #[cfg(test)]

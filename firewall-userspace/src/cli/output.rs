@@ -1,6 +1,9 @@
 //! Where data and words go.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::ValueEnum;
 
@@ -18,6 +21,14 @@ pub enum Output {
     Json,
 }
 
+/// Whether a piece of a document went to standard output.
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a piece of a document was written to standard output, which no other document may follow.
+pub fn has_begun() -> bool {
+    HAS_BEGUN.load(Ordering::Relaxed)
+}
+
 /// Writes `data` to standard output and ends it with a line feed. That nobody reads it (`| head`) is no failure.
 pub fn data(data: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
@@ -31,6 +42,7 @@ pub fn data(data: &[u8]) -> Result<(), Failure> {
 
 /// Writes a piece of `data` to standard output, as it is; `false` when nobody reads it any more.
 pub fn piece(data: &[u8]) -> Result<bool, Failure> {
+    HAS_BEGUN.store(true, Ordering::Relaxed);
     let mut stdout = io::stdout().lock();
     match stdout.write_all(data).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),

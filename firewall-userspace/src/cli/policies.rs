@@ -2,13 +2,15 @@
 
 use std::{io, path::Path, path::PathBuf};
 
-use clap::{Args, CommandFactory, ValueEnum, error::ErrorKind};
+use clap::{Args, ValueEnum, error::ErrorKind};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     client::{Answer, Client},
     diff,
     failure::Failure,
+    history,
     output::{self, Output},
     terms::TermsArgs,
 };
@@ -17,7 +19,8 @@ use crate::{
     control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status},
     policy::Mode,
     serve::http::problem::codes,
-    text::{problem::Problem, shown},
+    state::history::Generation,
+    text::{problem::Problem, shown, when},
 };
 
 /// Arguments of `portcullis apply`.
@@ -65,12 +68,18 @@ pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyAr
     let bundle = load(&file)?;
     let config::Bundle { name, config, files } = bundle;
     let apply = Apply { name, config, files, ..Apply::default() };
-    change(client, output, "/v1/apply", &apply.on(terms.asked()), "applied")
+    change(client, output, "/v1/apply", &apply.on(terms.asked()), &Done::WithChanges("applied"))
 }
 
 /// Has the daemon load its configuration anew.
 pub fn reload(client: &Client, output: Output, terms: TermsArgs) -> Result<(), Failure> {
-    change(client, output, "/v1/reload", &Reload::default().on(terms.asked()), "configuration loaded")
+    change(
+        client,
+        output,
+        "/v1/reload",
+        &Reload::default().on(terms.asked()),
+        &Done::WithChanges("configuration loaded"),
+    )
 }
 
 /// Brings a generation back.
@@ -80,7 +89,7 @@ pub fn rollback(
     RollbackArgs { generation, terms }: RollbackArgs,
 ) -> Result<(), Failure> {
     let rollback = Rollback { generation, ..Rollback::default() };
-    change(client, output, "/v1/rollback", &rollback.on(terms.asked()), "rolled back")
+    change(client, output, "/v1/rollback", &rollback.on(terms.asked()), &Done::Words("rolled back"))
 }
 
 /// Gives the policy another mode, or shows which it has.
@@ -89,7 +98,7 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         // Nobody asks for a confirmation of nothing.
         if terms.dry_run || terms.force.is_some() || terms.confirm.is_some() {
             let message = "--dry-run, --force and --confirm need a mode to change to: `enforce` or `observe`";
-            super::Cli::command().error(ErrorKind::MissingRequiredArgument, message).exit();
+            super::refuse_usage(ErrorKind::MissingRequiredArgument, message);
         }
         let mode = client.get::<Status>("/v1/status")?.value.mode;
         return match output {
@@ -101,10 +110,19 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
         ModeName::Observe => (Mode::Observe, "drops are only counted"),
     };
-    change(client, output, "/v1/mode", &SetMode::to(mode).on(terms.asked()), done)
+    change(client, output, "/v1/mode", &SetMode::to(mode).on(terms.asked()), &Done::Words(done))
 }
 
-fn change(client: &Client, output: Output, path: &str, request: &impl Serialize, done: &str) -> Result<(), Failure> {
+/// What is said of a change that happened.
+enum Done {
+    /// These words.
+    Words(&'static str),
+    /// These words, and what has changed in the configuration.
+    WithChanges(&'static str),
+}
+
+/// Asks for a change, and says what became of it.
+fn change(client: &Client, output: Output, path: &str, request: &impl Serialize, done: &Done) -> Result<(), Failure> {
     let body = serde_json::to_vec(request).map_err(|error| Failure::Write(error.into()))?;
     let answer = client.post::<Reloaded>(path, body);
     let Answer { value, json } = answer.map_err(|failure| {
@@ -119,7 +137,7 @@ fn change(client: &Client, output: Output, path: &str, request: &impl Serialize,
         }
         Output::Table if value.dry_run => {
             value.difference.iter().try_for_each(diff::show)?;
-            output::data(b"dry run: nothing was changed")
+            output::data(format!("dry run: {}nothing was changed", target(&value)).as_bytes())
         }
         Output::Table => output::data(said(&value, done).as_bytes()),
     }
@@ -133,15 +151,30 @@ fn tell(Problem { pointer, detail }: &Problem) -> String {
     }
 }
 
-fn said(reloaded: &Reloaded, done: &str) -> String {
-    let Reloaded { generation: revision, policy_generation, of, pending, push_undone, .. } = reloaded;
+/// Where a rollback would go to: `would roll back to generation 3 (apply by root, 2026-11-27T20:00:00Z (2d ago), from x.toml); `.
+fn target(Reloaded { of, target, .. }: &Reloaded) -> String {
+    let facts = |one: &Generation| {
+        let since = when::told(one.at, Timestamp::now());
+        shown::escaped(&format!(" ({} by {}, {since}, from {})", history::how(one), one.owner, one.source)).into_owned()
+    };
+    let facts = target.as_ref().map(facts).unwrap_or_default();
+    of.map(|of| format!("would roll back to generation {of}{facts}; ")).unwrap_or_default()
+}
+
+fn said(reloaded: &Reloaded, done: &Done) -> String {
+    let (Done::Words(words) | Done::WithChanges(words)) = done;
+    let Reloaded { generation: revision, policy_generation, of, pending, push_undone, summary, changes, .. } = reloaded;
     // An older daemon does not tell them apart.
     let generation = if *policy_generation > 0 { policy_generation } else { revision };
     let mut text = match of {
         _ if *push_undone => format!("revision {revision}: undid the push that waited for a confirmation"),
-        Some(of) => format!("generation {generation}: {done} to generation {of}"),
-        None => format!("generation {generation}: {done}"),
+        Some(of) => format!("generation {generation}: {words} to generation {of}"),
+        None => format!("generation {generation}: {words}"),
     };
+    if matches!(done, Done::WithChanges(_)) && !summary.is_empty() {
+        text.push_str(&format!(": {}", shown::escaped(summary)));
+        changes.iter().for_each(|line| text.push_str(&format!("\n{}", shown::escaped(line))));
+    }
     if let Some(pending) = pending {
         text.push_str(&format!("\n{}", until_confirmed(pending)));
     }
@@ -164,7 +197,6 @@ fn load(file: &Path) -> Result<config::Bundle, Failure> {
     let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
     result.map(|loaded| loaded.bundle).map_err(|report| Failure::Config {
         file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
-        errors: report.errors().count(),
-        report: report.render(false),
+        report: Box::new(report),
     })
 }

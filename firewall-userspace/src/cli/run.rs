@@ -1,12 +1,13 @@
 //! Arguments of `portcullis run`; the daemon itself is in [`crate::daemon`].
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
+use super::{error_document::ErrorDocument, output::Output};
 use crate::{
     config,
-    daemon::RunOptions,
+    daemon::{self, EndedDaemon, RunOptions},
     datapath::{DEFAULT_PINS, PINS_VARIABLE},
 };
 
@@ -37,9 +38,20 @@ pub struct RunArgs {
     /// Where pushed entries and generations of the policy are, when the configuration file cannot be used and does not say.
     #[arg(long, value_name = "DIR", default_value = config::DEFAULT_STATE_DIRECTORY)]
     state_directory: PathBuf,
-    /// Log every packet and its verdict; for debugging only, it costs most of the speed.
+    /// Log every packet: interface, source, destination, ports, service and verdict; for debugging only, it costs most of the speed.
     #[arg(long)]
     trace_packets: bool,
+}
+
+/// Runs the daemon until it is told to stop; why it ended by itself is on standard error, and as a document with `-o json`.
+pub fn run(args: RunArgs, output: Output) -> ExitCode {
+    match daemon::run(&args.into()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(EndedDaemon { words, exit }) => {
+            ErrorDocument::new("not_running", exit, &words).print(output);
+            ExitCode::from(exit)
+        }
+    }
 }
 
 impl From<RunArgs> for RunOptions {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     exit::Exit,
+    failure,
     output::{self, Output},
 };
 use crate::{
@@ -65,18 +66,9 @@ pub fn run(command: &StateCommand, output: Output) -> ExitCode {
                     output::data(format!("{} kept; set aside {aside}", counted(entries, "entry")).as_bytes())
                 }
             };
-            written.map_or_else(
-                |failure| {
-                    output::words(&failure.to_string());
-                    failure.exit().into()
-                },
-                |()| ExitCode::SUCCESS,
-            )
+            written.map_or_else(|failure| failure.report(output), |()| ExitCode::SUCCESS)
         }
-        Err(error) => {
-            output::words(&format!("error: {error}"));
-            Exit::Refused.into()
-        }
+        Err(error) => failure::refuse(output, "refused", Exit::Refused, &format!("error: {error}")),
     }
 }
 

@@ -1,35 +1,79 @@
 //! `portcullis status`: one screen.
 
-use std::fmt::Write;
+use std::{cmp::Reverse, fmt::Write, path::PathBuf, process::ExitCode, thread, time::Duration};
 
+use clap::Args;
 use jiff::Timestamp;
 
 use super::{
     client::{Answer, Client},
     failure::Failure,
+    left,
     output::{self, Output},
     policies::until_confirmed,
     table::TextTable,
 };
 use crate::{
-    control::{ClockStatus, Condition, InterfaceStatus, ListStatus, Status},
+    control::{
+        ClockStatus, Condition, InterfaceStatus, ListStatus, ServiceStatus, Status, TrafficCounts, TrafficStatus,
+    },
+    datapath::{DEFAULT_PINS, PINS_VARIABLE},
     lists::entry::Layer,
-    text::shown::escaped,
+    text::{
+        shown::{escaped, grouped},
+        when,
+    },
 };
 
-/// Shows what the daemon does.
-pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
-    let Answer { value, json } = client.get::<Status>("/v1/status")?;
-    match output {
+/// Arguments of `portcullis status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Folder on a BPF file system where to look what filters on when no daemon answers.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = PINS_VARIABLE,
+        hide_env_values = true,
+        default_value = DEFAULT_PINS
+    )]
+    pin_directory: PathBuf,
+}
+
+/// Between two questions, when the daemon has nothing to measure rates by.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Longest interval of rates that are shown without a second question.
+const RECENT_MS: u64 = 10_000;
+
+/// Shows what the daemon does; when none answers, what filters on without it.
+pub fn run(client: &Client, output: Output, args: &StatusArgs) -> ExitCode {
+    let shown = ask(client).and_then(|Answer { value, json }| match output {
         Output::Json => output::data(&json),
-        Output::Table => output::data(screen(&value).as_bytes()),
+        Output::Table => output::data(screen(&value, Timestamp::now()).as_bytes()),
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure @ Failure::Unreachable { .. }) => left::report(&failure, &args.pin_directory, output),
+        Err(failure) => failure.report(output),
     }
 }
 
-fn screen(status: &Status) -> String {
+/// The status with rates: where the daemon was not asked a short time ago, it is asked twice.
+fn ask(client: &Client) -> Result<Answer<Status>, Failure> {
+    let first = client.get::<Status>("/v1/status")?;
+    let wants_rates = |traffic: &TrafficStatus| traffic.interval_ms.is_none_or(|interval| interval > RECENT_MS);
+    if !first.value.traffic.as_ref().is_some_and(wants_rates) {
+        return Ok(first);
+    }
+    thread::sleep(PAUSE);
+    // A daemon that ends meanwhile has answered all the same.
+    Ok(client.get::<Status>("/v1/status").unwrap_or(first))
+}
+
+fn screen(status: &Status, now: Timestamp) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    for (name, value) in facts(status) {
+    for (name, value) in facts(status, now) {
         let _ = writeln!(text, "{name:<12}{}", escaped(&value));
     }
     let mut interfaces = TextTable::new(["INTERFACE", "STATE", "MODE", "CONFIGURED"]);
@@ -54,12 +98,77 @@ fn screen(status: &Status) -> String {
             .collect();
         lists.push([list.name.clone(), v4, v6, layers.join(", "), allowed, denied]);
     }
-    let mut services = TextTable::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
-    for service in &status.services {
-        services.push([service.name.clone(), service.protocol.clone(), service.ports.join(", "), service.mode.clone()]);
+    let _ = write!(text, "\n{interfaces}\n{lists}\n{}", services(status));
+    if let Some(traffic) = &status.traffic {
+        let _ = write!(text, "\n{}", reasons(traffic));
     }
-    let _ = write!(text, "\n{interfaces}\n{lists}\n{services}");
     text
+}
+
+/// The services, with what goes to them when that is known.
+fn services(status: &Status) -> String {
+    let facts = |service: &ServiceStatus| {
+        let effective = service.effective(&status.mode);
+        let why = if effective == service.mode { "" } else { " (the host observes)" };
+        let mode = format!("{effective}{why}");
+        [service.name.clone(), service.protocol.clone(), service.ports.join(", "), mode]
+    };
+    let Some(traffic) = &status.traffic else {
+        let mut services = TextTable::new(["SERVICE", "PROTOCOL", "PORTS", "MODE"]);
+        status.services.iter().for_each(|service| services.push(facts(service)));
+        return services.to_string();
+    };
+    let header = ["SERVICE", "PROTOCOL", "PORTS", "MODE", "PASSED", "PER SECOND", "DROPPED", "PER SECOND"];
+    let mut services = TextTable::new(header);
+    for service in &status.services {
+        let its = traffic.services.iter().find(|one| one.service == service.name);
+        let [passed, dropped] = its.map(|one| [told(&one.passed), told(&one.dropped)]).unwrap_or_default();
+        let ([name, protocol, ports, mode], [passed, pass_rate]) = (facts(service), passed);
+        let [dropped, drop_rate] = dropped;
+        services.push([name, protocol, ports, mode, passed, pass_rate, dropped, drop_rate]);
+    }
+    services.to_string()
+}
+
+/// What was said about packets, the most frequent first; what was never said is left out.
+fn reasons(traffic: &TrafficStatus) -> TextTable<4> {
+    let mut table = TextTable::new(["REASON", "VERDICT", "PACKETS", "PER SECOND"]);
+    let mut reasons: Vec<_> = traffic.reasons.iter().filter(|one| one.counts.packets > 0).collect();
+    reasons.sort_by_key(|one| Reverse(one.counts.packets));
+    for one in reasons {
+        let [packets, rate] = told(&one.counts);
+        table.push([one.reason.clone(), one.verdict.clone(), packets, rate]);
+    }
+    table
+}
+
+/// How many packets, and how many a second.
+fn told(counts: &TrafficCounts) -> [String; 2] {
+    let packets = grouped(usize::try_from(counts.packets).unwrap_or(usize::MAX));
+    [packets, counts.packets_per_second.map_or_else(|| "?".to_owned(), rate)]
+}
+
+/// `0`, `2.5` or `1,234` a second.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        none if none <= 0.0 => "0".to_owned(),
+        few if few < 9.95 => format!("{few:.1}"),
+        many => grouped(many.round() as usize),
+    }
+}
+
+/// All traffic in one line.
+fn total(traffic: &TrafficStatus, mode: &str) -> String {
+    let ([passed, pass_rate], [dropped, drop_rate]) = (told(&traffic.passed), told(&traffic.dropped));
+    let dropped_is = if mode == "observe" { "would have been dropped and passed too" } else { "dropped" };
+    let rates = match traffic.interval_ms {
+        Some(interval) => {
+            let seconds = interval as f64 / 1e3;
+            format!("; {pass_rate}/s and {drop_rate}/s in the last {seconds:.1} s")
+        }
+        None => String::new(),
+    };
+    format!("{passed} packets passed, {dropped} {dropped_is}{rates}")
 }
 
 /// How an interface stands, in a few words.
@@ -80,9 +189,11 @@ fn standing(interface: &InterfaceStatus) -> String {
     text
 }
 
-fn facts(status: &Status) -> Vec<(&'static str, String)> {
+fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
     let reload = &status.reload;
-    let loaded = reload.last_success.map_or_else(|| "never loaded".to_owned(), |last| format!("loaded {last:.0}"));
+    let loaded = reload
+        .last_success
+        .map_or_else(|| "never loaded".to_owned(), |last| format!("loaded {}", when::told(last, now)));
     let config = match (&reload.error, reload.successful) {
         (_, true) => loaded,
         (error, false) => {
@@ -102,31 +213,46 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("mode", status.mode.clone()),
         ("revision", status.revision.max(status.generation).to_string()),
-        ("daemon", format!("{}, started {:.0}", status.version, status.started)),
+        ("daemon", format!("{}, started {}", status.version, when::told(status.started, now))),
         ("config", status.config.display().to_string()),
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
+    let traffic = status.traffic.as_ref().map(|traffic| ("traffic", total(traffic, &status.mode)));
+    let unread = status.traffic_failure.iter().flat_map(|cause| cause.lines()).next();
+    let unread = unread.map(|cause| ("TRAFFIC", format!("its counters cannot be read: {cause}")));
     let pins = status.pin_failure.iter().flat_map(|cause| cause.lines()).next();
     let pins = pins.map(|cause| ("PINS", format!("nothing is filtered when the daemon ends: {cause}")));
     let doing = status.doing.as_ref().map(|doing| {
         let seconds = status.age_ms as f64 / 1e3;
         ("busy", format!("{doing} for {seconds:.1} s; what is here was so before it"))
     });
-    let log = match status.log_lines_lost {
-        0 => None,
-        1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
-        lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
-    };
     facts.extend(
-        policy.into_iter().chain(pending).chain(clock).chain(pins).chain(doing).chain(log.map(|log| ("LOG", log))),
+        policy
+            .into_iter()
+            .chain(traffic)
+            .chain(unread)
+            .chain(pending)
+            .chain(clock)
+            .chain(pins)
+            .chain(doing)
+            .chain(lost_lines(status.log_lines_lost).map(|log| ("LOG", log))),
     );
-    let told = |condition: &Condition| {
+    let said = |condition: &Condition| {
         let first = condition.message.lines().next().unwrap_or_default().to_owned();
         (if condition.blocks { "NOT READY" } else { "WARNING" }, first)
     };
-    facts.extend(status.conditions.iter().map(told));
+    facts.extend(status.conditions.iter().map(said));
     facts
+}
+
+/// What of the log is lost.
+fn lost_lines(lost: u64) -> Option<String> {
+    match lost {
+        0 => None,
+        1 => Some("1 line of the log is lost: standard error could not be written".to_owned()),
+        lost => Some(format!("{lost} lines of the log are lost: standard error could not be written")),
+    }
 }
 
 fn in_doubt(clock: &ClockStatus, why: &str) -> String {

@@ -16,11 +16,13 @@ pub use caller::{Caller, Way};
 pub use entries::{Entries, EntriesQuery, Page, Position};
 pub use force::Force;
 pub use policies::{
-    Apply, Confirm, Confirmed, Generations, Pending, PendingChange, Reload, Reloaded, Rollback, SetMode,
+    Apply, Confirm, Confirmed, GenerationDocument, Generations, KeptGeneration, Pending, PendingChange, Reload,
+    Reloaded, Rollback, SetMode,
 };
 pub use push::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::Refusal;
 pub use status::{
-    ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status,
+    ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadStatus, ServiceStatus,
+    ServiceTraffic, Status, TrafficCounts, TrafficStatus,
 };
 pub use terms::Terms;

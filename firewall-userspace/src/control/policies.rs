@@ -7,7 +7,12 @@ use super::{
     Force,
     terms::{is_false, request},
 };
-use crate::{config::ListFile, policy::Mode, preview::diff::Difference, state::history::Generation};
+use crate::{
+    config::{self, Bundle, ListFile, Loaded},
+    policy::{Mode, Policy},
+    preview::diff::{Difference, PolicyDocument},
+    state::history::Generation,
+};
 
 request! {
     /// How the configuration is to be loaded anew.
@@ -74,9 +79,18 @@ pub struct Reloaded {
     /// With `dry_run`: what would change in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// What changed in the configuration, in one line; empty when an older daemon does not tell.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// What changed, line by line: ten of a kind, then how many more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// The generation whose configuration came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u64>,
+    /// With `dry_run`: where that generation comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Generation>,
     /// What waits for a confirmation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
@@ -155,6 +169,53 @@ impl PendingChange {
             Self::Policy => "policy",
             Self::Push => "push",
         }
+    }
+}
+
+/// One generation that is kept: the schema `portcullis.generation/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct GenerationDocument {
+    /// Always `portcullis.generation/v1`.
+    pub schema: String,
+    /// Whether it is the one in force.
+    pub active: bool,
+    /// Where it comes from.
+    pub generation: Generation,
+    /// Its configuration with the list files.
+    pub bundle: Bundle,
+    /// What it says; `None` when this daemon cannot use it.
+    #[serde(default)]
+    pub policy: Option<PolicyDocument>,
+    /// Why this daemon cannot use it: a report as `portcullis check` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
+}
+
+/// A generation that is kept, as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptGeneration {
+    /// Where it comes from.
+    pub generation: Generation,
+    /// Whether it is the one in force.
+    pub is_active: bool,
+    /// Its configuration.
+    pub bundle: Bundle,
+}
+
+impl KeptGeneration {
+    /// It with what its configuration means. There may be millions of entries to be read.
+    pub fn document(self) -> GenerationDocument {
+        let Self { generation, is_active: active, bundle } = self;
+        let (policy, unusable) = match config::load_bundle(&bundle) {
+            Ok(Loaded { policy, .. }) => {
+                let policy = Policy { mode: generation.mode.unwrap_or(policy.mode), ..policy };
+                let document = PolicyDocument::live(&policy, generation.number, 0);
+                (Some(document), None)
+            }
+            Err(report) => (None, Some(report.render_short())),
+        };
+        let schema = "portcullis.generation/v1".into();
+        GenerationDocument { schema, active, generation, bundle, policy, unusable }
     }
 }
 

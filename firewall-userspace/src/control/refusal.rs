@@ -69,6 +69,22 @@ pub enum Refusal {
     Stopping,
 }
 
+/// Most octets of a refusal in a line of the log.
+const BRIEF_OCTETS: usize = 2048;
+
+impl Refusal {
+    /// It in few words, for a log: of a long one the first lines.
+    pub fn brief(&self) -> String {
+        let all = self.to_string();
+        let Some(begin) = all.get(..all.floor_char_boundary(BRIEF_OCTETS)).filter(|begin| begin.len() < all.len())
+        else {
+            return all;
+        };
+        let whole_lines = begin.rfind('\n').map_or(begin, |end| &begin[..end]);
+        format!("{whole_lines}\n... and {} octets more", all.len() - whole_lines.len())
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,3 +133,21 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_the_first_lines_of_a_long_report() {
+        let report = "error: `entries[7]`: `x` is no prefix\n".repeat(2000);
+        let refusal = Refusal::Config { errors: 2000, report };
+        let brief = refusal.brief();
+        assert!(brief.starts_with("2,000 errors\nerror: `entries[7]`: ") && brief.len() < 2100, "{}", brief.len());
+        let end = brief.lines().next_back().unwrap();
+        assert!(end.starts_with("... and ") && end.ends_with(" octets more"), "{end}");
+        assert_eq!(Refusal::Stopping.brief(), "the daemon is stopping");
+        let one_line = Refusal::Datapath { message: "ä".repeat(5000) }.brief();
+        assert!(one_line.len() < 2100, "{}", one_line.len());
+    }
+}

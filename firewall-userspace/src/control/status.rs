@@ -65,6 +65,64 @@ pub struct Status {
     /// What is not as it should be; nothing when all is well.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// What goes through the filter; `None` when nobody filters, or it cannot be read.
+    #[serde(default)]
+    pub traffic: Option<TrafficStatus>,
+    /// Why it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_failure: Option<String>,
+}
+
+/// What went through the filter since its counters began, which live on over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct TrafficStatus {
+    /// Over how many milliseconds, until now, rates are measured; `None`: there is nothing to compare with yet. Asking again after
+    /// half a second helps.
+    pub interval_ms: Option<u64>,
+    /// Frames that passed by their verdict.
+    pub passed: TrafficCounts,
+    /// Frames that were dropped, or would have been where nothing but counting is done.
+    pub dropped: TrafficCounts,
+    /// By verdict: all of them, in the order of their numbers.
+    pub reasons: Vec<ReasonTraffic>,
+    /// By service, by name.
+    pub services: Vec<ServiceTraffic>,
+}
+
+/// How much, and how fast.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct TrafficCounts {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of their frames.
+    pub bytes: u64,
+    /// Packets a second.
+    pub packets_per_second: Option<f64>,
+    /// Octets a second.
+    pub bytes_per_second: Option<f64>,
+}
+
+/// What had one verdict.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ReasonTraffic {
+    /// The label of the verdict, as in metrics: `denied`.
+    pub reason: String,
+    /// `pass` or `drop`.
+    pub verdict: String,
+    /// How much.
+    #[serde(flatten)]
+    pub counts: TrafficCounts,
+}
+
+/// What went to one service.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct ServiceTraffic {
+    /// Its name.
+    pub service: String,
+    /// What passed.
+    pub passed: TrafficCounts,
+    /// What was dropped, or would have been.
+    pub dropped: TrafficCounts,
 }
 
 impl Status {
@@ -208,4 +266,19 @@ pub struct ServiceStatus {
     pub ports: Vec<String>,
     /// `enforce` or `observe`, by itself.
     pub mode: String,
+    /// `enforce` or `observe`, as it is judged: where the whole policy observes, every service does. Empty when an older daemon does
+    /// not tell.
+    #[serde(default)]
+    pub effective_mode: String,
+}
+
+impl ServiceStatus {
+    /// Its mode as it is judged on a host with this mode.
+    pub fn effective(&self, host: &str) -> &str {
+        match &*self.effective_mode {
+            "" if host == "observe" => "observe",
+            "" => &self.mode,
+            told => told,
+        }
+    }
 }

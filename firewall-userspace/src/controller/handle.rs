@@ -9,14 +9,15 @@ use tokio::{
 
 use super::{
     ConfigFile, Counters, ReadConfig,
+    traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
 use crate::{
     clock::Now,
     config::Bundle,
     control::{
-        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushed, Refusal, Reload, Reloaded,
-        Rollback, SetMode, Status, Terms,
+        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, KeptGeneration, Page, Push, Pushed, Refusal,
+        Reload, Reloaded, Rollback, SetMode, Status, Terms,
     },
     datapath::{Explainer, give_way},
     logging,
@@ -34,6 +35,7 @@ pub struct Controller {
     readings: watch::Receiver<Arc<dyn Readings>>,
     work: Arc<Work>,
     config: ConfigFile,
+    samples: Arc<TrafficSamples>,
 }
 
 /// One request and where its answer goes.
@@ -54,6 +56,8 @@ pub enum Message {
     Rollback(Caller, Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::set_mode`].
     SetMode(Caller, SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
+    /// See [`Controller::generation`].
+    Generation(u64, oneshot::Sender<Result<KeptGeneration, Refusal>>),
     /// See [`Controller::confirm`].
     Confirm(Caller, Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now. The answer says
@@ -75,6 +79,7 @@ impl Message {
             Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
             Self::Confirm(.., reply) => reply.is_closed(),
+            Self::Generation(.., reply) => reply.is_closed(),
             Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => false,
         }
     }
@@ -88,6 +93,7 @@ impl Message {
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
             Self::Confirm(.., reply) => drop(reply.send(Err(refusal))),
             Self::Membership(_, reply) => drop(reply.send(Err(refusal))),
+            Self::Generation(.., reply) => drop(reply.send(Err(refusal))),
             Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
         }
     }
@@ -102,6 +108,7 @@ impl Message {
             Self::Rollback(..) => Activity::Rollback,
             Self::SetMode(..) => Activity::SetMode,
             Self::Confirm(..) => Activity::Confirm,
+            Self::Generation(..) => Activity::Generation,
             Self::OwnAddresses(..) => Activity::OwnAddresses,
             Self::Interfaces => Activity::Interfaces,
             Self::Stop(..) => Activity::Stop,
@@ -162,7 +169,7 @@ impl Controller {
         work: Arc<Work>,
         config: ConfigFile,
     ) -> Self {
-        Self { messages, readings, work, config }
+        Self { messages, readings, work, config, samples: Arc::default() }
     }
 
     /// What readers are told now.
@@ -184,6 +191,21 @@ impl Controller {
             doing: doing.map(|doing| doing.job.label().into()),
             log_lines_lost: logging::lost(),
             ..readings.status(now)
+        })
+    }
+
+    /// The same with what goes through the filter: the counters are read from the kernel now, which takes milliseconds.
+    ///
+    /// # Errors
+    /// [`Refusal::Stopping`].
+    pub fn status_with_traffic(&self, now: Now) -> Result<Status, Refusal> {
+        let status = self.status(now)?;
+        if status.interfaces.is_empty() {
+            return Ok(status);
+        }
+        Ok(match self.readings()?.counters() {
+            Ok(counters) => Status { traffic: Some(self.samples.compare(counters.frames, now.boot)), ..status },
+            Err(refusal) => Status { traffic_failure: Some(refusal.to_string()), ..status },
         })
     }
 
@@ -296,6 +318,14 @@ impl Controller {
     /// As for [`apply`](Self::apply).
     pub async fn set_mode(&self, caller: Caller, mode: SetMode) -> Result<Reloaded, Refusal> {
         self.ask(|reply| Message::SetMode(caller, mode, reply)).await?
+    }
+
+    /// A generation that is kept, with its configuration as it is on disk.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGeneration`], and [`Refusal::NotKept`] when it cannot be read.
+    pub async fn generation(&self, number: u64) -> Result<KeptGeneration, Refusal> {
+        self.ask(|reply| Message::Generation(number, reply)).await?
     }
 
     /// Keeps what waits for a confirmation.

@@ -14,6 +14,7 @@ use crate::{
     config::{Basics, Loaded},
     control::{ClockStatus, Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
     datapath::Filter,
+    logging,
     preview::diff::PolicyDocument,
     state::disk::Disk,
 };
@@ -69,8 +70,11 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                         return Some(core);
                     }
                     Err(why) => {
-                        if why != told.why {
-                            tracing::error!("still nothing to enforce: {why}");
+                        if why != told.why && logging::admits("configurations that were refused") {
+                            tracing::error!(
+                                "still nothing to enforce: {}",
+                                Refusal::NoPolicy { why: why.clone() }.brief()
+                            );
                         }
                         told = NoPolicy { why: why.clone(), failures: told.failures + 1, ..told };
                         readings.send_replace(Arc::new(told.clone()));
@@ -125,6 +129,8 @@ impl Readings for NoPolicy {
             lists: Vec::new(),
             services: Vec::new(),
             conditions: vec![Condition { code: Condition::NO_POLICY.into(), blocks: true, message }],
+            traffic: None,
+            traffic_failure: None,
         }
     }
 

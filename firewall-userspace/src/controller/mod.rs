@@ -24,6 +24,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod traffic;
 mod waiting;
 mod work;
 

@@ -12,8 +12,9 @@ use crate::{
         deadline::{Deadline, Until},
     },
     config::{self, Loaded, Report},
-    control::{Caller, Force, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
+    control::{Caller, Force, KeptGeneration, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
     datapath::Filter,
+    logging,
     policy::{Mode, Policy},
     preview::diff::{Difference, PolicyDocument},
     state::{
@@ -63,9 +64,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         if let (Err(refusal), true) = (&result, is_about_file) {
             self.in_force.reloads.failures += 1;
             let reason = refusal.to_string();
-            let config = self.in_force.config.display();
-            let (owner, way) = (&caller.name, caller.way.label());
-            tracing::error!(%config, owner, way, "refused the configuration, the old policy goes on: {reason}");
+            if logging::admits("configurations that were refused") {
+                let (config, reason) = (self.in_force.config.display(), refusal.brief());
+                let (owner, way) = (&caller.name, caller.way.label());
+                tracing::error!(%config, owner, way, "refused the configuration, the old policy goes on: {reason}");
+            }
             self.in_force.reloads.error = Some(reason);
         }
         result
@@ -103,9 +106,22 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Some(number) => self.history.generation(number),
             None => self.history.previous(),
         };
-        let kept = || self.history.generations().iter().map(|generation| generation.number).collect();
-        let wanted = wanted.cloned().ok_or_else(|| Refusal::NoGeneration { wanted: generation, kept: kept() })?;
+        let wanted = wanted.cloned().ok_or_else(|| self.no_generation(generation))?;
         self.change_policy(caller, Wanted::Kept(wanted), &asked, now)
+    }
+
+    /// A generation that is kept, as it is on disk.
+    pub(super) fn kept_generation(&self, number: u64) -> Result<KeptGeneration, Refusal> {
+        let generation = self.history.generation(number).cloned();
+        let generation = generation.ok_or_else(|| self.no_generation(Some(number)))?;
+        let bundle = self.history.bundle_of(&generation);
+        let bundle = bundle.map_err(|error| Refusal::NotKept { message: error.to_string() })?;
+        Ok(KeptGeneration { is_active: self.policy_generation() == number, generation, bundle })
+    }
+
+    fn no_generation(&self, wanted: Option<u64>) -> Refusal {
+        let kept = self.history.generations().iter().map(|generation| generation.number).collect();
+        Refusal::NoGeneration { wanted, kept }
     }
 
     /// Gives the policy another mode.
@@ -123,14 +139,15 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let difference = self.difference(&fresh.policy);
         let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
         let (warnings, of) = (fresh.warnings.render_short(), fresh.of);
+        let (summary, changes) = (difference.changes(), difference.told());
         if asked.dry_run {
-            let difference = Some(difference);
-            return Ok(Reloaded { warnings, dry_run: true, difference, of, ..self.answered() });
+            let (difference, target) = (Some(difference), of.and_then(|of| self.history.generation(of)).cloned());
+            let answer = Reloaded { warnings, dry_run: true, difference, of, target, ..self.answered() };
+            return Ok(Reloaded { summary, changes, ..answer });
         }
-        let summary = difference.changes();
-        self.carry_out(caller, fresh, candidate, summary, asked, now)?;
+        self.carry_out(caller, fresh, candidate, summary.clone(), asked, now)?;
         let pending = self.pending(now).filter(|_| !self.waits_for_push());
-        Ok(Reloaded { warnings, of, pending, ..self.answered() })
+        Ok(Reloaded { warnings, of, pending, summary, changes, ..self.answered() })
     }
 
     /// An answer with the numbers of now.

@@ -16,7 +16,7 @@ use crate::{
         entry::{Holding, Layer, Owner},
         layers::{self, Telling},
     },
-    policy::{Protocol, Service, attach_label, mode_label},
+    policy::{Mode, Protocol, Service, attach_label, mode_label},
     preview::diff::PolicyDocument,
     state::history::Generation,
     text::problem::Problems,
@@ -72,8 +72,10 @@ impl Readings for Snapshot {
             pin_failure: self.filter.pin_failure.clone(),
             interfaces: self.filter.interfaces.iter().map(interface_status).collect(),
             lists: (0..policy.lists.len()).filter_map(|index| self.list_status(index)).collect(),
-            services: policy.services.iter().map(service_status).collect(),
+            services: policy.services.iter().map(|service| service_status(policy.mode, service)).collect(),
             conditions: self.conditions(),
+            traffic: None,
+            traffic_failure: None,
         }
     }
 
@@ -259,13 +261,15 @@ fn interface_status(state: &AttachmentState) -> InterfaceStatus {
     }
 }
 
-fn service_status(service: &Service) -> ServiceStatus {
+fn service_status(host: Mode, service: &Service) -> ServiceStatus {
+    let effective = if host == Mode::Observe { host } else { service.mode };
     let protocol = match service.protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
     };
     ServiceStatus {
         mode: mode_label(service.mode).into(),
+        effective_mode: mode_label(effective).into(),
         name: service.name.to_string(),
         protocol: protocol.into(),
         ports: service.ports.iter().map(crate::text::ports::show).collect(),

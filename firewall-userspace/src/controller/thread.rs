@@ -216,6 +216,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 let confirmed = self.confirm(&caller, confirm, now);
                 self.tell(reply, confirmed);
             }
+            Message::Generation(number, reply) => answer(reply, self.kept_generation(number)),
             Message::OwnAddresses(own, reply) => {
                 let is_done = self.set_own(own);
                 self.tell(reply, is_done);

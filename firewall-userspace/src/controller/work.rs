@@ -31,6 +31,8 @@ pub enum Activity {
     SetMode,
     /// A confirmation.
     Confirm,
+    /// A question about a generation that is kept.
+    Generation,
     /// New addresses of this host.
     OwnAddresses,
     /// Interfaces that came, went or changed.
@@ -41,7 +43,7 @@ pub enum Activity {
 
 impl Activity {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Tend,
         Self::Push,
         Self::Explain,
@@ -50,6 +52,7 @@ impl Activity {
         Self::Rollback,
         Self::SetMode,
         Self::Confirm,
+        Self::Generation,
         Self::OwnAddresses,
         Self::Interfaces,
         Self::Stop,
@@ -66,6 +69,7 @@ impl Activity {
             Self::Rollback => "rollback",
             Self::SetMode => "mode",
             Self::Confirm => "confirm",
+            Self::Generation => "history",
             Self::OwnAddresses => "addresses",
             Self::Interfaces => "interfaces",
             Self::Stop => "stop",

@@ -9,7 +9,7 @@ mod follow;
 mod rlimits;
 mod signals;
 
-use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
@@ -65,48 +65,53 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for work that cannot be called off, once everything else has ended.
 const LEFTOVER: Duration = Duration::from_secs(1);
 
-/// Runs the daemon in the foreground.
-pub fn run(options: &RunOptions) -> ExitCode {
-    if let Err(error) = logging::start() {
-        logging::say_directly(&format!("error: cannot start: no thread to be had that writes the log: {error}"));
-        return ExitCode::from(REFUSED);
-    }
-    let code = run_logged(options);
-    logging::drain();
-    code
+/// How a daemon ended by itself: what standard error was told, and the exit code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedDaemon {
+    /// `error: ...`, with its hint.
+    pub words: String,
+    /// The exit code.
+    pub exit: u8,
 }
 
-fn run_logged(options: &RunOptions) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            logging::say(&format!("error: cannot start: {error}"));
-            return ExitCode::from(REFUSED);
-        }
-    };
+/// Runs the daemon in the foreground.
+///
+/// # Errors
+/// When it did not start, or ended although nobody had asked it to; standard error is told.
+pub fn run(options: &RunOptions) -> Result<(), EndedDaemon> {
+    if let Err(error) = logging::start() {
+        let words = format!("error: cannot start: no thread to be had that writes the log: {error}");
+        logging::say_directly(&words);
+        return Err(EndedDaemon { words, exit: REFUSED });
+    }
+    let ended = run_logged(options);
+    if let Err(ended) = &ended {
+        logging::say(&ended.words);
+    }
+    logging::drain();
+    ended
+}
+
+fn run_logged(options: &RunOptions) -> Result<(), EndedDaemon> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        runtime.map_err(|error| EndedDaemon { words: format!("error: cannot start: {error}"), exit: REFUSED })?;
     let ended = runtime.block_on(serve(options));
     // A file that hangs cannot be called off, and ends with the process.
     runtime.shutdown_timeout(LEFTOVER);
-    ExitCode::from(exit_code(ended))
+    ended.map_err(why)
 }
 
-/// Says why it ended, and by which code.
-fn exit_code(ended: Result<(), StartError>) -> u8 {
-    match ended {
-        Ok(()) => 0,
-        Err(StartError::Config(report)) => {
-            logging::say(&report);
-            INVALID
+/// Why it ended, and by which code.
+fn why(ended: StartError) -> EndedDaemon {
+    let (words, exit) = match ended {
+        StartError::Config(report) => (report, INVALID),
+        StartError::Refused(message) => (format!("error: {message}"), REFUSED),
+        StartError::Ended(message) => {
+            (format!("error: {message}; the last policy filters on\nhint: start the daemon again"), FAILED)
         }
-        Err(StartError::Refused(message)) => {
-            logging::say(&format!("error: {message}"));
-            REFUSED
-        }
-        Err(StartError::Ended(message)) => {
-            logging::say(&format!("error: {message}; the last policy filters on\nhint: start the daemon again"));
-            FAILED
-        }
-    }
+    };
+    EndedDaemon { words, exit }
 }
 
 async fn serve(options: &RunOptions) -> Result<(), StartError> {
@@ -194,7 +199,11 @@ mod tests {
         for (part, has_panicked, code) in
             [(None, false, 0), (None, true, 7), (Some("the API"), false, 7), (Some("the controller"), true, 7)]
         {
-            assert_eq!(exit_code(outcome(part, has_panicked)), code, "{part:?} {has_panicked}");
+            assert_eq!(
+                outcome(part, has_panicked).map_err(why).map_or_else(|ended| ended.exit, |()| 0),
+                code,
+                "{part:?} {has_panicked}"
+            );
         }
     }
 }

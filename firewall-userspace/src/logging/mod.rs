@@ -7,6 +7,7 @@
 //! panics at the end of a process whose standard output is closed.
 
 mod queue;
+mod sparing;
 mod writer;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
     panic::{self, PanicHookInfo},
     sync::atomic::{AtomicU64, Ordering},
     thread::{self, Builder},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tracing_subscriber::{
@@ -29,6 +30,7 @@ use tracing_subscriber::{
 
 use self::{
     queue::Queue,
+    sparing::Sparing,
     writer::{StandardError, Writer},
 };
 
@@ -38,6 +40,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// The lines of this process that wait to be written.
 static LOG: Queue = Queue::new();
 
+/// Lines that others cause.
+static SPARING: Sparing = Sparing::new();
+
 /// Threads and tasks of this process that panicked.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
@@ -46,7 +51,7 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// When no thread is to be had that writes.
 pub fn start() -> io::Result<()> {
-    Builder::new().name("log".into()).spawn(|| Writer::new(StandardError).serve(&LOG))?;
+    Builder::new().name("log".into()).spawn(|| Writer::new(StandardError).serve(&LOG, &SPARING))?;
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // Its own errors would go to standard error directly, by a macro that panics when that is not possible.
     let subscriber = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
@@ -69,7 +74,14 @@ pub fn say_directly(words: &str) {
 
 /// Waits until everything is written that was logged, but not for long.
 pub fn drain() {
+    SPARING.sums(Instant::now(), true).iter().for_each(|sum| LOG.push(line("WARN", sum).into_bytes()));
     LOG.drain(DRAIN_LIMIT);
+}
+
+/// Whether a line that others cause is to be logged: ten of a kind, which is called in the plural, within a minute. The log says
+/// how many more there were.
+pub fn admits(kind: &'static str) -> bool {
+    SPARING.admits(kind, Instant::now())
 }
 
 /// Lines that are lost, since this process started: standard error refused them, or took too long.

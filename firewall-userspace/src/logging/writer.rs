@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, Write},
     os::fd::AsFd as _,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -14,6 +14,7 @@ use nix::{
 use super::{
     line,
     queue::{Next, Queue},
+    sparing::Sparing,
 };
 
 /// How long nothing is logged before the thread looks whether it can say now how many lines are lost.
@@ -66,16 +67,19 @@ impl<W: Write> Writer<W> {
         Self { out, told: 0, failed: 0, is_torn: false }
     }
 
-    /// Writes what `queue` has, for ever.
-    pub(super) fn serve(mut self, queue: &Queue) {
+    /// Writes what `queue` has, and how many lines `sparing` has left out, for ever.
+    pub(super) fn serve(mut self, queue: &Queue, sparing: &Sparing) {
         loop {
-            self.step(queue);
+            let now = Instant::now();
+            sparing.sums(now, false).iter().for_each(|sum| queue.push(line("WARN", sum).into_bytes()));
+            self.step(queue, sparing.time_until_sums(now));
         }
     }
 
-    /// Writes the next line, or tells what is lost.
-    fn step(&mut self, queue: &Queue) {
-        let Next { line, refused } = queue.next(self.told, (self.failed > 0).then_some(RETRY));
+    /// Writes the next line, or tells what is lost; waits for it until `patience` is over.
+    fn step(&mut self, queue: &Queue, patience: Option<Duration>) {
+        let retry = (self.failed > 0).then_some(RETRY);
+        let Next { line, refused } = queue.next(self.told, [retry, patience].into_iter().flatten().min());
         self.failed += refused - self.told;
         self.told = refused;
         let is_told = self.tell();
@@ -171,7 +175,7 @@ mod tests {
             let (queue, mut writer) = (Queue::new(), writer(errno));
             let say = |writer: &mut Writer<Disk>, text: &str| {
                 queue.push(format!("{text}\n").into_bytes());
-                writer.step(&queue);
+                writer.step(&queue, None);
             };
             say(&mut writer, "one");
             writer.out.room = 0;
@@ -196,9 +200,9 @@ mod tests {
         for text in [&*long, "lost", "lost"] {
             queue.push(format!("{text}\n").into_bytes());
         }
-        writer.step(&queue);
+        writer.step(&queue, None);
         queue.push(b"behind\n".to_vec());
-        writer.step(&queue);
+        writer.step(&queue, None);
         let told = "firewall_userspace::logging: 2 lines of this log are lost: they could not be written";
         assert_eq!(lines(&writer), [&*long, told, "behind"]);
     }
@@ -209,8 +213,8 @@ mod tests {
         for text in ["x".repeat(5 << 20), "lost".into()] {
             queue.push(format!("{text}\n").into_bytes());
         }
-        writer.step(&queue);
-        writer.step(&queue);
+        writer.step(&queue, None);
+        writer.step(&queue, None);
         assert_eq!(lines(&writer).len(), 2);
         assert!(lines(&writer)[1].ends_with("1 line of this log is lost: it could not be written"));
     }

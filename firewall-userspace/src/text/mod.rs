@@ -12,3 +12,4 @@ pub mod problem;
 pub mod shown;
 pub mod size;
 pub mod suggest;
+pub mod when;

@@ -96,6 +96,33 @@ fn a_reload_without_a_body_is_done() {
 }
 
 #[test]
+fn a_generation_is_told_by_its_number() {
+    let daemon = Daemon::start(Fake::default());
+    let answer = daemon.api(get("/v1/history/4"));
+    assert_eq!((answer.status, &answer.json()["generation"]["number"]), (200, &4.into()));
+    for (path, code) in
+        [("/v1/history/77", "no_generation"), ("/v1/history/x", "invalid"), ("/v1/history/-1", "invalid")]
+    {
+        let answer = daemon.api(get(path));
+        assert_eq!((answer.status, &answer.json()["code"]), (422, &code.into()), "{path}");
+    }
+}
+
+#[test]
+fn rates_are_told_when_the_daemon_was_asked_before() {
+    let daemon = Daemon::start(Fake::default());
+    let traffic = || daemon.api(get("/v1/status")).json()["traffic"].clone();
+    assert_eq!(traffic()["interval_ms"], Value::Null);
+    std::thread::sleep(Duration::from_millis(500));
+    let traffic = traffic();
+    assert!(traffic["interval_ms"].as_u64().is_some_and(|interval| interval >= 500), "{traffic}");
+    assert_eq!(
+        traffic["dropped"],
+        json!({"packets": 2, "bytes": 200, "packets_per_second": 0.0, "bytes_per_second": 0.0})
+    );
+}
+
+#[test]
 fn ten_thousand_entries_go_through_in_one_push() {
     let daemon = Daemon::start(Fake::default());
     let entry = |n: u32| json!({"list": "partners", "prefix": format!("10.0.{}.{}", n >> 8, n & 255)});

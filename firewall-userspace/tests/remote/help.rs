@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 26] = [
+    let commands: [&[&str]; 28] = [
         &[],
         &["run"],
         &["check"],
@@ -30,6 +30,8 @@ fn help_is_what_it_was() {
         &["apply"],
         &["confirm"],
         &["history"],
+        &["history", "show"],
+        &["history", "diff"],
         &["rollback"],
         &["mode"],
         &["state"],

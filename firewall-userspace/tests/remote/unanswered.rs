@@ -6,9 +6,11 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
+
 use crate::{
     cli::words,
-    support::{Folder, portcullis, seen, status},
+    support::{CONFIG, Folder, portcullis, seen, status},
 };
 
 #[test]
@@ -27,6 +29,73 @@ fn a_daemon_that_is_not_there_is_exit_3() {
         ]);
         assert_eq!(seen(&output), (3, String::new(), wanted));
     }
+}
+
+#[test]
+fn every_verb_says_as_data_that_no_daemon_is_there() {
+    let folder = Folder::new();
+    let socket = folder.path().join("missing");
+    let socket = socket.to_str().unwrap();
+    let commands: [&[&str]; 16] = [
+        &["status"],
+        &["reload"],
+        &["diff", CONFIG],
+        &["apply", CONFIG],
+        &["confirm"],
+        &["history"],
+        &["history", "show", "1"],
+        &["history", "diff", "1", "2"],
+        &["rollback"],
+        &["mode"],
+        &["mode", "observe"],
+        &["allow", "add", "partners", "192.0.2.1"],
+        &["allow", "list"],
+        &["deny", "list", "blocked"],
+        &["deny", "remove", "blocked", "192.0.2.1"],
+        &["explain", "192.0.2.1", "--dport", "443"],
+    ];
+    for command in commands {
+        let (code, stdout, stderr) =
+            seen(&portcullis(command).args(["--socket", socket, "-o", "json"]).output().unwrap());
+        let document: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{command:?} {stdout}"));
+        let facts = ["schema", "code", "exit_code"].map(|name| &document[name]);
+        assert_eq!(code, 3, "{command:?} {stderr}");
+        assert_eq!(facts, [&Value::from("portcullis.error/v1"), &"unreachable".into(), &3.into()], "{command:?}");
+        let detail = format!("cannot reach the daemon at {socket}: No such file or directory (os error 2)");
+        assert_eq!((&document["detail"], stderr.starts_with(&format!("error: {detail}\n"))), (&detail.into(), true));
+        assert!(document["hint"].is_string(), "{document}");
+    }
+}
+
+#[test]
+fn failures_without_a_daemon_are_data_too() {
+    let folder = Folder::new();
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    for (command, code, kind) in [
+        (&["apply", missing][..], 5, "invalid_config"),
+        (&["diff", missing], 5, "invalid_config"),
+        (&["allow", "add", "partners", "--file", missing], 5, "input"),
+        (&["explain", "--frame", missing], 5, "capture"),
+        (&["state", "repair", missing], 4, "refused"),
+        (&["allow", "frobnicate"], 2, "usage"),
+        (&["mode", "--force"], 2, "usage"),
+        (&["check", "--socket", "/s"], 2, "usage"),
+        (&[], 2, "usage"),
+        (&["run", "--strict", "--config", missing, "--state-directory", missing], 5, "not_running"),
+    ] {
+        let output = portcullis(&["-o", "json"]).args(command).output().unwrap();
+        let (seen_code, stdout, stderr) = seen(&output);
+        let document: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{command:?} {stdout} {stderr}"));
+        assert_eq!((seen_code, &document["code"]), (code, &kind.into()), "{command:?} {document}");
+        assert_eq!((&document["exit_code"], &document["schema"]), (&code.into(), &"portcullis.error/v1".into()));
+        let detail = document["detail"].as_str().unwrap();
+        assert!(!detail.is_empty() && !detail.starts_with("error: "), "{command:?} {document}");
+    }
+    let (_, stdout, _) = seen(&portcullis(&["apply", missing, "-o", "json"]).output().unwrap());
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["check"]["schema"], "portcullis.check/v1");
+    assert_eq!(document["check"]["errors"].as_array().map(Vec::len), Some(1), "{document}");
 }
 
 #[test]
@@ -83,7 +152,10 @@ fn a_list_that_breaks_off_is_an_error_and_not_a_short_list() {
             });
             let output = portcullis(&["allow", "list", "-o", form]).arg("--socket").arg(&socket).output().unwrap();
             let (seen_code, stdout, stderr) = seen(&output);
-            assert_eq!((seen_code, &*stdout), (*code, ""), "{answer:?} {stderr}");
+            assert_eq!(seen_code, *code, "{answer:?} {stderr}");
+            let document = serde_json::from_str::<Value>(&stdout).ok().filter(|_| form == "json");
+            let kind = if *code == 3 { "lost" } else { "strange_answer" };
+            assert_eq!(document.map(|document| document["code"].clone()), (form == "json").then(|| kind.into()));
             assert!(stderr.starts_with("error: "), "{stderr}");
             server.join().unwrap();
         }

@@ -43,4 +43,5 @@ mod signals;
 mod silenced;
 mod state;
 mod tags;
+mod told;
 mod upgrade;

@@ -27,6 +27,7 @@ use crate::{
     control::{Caller, Push, Pushed, Refusal},
     datapath::Filter,
     lists::{Applied, change::Change},
+    logging,
     policy::Prefix,
     state::{disk::Disk, journal::Provisional},
 };
@@ -117,7 +118,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         });
         let waits = provisional.is_some();
         if let Err(error) = self.keeper.keep(now, changes, provisional) {
-            tracing::error!(%error, "refused pushes that cannot be kept");
+            if logging::admits("pushes that were refused because they cannot be kept") {
+                tracing::error!(%error, "refused pushes that cannot be kept");
+            }
             self.undo_staged(staged);
             return Err(Refusal::NotKept { message: error.to_string() });
         }

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::document::PolicyDocument;
-use crate::{policy::Prefix, text::shown::counted};
+use crate::{
+    policy::Prefix,
+    text::{few::Few, shown::counted},
+};
 
 /// How a policy differs from the live one: the schema `portcullis.diff/v1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -94,6 +97,29 @@ impl Difference {
         }
     }
 
+    /// A line for each change as [`Display`](fmt::Display) has it: ten of each kind, then how many more. Kinds are services, limits,
+    /// lists, other settings, and entries that come and go.
+    pub fn told(&self) -> Vec<String> {
+        let mut few = Few::default();
+        for change in &self.settings {
+            let kind = match change.key.split('.').next().unwrap_or_default() {
+                "services" => "settings of services",
+                "limits" => "settings of limits",
+                "lists" => "lists",
+                "interface" => "settings of interfaces",
+                _ => "other settings",
+            };
+            few.add(kind, || change.to_string());
+        }
+        for (name, changes) in &self.lists {
+            let of = |sign: char, prefix: &Prefix| format!("{sign} lists.{name} {prefix}");
+            changes.removed.iter().for_each(|prefix| few.add("entries removed", || of('-', prefix)));
+            changes.added.iter().for_each(|prefix| few.add("entries added", || of('+', prefix)));
+        }
+        let more = few.more().map(|(_, more)| more.replacen("from here on, ", "", 1));
+        few.first().iter().cloned().chain(more).collect()
+    }
+
     /// The same without naming the live policy: `nothing changed` when there is no difference.
     pub fn changes(&self) -> String {
         if self.same {
@@ -156,17 +182,23 @@ impl EntryChanges {
     }
 }
 
+/// `~ key: live -> new`, `+ key = new` or `- key = live`.
+impl fmt::Display for SettingChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, live, new } = self;
+        match (live, new) {
+            (Some(live), Some(new)) => write!(f, "~ {key}: {live} -> {new}"),
+            (None, Some(new)) => write!(f, "+ {key} = {new}"),
+            (Some(live), None) => write!(f, "- {key} = {live}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// A line for each setting and each entry: `~` changed, `+` only in the new policy, `-` only in the live one.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for SettingChange { key, live, new } in &self.settings {
-            match (live, new) {
-                (Some(live), Some(new)) => writeln!(f, "~ {key}: {live} -> {new}")?,
-                (None, Some(new)) => writeln!(f, "+ {key} = {new}")?,
-                (Some(live), None) => writeln!(f, "- {key} = {live}")?,
-                (None, None) => {}
-            }
-        }
+        self.settings.iter().try_for_each(|change| writeln!(f, "{change}"))?;
         for (name, changes) in &self.lists {
             let signs = changes.removed.iter().map(|prefix| ('-', prefix));
             for (sign, prefix) in signs.chain(changes.added.iter().map(|prefix| ('+', prefix))) {
@@ -239,6 +271,25 @@ limit = "standard"
             "~ limits.standard.packets: {\"burst\":2000,\"per\":\"1m30s\",\"rate\":2000} -> \
              {\"burst\":3000,\"per\":\"1s\",\"rate\":3000}\ndiffers from generation 7: 1 setting changed\n"
         );
+    }
+
+    #[test]
+    fn of_many_changes_ten_of_a_kind_are_told_and_the_others_counted() {
+        let entries: Vec<String> = (0..1012).map(|n| format!("\"10.0.{}.{}\"", n >> 8, n & 255)).collect();
+        let services: String =
+            (0..5).map(|n| format!("[services.s{n}]\nprotocol = \"udp\"\nports = [{}]\n", 1000 + n)).collect();
+        let text = CONFIG.replace("\"203.0.113.0/24\"", &entries.join(", ")).replace("2000", "3000") + &services;
+        let difference = Difference::between(&document(CONFIG), &document(&text));
+        let told = difference.told();
+        let count = |wanted: &str| told.iter().filter(|line| line.starts_with(wanted)).count();
+        assert_eq!(
+            [count("+ services."), count("+ lists.partners 10.0."), count("- lists.partners 203.")],
+            [10, 10, 1]
+        );
+        assert!(told.contains(&"1,002 more: entries added".to_owned()), "{told:?}");
+        assert!(told.contains(&"5 more: settings of services".to_owned()), "{told:?}");
+        assert_eq!(count("~ limits.standard.packets: "), 1);
+        assert_eq!(Difference::between(&document(CONFIG), &document(CONFIG)).told(), [""; 0]);
     }
 
     #[test]

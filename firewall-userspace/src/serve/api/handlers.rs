@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::{
     Extension,
     body::Body,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -109,7 +112,11 @@ pub struct MembershipQuery {
 
 /// `GET /v1/status`.
 pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<axum::Json<Status>, ProblemDetails> {
-    Ok(axum::Json(controller.status(Now::read())?))
+    // Counters are many, and reading them may mean to wait for a CPU.
+    match task::spawn_blocking(move || controller.status_with_traffic(Now::read())).await {
+        Ok(status) => Ok(axum::Json(status?)),
+        Err(error) => Err(internal(&error)),
+    }
 }
 
 /// `GET /v1/entries`.
@@ -276,6 +283,17 @@ pub async fn history(
     Ok(axum::Json(controller.readings()?.history(Now::read())))
 }
 
+/// `GET /v1/history/{generation}`.
+pub async fn generation(
+    _: NoQuery,
+    number: Result<Path<u64>, PathRejection>,
+    State(controller): State<Controller>,
+) -> Result<Response, ProblemDetails> {
+    let Path(number) = number.map_err(|rejection| wrong_number(&rejection))?;
+    let kept = answer(controller.generation(number)).await?;
+    large_json(move || kept.document()).await
+}
+
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {
     // The connection is looked at again before anything is asked for: a client that has hung up does not want it any more.
     task::yield_now().await;
@@ -289,6 +307,11 @@ async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T
             Err(ProblemDetails::new(StatusCode::GATEWAY_TIMEOUT, codes::UNANSWERED, detail))
         }
     }
+}
+
+fn wrong_number(rejection: &PathRejection) -> ProblemDetails {
+    let detail = format!("the number of a generation is needed: {}", rejection.body_text());
+    ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail)
 }
 
 fn wrong_query(rejection: &QueryRejection) -> ProblemDetails {

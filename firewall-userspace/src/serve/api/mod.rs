@@ -76,6 +76,7 @@ fn router(controller: Controller) -> Router {
         .route("/v1/mode", post(handlers::set_mode))
         .route("/v1/confirm", post(handlers::confirm))
         .route("/v1/history", get(handlers::history))
+        .route("/v1/history/{generation}", get(handlers::generation))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_our_name, request, next)))

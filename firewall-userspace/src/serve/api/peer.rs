@@ -12,8 +12,13 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::{
     control::{Caller, Way},
+    logging,
     serve::http::problem::{ProblemDetails, codes},
+    text::shown::cut,
 };
+
+/// Most characters of a path in the log.
+const MOST_OF_PATH: usize = 200;
 
 /// The user at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +74,10 @@ pub async fn permit(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let who = peer.map_or("unknown", |peer| &peer.owner);
-    tracing::warn!(who, method = %request.method(), path = request.uri().path(), "refused a request: not permitted");
+    if logging::admits("requests that were refused because they are not permitted") {
+        let path = cut(request.uri().path(), MOST_OF_PATH);
+        tracing::warn!(who, method = %request.method(), path, "refused a request: not permitted");
+    }
     let detail = format!("{who} may not use this API; root and the user that the daemon runs as may");
     ProblemDetails::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail).into_response()
 }

@@ -9,11 +9,11 @@ use std::{
 use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     clock::Now,
-    config,
+    config::{self, Bundle, ListFile},
     control::{
         Addition, AddressAnswer, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations,
-        InterfaceStatus, ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload, ReloadStatus,
-        Reloaded, ServiceStatus, Status, Terms,
+        InterfaceStatus, KeptGeneration, ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload,
+        ReloadStatus, Reloaded, ServiceStatus, Status, Terms,
     },
     controller::{Counters, Explaining, Inquiry, Message, Readings},
     lists::entry::{Entry, Layer},
@@ -25,6 +25,7 @@ use firewall_userspace::{
             Membership,
         },
     },
+    state::history::{Generation, How},
     text::problem::{Problem, Problems},
 };
 use jiff::Timestamp;
@@ -40,11 +41,13 @@ pub struct Fake {
     pub counters: Option<Counters>,
     /// Whether it answers at all; one that does not has ended.
     pub is_alive: bool,
+    /// What a reload says that has changed.
+    pub changes: Vec<String>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { refusal: None, status: status(), counters: Some(counters()), is_alive: true }
+        Self { refusal: None, status: status(), counters: Some(counters()), is_alive: true, changes: Vec::new() }
     }
 }
 
@@ -83,6 +86,12 @@ impl Fake {
                     reply.send(Ok(Explaining::Explained(explanations(&inquiry)))).unwrap();
                 }
                 Message::Membership(source, reply) => reply.send(Ok(membership(source))).unwrap(),
+                Message::Rollback(_, rollback, reply) => {
+                    let target = (rollback.dry_run).then(|| generation(3));
+                    let answer = self.reload(&Reload { dry_run: rollback.dry_run, ..Reload::default() });
+                    reply.send(answer.map(|answer| Reloaded { of: Some(3), target, ..answer })).unwrap();
+                }
+                Message::Generation(number, reply) => reply.send(kept(number)).unwrap(),
                 Message::Confirm(_, _, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
                 other => panic!("nobody asks this over a socket: {other:?}"),
             }
@@ -159,10 +168,40 @@ impl Fake {
             }
             None => {
                 let warnings = "warning: the list `blocked` is empty\n".into();
-                Ok(Reloaded { generation: 9, revision: 9, policy_generation: 9, warnings, ..Reloaded::default() })
+                let (changes, count) = (self.changes.clone(), self.changes.len());
+                let summary = if count > 0 { format!("{count} things changed") } else { String::new() };
+                let answer = Reloaded { warnings, summary, changes, ..Reloaded::default() };
+                Ok(Reloaded { generation: 9, revision: 9, policy_generation: 9, ..answer })
             }
         }
     }
+}
+
+/// A generation that somebody applied.
+fn generation(number: u64) -> Generation {
+    Generation {
+        how: How::Apply,
+        source: "/root/new.toml".into(),
+        summary: "1 setting changed".into(),
+        ..Generation::new(number, time(), "root")
+    }
+}
+
+/// Knows generations 3 and 4, of which 4 is live and serves another port; and 5, which it cannot use.
+fn kept(number: u64) -> Result<KeptGeneration, Refusal> {
+    let text = |port: u16| {
+        format!("# Ours\n[[interface]]\nname = \"eth0\"\n\n[services.api]\nprotocol = \"tcp\"\nports = [{port}]\n")
+    };
+    let config = match number {
+        3 => text(443),
+        4 => text(8443),
+        5 => "mode = 7\n".into(),
+        _ => return Err(Refusal::NoGeneration { wanted: Some(number), kept: vec![3, 4, 5] }),
+    };
+    let list: String = (1..=12).map(|last| format!("192.0.2.{last}\n")).collect();
+    let files = vec![ListFile { path: "/root/list.txt".into(), text: list }];
+    let bundle = Bundle { name: "/root/new.toml".into(), config, files };
+    Ok(KeptGeneration { generation: generation(number), is_active: number == 4, bundle })
 }
 
 /// What readers are told.
@@ -370,8 +409,11 @@ pub fn status() -> Status {
             name: "api".into(),
             protocol: "tcp".into(),
             ports: vec!["443".into(), "8443-8445".into()],
+            effective_mode: "enforce".into(),
         }],
         conditions: Vec::new(),
+        traffic: None,
+        traffic_failure: None,
     }
 }
 
