@@ -12,7 +12,7 @@ use aya_log_ebpf::{
     debug,
     macro_support::{Level, level_enabled},
 };
-use firewall_common::{Settled, abi::TRACED_OCTETS};
+use firewall_common::{Settled, abi::TRACED_OCTETS, verifier::opaque};
 
 /// Room for the beginning of a frame of each CPU.
 #[btf_map]
@@ -27,12 +27,13 @@ pub(crate) fn trace(ctx: &XdpContext, settled: &Settled, verdict: u32, action: u
     let Some(begin) = TRACED.get_ptr_mut(0) else { return };
     // SAFETY: the context is the one the kernel passed to this run.
     let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) as u32 };
-    if length >= TRACED_OCTETS as u32 {
+    let whole = TRACED_OCTETS as u64;
+    let octets = if u64::from(length) < whole { u64::from(length) } else { whole };
+    // One compare, after which the verifier knows both ends: there is at least one octet, and there are not too many.
+    let last = opaque(octets.wrapping_sub(1));
+    if last < whole {
         // SAFETY: there is room for as many octets, of which the kernel writes all or fails.
-        unsafe { bpf_xdp_load_bytes(ctx.ctx, 0, begin.cast(), TRACED_OCTETS as u32) };
-    } else if length > 0 {
-        // SAFETY: as above; the compares say that there are fewer.
-        unsafe { bpf_xdp_load_bytes(ctx.ctx, 0, begin.cast(), length) };
+        unsafe { bpf_xdp_load_bytes(ctx.ctx, 0, begin.cast(), (last + 1) as u32) };
     }
     // SAFETY: the slot of this CPU is there for the whole run, and nobody else writes to it.
     let begin: &[u8; TRACED_OCTETS] = unsafe { &*begin };

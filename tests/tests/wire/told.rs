@@ -51,7 +51,8 @@ fn without_a_daemon_the_status_says_what_filters_on() -> Result<()> {
     let Site { socket, pins, .. } = daemon.site().clone();
     let pins = pins.to_str().context("a path that is no text")?.to_owned();
     let says = "the daemon is not running; the filter is attached to eth0 (native)";
-    let asked = |more: &[&str]| command_line(&socket, &[&["status", "--pin-directory", &pins], more].concat());
+    let asked =
+        |more: &[&str]| command_line(&socket, &[&["status", "--pin-directory", pins.as_str()][..], more].concat());
     daemon.kill()?;
     let said = asked(&[])?;
     assert_eq!(said.code, 3, "{said:?}");
