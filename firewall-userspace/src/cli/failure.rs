@@ -10,8 +10,8 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    preview::guard::insisting,
     config::Report,
+    preview::guard::insisting,
     serve::http::{ProblemDetails, problem::codes},
     text::{
         problem::Problem,
