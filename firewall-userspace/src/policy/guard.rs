@@ -10,7 +10,7 @@ pub struct Guard {
     /// It may always remove so many.
     pub shrink_entries: usize,
     /// Local ports whose established connections must not be cut off, sorted and disjoint. `None`: all, but for entries that deny
-    /// those of running sshd, [`SSH`] where none is found.
+    /// those of running sshd, port 22 where none is found.
     pub ports: Option<Vec<RangeInclusive<u16>>>,
 }
 
