@@ -49,7 +49,8 @@ fn a_caller_who_was_cut_off_is_back_when_nobody_confirms() -> Result<()> {
     assert!(refused.stderr.contains("your own connection"), "{refused:?}");
     let applied = daemon.cli_over_ssh(&caller, &["apply", &file, "--confirm", "20s", "--force"])?;
     assert_eq!(applied.code, 0, "{applied:?}");
-    assert!(applied.stdout.contains("generation 2: applied\ngeneration 1 comes back in 20 s"), "{applied:?}");
+    assert!(applied.stdout.starts_with("generation 2: applied: "), "{applied:?}");
+    assert!(applied.stdout.contains("\ngeneration 1 comes back in 20 s; `portcullis confirm` keeps it"), "{applied:?}");
     assert!(ssh.is_cut_off()?, "the caller is cut off");
     assert_eq!(daemon.metrics()?.value("portcullis_confirmation_pending", &[("change", "policy")]), Some(1.0));
     let status = daemon.status()?;
