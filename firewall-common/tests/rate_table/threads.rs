@@ -49,37 +49,41 @@ fn one_source_is_never_over_its_limit_and_hardly_under() {
     assert!(passed >= most * 9 / 10, "{passed} of {most}");
 }
 
-/// Packets that pass in each of many rounds, in which all threads bring the same new source; `is_member` by thread.
-fn rounds_of_newcomers(burst: u64, packets_each: u32, is_member: impl Fn(usize) -> bool + Sync) -> Vec<u64> {
+/// Packets that pass in each of many rounds, in which all threads bring the same new source; `is_member` by thread. Those of its bucket,
+/// then those of the overflow bucket: a thread that met others at each of its tries to make a bucket is charged there.
+fn rounds_of_newcomers(burst: u64, packets_each: u32, is_member: impl Fn(usize) -> bool + Sync) -> Vec<[u64; 2]> {
     const ROUNDS: u32 = 2000;
     let limiter = Limiter::new(4, 4, vec![packets(SECOND, burst)]);
-    let passed: Vec<AtomicU64> = (0..ROUNDS).map(|_| AtomicU64::new(0)).collect();
+    let passed: Vec<[AtomicU64; 2]> = (0..ROUNDS).map(|_| Default::default()).collect();
     let round_begins = Barrier::new(THREADS);
     on_threads(|thread| {
-        for (round, passed) in passed.iter().enumerate() {
+        for (round, [own, overflow]) in passed.iter().enumerate() {
             round_begins.wait();
             // Everybody of the rounds before has paid.
             let now_ns = YEAR + round as u64 * DAY;
             for _ in 0..packets_each {
-                let (passes, _) = limiter.judge(&packet(round as u32, is_member(thread)), now_ns);
+                let (passes, outcome) = limiter.judge(&packet(round as u32, is_member(thread)), now_ns);
+                let passed = if outcome == Outcome::Full { overflow } else { own };
                 passed.fetch_add(passes.into(), SeqCst);
             }
         }
     });
-    passed.into_iter().map(AtomicU64::into_inner).collect()
+    passed.into_iter().map(|passed| passed.map(AtomicU64::into_inner)).collect()
 }
 
 #[test]
 fn a_source_that_all_threads_bring_at_once_has_exactly_its_burst() {
-    for passed in rounds_of_newcomers(12, 3, |_| true) {
-        assert_eq!(passed, 12);
+    for [own, overflow] in rounds_of_newcomers(12, 3, |_| true) {
+        assert_eq!(own, 12, "and {overflow} of the overflow bucket");
+        assert!(overflow <= THREADS as u64, "{overflow} of the overflow bucket");
     }
 }
 
 #[test]
 fn a_bucket_that_members_and_strangers_bring_at_once_has_one_burst() {
     let (burst, packets_each) = (100, 50);
-    for passed in rounds_of_newcomers(burst, packets_each, |thread| thread % 2 == 0) {
+    for [own, overflow] in rounds_of_newcomers(burst, packets_each, |thread| thread % 2 == 0) {
+        let passed = own + overflow;
         // Two buckets would be two bursts. What is in flight when a table is left for the other one comes on top.
         assert!((burst..=burst + 3 * THREADS as u64).contains(&passed), "{passed} of {burst}");
     }
