@@ -8,10 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    cli::words,
-    support::{CONFIG, Folder, portcullis, seen, status},
-};
+use crate::support::{CONFIG, Folder, portcullis, seen, status, words};
 
 #[test]
 fn a_daemon_that_is_not_there_is_exit_3() {

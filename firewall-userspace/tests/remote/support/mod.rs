@@ -147,3 +147,24 @@ pub fn seen(output: &Output) -> (i32, String, String) {
     let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
+
+/// `text` with every distance from now, such as `(6d ago)`, as `(~)`, and blanks between columns as two: both depend on the day.
+pub fn timeless(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut rest = line.to_owned();
+        while let Some((before, after)) = rest.split_once("Z (") {
+            let (_, after) = after.split_once(')').unwrap();
+            rest = format!("{before}Z ~{after}");
+        }
+        let columns: Vec<&str> = rest.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+        lines.push_str(&columns.join("  "));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// These lines.
+pub fn words(lines: &[&str]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
