@@ -1,7 +1,5 @@
 //! `portcullis status`.
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::Value;
 
 use crate::support::{Daemon, Fake, status, timeless};

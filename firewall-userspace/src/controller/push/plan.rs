@@ -19,7 +19,7 @@ use crate::{
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
-    state::disk::Disk,
+    state::{disk::Disk, journal::Provisional},
     text::few::Few,
 };
 
@@ -45,8 +45,8 @@ impl Plan {
         let clock = core.lists.clock();
         let mut planner = Planner {
             runtime: core.lists.pushed(),
-            owner: Owner::from(&*caller.name),
-            layer: checked.layer,
+            holder: (checked.layer, Owner::from(&*caller.name)),
+            waits: core.keeper.provisional(),
             person: person.map(Arc::from),
             comments: BTreeMap::new(),
             clock,
@@ -90,8 +90,10 @@ fn repeated(count: usize) -> String {
 /// Finds out what becomes of each entry.
 struct Planner<'a> {
     runtime: &'a Runtime,
-    owner: Owner,
-    layer: Layer,
+    /// Who pushes.
+    holder: (Layer, Owner),
+    /// A push that may still be undone.
+    waits: Option<&'a Provisional>,
     person: Option<Arc<str>>,
     /// Comments of the push; entries share them.
     comments: BTreeMap<&'a str, Arc<str>>,
@@ -102,7 +104,7 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn add(&mut self, list: &Name, addition: &'a CheckedAddition) {
-        let holding = Holding { prefix: addition.prefix, layer: self.layer, owner: self.owner.clone() };
+        let holding = self.own(addition.prefix);
         let known = self.runtime.entry(list, &holding);
         let comment = addition
             .comment
@@ -119,6 +121,10 @@ impl<'a> Planner<'a> {
             None => EntryChangeKind::Added,
             Some(known) if (known.end(), &known.comment) == (entry.end(), &entry.comment) => {
                 self.plan.pushed.unchanged += 1;
+                // What is asked for again stays when a push is undone that asked for it before.
+                if self.waits.is_some_and(|waits| waits.has(list, &holding)) {
+                    self.plan.changes.push(Change { list: list.clone(), holding, entry: Some(entry) });
+                }
                 return;
             }
             Some(_) => EntryChangeKind::Refreshed,
@@ -126,8 +132,14 @@ impl<'a> Planner<'a> {
         self.change(list, holding, Some(entry), kind);
     }
 
+    /// How the one who pushes holds `prefix`.
+    fn own(&self, prefix: Prefix) -> Holding {
+        let (layer, owner) = self.holder.clone();
+        Holding { prefix, layer, owner }
+    }
+
     fn remove(&mut self, list: &Name, prefix: Prefix, whose: &Whose) {
-        let own = Holding { prefix, layer: self.layer, owner: self.owner.clone() };
+        let own = self.own(prefix);
         let held: Vec<Holding> = match whose {
             Whose::Own => self.runtime.entry(list, &own).map(|_| own).into_iter().collect(),
             Whose::Of(_) | Whose::Anybody => {

@@ -101,6 +101,16 @@ fn a_change_that_is_refused_halfway_and_whose_undoing_is_refused_too_does_not_st
 }
 
 #[test]
+fn what_is_asked_for_again_stays_when_the_push_is_undone_that_asked_for_it_before() {
+    let Step::Push(asked) = push(&[1]) else { unreachable!("a push") };
+    for ttl in [None, Some(13)] {
+        let again = AskedPush { add: vec![("a", 3, ttl)], ..asked.clone() };
+        let first = AskedPush { confirm: Some(2), ..again.clone() };
+        run(0, &[Step::Push(first), Step::Push(again), Step::Wait(1), Step::Wait(1), Step::Wait(1), Step::Kill]);
+    }
+}
+
+#[test]
 fn a_write_that_is_refused_and_cannot_be_cut_off_does_not_come_back() {
     run(0, &[push(&[]), bad_disk(1), push(&[1]), Step::Disk(None), Step::Wait(1), Step::Kill]);
 }

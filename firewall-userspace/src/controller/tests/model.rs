@@ -140,8 +140,10 @@ impl Model {
         for (key, wish) in wishes {
             let old = self.entries.get(key).cloned();
             match wish {
-                // It is so already.
-                Some(None) if old.as_ref().is_some_and(|old| old.expires.is_none()) => continue,
+                // It is so already, and no push that waits would change it.
+                Some(None) if old.as_ref().is_some_and(|old| old.expires.is_none()) && !self.waits_with(key) => {
+                    continue;
+                }
                 Some(ttl) => {
                     let expires = ttl.map(|ttl| at(now, self.latest).checked_add(ttl).unwrap());
                     let (latest, is_new) = (ttl.map(|ttl| now.boot + ttl), ttl.is_some() && !self.is_settled);
@@ -168,6 +170,11 @@ impl Model {
             _ => {}
         }
         self.revision += u64::from(is_counted);
+    }
+
+    /// Whether a push that waits for a confirmation has changed this.
+    fn waits_with(&self, key: &Key) -> bool {
+        matches!(&self.waiting, Some(Waiting { what: What::Push { before, .. }, .. }) if before.contains_key(key))
     }
 
     /// Puts back what a push that was not confirmed has changed.

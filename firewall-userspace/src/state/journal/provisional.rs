@@ -48,6 +48,11 @@ impl Provisional {
         self.before.iter().map(|((list, holding), entry)| (list, holding, entry.as_ref()))
     }
 
+    /// Whether it would put this entry back, or take it out.
+    pub fn has(&self, list: &Name, holding: &Holding) -> bool {
+        self.before.contains_key(&(list.clone(), holding.clone()))
+    }
+
     /// A later push has changed this entry: it is not put back.
     pub(super) fn leave(&mut self, list: &Name, holding: &Holding) {
         self.before.remove(&(list.clone(), holding.clone()));
