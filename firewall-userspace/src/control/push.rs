@@ -167,7 +167,7 @@ pub struct AddressAnswer {
     pub list: String,
     /// The prefix.
     pub prefix: Prefix,
-    /// What it meets, and because of what: `stays in `blocked`: 203.0.113.0/24 (config)`.
+    /// What it meets, and because of what.
     pub detail: String,
 }
 

@@ -74,7 +74,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let members = self.lists.members();
         let before = |prefix: Prefix| moved.get(&prefix).cloned().unwrap_or_else(|| members.own_value(prefix));
         let live = |source| {
-            let covers = std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent());
+            let covers = Prefix::host(source).covering();
             covers.fold(Member::default(), |all, cover| all.union(&before(cover)))
         };
         let model = sight.model(policy);

@@ -47,7 +47,8 @@ pub struct Holding {
 }
 
 /// Who added an entry: a user of this host. A clone shares the name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The default is before all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(Arc<str>);
 
 impl From<&str> for Owner {

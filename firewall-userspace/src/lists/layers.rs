@@ -163,7 +163,7 @@ pub fn entries_like<'a>(
 ) -> Box<dyn Iterator<Item = Entry> + 'a> {
     if let Some(covered) = filter.covers {
         // The shortest first: that is their order.
-        let mut covering: Vec<Prefix> = std::iter::successors(Some(covered), |prefix| prefix.parent()).collect();
+        let mut covering: Vec<Prefix> = covered.covering().collect();
         covering.reverse();
         let entries = covering.into_iter().flat_map(move |prefix| {
             let entries = entries_at(list, runtime, telling, prefix);
@@ -187,7 +187,7 @@ fn before(prefix: Prefix) -> Option<Holding> {
             v6.to_bits().checked_sub(1).map_or(Ipv4Addr::BROADCAST.into(), |bits| IpAddr::V6(bits.into()))
         }
     };
-    Some(Holding { prefix: Prefix::host(last), layer: Layer::Config, owner: Owner::from("") })
+    Some(Holding { prefix: Prefix::host(last), layer: Layer::Config, owner: Owner::default() })
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Runtime {
 
     /// The entries of `list` for exactly `prefix`, of all holders.
     pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (&Holding, &RuntimeEntry)> {
-        let first = Holding { prefix, layer: Layer::Config, owner: Owner::from("") };
+        let first = Holding { prefix, layer: Layer::Config, owner: Owner::default() };
         let of_list = self.lists.get(list).into_iter();
         let behind =
             of_list.flat_map(move |list| list.entries.range((Bound::Included(first.clone()), Bound::Unbounded)));

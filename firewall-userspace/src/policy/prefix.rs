@@ -103,6 +103,11 @@ impl Prefix {
         self.0.supernet().map(Self)
     }
 
+    /// Every prefix that covers all of this one, itself first, then shorter and shorter ones.
+    pub fn covering(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |prefix| prefix.parent())
+    }
+
     fn canonical(net: IpNet, text: &str) -> Result<Self, PrefixError> {
         if let IpNet::V6(v6) = net
             && v6.prefix_len() >= 96

@@ -75,6 +75,7 @@ impl WrongForm {
     pub(super) fn recognize(text: &str) -> Option<Self> {
         let head = text.get(..text.floor_char_boundary(LOOKED_AT))?.trim();
         let (form, mut meant) = FORMS.iter().find_map(|recognize| recognize(head))?;
+        meant.iter_mut().for_each(|net| *net = unmapped(*net));
         let more = meant.len().saturating_sub(NAMED);
         meant.truncate(NAMED);
         Some(Self { text: shown(text), form, meant, more })
@@ -147,6 +148,10 @@ fn range(text: &str) -> Recognized {
 fn masked(text: &str) -> Recognized {
     let (address, mask) = text.split_once(['/', ' ', '\t'])?;
     let (address, mask): (Ipv4Addr, Ipv4Addr) = (address.parse().ok()?, mask.trim_start().parse().ok()?);
+    if mask.is_unspecified() && !address.is_unspecified() {
+        // One host, as routers write it.
+        return Some((Form::WildcardMask, vec![IpNet::from(IpAddr::V4(address))]));
+    }
     let of = |mask| Ipv4Net::with_netmask(address, mask).ok().map(|net| vec![IpNet::V4(net.trunc())]);
     let of_mask = of(mask).map(|meant| (Form::Netmask, meant));
     of_mask.or_else(|| of(!mask).map(|meant| (Form::WildcardMask, meant)))
@@ -252,6 +257,13 @@ fn host_name(text: &str) -> Recognized {
     is_name.then(|| (Form::HostName, Vec::new()))
 }
 
+/// An IPv4-mapped network as what it is: an IPv4 network.
+fn unmapped(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else { return net };
+    let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+}
+
 /// The network of a prefix as it may be written in a table, host bits cut off.
 fn network(text: &str) -> Option<IpNet> {
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)))?;
@@ -337,8 +349,7 @@ mod tests {
 
     use crate::policy::{Prefix, PrefixError};
 
-    const TEXTS: &str =
-        "[0-9a-f:.%/*,; \\[\\]{}\"-]{0,40}|(25[0-5]|[0-9]{1,3})(\\.[0-9*]{1,3}){0,4}([-/: ,][0-9.]{1,15})?|.{0,2000}";
+    const TEXTS: &str = "[0-9a-f:.%/*,; \\[\\]{}\"-]{0,40}|(25[0-5]|[0-9]{1,3})(\\.[0-9*]{1,3}){0,4}([-/: ,][0-9.]{1,15})?|\\[?::ffff:192\\.0\\.2\\.[0-9]{1,2}[]%:/-]?(::ffff:192\\.0\\.2\\.99|[0-9:]{0,4})|.{0,2000}";
 
     fn told(text: &str) -> String {
         text.parse::<Prefix>().unwrap_err().to_string()
@@ -384,6 +395,15 @@ mod tests {
             ("192.0.2.*", "has a `*`; write `192.0.2.0/24`"),
             ("192.0.*.*", "has a `*`; write `192.0.0.0/16`"),
             ("192.0.2.0/33", "has a length that no prefix of its family has: IPv4 has at most 32, IPv6 at most 128"),
+            ("192.0.2.1 0.0.0.0", "has a wildcard mask in place of a length; write `192.0.2.1/32`"),
+            ("0.0.0.0 0.0.0.0", "has a netmask in place of a length; write `0.0.0.0/0`"),
+            (
+                "[::ffff:192.0.2.1]:443",
+                "has a port, and a list is of addresses: the ports are those of the service that uses it; write `192.0.2.1/32`",
+            ),
+            ("[::ffff:192.0.2.1]", "stands in brackets; write `192.0.2.1/32`"),
+            ("::ffff:192.0.2.1%eth0", "has a zone, which no packet carries; write `192.0.2.1/32`"),
+            ("::ffff:192.0.2.4-::ffff:192.0.2.7", "is a range, and a list has prefixes; write `192.0.2.4/30`"),
             ("; Example DROP list", "has a comment, which begins with `#` here"),
             ("198.51.100.0/24 ; SBL000001", "has a comment, which begins with `#` here; write `198.51.100.0/24`"),
             ("198.51.100.1 // office", "has a comment, which begins with `#` here; write `198.51.100.1/32`"),

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     process::Stdio,
 };

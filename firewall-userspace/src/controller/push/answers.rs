@@ -1,18 +1,19 @@
 //! What the addresses of a push meet once it is in the lists, where that is not what was asked.
 
+use std::collections::BTreeSet;
+
 use super::check::{CheckedAddition, CheckedPush};
 use crate::{
     control::{AddressAnswer, Pushed},
     controller::Core,
     datapath::Filter,
     lists::{
-        entry::Entry,
+        entry::{Entry, Layer},
         layers::{self, Telling},
-        members::Member,
     },
     policy::{Mode, Policy, Prefix, Service, compile::bit},
     state::disk::Disk,
-    text::few::Few,
+    text::{few::Few, shown::few},
 };
 
 /// Entries that are named as the reason of one answer.
@@ -32,7 +33,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         pushed.answers = answers.first().to_vec();
         let policy = &self.in_force.policy;
         let is_idle = |service: &Service| policy.mode == Mode::Observe || service.mode == Mode::Observe;
-        let mut denying = checked.add.iter().flat_map(|addition| services_that_deny(policy, addition.list)).peekable();
+        let lists: BTreeSet<usize> = checked.add.iter().map(|addition| addition.list).collect();
+        let mut denying = lists.into_iter().flat_map(|list| services_that_deny(policy, list)).peekable();
         if denying.peek().is_some() && denying.all(is_idle) {
             pushed.notes.push("what is denied passes for now: the services that deny it only observe".to_owned());
         }
@@ -57,7 +59,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             return;
         }
-        let member = self.member_of(prefix);
+        let member = self.lists.members().union_of(prefix);
         let denied = services_that_allow(policy, list).find_map(|service| {
             let by = service.deny.iter().find(|by| member.all_lists() & bit(**by) != 0)?;
             Some((service, *by))
@@ -73,7 +75,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// An entry was removed: is what was in it out?
     fn answer_removal(&self, list: usize, prefix: Prefix, answers: &mut Few<AddressAnswer>) {
         let policy = &self.in_force.policy;
-        let member = self.member_of(prefix);
+        let member = self.lists.members().union_of(prefix);
         let lists = member.all_lists();
         if lists & bit(list) != 0 {
             answers.add("held", || {
@@ -91,7 +93,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
             });
             return;
         }
-        let admitted = services_that_allow(policy, list);
+        let passes = |service: &&Service| member.management || by_another(&service.deny).is_none();
+        let admitted = services_that_allow(policy, list).filter(passes);
         let mut admitted = admitted.filter_map(|service| Some((service, by_another(service.allow.as_deref()?)?)));
         if let Some((service, other)) = admitted.next() {
             answers.add("admitted", || {
@@ -109,24 +112,15 @@ impl<F: Filter, D: Disk> Core<F, D> {
         AddressAnswer { list: name.unwrap_or_default(), prefix, detail }
     }
 
-    /// What all of `prefix` is in.
-    fn member_of(&self, prefix: Prefix) -> Member {
-        let members = self.lists.members();
-        covering(prefix).fold(Member::default(), |all, cover| all.union(&members.own_value(cover)))
-    }
-
-    /// The entries by which all of `prefix` is in a list, as they are named: `203.0.113.0/24 (config)`.
+    /// The entries by which all of `prefix` is in a list, as they are named: `203.0.113.0/24 (configuration)`.
     fn holders(&self, index: usize, prefix: Prefix) -> String {
         let policy = &self.in_force.policy;
         let Some(list) = policy.lists.get(index) else { return String::new() };
         let is_denied = policy.denies_list(index);
         let telling = Telling { loaded: self.in_force.loaded(), clock: self.lists.clock(), is_denied };
-        let entries = covering(prefix).flat_map(|cover| layers::entries_at(list, self.lists.pushed(), telling, cover));
-        let mut named: Vec<String> = entries.map(|entry| holder(&entry)).collect();
-        let more = named.len().saturating_sub(NAMED);
-        named.truncate(NAMED);
-        let named = format!("`{}` has {}", list.name, named.join(", "));
-        if more > 0 { format!("{named} and {more} more") } else { named }
+        let at = |cover| layers::entries_at(list, self.lists.pushed(), telling, cover);
+        let named: Vec<String> = prefix.covering().flat_map(at).map(|entry| holder(&entry)).collect();
+        format!("`{}` has {}", list.name, few(&named, NAMED))
     }
 }
 
@@ -134,14 +128,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
 fn holder(Entry { prefix, layer, owner, expires, .. }: &Entry) -> String {
     let until = expires.map_or(String::new(), |expires| format!(", until {expires:.0}"));
     match layer {
-        crate::lists::entry::Layer::Config => format!("{prefix} (configuration)"),
+        Layer::Config => format!("{prefix} (configuration)"),
         layer => format!("{prefix} ({} of {owner}{until})", layer.label()),
     }
-}
-
-/// Every prefix that covers all of `prefix`, the narrowest first.
-fn covering(prefix: Prefix) -> impl Iterator<Item = Prefix> {
-    std::iter::successors(Some(prefix), |prefix| prefix.parent())
 }
 
 fn services_that_deny(policy: &Policy, list: usize) -> impl Iterator<Item = &Service> {

@@ -1,6 +1,6 @@
 //! Who holds an entry, and what an address meets after a push.
 
-use super::world::World;
+use super::world::{TWO_LISTS, World};
 use crate::{
     control::{Addition, AddressAnswer, Caller, Push, Pushed, Refusal, Removal, Way},
     controller::Message,
@@ -114,6 +114,26 @@ fn the_answer_says_what_keeps_an_address_where_it_is() {
     assert_eq!(answer(&configured), "stays in `a`: `a` has 192.0.2.1/32 (configuration)");
     let out = ask(&mut world, "ada", remove("b", &["192.0.2.0/24"])).unwrap();
     assert_eq!((counts(&out), out.differing), ([0, 0, 1, 0], 0));
+}
+
+#[test]
+fn what_another_list_admits_is_told_unless_it_is_denied_all_the_same() {
+    let mut world = World::new(TWO_LISTS);
+    for list in ["a", "c"] {
+        ask(&mut world, "ada", add(list, "192.0.2.7", None)).unwrap();
+        ask(&mut world, "ada", add(list, "198.51.100.7", None)).unwrap();
+    }
+    let admitted = ask(&mut world, "ada", Push { dry_run: true, ..remove("a", &["192.0.2.7"]) }).unwrap();
+    assert_eq!(answer(&admitted), "is admitted by `s` all the same: `c` has 192.0.2.7/32 (runtime of ada)");
+    let denied = ask(&mut world, "ada", add("b", "192.0.2.7", None)).unwrap();
+    assert_eq!(denied.differing, 0);
+    assert_eq!(
+        ask(&mut world, "ada", remove("a", &["192.0.2.7"])).unwrap().differing,
+        0,
+        "it is denied, and so it is out"
+    );
+    let management = ask(&mut world, "ada", remove("a", &["198.51.100.7"])).unwrap();
+    assert_eq!(answer(&management), "is admitted by `s` all the same: `c` has 198.51.100.7/32 (runtime of ada)");
 }
 
 #[test]

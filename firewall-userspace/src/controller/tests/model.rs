@@ -140,13 +140,14 @@ impl Model {
         for (key, wish) in wishes {
             let old = self.entries.get(key).cloned();
             match wish {
-                // It is so already, and no push that waits would change it.
-                Some(None) if old.as_ref().is_some_and(|old| old.expires.is_none()) && !self.waits_with(key) => {
-                    continue;
-                }
                 Some(ttl) => {
                     let expires = ttl.map(|ttl| at(now, self.latest).checked_add(ttl).unwrap());
                     let (latest, is_new) = (ttl.map(|ttl| now.boot + ttl), ttl.is_some() && !self.is_settled);
+                    // It is so already, and no push that waits would change it.
+                    let is_so = |old: &Entry| (old.expires, old.is_new) == (expires, is_new);
+                    if old.as_ref().is_some_and(is_so) && !self.waits_with(key) {
+                        continue;
+                    }
                     self.entries.insert(key.clone(), Entry { expires, is_new, latest });
                     is_counted |= old.is_none();
                 }
@@ -332,6 +333,17 @@ impl Model {
         let policy = self.policy();
         let index = policy.lists.iter().position(|known| *known.name == *list);
         index.is_none_or(|index| policy.services.iter().any(|service| service.deny.contains(&index)))
+    }
+
+    /// Whether this and `other` know the time as well as each other.
+    pub fn knows_the_time_of(&self, other: &Self) -> bool {
+        let known = |model: &Self| (model.wall, model.earliest, model.latest, model.is_settled);
+        known(self) == known(other)
+    }
+
+    /// Whether an entry may end by a time that is not known: the latest one that can be believed.
+    pub fn may_end_early(&self, key: &Key) -> bool {
+        !self.is_denied(&key.0) && self.entries.get(key).is_some_and(|entry| entry.expires.is_some())
     }
 
     /// Entries whose time is over.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Configurations that the file, or a caller, may say. One of them is no configuration.
-pub const CONFIGS: [&str; 7] = [
+pub const CONFIGS: [&str; 8] = [
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
     "[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth1\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.9\"]\n[lists.b]\nentries = [\"192.0.2.2\"]\n\
@@ -41,10 +41,15 @@ pub const CONFIGS: [&str; 7] = [
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
     "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\n[lists.b]\n\
      [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\ndeny = [\"b\"]\n",
+    "[[interface]]\nname = \"eth0\"\n[policy]\nmanagement = [\"198.51.100.0/24\"]\n[lists.a]\nentries = [\"192.0.2.1\"]\n[lists.b]\n[lists.c]\n\
+     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\", \"c\"]\ndeny = [\"b\"]\n",
 ];
 
 /// The one of [`CONFIGS`] in which a list that admits has no entry; no script comes to it.
 pub const EMPTY: usize = 6;
+
+/// The one of [`CONFIGS`] whose service admits two lists; no script comes to it.
+pub const TWO_LISTS: usize = 7;
 
 /// The one of [`CONFIGS`] that locks the management prefix of the others out.
 pub const LOCKS_OUT: usize = 5;

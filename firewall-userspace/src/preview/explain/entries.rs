@@ -36,7 +36,7 @@ pub fn matching<'a>(
                 )
                 | (Effect::Limits, Verdict::OverPackets | Verdict::OverBytes | Verdict::OverConnections)
         );
-        for prefix in covering(source) {
+        for prefix in Prefix::host(source).covering() {
             let entries = layers::entries_at(list, runtime, told(index), prefix);
             matches.extend(entries.map(|entry| Match { entry, effect, decides }));
         }
@@ -77,9 +77,4 @@ fn effect_of(service: &Service, index: usize) -> Effect {
     } else {
         Effect::None
     }
-}
-
-/// Every prefix that covers `source`, the narrowest first.
-pub(super) fn covering(source: IpAddr) -> impl Iterator<Item = Prefix> {
-    std::iter::successors(Some(Prefix::host(source)), |prefix| prefix.parent())
 }

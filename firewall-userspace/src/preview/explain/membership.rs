@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Effect,
-    entries::{covering, uses},
-};
+use super::{Effect, entries::uses};
 use crate::{
     lists::{
         entry::Entry,
@@ -70,12 +67,12 @@ impl Membership {
         let mut entries = Vec::new();
         for (index, list) in policy.lists.iter().enumerate() {
             let services = uses(policy, index);
-            for prefix in covering(source) {
+            for prefix in Prefix::host(source).covering() {
                 let found = layers::entries_at(list, runtime, told(index), prefix);
                 entries.extend(found.map(|entry| ListedEntry { entry, services: services.clone() }));
             }
         }
-        let management = covering(source).filter(|prefix| policy.management.contains(prefix)).collect();
+        let management = Prefix::host(source).covering().filter(|prefix| policy.management.contains(prefix)).collect();
         let schema = "portcullis.membership/v1".into();
         Self { schema, revision: 0, policy_generation: 0, source, own, management, entries }
     }

@@ -75,7 +75,7 @@ pub fn covers(list: &str, new: &[Prefix], around: &Surroundings) -> Vec<Harm> {
 
 /// Entries that cover all of `thing`, each by itself; one that covers everything is another matter.
 fn singles(new: &[Prefix], thing: Prefix) -> Vec<Option<Prefix>> {
-    let covers = std::iter::successors(Some(thing), |prefix| prefix.parent());
+    let covers = thing.covering();
     covers.filter(|cover| cover.length() > 0 && new.binary_search(cover).is_ok()).map(Some).collect()
 }
 

@@ -20,6 +20,7 @@ mod record;
 mod recover;
 mod repair;
 mod snapshot;
+mod stored;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use crate::{
     clock::{deadline::Until, reckoning::Turn},
     lists::{
         change::Change,
-        entry::{Holding, Layer},
+        entry::{Holding, Layer, Owner},
         pushed::{Runtime, RuntimeEntry},
     },
     policy::{Name, Prefix},
@@ -60,7 +60,12 @@ impl Provisional {
 
     /// The same for all holders in a layer.
     pub(super) fn leave_all(&mut self, list: &Name, prefix: Prefix, layer: Layer) {
-        self.before.retain(|(of, holding), _| of != list || (holding.prefix, holding.layer) != (prefix, layer));
+        let first = (list.clone(), Holding { prefix, layer, owner: Owner::default() });
+        let behind = self.before.range(first..).map(|(key, _)| key);
+        let its = behind.take_while(|(of, holding)| of == list && (holding.prefix, holding.layer) == (prefix, layer));
+        for key in its.cloned().collect::<Vec<_>>() {
+            self.before.remove(&key);
+        }
     }
 
     /// Finds out whose clocks the ends of entries are by, from `runtime` as the push found it, or from what was kept of it before.

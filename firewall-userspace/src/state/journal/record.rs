@@ -1,19 +1,16 @@
 //! What is in the frames of journals and snapshots.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Provisional;
+use super::{
+    Provisional,
+    stored::{HeldChange, StoredChange, read, read_before, read_held, stored, timestamp},
+};
 use crate::{
     clock::deadline::Until,
-    lists::{
-        change::Change,
-        entry::{Holding, Layer, Owner},
-        pushed::RuntimeEntry,
-    },
-    policy::{Name, Prefix},
+    lists::{change::Change, entry::Holding, pushed::RuntimeEntry},
+    policy::Name,
     state::{error::StoreError, frame},
 };
 
@@ -119,17 +116,8 @@ enum Stored<'a> {
         entries: u64,
     },
     // Version 2.
-    Provisional {
-        at: i128,
-        #[serde(borrow)]
-        changes: Vec<StoredChange<'a>>,
-        generation: u64,
-        owner: &'a str,
-        until: i128,
-        length_ms: u64,
-        #[serde(borrow)]
-        before: Vec<StoredChange<'a>>,
-    },
+    #[serde(borrow)]
+    Provisional(StoredProvisional<'a, StoredChange<'a>>),
     Decided {
         at: i128,
         #[serde(borrow)]
@@ -141,17 +129,8 @@ enum Stored<'a> {
         #[serde(borrow)]
         changes: Vec<HeldChange<'a>>,
     },
-    HeldProvisional {
-        at: i128,
-        #[serde(borrow)]
-        changes: Vec<HeldChange<'a>>,
-        generation: u64,
-        owner: &'a str,
-        until: i128,
-        length_ms: u64,
-        #[serde(borrow)]
-        before: Vec<HeldChange<'a>>,
-    },
+    #[serde(borrow)]
+    HeldProvisional(StoredProvisional<'a, HeldChange<'a>>),
     HeldDecided {
         at: i128,
         #[serde(borrow)]
@@ -159,52 +138,26 @@ enum Stored<'a> {
     },
 }
 
-/// A change of versions 1 and 2: of whoever holds the prefix in the layer.
+/// A push that waits, with changes of one form.
 #[derive(Deserialize, Serialize)]
-struct StoredChange<'a> {
-    layer: StoredLayer,
-    list: &'a str,
-    address: IpAddr,
-    length: u8,
-    #[serde(borrow)]
-    entry: Option<StoredEntry<'a>>,
-}
-
-/// Layers whose entries are kept here; that of the configuration is not.
-#[derive(Clone, Copy, Deserialize, Serialize)]
-enum StoredLayer {
-    Runtime,
-    Feed,
-    Fleet,
-    Ban,
-}
-
-#[derive(Deserialize, Serialize)]
-struct StoredEntry<'a> {
+struct StoredProvisional<'a, C> {
+    at: i128,
+    changes: Vec<C>,
+    generation: u64,
     owner: &'a str,
-    comment: Option<&'a str>,
-    created: i128,
-    expires: Option<i128>,
+    until: i128,
+    length_ms: u64,
+    before: Vec<C>,
 }
 
-/// A change of version 3: of one holder.
-#[derive(Deserialize, Serialize)]
-struct HeldChange<'a> {
-    layer: StoredLayer,
-    list: &'a str,
-    address: IpAddr,
-    length: u8,
-    owner: &'a str,
-    #[serde(borrow)]
-    entry: Option<HeldEntry<'a>>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct HeldEntry<'a> {
-    person: Option<&'a str>,
-    comment: Option<&'a str>,
-    created: i128,
-    expires: Option<i128>,
+impl<C> StoredProvisional<'_, C> {
+    /// It with its changes as they are read.
+    fn record(self, changes: Vec<Change>, before: Vec<Change>, of_sole: bool) -> Option<Record> {
+        let Self { at, generation, owner, until, length_ms, .. } = self;
+        let until = Until { at: timestamp(until)?, length_ms };
+        let provisional = Provisional::new(generation, owner.to_owned(), until, before);
+        Some(Record::Provisional { at: timestamp(at)?, changes, of_sole, provisional })
+    }
 }
 
 impl Record {
@@ -240,7 +193,7 @@ impl Record {
             Self::ClockBack { at, by_ns } => push(&Stored::ClockBack { at: at.as_nanosecond(), by_ns: *by_ns }, into),
             Self::Provisional { at, changes, provisional, .. } => {
                 let Provisional { generation, owner, until, .. } = provisional;
-                let stored = Stored::HeldProvisional {
+                let stored = StoredProvisional {
                     at: at.as_nanosecond(),
                     changes: stored(changes.iter().map(Change::borrowed)),
                     generation: *generation,
@@ -249,7 +202,7 @@ impl Record {
                     length_ms: until.length_ms,
                     before: stored(provisional.before()),
                 };
-                push(&stored, into)
+                push(&Stored::HeldProvisional(stored), into)
             }
             Self::Decided { at, changes, .. } => {
                 let changes = stored(changes.iter().map(Change::borrowed));
@@ -288,23 +241,6 @@ pub fn push_changes<'a>(
     push(&Stored::HeldChanges { at: at.as_nanosecond(), changes: stored(changes) }, into)
 }
 
-fn stored<'a>(changes: impl Iterator<Item = (&'a Name, &'a Holding, Option<&'a RuntimeEntry>)>) -> Vec<HeldChange<'a>> {
-    let stored = |(list, holding, entry): (&'a Name, &'a Holding, Option<&'a RuntimeEntry>)| HeldChange {
-        layer: holding.layer.into(),
-        list,
-        address: holding.prefix.address(),
-        length: holding.prefix.length(),
-        owner: &holding.owner,
-        entry: entry.map(|entry| HeldEntry {
-            person: entry.person.as_deref(),
-            comment: entry.comment.as_deref(),
-            created: entry.created.as_nanosecond(),
-            expires: entry.expires.map(Timestamp::as_nanosecond),
-        }),
-    };
-    changes.map(stored).collect()
-}
-
 fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
     let payload = postcard::to_extend(stored, vec![stored.version()]).map_err(|_| StoreError::TooLarge)?;
     if frame::push(into, &payload) { Ok(()) } else { Err(StoreError::TooLarge) }
@@ -313,8 +249,8 @@ fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
 impl Stored<'_> {
     fn version(&self) -> u8 {
         match self {
-            Self::HeldChanges { .. } | Self::HeldProvisional { .. } | Self::HeldDecided { .. } => VERSION,
-            Self::Provisional { .. } | Self::Decided { .. } => 2,
+            Self::HeldChanges { .. } | Self::HeldProvisional(_) | Self::HeldDecided { .. } => VERSION,
+            Self::Provisional(_) | Self::Decided { .. } => 2,
             _ => FIRST,
         }
     }
@@ -325,11 +261,9 @@ impl Stored<'_> {
             Self::Changes { at, changes } => {
                 Record::Changes { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true }
             }
-            Self::Provisional { at, changes, generation, owner, until, length_ms, before } => {
-                let until = Until { at: timestamp(until)?, length_ms };
-                let before = read_before(&before, owner)?;
-                let provisional = Provisional::new(generation, owner.to_owned(), until, before);
-                Record::Provisional { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true, provisional }
+            Self::Provisional(stored) => {
+                let (changes, before) = (read(&stored.changes, "")?, read_before(&stored.before, stored.owner)?);
+                stored.record(changes, before, true)?
             }
             Self::Decided { at, changes } => {
                 Record::Decided { at: timestamp(at)?, changes: read(&changes, "")?, of_sole: true }
@@ -337,10 +271,9 @@ impl Stored<'_> {
             Self::HeldChanges { at, changes } => {
                 Record::Changes { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false }
             }
-            Self::HeldProvisional { at, changes, generation, owner, until, length_ms, before } => {
-                let until = Until { at: timestamp(until)?, length_ms };
-                let provisional = Provisional::new(generation, owner.to_owned(), until, read_held(&before)?);
-                Record::Provisional { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false, provisional }
+            Self::HeldProvisional(stored) => {
+                let (changes, before) = (read_held(&stored.changes)?, read_held(&stored.before)?);
+                stored.record(changes, before, false)?
             }
             Self::HeldDecided { at, changes } => {
                 Record::Decided { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false }
@@ -352,137 +285,16 @@ impl Stored<'_> {
     }
 }
 
-/// Names and comments of one record: what is written several times is there once.
-#[derive(Default)]
-struct Texts<'a>(HashMap<&'a str, Arc<str>>);
-
-impl<'a> Texts<'a> {
-    fn text(&mut self, text: &'a str) -> Arc<str> {
-        Arc::clone(self.0.entry(text).or_insert_with(|| text.into()))
-    }
-}
-
-/// The changes of a daemon by which a prefix had one holder in each layer; `owner` is for those that do not say whose they are.
-fn read<'a>(changes: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
-    changes.iter().map(|change| change.change(owner, &mut texts)).collect()
-}
-
-/// How entries were before a push of `owner`, by such a daemon: what it added was its own, and whoever held it before has it again.
-fn read_before<'a>(before: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
-    let mut all = Vec::with_capacity(before.len());
-    for change in before {
-        let known = change.change(owner, &mut texts)?;
-        let holding = Holding { owner: Owner::from(texts.text(owner)), ..known.holding.clone() };
-        all.push(Change { holding, entry: None, ..known.clone() });
-        all.push(known);
-    }
-    Some(all)
-}
-
-fn read_held<'a>(changes: &[HeldChange<'a>]) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
-    changes.iter().map(|change| change.change(&mut texts)).collect()
-}
-
-impl<'a> StoredChange<'a> {
-    fn change(&self, owner: &'a str, texts: &mut Texts<'a>) -> Option<Change> {
-        let entry = self.entry.as_ref();
-        let held = entry.map(|entry| HeldEntry {
-            person: None,
-            comment: entry.comment,
-            created: entry.created,
-            expires: entry.expires,
-        });
-        let owner = entry.map_or(owner, |entry| entry.owner);
-        change_of(self.list, (self.address, self.length), self.layer.into(), owner, held.as_ref(), texts)
-    }
-}
-
-impl<'a> HeldChange<'a> {
-    fn change(&self, texts: &mut Texts<'a>) -> Option<Change> {
-        let prefix = (self.address, self.length);
-        change_of(self.list, prefix, self.layer.into(), self.owner, self.entry.as_ref(), texts)
-    }
-}
-
-fn change_of<'a>(
-    list: &str,
-    (address, length): (IpAddr, u8),
-    layer: Layer,
-    owner: &'a str,
-    entry: Option<&HeldEntry<'a>>,
-    texts: &mut Texts<'a>,
-) -> Option<Change> {
-    let prefix = Prefix::new(address, length).ok()?;
-    let holding = Holding { prefix, layer, owner: Owner::from(texts.text(owner)) };
-    let entry = match entry {
-        None => None,
-        Some(entry) => Some(RuntimeEntry {
-            person: entry.person.map(|person| texts.text(person)),
-            comment: entry.comment.map(|comment| texts.text(comment)),
-            created: timestamp(entry.created)?,
-            expires: match entry.expires {
-                None => None,
-                Some(expires) => Some(timestamp(expires)?),
-            },
-            // Told by when it was written.
-            era: 0,
-        }),
-    };
-    Some(Change { list: Name::parse(list).ok()?, holding, entry })
-}
-
-impl From<Layer> for StoredLayer {
-    fn from(layer: Layer) -> Self {
-        match layer {
-            // The configuration's own entries are not pushed.
-            Layer::Config | Layer::Runtime => Self::Runtime,
-            Layer::Feed => Self::Feed,
-            Layer::Fleet => Self::Fleet,
-            Layer::Ban => Self::Ban,
-        }
-    }
-}
-
-impl From<StoredLayer> for Layer {
-    fn from(layer: StoredLayer) -> Self {
-        match layer {
-            StoredLayer::Runtime => Self::Runtime,
-            StoredLayer::Feed => Self::Feed,
-            StoredLayer::Fleet => Self::Fleet,
-            StoredLayer::Ban => Self::Ban,
-        }
-    }
-}
-
-fn timestamp(nanoseconds: i128) -> Option<Timestamp> {
-    Timestamp::from_nanosecond(nanoseconds).ok()
-}
-
 /// Appends a record of `changes` as daemons wrote it by which a prefix had one holder in each layer; with who pushed and how it was
 /// before, for a push that waits for a confirmation.
 #[cfg(test)]
 pub fn push_of_sole(at: Timestamp, changes: &[Change], waits: Option<(&str, &[Change], Until)>, into: &mut Vec<u8>) {
-    let stored = |change: &Change| StoredChange {
-        layer: change.holding.layer.into(),
-        list: change.list.to_string().leak(),
-        address: change.holding.prefix.address(),
-        length: change.holding.prefix.length(),
-        entry: change.entry.as_ref().map(|entry| StoredEntry {
-            owner: change.holding.owner.to_string().leak(),
-            comment: None,
-            created: entry.created.as_nanosecond(),
-            expires: entry.expires.map(Timestamp::as_nanosecond),
-        }),
-    };
-    let (at, changes) = (at.as_nanosecond(), changes.iter().map(stored).collect());
+    let (at, changes) = (at.as_nanosecond(), changes.iter().map(StoredChange::of).collect());
     let record = match waits {
         None => Stored::Changes { at, changes },
         Some((owner, before, Until { at: until, length_ms })) => {
-            let (until, before) = (until.as_nanosecond(), before.iter().map(stored).collect());
-            Stored::Provisional { at, changes, generation: 7, owner, until, length_ms, before }
+            let (until, before) = (until.as_nanosecond(), before.iter().map(StoredChange::of).collect());
+            Stored::Provisional(StoredProvisional { at, changes, generation: 7, owner, until, length_ms, before })
         }
     };
     push(&record, into).unwrap();

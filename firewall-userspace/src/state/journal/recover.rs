@@ -294,8 +294,10 @@ impl<D: Disk> JournalReader<'_, D> {
         let era = self.marks.era_of(at);
         for Change { list, holding, entry } in changes {
             let entry = entry.map(|entry| entry.written_in(era));
-            for other in self.others(&list, &holding).into_iter().filter(|_| of_sole) {
-                self.found.runtime.remove(&list, &other);
+            if of_sole {
+                for other in self.others(&list, &holding) {
+                    self.found.runtime.remove(&list, &other);
+                }
             }
             self.found.runtime.set(&list, &holding, entry);
         }

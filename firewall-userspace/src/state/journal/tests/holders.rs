@@ -4,12 +4,7 @@ use super::{super::record::push_of_sole, *};
 
 /// Of entry 1.
 fn held_by(owner: &str, expires: Option<i64>) -> Change {
-    Change { holding: Holding { owner: owner.into(), ..holding(1) }, ..add_without_comment(expires) }
-}
-
-fn add_without_comment(expires: Option<i64>) -> Change {
-    let Change { list, holding, entry } = add(1, expires, "");
-    Change { list, holding, entry: entry.map(|entry| RuntimeEntry { comment: None, ..entry }) }
+    Change { holding: Holding { owner: owner.into(), ..holding(1) }, ..add(1, expires, "why") }
 }
 
 fn owners(runtime: &Runtime) -> Vec<String> {
@@ -54,7 +49,8 @@ fn a_change_of_a_daemon_that_knew_one_holder_is_of_whoever_that_was() {
     });
     let opened = open(&disk);
     assert_eq!(owners(&opened.runtime), ["agent"]);
-    assert_eq!(opened.runtime.entry(&list(), &held_by("agent", None).holding).unwrap().expires, Some(at(60)));
+    let entry = opened.runtime.entry(&list(), &held_by("agent", None).holding).unwrap();
+    assert_eq!((entry.expires, entry.comment.as_deref()), (Some(at(60)), Some("why")));
     let disk = of_sole(|octets| {
         push_of_sole(at(0), &[held_by("root", None)], None, octets);
         push_of_sole(at(0), &[Change { entry: None, ..held_by("agent", None) }], None, octets);
