@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::world::{self, KEEP};
 use crate::{
     clock::Now,
-    lists::entry::Layer,
-    policy::{Mode, Policy, Prefix},
+    lists::{entry::Layer, is_denied},
+    policy::{Mode, Name, Policy, Prefix},
 };
 
 /// List, prefix, layer, owner.
@@ -178,6 +178,15 @@ impl Model {
         matches!(&self.waiting, Some(Waiting { what: What::Push { before, .. }, .. }) if before.contains_key(key))
     }
 
+    /// What a push that waits for a confirmation has changed.
+    pub fn waiting_keys(&self) -> impl Iterator<Item = &Key> {
+        let before = match &self.waiting {
+            Some(Waiting { what: What::Push { before, .. }, .. }) => Some(before),
+            _ => None,
+        };
+        before.into_iter().flat_map(|before| before.keys())
+    }
+
     /// Puts back what a push that was not confirmed has changed.
     pub fn undo_push(&mut self, now: Now) {
         let Some(Waiting { what: What::Push { before, .. }, .. }) = self.waiting.take() else {
@@ -341,9 +350,10 @@ impl Model {
         known(self) == known(other)
     }
 
-    /// Whether an entry may end by a time that is not known: the latest one that can be believed.
-    pub fn may_end_early(&self, key: &Key) -> bool {
-        !self.is_denied(&key.0) && self.entries.get(key).is_some_and(|entry| entry.expires.is_some())
+    /// Whether an entry may end by a time that is not known, where `policy` is in force: the latest one that can be believed.
+    pub fn may_end_early(&self, key: &Key, policy: &Policy) -> bool {
+        let list = Name::parse(&key.0).unwrap();
+        !is_denied(policy, &list) && self.entries.get(key).is_some_and(|entry| entry.expires.is_some())
     }
 
     /// Entries whose time is over.

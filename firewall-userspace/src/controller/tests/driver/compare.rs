@@ -31,6 +31,9 @@ impl Driver {
             self.kept = self.model.clone();
             self.refused.clear();
             self.refused_policies.clear();
+        } else {
+            // It is on disk already, and that it is undone may not be.
+            self.refused.extend(self.model.waiting_keys().cloned());
         }
         if !is_owing && self.read_at != Some(operations) {
             self.read_at = Some(operations);
@@ -200,11 +203,12 @@ impl Driver {
         let waits = [&self.kept, &self.model].iter().any(|model| model.waiting.is_some());
         assert!(waits || there.iter().all(known), "something came back that was never there: {there:?}");
         // What is not denied ends by the latest time that can be believed; what was known of that is lost.
-        let may_be_over = |key: &Key| !self.kept.knows_the_time_of(&self.model) && self.model.may_end_early(key);
+        let enforced = self.world.kernel.enforced().unwrap();
+        let is_known = self.kept.knows_the_time_of(&self.model);
+        let may_be_over = |key: &Key| !is_known && self.model.may_end_early(key, &enforced.policy);
         let is_excused = |key: &Key| waits || is_refused(key) || may_be_over(key);
         let both = kept.entries.keys().filter(|key| current.entries.contains_key(*key));
         both.for_each(|key| assert!(there.contains(key) || is_excused(key), "{key:?} was kept and is gone"));
-        let enforced = self.world.kernel.enforced().unwrap();
         let policies = [&self.kept, &self.model].into_iter().flat_map(|model| {
             let back = model.generations.iter().map(|one| (one.config, one.mode));
             back.chain([(file, None), (file, model.active().mode)])
