@@ -1,5 +1,7 @@
 //! A change of one entry of one holder.
 
+use std::sync::Arc;
+
 use super::{entry::Holding, pushed::RuntimeEntry};
 use crate::policy::Name;
 
@@ -10,13 +12,13 @@ pub struct Change {
     pub list: Name,
     /// Its prefix, and who holds it.
     pub holding: Holding,
-    /// What it is from now on; `None`: it is gone.
-    pub entry: Option<RuntimeEntry>,
+    /// What it is from now on, shared with all that are like it; `None`: it is gone.
+    pub entry: Option<Arc<RuntimeEntry>>,
 }
 
 impl Change {
     /// Its parts.
     pub fn borrowed(&self) -> (&Name, &Holding, Option<&RuntimeEntry>) {
-        (&self.list, &self.holding, self.entry.as_ref())
+        (&self.list, &self.holding, self.entry.as_deref())
     }
 }

@@ -192,12 +192,14 @@ fn before(prefix: Prefix) -> Option<Holding> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::policy::Name;
 
-    fn entry(expires: Option<i64>) -> RuntimeEntry {
+    fn entry(expires: Option<i64>) -> Arc<RuntimeEntry> {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 }
+        Arc::new(RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 })
     }
 
     #[test]

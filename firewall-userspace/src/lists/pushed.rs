@@ -6,6 +6,7 @@ use immutable_chunkmap::{map::MapM, set::SetM};
 use jiff::Timestamp;
 
 use super::{
+    alike::Alike,
     change::Change,
     entry::{Holding, Layer, Owner},
 };
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// An entry of a layer that is kept: of every layer but that of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RuntimeEntry {
     /// Who added it in person, as the client says. For people.
     pub person: Option<Arc<str>>,
@@ -95,8 +96,8 @@ pub type EntryCounts = [[u64; 2]; Layer::ALL.len()];
 
 impl Runtime {
     /// The entry of `list` that is held so.
-    pub fn entry(&self, list: &Name, holding: &Holding) -> Option<&RuntimeEntry> {
-        self.lists.get(list)?.entries.get(holding).map(|entry| &**entry)
+    pub fn entry(&self, list: &Name, holding: &Holding) -> Option<&Arc<RuntimeEntry>> {
+        self.lists.get(list)?.entries.get(holding)
     }
 
     /// The entries of `list` for exactly `prefix`, of all holders.
@@ -146,9 +147,10 @@ impl Runtime {
     /// Everything that ends does so by `by_ns` nanoseconds earlier.
     pub fn bring_forward(&mut self, by_ns: u64) {
         let ending: Vec<_> = self.ending().map(|(list, holding)| (list.clone(), holding.clone())).collect();
+        let mut alike = Alike::default();
         for (list, holding) in ending {
             if let Some(mut entry) = self.entry(&list, &holding).cloned() {
-                entry.bring_forward(by_ns);
+                alike.change(&mut entry, |entry| entry.bring_forward(by_ns));
                 self.insert(&list, &holding, entry);
             }
         }
@@ -157,9 +159,11 @@ impl Runtime {
     /// Everything that ends does so by a right clock.
     pub fn forget_eras(&mut self) {
         let ending: Vec<_> = self.ending().map(|(list, holding)| (list.clone(), holding.clone())).collect();
+        let mut alike = Alike::default();
         for (list, holding) in ending {
-            if let Some(entry) = self.entry(&list, &holding).filter(|entry| entry.era != 0).cloned() {
-                self.insert(&list, &holding, entry.written_in(0));
+            if let Some(mut entry) = self.entry(&list, &holding).filter(|entry| entry.era != 0).cloned() {
+                alike.change(&mut entry, |entry| entry.era = 0);
+                self.insert(&list, &holding, entry);
             }
         }
     }
@@ -175,6 +179,7 @@ impl Runtime {
     /// What becomes of entries when the clock is known better: those that have to be written down, and the others.
     pub fn turned(&self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) -> [Vec<Change>; 2] {
         let [mut told, mut others] = [Vec::new(), Vec::new()];
+        let mut alike = Alike::default();
         for (name, list) in &self.lists {
             let is_denied = is_denied(name);
             for (era, ends) in list.expiries.iter().filter(|(era, _)| turn.changes(**era)) {
@@ -183,7 +188,8 @@ impl Runtime {
                     let Some(entry) = list.entries.get(holding) else { continue };
                     let mut entry = RuntimeEntry::clone(entry);
                     if entry.follow(turn, is_denied) {
-                        into.push(Change { list: name.clone(), holding: holding.clone(), entry: Some(entry) });
+                        let entry = Some(alike.one(entry));
+                        into.push(Change { list: name.clone(), holding: holding.clone(), entry });
                     }
                 }
             }
@@ -202,13 +208,13 @@ impl Runtime {
     }
 
     /// Adds or replaces an entry; the one before.
-    pub fn insert(&mut self, list: &Name, holding: &Holding, entry: RuntimeEntry) -> Option<RuntimeEntry> {
+    pub fn insert(&mut self, list: &Name, holding: &Holding, entry: Arc<RuntimeEntry>) -> Option<Arc<RuntimeEntry>> {
         let of_list = match self.lists.get_mut(list) {
             Some(of_list) => of_list,
             None => self.lists.entry(list.clone()).or_default(),
         };
         let new_end = entry.end();
-        let old = of_list.entries.insert_cow(holding.clone(), Arc::new(entry));
+        let old = of_list.entries.insert_cow(holding.clone(), entry);
         if old.is_none() {
             *count_of(&mut of_list.counts, holding.prefix, holding.layer) += 1;
         }
@@ -217,11 +223,16 @@ impl Runtime {
             old_end.into_iter().for_each(|end| of_list.remove_end(end, holding));
             new_end.into_iter().for_each(|end| of_list.add_end(end, holding));
         }
-        old.map(Arc::unwrap_or_clone)
+        old
     }
 
     /// Makes an entry what it is to be, or removes it; the one before.
-    pub fn set(&mut self, list: &Name, holding: &Holding, entry: Option<RuntimeEntry>) -> Option<RuntimeEntry> {
+    pub fn set(
+        &mut self,
+        list: &Name,
+        holding: &Holding,
+        entry: Option<Arc<RuntimeEntry>>,
+    ) -> Option<Arc<RuntimeEntry>> {
         match entry {
             Some(entry) => self.insert(list, holding, entry),
             None => self.remove(list, holding),
@@ -229,7 +240,7 @@ impl Runtime {
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, list: &Name, holding: &Holding) -> Option<RuntimeEntry> {
+    pub fn remove(&mut self, list: &Name, holding: &Holding) -> Option<Arc<RuntimeEntry>> {
         let of_list = self.lists.get_mut(list)?;
         let old = of_list.entries.remove_cow(holding)?;
         *count_of(&mut of_list.counts, holding.prefix, holding.layer) -= 1;
@@ -237,7 +248,7 @@ impl Runtime {
         if of_list.len() == 0 {
             self.lists.remove(list);
         }
-        Some(Arc::unwrap_or_clone(old))
+        Some(old)
     }
 
     /// The first end of each list and era.
@@ -279,9 +290,9 @@ pub fn count_of(counts: &mut EntryCounts, prefix: Prefix, layer: Layer) -> &mut 
 mod tests {
     use super::*;
 
-    fn entry(expires: Option<i64>) -> RuntimeEntry {
+    fn entry(expires: Option<i64>) -> Arc<RuntimeEntry> {
         let at = |second| Timestamp::from_second(second).unwrap();
-        RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 }
+        Arc::new(RuntimeEntry { person: None, comment: None, created: at(0), expires: expires.map(at), era: 0 })
     }
 
     fn held_by(owner: &str) -> Holding {

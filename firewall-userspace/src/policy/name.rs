@@ -1,10 +1,10 @@
 //! Names of lists, limits and services.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, sync::Arc};
 
-/// A name of the form `[a-z0-9][a-z0-9_-]{0,31}`.
+/// A name of the form `[a-z0-9][a-z0-9_-]{0,31}`. A clone shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// Why a string is no [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Name {
         let fits = text.len() <= MAX_LENGTH
             && text.bytes().next().is_some_and(is_word)
             && text.bytes().all(|octet| is_word(octet) || octet == b'_' || octet == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(NameError { text: text.to_owned() }) }
+        if fits { Ok(Self(text.into())) } else { Err(NameError { text: text.to_owned() }) }
     }
 }
 

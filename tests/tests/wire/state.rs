@@ -1,6 +1,6 @@
 //! State folders that something has happened to: what the operator reads, and what goes on meanwhile.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 use firewall_tests::{
@@ -203,7 +203,7 @@ fn a_clock_that_was_set_back_by_a_day_gives_no_entry_more_time() -> Result<()> {
     let list = Name::parse("friends")?;
     let change = |prefix: &str, entry| {
         let holding = Holding { prefix: prefix.parse()?, layer: Layer::Runtime, owner: "root".into() };
-        anyhow::Ok(Change { list: list.clone(), holding, entry: Some(entry) })
+        anyhow::Ok(Change { list: list.clone(), holding, entry: Some(Arc::new(entry)) })
     };
     store.append(tomorrow, vec![change("10.0.0.1", entry(1))?, change("10.0.0.2", entry(48))?])?;
     drop(store);

@@ -322,7 +322,7 @@ pub fn unknown_list(policy: &Policy, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::Arc};
 
     use jiff::Timestamp;
 
@@ -391,7 +391,7 @@ mod tests {
         let mut runtime = Runtime::default();
         let mut insert = |list: usize, number, layer, owner: &str| {
             let created = Timestamp::UNIX_EPOCH;
-            let entry = RuntimeEntry { person: None, comment: None, created, expires: None, era: 0 };
+            let entry = Arc::new(RuntimeEntry { person: None, comment: None, created, expires: None, era: 0 });
             let holding = Holding { prefix: prefix(number), layer, owner: owner.into() };
             runtime.insert(&policy.lists[list].name, &holding, entry);
         };

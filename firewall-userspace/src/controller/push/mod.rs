@@ -110,7 +110,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Keeps what is staged and makes it filter: all of it, or nothing.
     fn carry_out_pushes(&mut self, staged: &mut [Staged], until: Option<Until>, now: Now) -> Result<(), Refusal> {
-        let changes: Vec<Change> = staged.iter_mut().flat_map(|one| std::mem::take(&mut one.changes)).collect();
+        let changes = all_changes(staged);
         let waited = self.keeper.provisional().cloned();
         let provisional = until.zip(staged.first()).filter(|_| !changes.is_empty()).map(|(until, one)| {
             let before = one.applied.inverse.iter().cloned();
@@ -181,4 +181,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         Ok(Checked::Staged(pushed, applied, changes))
     }
+}
+
+/// The changes of all that is staged, in their order. Those of a large push are not copied.
+fn all_changes(staged: &mut [Staged]) -> Vec<Change> {
+    let mut all = Vec::new();
+    for one in staged {
+        match all.is_empty() {
+            true => all = std::mem::take(&mut one.changes),
+            false => all.append(&mut one.changes),
+        }
+    }
+    all
 }

@@ -14,6 +14,7 @@ use crate::{
     controller::Core,
     datapath::Filter,
     lists::{
+        alike::Alike,
         change::Change,
         entry::{Holding, Layer, Owner},
         pushed::{Runtime, RuntimeEntry},
@@ -47,8 +48,7 @@ impl Plan {
             runtime: core.lists.pushed(),
             holder: (checked.layer, Owner::from(&*caller.name)),
             waits: core.keeper.provisional(),
-            person: person.map(Arc::from),
-            comments: BTreeMap::new(),
+            parts: Parts { person: person.map(Arc::from), comments: BTreeMap::new(), alike: Alike::default() },
             clock,
             now,
             plan: Self { pushed: Pushed::default(), changes: Vec::new(), shown: Few::default() },
@@ -87,6 +87,14 @@ fn repeated(count: usize) -> String {
     }
 }
 
+/// What entries of a push share.
+struct Parts<'a> {
+    person: Option<Arc<str>>,
+    comments: BTreeMap<&'a str, Arc<str>>,
+    /// Those that are alike are one.
+    alike: Alike,
+}
+
 /// Finds out what becomes of each entry.
 struct Planner<'a> {
     runtime: &'a Runtime,
@@ -94,9 +102,7 @@ struct Planner<'a> {
     holder: (Layer, Owner),
     /// A push that may still be undone.
     waits: Option<&'a Provisional>,
-    person: Option<Arc<str>>,
-    /// Comments of the push; entries share them.
-    comments: BTreeMap<&'a str, Arc<str>>,
+    parts: Parts<'a>,
     clock: &'a Reckoning,
     now: Now,
     plan: Plan,
@@ -109,14 +115,14 @@ impl<'a> Planner<'a> {
         let comment = addition
             .comment
             .as_deref()
-            .map(|comment| Arc::clone(self.comments.entry(comment).or_insert_with(|| Arc::from(comment))));
-        let entry = RuntimeEntry {
-            person: self.person.clone(),
+            .map(|comment| Arc::clone(self.parts.comments.entry(comment).or_insert_with(|| Arc::from(comment))));
+        let entry = self.parts.alike.one(RuntimeEntry {
+            person: self.parts.person.clone(),
             comment,
             created: known.map_or(self.now.wall, |entry| entry.created),
             expires: addition.ttl.map(|ttl| self.clock.latest(self.now).checked_add(ttl).unwrap_or(Timestamp::MAX)),
             era: if addition.ttl.is_some() { self.clock.era() } else { 0 },
-        };
+        });
         let kind = match known {
             None => EntryChangeKind::Added,
             Some(known) if (known.end(), &known.comment) == (entry.end(), &entry.comment) => {
@@ -159,7 +165,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn change(&mut self, list: &Name, holding: Holding, entry: Option<RuntimeEntry>, change: EntryChangeKind) {
+    fn change(&mut self, list: &Name, holding: Holding, entry: Option<Arc<RuntimeEntry>>, change: EntryChangeKind) {
         let (count, kind) = match change {
             EntryChangeKind::Added => (&mut self.plan.pushed.added, "added"),
             EntryChangeKind::Refreshed => (&mut self.plan.pushed.refreshed, "refreshed"),

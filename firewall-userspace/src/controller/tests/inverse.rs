@@ -1,6 +1,6 @@
 //! The one way of undoing.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ fn now() -> Now {
 }
 
 fn change(list: &str, last: u8, layer: Layer, is_added: bool) -> Change {
-    let entry = RuntimeEntry { person: None, comment: None, created: now().wall, expires: None, era: 0 };
+    let entry = Arc::new(RuntimeEntry { person: None, comment: None, created: now().wall, expires: None, era: 0 });
     let holding = Holding { prefix: format!("192.0.2.{last}").parse().unwrap(), layer, owner: "root".into() };
     Change { list: Name::parse(list).unwrap(), holding, entry: is_added.then_some(entry) }
 }

@@ -1,12 +1,13 @@
 //! A push that is undone unless it is confirmed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
     clock::{deadline::Until, reckoning::Turn},
     lists::{
+        alike::Alike,
         change::Change,
         entry::{Holding, Layer, Owner},
         pushed::{Runtime, RuntimeEntry},
@@ -23,7 +24,7 @@ pub struct Provisional {
     pub owner: String,
     /// When it is undone.
     pub until: Until,
-    before: BTreeMap<(Name, Holding), Option<RuntimeEntry>>,
+    before: BTreeMap<(Name, Holding), Option<Arc<RuntimeEntry>>>,
 }
 
 impl Provisional {
@@ -45,7 +46,7 @@ impl Provisional {
 
     /// The entries as they were.
     pub fn before(&self) -> impl Iterator<Item = (&Name, &Holding, Option<&RuntimeEntry>)> {
-        self.before.iter().map(|((list, holding), entry)| (list, holding, entry.as_ref()))
+        self.before.iter().map(|((list, holding), entry)| (list, holding, entry.as_deref()))
     }
 
     /// Whether it would put this entry back, or take it out.
@@ -70,10 +71,12 @@ impl Provisional {
 
     /// Finds out whose clocks the ends of entries are by, from `runtime` as the push found it, or from what was kept of it before.
     pub(super) fn recognise(&mut self, runtime: &Runtime, earlier: Option<&Self>) {
+        let mut alike = Alike::default();
         if let Some(earlier) = earlier.filter(|earlier| earlier.generation == self.generation) {
             for (key, before) in &mut self.before {
                 let known = earlier.before.get(key).and_then(|known| known.as_ref());
-                before.iter_mut().zip(known).for_each(|(before, known)| before.era = known.era);
+                let both = before.iter_mut().zip(known);
+                both.for_each(|(before, known)| alike.change(before, |before| before.era = known.era));
             }
             return;
         }
@@ -82,29 +85,35 @@ impl Provisional {
             if let Some((before, known)) =
                 before.as_mut().zip(known).filter(|(one, known)| one.expires == known.expires)
             {
-                before.era = known.era;
+                alike.change(before, |before| before.era = known.era);
             }
         }
     }
 
     /// The clock is known better.
     pub(super) fn follow(&mut self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) {
+        let mut alike = Alike::default();
         for ((list, ..), before) in &mut self.before {
+            let is_denied = is_denied(list);
             before.iter_mut().for_each(|entry| {
-                entry.follow(turn, is_denied(list));
+                alike.change(entry, |entry| {
+                    entry.follow(turn, is_denied);
+                });
             });
         }
     }
 
     /// Everything that ends does so earlier.
     pub(super) fn bring_forward(&mut self, by_ns: u64) {
-        self.before.values_mut().flatten().for_each(|entry| entry.bring_forward(by_ns));
+        let mut alike = Alike::default();
+        let entries = self.before.values_mut().flatten();
+        entries.for_each(|entry| alike.change(entry, |entry| entry.bring_forward(by_ns)));
     }
 
     /// What makes `runtime` what it was, without what is over by `now`, the earliest time that can be believed.
     pub fn undo(&self, runtime: &Runtime, now: Timestamp) -> Vec<Change> {
-        let lives = |entry: &&RuntimeEntry| entry.expires.is_none_or(|expires| expires > now);
-        let change = |((list, holding), before): (&(Name, Holding), &Option<RuntimeEntry>)| {
+        let lives = |entry: &&Arc<RuntimeEntry>| entry.expires.is_none_or(|expires| expires > now);
+        let change = |((list, holding), before): (&(Name, Holding), &Option<Arc<RuntimeEntry>>)| {
             let before = before.as_ref().filter(lives);
             let change = Change { list: list.clone(), holding: holding.clone(), entry: before.cloned() };
             (runtime.entry(list, holding) != before).then_some(change)

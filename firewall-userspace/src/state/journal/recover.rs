@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     lists::{
+        alike::Alike,
         change::Change,
         entry::Holding,
         pushed::{Runtime, RuntimeEntry},
@@ -93,7 +94,8 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 /// # Errors
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
 pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, StoreError> {
-    let mut reader = JournalReader { disk, care, marks, found: Found::default(), is_stopped: false };
+    let mut reader =
+        JournalReader { disk, care, marks, found: Found::default(), alike: Alike::default(), is_stopped: false };
     let names = match disk.names() {
         Ok(names) => names,
         Err(source) => {
@@ -113,6 +115,8 @@ struct JournalReader<'a, D> {
     care: Strictness,
     marks: Marks,
     found: Found,
+    /// Entries of all records share what they have in common.
+    alike: Alike,
     /// A newer daemon has written what comes now.
     is_stopped: bool,
 }
@@ -293,7 +297,7 @@ impl<D: Disk> JournalReader<'_, D> {
     fn change(&mut self, at: Timestamp, changes: Vec<Change>, of_sole: bool) {
         let era = self.marks.era_of(at);
         for Change { list, holding, entry } in changes {
-            let entry = entry.map(|entry| entry.written_in(era));
+            let entry = entry.map(|entry| self.alike.one(RuntimeEntry::clone(&entry).written_in(era)));
             if of_sole {
                 for other in self.others(&list, &holding) {
                     self.found.runtime.remove(&list, &other);
@@ -310,7 +314,7 @@ impl<D: Disk> JournalReader<'_, D> {
         for Change { list, holding, entry } in changes {
             let before = match self.found.runtime.entry(list, holding) {
                 None if of_sole => in_layer(&self.found.runtime, list, holding).next().map(|(_, entry)| entry),
-                before => before,
+                before => before.map(|entry| &**entry),
             };
             let has_ended = before.and_then(|before| before.expires).is_some_and(|expires| expires <= at);
             match (entry.is_some() || !has_ended, of_sole) {

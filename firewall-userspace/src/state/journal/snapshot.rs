@@ -9,7 +9,10 @@ use super::{
     recover::{journal_name, numbers, snapshot_name},
 };
 use crate::{
-    lists::pushed::Runtime,
+    lists::{
+        alike::Alike,
+        pushed::{Runtime, RuntimeEntry},
+    },
     state::{
         disk::{Disk, DiskFile as _},
         error::{Flaw, StoreError},
@@ -128,6 +131,7 @@ pub struct Contents {
 /// When it is not whole, or of another version.
 pub fn read_snapshot(octets: &[u8], number: u64, marks: &Marks) -> Result<Contents, SnapshotError> {
     let mut runtime = Runtime::default();
+    let mut alike = Alike::default();
     let mut waits = None;
     let mut began = None;
     let mut offset = 0;
@@ -144,7 +148,8 @@ pub fn read_snapshot(octets: &[u8], number: u64, marks: &Marks) -> Result<Conten
                 let era = marks.era_of(at);
                 for change in changes {
                     if let Some(entry) = change.entry {
-                        runtime.insert(&change.list, &change.holding, entry.written_in(era));
+                        let entry = alike.one(RuntimeEntry::clone(&entry).written_in(era));
+                        runtime.insert(&change.list, &change.holding, entry);
                     }
                 }
             }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     lists::{
+        alike::Alike,
         change::Change,
         entry::{Holding, Layer, Owner},
         pushed::RuntimeEntry,
@@ -82,29 +83,42 @@ pub fn stored<'a>(
     changes.map(stored).collect()
 }
 
-/// Names and comments of one record: what is written several times is there once.
+/// What changes of one record share: what is written several times is there once.
 #[derive(Default)]
-struct Texts<'a>(HashMap<&'a str, Arc<str>>);
+struct InCommon<'a> {
+    texts: HashMap<&'a str, Arc<str>>,
+    /// The list of the last change.
+    list: Option<Name>,
+    entries: Alike,
+}
 
-impl<'a> Texts<'a> {
+impl<'a> InCommon<'a> {
     fn text(&mut self, text: &'a str) -> Arc<str> {
-        Arc::clone(self.0.entry(text).or_insert_with(|| text.into()))
+        Arc::clone(self.texts.entry(text).or_insert_with(|| text.into()))
+    }
+
+    fn list(&mut self, name: &str) -> Option<Name> {
+        match &self.list {
+            Some(list) if **list == *name => {}
+            _ => self.list = Some(Name::parse(name).ok()?),
+        }
+        self.list.clone()
     }
 }
 
 /// The changes of a daemon by which a prefix had one holder in each layer; `owner` is for those that do not say whose they are.
 pub fn read<'a>(changes: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
-    changes.iter().map(|change| change.change(owner, &mut texts)).collect()
+    let mut common = InCommon::default();
+    changes.iter().map(|change| change.change(owner, &mut common)).collect()
 }
 
 /// How entries were before a push of `owner`, by such a daemon: what it added was its own, and whoever held it before has it again.
 pub fn read_before<'a>(before: &[StoredChange<'a>], owner: &'a str) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
+    let mut common = InCommon::default();
     let mut all = Vec::with_capacity(before.len());
     for change in before {
-        let known = change.change(owner, &mut texts)?;
-        let holding = Holding { owner: Owner::from(texts.text(owner)), ..known.holding.clone() };
+        let known = change.change(owner, &mut common)?;
+        let holding = Holding { owner: Owner::from(common.text(owner)), ..known.holding.clone() };
         all.push(Change { holding, entry: None, ..known.clone() });
         all.push(known);
     }
@@ -113,12 +127,12 @@ pub fn read_before<'a>(before: &[StoredChange<'a>], owner: &'a str) -> Option<Ve
 
 /// The changes of a daemon that knows several holders; `None` when one says nothing.
 pub fn read_held<'a>(changes: &[HeldChange<'a>]) -> Option<Vec<Change>> {
-    let mut texts = Texts::default();
-    changes.iter().map(|change| change.change(&mut texts)).collect()
+    let mut common = InCommon::default();
+    changes.iter().map(|change| change.change(&mut common)).collect()
 }
 
 impl<'a> StoredChange<'a> {
-    fn change(&self, owner: &'a str, texts: &mut Texts<'a>) -> Option<Change> {
+    fn change(&self, owner: &'a str, common: &mut InCommon<'a>) -> Option<Change> {
         let entry = self.entry.as_ref();
         let held = entry.map(|entry| HeldEntry {
             person: None,
@@ -127,14 +141,14 @@ impl<'a> StoredChange<'a> {
             expires: entry.expires,
         });
         let owner = entry.map_or(owner, |entry| entry.owner);
-        change_of(self.list, (self.address, self.length), self.layer.into(), owner, held.as_ref(), texts)
+        change_of(self.list, (self.address, self.length), self.layer.into(), owner, held.as_ref(), common)
     }
 }
 
 impl<'a> HeldChange<'a> {
-    fn change(&self, texts: &mut Texts<'a>) -> Option<Change> {
+    fn change(&self, common: &mut InCommon<'a>) -> Option<Change> {
         let prefix = (self.address, self.length);
-        change_of(self.list, prefix, self.layer.into(), self.owner, self.entry.as_ref(), texts)
+        change_of(self.list, prefix, self.layer.into(), self.owner, self.entry.as_ref(), common)
     }
 }
 
@@ -144,25 +158,28 @@ fn change_of<'a>(
     layer: Layer,
     owner: &'a str,
     entry: Option<&HeldEntry<'a>>,
-    texts: &mut Texts<'a>,
+    common: &mut InCommon<'a>,
 ) -> Option<Change> {
     let prefix = Prefix::new(address, length).ok()?;
-    let holding = Holding { prefix, layer, owner: Owner::from(texts.text(owner)) };
+    let holding = Holding { prefix, layer, owner: Owner::from(common.text(owner)) };
     let entry = match entry {
         None => None,
-        Some(entry) => Some(RuntimeEntry {
-            person: entry.person.map(|person| texts.text(person)),
-            comment: entry.comment.map(|comment| texts.text(comment)),
-            created: timestamp(entry.created)?,
-            expires: match entry.expires {
-                None => None,
-                Some(expires) => Some(timestamp(expires)?),
-            },
-            // Told by when it was written.
-            era: 0,
-        }),
+        Some(entry) => {
+            let entry = RuntimeEntry {
+                person: entry.person.map(|person| common.text(person)),
+                comment: entry.comment.map(|comment| common.text(comment)),
+                created: timestamp(entry.created)?,
+                expires: match entry.expires {
+                    None => None,
+                    Some(expires) => Some(timestamp(expires)?),
+                },
+                // Told by when it was written.
+                era: 0,
+            };
+            Some(common.entries.one(entry))
+        }
     };
-    Some(Change { list: Name::parse(list).ok()?, holding, entry })
+    Some(Change { list: common.list(list)?, holding, entry })
 }
 
 impl From<Layer> for StoredLayer {

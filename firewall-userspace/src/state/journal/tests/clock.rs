@@ -72,7 +72,7 @@ impl Host {
         let latest = clock.latest(now);
         let expires = Some(latest.checked_add(Duration::from_secs(ttl)).unwrap());
         let entry = RuntimeEntry { person: None, comment: None, created: latest, expires, era: clock.era() };
-        let changes = [Change { list: Name::parse(list).unwrap(), holding: held(number), entry: Some(entry) }];
+        let changes = [Change { list: Name::parse(list).unwrap(), holding: held(number), entry: Some(entry.into()) }];
         let written = clock.written(now);
         self.store.append(written, changes.to_vec()).unwrap();
         change(&mut self.runtime, &changes);

@@ -53,7 +53,7 @@ fn holding(number: u8) -> Holding {
 fn add(number: u8, expires: Option<i64>, comment: &str) -> Change {
     let comment = Some(comment.into());
     let entry = RuntimeEntry { person: None, comment, created: at(0), expires: expires.map(at), era: 0 };
-    Change { list: list(), holding: holding(number), entry: Some(entry) }
+    Change { list: list(), holding: holding(number), entry: Some(entry.into()) }
 }
 
 fn remove(number: u8) -> Change {
