@@ -208,6 +208,13 @@ mod tests {
         assert!(has(&[]) == [false, false]);
     }
 
+    /// Protocol 99 has no module of `sock_diag`, as TCP has none on a host without `tcp_diag`.
+    #[test]
+    fn a_dump_that_the_kernel_ends_with_an_error_fails() {
+        let error = dump(AF_INET, 99, StateFlags::all(), &[], |_| {}).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{error}");
+    }
+
     #[test]
     fn ssh_tells_both_ends() {
         let of = |text: &str| of_ssh(text).map(|connection| connection.to_string());

@@ -63,7 +63,7 @@ impl NetlinkSocket {
     /// Shows every message of the answer to `question` to `visit`.
     ///
     /// # Errors
-    /// When the kernel refuses or does not answer.
+    /// When the kernel refuses, does not answer, or stops before the end.
     pub fn dump<M>(&mut self, question: M, mut visit: impl FnMut(M)) -> io::Result<()>
     where
         M: NetlinkSerializable + NetlinkDeserializable,
@@ -98,7 +98,7 @@ impl NetlinkSocket {
                         }
                     }
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::Done(done) => return ended(done.code),
                     _ => {}
                 }
                 // Messages are aligned to four octets (netlink(7)); one of length 0 would never end.
@@ -117,6 +117,11 @@ impl NetlinkSocket {
         request.serialize(&mut octets);
         self.0.send(&octets, 0).map(drop)
     }
+}
+
+/// How a dump ended: the kernel says at its end what stopped it, as a negative errno (net/netlink/af_netlink.c `netlink_dump_done`).
+fn ended(code: i32) -> io::Result<()> {
+    if code < 0 { Err(io::Error::from_raw_os_error(code.saturating_neg())) } else { Ok(()) }
 }
 
 /// Attributes in `octets`; what is no attribute ends them.
