@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
-    rc::Rc,
+    sync::Arc,
 };
 
 use super::failure::Failure;
@@ -14,7 +14,7 @@ pub struct BatchItem {
     /// The text.
     pub text: String,
     /// File and line; `None` for an argument.
-    pub place: Option<(Rc<str>, usize)>,
+    pub place: Option<(Arc<str>, usize)>,
 }
 
 /// Largest file of prefixes in octets.
@@ -25,7 +25,7 @@ pub fn read(arguments: Vec<String>, files: &[String]) -> Result<Vec<BatchItem>, 
     let mut items: Vec<BatchItem> = arguments.into_iter().map(|text| BatchItem { text, place: None }).collect();
     for file in files {
         let text = read_text(file).map_err(|source| Failure::Input { file: file.clone(), source })?;
-        let name = Rc::from(if file == "-" { "<stdin>" } else { file });
+        let name = Arc::from(if file == "-" { "<stdin>" } else { file });
         items.extend(lines(&text, &name));
     }
     Ok(items)
@@ -42,7 +42,7 @@ fn read_text(file: &str) -> io::Result<String> {
 }
 
 /// One prefix a line; `#` starts a comment.
-fn lines<'a>(text: &'a str, name: &'a Rc<str>) -> impl Iterator<Item = BatchItem> + 'a {
+fn lines<'a>(text: &'a str, name: &'a Arc<str>) -> impl Iterator<Item = BatchItem> + 'a {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().zip(1..).filter_map(move |(line, number)| {
         let prefix = line.split('#').next().unwrap_or_default().trim();
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn comments_blanks_and_line_ends_do_not_count_but_lines_do() {
-        let name = Rc::from("list.txt");
+        let name = Arc::from("list.txt");
         let text = "\u{feff}# head\r\n\r\n 192.0.2.1 # one\r\n\t\n2001:db8::/32";
         let read: Vec<_> = lines(text, &name).map(|item| (item.text, item.place.unwrap().1)).collect();
         assert_eq!(read, [("192.0.2.1".to_owned(), 3), ("2001:db8::/32".to_owned(), 5)]);

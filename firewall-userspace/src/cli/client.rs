@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, runtime::Runtime, time};
+use tokio::{net::UnixStream, runtime::Runtime, signal, time};
 
 use super::failure::Failure;
 use crate::serve::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
@@ -28,7 +28,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 const PIECES: usize = 4;
 
 /// How long the whole answer may take: longer than the daemon gives itself.
-const ANSWER_TIMEOUT: Duration = CONTROLLER_TIMEOUT.saturating_add(Duration::from_secs(30));
+pub const ANSWER_TIMEOUT: Duration = CONTROLLER_TIMEOUT.saturating_add(Duration::from_secs(30));
 
 /// The daemon behind a socket.
 pub struct Client {
@@ -86,14 +86,15 @@ impl Client {
     }
 
     /// What the daemon says when it does not say 200.
-    fn refusal(&self, status: StatusCode, json: Bytes) -> Failure {
+    pub fn refusal(&self, status: StatusCode, json: Bytes) -> Failure {
         match serde_json::from_slice::<ProblemDetails>(&json) {
             Ok(problem) => Failure::refused(problem, json),
             Err(_) => self.strange(format!("status {status}")),
         }
     }
 
-    fn request(&self, method: &Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+    /// A request with a body of JSON, or none.
+    pub fn request(&self, method: &Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "portcullis");
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -101,7 +102,8 @@ impl Client {
         request.body(Full::new(body)).map_err(|error| self.strange(error.to_string()))
     }
 
-    fn runtime(&self) -> Result<Runtime, Failure> {
+    /// What it runs in.
+    pub fn runtime(&self) -> Result<Runtime, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| self.strange(error.to_string()))
     }
@@ -146,6 +148,21 @@ impl Client {
         }
     }
 
+    /// Sends a request over a connection of its own; the answer when it begins.
+    pub async fn begin<B>(&self, request: Request<B>) -> Result<Response<Incoming>, Failure>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
+        begin_exchange(stream, request).await.map_err(|error| self.unconfirmed(error.to_string()))
+    }
+
+    /// Nobody knows whether a change has happened.
+    pub fn unconfirmed(&self, why: String) -> Failure {
+        Failure::Unconfirmed { socket: self.socket.clone(), why }
+    }
+
     fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer<T>, Failure> {
         // Only a change can be left in doubt.
         let lost = |why: String| match *method {
@@ -155,7 +172,14 @@ impl Client {
         let request = self.request(method, path, body)?;
         let (status, json) = self.runtime()?.block_on(async {
             let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
-            match time::timeout(ANSWER_TIMEOUT, exchange(stream, request)).await {
+            let answer = time::timeout(ANSWER_TIMEOUT, exchange(stream, request));
+            let answer = tokio::select! {
+                answer = answer => answer,
+                Ok(()) = signal::ctrl_c(), if *method != Method::GET => {
+                    return Err(lost("interrupted before the answer came".into()));
+                }
+            };
+            match answer {
                 Ok(answer) => answer.map_err(|error| lost(error.to_string())),
                 Err(_) => Err(lost(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
             }
@@ -212,7 +236,11 @@ impl io::Read for Stream {
     }
 }
 
-async fn begin_exchange(stream: UnixStream, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+async fn begin_exchange<B>(stream: UnixStream, request: Request<B>) -> hyper::Result<Response<Incoming>>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its failure is also the failure of the request.
     tokio::spawn(connection);

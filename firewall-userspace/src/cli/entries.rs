@@ -11,14 +11,35 @@ use serde::{
 use super::{
     client::Client,
     failure::Failure,
+    lists::EXPORT,
     output::{self, Output},
     table::TextTable,
 };
 use crate::{
-    control::{ListStatus, Status, Verb},
-    lists::entry::Entry,
+    control::{ListStatus, Status, SyncLine, Verb},
+    lists::entry::{Entry, Layer},
     text::{problem::Problem, when},
 };
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryForm {
+    /// For people.
+    Table,
+    /// The document of the daemon.
+    Json,
+    /// What was pushed, for `portcullis restore`.
+    Export,
+}
+
+impl From<Output> for EntryForm {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Table => Self::Table,
+            Output::Json => Self::Json,
+        }
+    }
+}
 
 /// Rows that are written at once.
 const ROWS: usize = 1000;
@@ -26,7 +47,7 @@ const ROWS: usize = 1000;
 /// Shows the entries of `list`, or of every list that a service uses as `verb` says, as they come; `query` says which.
 pub fn run(
     client: &Client,
-    output: Output,
+    output: EntryForm,
     verb: Verb,
     list: Option<&str>,
     query: &[(&str, String)],
@@ -53,7 +74,7 @@ pub fn run(
 
 /// Writes entries as they are read.
 struct Shower<'a> {
-    output: Output,
+    output: EntryForm,
     /// Lists that are asked for.
     shown: BTreeSet<&'a str>,
     table: TextTable<7>,
@@ -68,13 +89,23 @@ impl Shower<'_> {
         if !self.shown.contains(&*entry.list) {
             return Ok(());
         }
+        if self.output == EntryForm::Export && entry.layer == Layer::Config {
+            return Ok(());
+        }
         self.count += 1;
         match self.output {
-            Output::Json => {
+            EntryForm::Export => {
+                if self.count == 1 {
+                    self.json.push_str(&format!("{{\"schema\":\"{EXPORT}\"}}\n"));
+                }
+                self.json.push_str(&serde_json::to_string(&exported(entry))?);
+                self.json.push('\n');
+            }
+            EntryForm::Json => {
                 self.json.push_str(if self.count == 1 { "" } else { "," });
                 self.json.push_str(&serde_json::to_string(&entry)?);
             }
-            Output::Table => self.table.push(row(entry)),
+            EntryForm::Table => self.table.push(row(entry)),
         }
         if self.count.is_multiple_of(ROWS) { self.write() } else { Ok(()) }
     }
@@ -82,9 +113,9 @@ impl Shower<'_> {
     /// Writes what has been gathered.
     fn write(&mut self) -> Result<(), serde_json::Error> {
         let text = match self.output {
-            Output::Json => std::mem::take(&mut self.json),
-            Output::Table if self.table.len() == 0 => return Ok(()),
-            Output::Table => self.table.take(),
+            EntryForm::Json | EntryForm::Export => std::mem::take(&mut self.json),
+            EntryForm::Table if self.table.len() == 0 => return Ok(()),
+            EntryForm::Table => self.table.take(),
         };
         let written = output::piece(text.as_bytes());
         if matches!(written, Ok(true)) {
@@ -95,13 +126,13 @@ impl Shower<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        if self.output == Output::Table && self.count == 0 {
+        if self.output != EntryForm::Json && self.count == 0 {
             output::words("note: there are no entries");
             return Ok(());
         }
         // Why it could not be written is in `ended`.
         let _ = self.write();
-        self.ended.take().unwrap_or_else(|| if self.output == Output::Json { output::data(b"\n") } else { Ok(()) })
+        self.ended.take().unwrap_or_else(|| if self.output == EntryForm::Json { output::data(b"\n") } else { Ok(()) })
     }
 }
 
@@ -118,14 +149,14 @@ impl<'de> Visitor<'de> for &mut Shower<'_> {
         while let Some(key) = map.next_key::<String>()? {
             if key == "entries" {
                 let facts = std::mem::take(&mut facts);
-                if self.output == Output::Json {
+                if self.output == EntryForm::Json {
                     self.json.push_str(&format!("{{{}\"entries\":[", facts.concat()));
                 }
                 map.next_value_seed(&mut *self)?;
-                if self.output == Output::Json {
+                if self.output == EntryForm::Json {
                     self.json.push_str("]}");
                 }
-            } else if self.output == Output::Json && self.json.is_empty() {
+            } else if self.output == EntryForm::Json && self.json.is_empty() {
                 let value = map.next_value::<serde_json::Value>()?;
                 facts.push(format!("{}:{value},", serde_json::Value::from(key)));
             } else {
@@ -182,6 +213,22 @@ fn check_role(lists: &[ListStatus], name: &str, verb: Verb) -> Result<(), Failur
         message: format!("no service uses `{name}` as a list to {verb}; services {opposite} what is in it"),
         hint: format!("use `portcullis {opposite} list {name}`"),
     })
+}
+
+/// An entry as `portcullis restore` reads it.
+fn exported(entry: Entry) -> SyncLine<'static> {
+    SyncLine {
+        list: entry.list.into(),
+        prefix: entry.prefix.into(),
+        remove: false,
+        ttl: None,
+        comment: entry.comment,
+        layer: Some(entry.layer),
+        owner: Some(entry.owner),
+        person: entry.person,
+        created: Some(entry.created),
+        expires: entry.expires,
+    }
 }
 
 fn table() -> TextTable<7> {

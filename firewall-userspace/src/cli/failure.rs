@@ -50,6 +50,8 @@ pub enum Failure {
         /// Why.
         why: String,
     },
+    /// The caller has cancelled it in time.
+    Cancelled,
     /// The answer is not what a daemon of this version says.
     Strange {
         /// The socket.
@@ -177,6 +179,7 @@ impl Failure {
             Self::NoAccess { .. } => "no_access",
             Self::Lost { .. } => "lost",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Cancelled => codes::CANCELLED,
             Self::Strange { .. } => "strange_answer",
             Self::Refused { problem, .. } => &problem.code,
             Self::Input { .. } => "input",
@@ -201,7 +204,7 @@ impl Failure {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
             Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
-            Self::Unconfirmed { .. } => Exit::Unconfirmed,
+            Self::Unconfirmed { .. } | Self::Cancelled => Exit::Unconfirmed,
             Self::Input { .. } | Self::Capture { .. } | Self::Config { .. } | Self::Unusable { .. } => Exit::Invalid,
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
@@ -248,6 +251,7 @@ impl fmt::Display for Failure {
                 "error: the daemon at {} did not confirm the change, which may have happened: {why}\nhint: {status}",
                 socket.display()
             ),
+            Self::Cancelled => f.write_str("error: cancelled: nothing was changed"),
             Self::Strange { socket, why } => write!(
                 f,
                 "error: cannot understand the answer of the daemon at {}: {why}\nhint: are daemon and command of one version?",

@@ -1,24 +1,30 @@
 //! `portcullis allow|deny add|remove|replace|list`.
 
-use std::env;
+use std::{env, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     batch::{self, BatchItem},
     client::{Answer, Client},
-    entries,
+    entries::{self, EntryForm},
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
+    sync,
     terms::TermsArgs,
 };
 use crate::{
-    control::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb},
+    control::{
+        Addition, AddressAnswer, EntryChange, EntryChangeKind, Force, Push, Pushed, Removal, Sync, SyncLine, Verb,
+    },
     lists::entry::Layer,
     serve::http::problem::codes,
     text::{problem::Problem, shown},
 };
+
+/// What the first line of an export says that it is.
+pub const EXPORT: &str = "portcullis.export/v1";
 
 /// What to do with a list.
 #[derive(Clone, Debug, Subcommand)]
@@ -129,6 +135,10 @@ pub struct ListArgs {
     /// Only entries of this layer.
     #[arg(long, value_name = "LAYER", value_enum)]
     layer: Option<ListedLayer>,
+    /// Write what was pushed, and nothing of the configuration, for `portcullis restore`: one JSON object a line, with owner, layer,
+    /// times and comment.
+    #[arg(long)]
+    export: bool,
     /// Only entries that end before this time (`2026-12-01T00:00:00Z`), or within this length of time (`7d`).
     #[arg(long, value_name = "TIME")]
     expires_before: Option<String>,
@@ -175,13 +185,24 @@ impl ListArgs {
 pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) -> Result<(), Failure> {
     match command {
         ListCommand::List(args) => {
-            let list = args.list.clone();
-            entries::run(client, output, verb, list.as_deref(), &args.query())
+            let (list, is_export) = (args.list.clone(), args.export);
+            entries::run(
+                client,
+                if is_export { EntryForm::Export } else { output.into() },
+                verb,
+                list.as_deref(),
+                &args.query(),
+            )
         }
         ListCommand::Add(args) => add(client, output, verb, args, false),
         ListCommand::Replace(args) => add(client, output, verb, args, true),
         ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, owner, all, terms }) => {
             let items = batch::read(prefixes, &file)?;
+            if items.len() >= sync::STREAMED_FROM && terms.confirm.is_none() {
+                let asked = Sync { remove_of: owner, remove_all: all, ..synced(verb, layer.into(), terms) };
+                let line = move |item: BatchItem| SyncLine { remove: true, ..plain_line(&list, &item) };
+                return stream(client, output, &asked, items, line, "remove");
+            }
             let removal = |item: &BatchItem| Removal { list: list.clone(), prefix: item.text.clone() };
             let remove = items.iter().map(removal).collect();
             let push = Push { remove, layer: layer.into(), remove_of: owner, remove_all: all, ..asked(verb, terms) };
@@ -194,6 +215,14 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
 fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: bool) -> Result<(), Failure> {
     let AddArgs { prefixes: Prefixes { list, prefixes, file, layer }, ttl, comment, terms } = args;
     let items = batch::read(prefixes, &file)?;
+    let action = if replaces { "replace" } else { "add" };
+    if items.len() >= sync::STREAMED_FROM && terms.confirm.is_none() {
+        let replace = if replaces { vec![list.clone()] } else { Vec::new() };
+        let asked = Sync { replace, ..synced(verb, layer.into(), terms) };
+        let line =
+            move |item: BatchItem| SyncLine { ttl: ttl.clone(), comment: comment.clone(), ..plain_line(&list, &item) };
+        return stream(client, output, &asked, items, line, action);
+    }
     let addition = |item: &BatchItem| Addition {
         list: list.clone(),
         prefix: item.text.clone(),
@@ -203,7 +232,60 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     let add = items.iter().map(addition).collect();
     let replace = if replaces { vec![list.clone()] } else { Vec::new() };
     let push = Push { add, replace, layer: layer.into(), ..asked(verb, terms) };
-    change(client, output, &push, &items, if replaces { "replace" } else { "add" })
+    change(client, output, &push, &items, action)
+}
+
+/// A sync on these terms.
+fn synced(verb: Verb, layer: Layer, terms: TermsArgs) -> Sync {
+    let sync = Sync {
+        verb: Some(verb),
+        layer,
+        replace: Vec::new(),
+        remove_of: None,
+        remove_all: false,
+        restore: false,
+        person: person(),
+        dry_run: false,
+        force: Force::Nothing,
+        confirm: None,
+        caller: None,
+    };
+    sync.on(terms.asked())
+}
+
+/// The line of a prefix of `list`.
+fn plain_line(list: &str, item: &BatchItem) -> SyncLine<'static> {
+    SyncLine {
+        list: list.to_owned().into(),
+        prefix: item.text.clone().into(),
+        remove: false,
+        ttl: None,
+        comment: None,
+        layer: None,
+        owner: None,
+        person: None,
+        created: None,
+        expires: None,
+    }
+}
+
+/// Carries out a push of many entries.
+fn stream(
+    client: &Client,
+    output: Output,
+    sync: &Sync,
+    items: Vec<BatchItem>,
+    line: impl Fn(BatchItem) -> SyncLine<'static> + Send + 'static,
+    action: &'static str,
+) -> Result<(), Failure> {
+    let items = Arc::new(items);
+    let lines = {
+        let items = Arc::clone(&items);
+        (0..items.len()).filter_map(move |index| items.get(index).cloned()).map(line)
+    };
+    let answer = sync::push(client, sync, lines);
+    let answer = answer.map_err(|failure| refused(failure, sync.verb, &items, action))?;
+    tell_pushed(output, &answer)
 }
 
 fn asked(verb: Verb, terms: TermsArgs) -> Push {
@@ -217,19 +299,28 @@ fn person() -> Option<String> {
 
 fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], action: &str) -> Result<(), Failure> {
     let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
-    let too_large = if push.replace.is_empty() {
-        "push in parts; each part is all or nothing"
+    let too_large = if push.confirm.is_some() {
+        "without `--confirm` it can have any size"
     } else {
-        "add the prefixes in parts, then remove those that are to go: a part that replaces would remove the others"
+        "push in parts; each part is all or nothing"
     };
-    let Answer { value, json } = client.post::<Pushed>("/v1/entries", body).map_err(|failure| {
-        let opposite = push.verb.unwrap_or(Verb::Allow).opposite().name();
-        failure
-            .told_by(|problem| tell(problem, items))
-            .with_hint(codes::BODY_TOO_LARGE, too_large)
-            .with_hint(codes::WRONG_VERB, format!("use `portcullis {opposite} {action}`"))
-            .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
-    })?;
+    let answer = client
+        .post::<Pushed>("/v1/entries", body)
+        .map_err(|failure| refused(failure, push.verb, items, action).with_hint(codes::BODY_TOO_LARGE, too_large))?;
+    tell_pushed(output, &answer)
+}
+
+/// What the daemon refused, in the words of the caller.
+fn refused(failure: Failure, verb: Option<Verb>, items: &[BatchItem], action: &str) -> Failure {
+    let opposite = verb.unwrap_or(Verb::Allow).opposite().name();
+    failure
+        .told_by(|problem| tell(problem, items))
+        .with_hint(codes::WRONG_VERB, format!("use `portcullis {opposite} {action}`"))
+        .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
+}
+
+/// Writes what became of a push.
+pub fn tell_pushed(output: Output, Answer { value, json }: &Answer<Pushed>) -> Result<(), Failure> {
     for note in &value.notes {
         output::words(&format!("note: {}", shown::escaped(note)));
     }
@@ -240,11 +331,11 @@ fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], act
         output::words(&format!("note: {} more of these", shown::grouped(more)));
     }
     match output {
-        Output::Json => output::data(&json),
-        Output::Table if value.dry_run => output::data(preview(&value).as_bytes()),
+        Output::Json => output::data(json),
+        Output::Table if value.dry_run => output::data(preview(value).as_bytes()),
         Output::Table => {
             let revision = value.revision.max(value.generation);
-            let mut line = format!("revision {revision}: {}", counts(&value, ["added", "refreshed", "removed"]));
+            let mut line = format!("revision {revision}: {}", counts(value, ["added", "refreshed", "removed"]));
             value.pending.iter().for_each(|pending| line.push_str(&format!("\n{}", until_confirmed(pending))));
             output::data(line.as_bytes())
         }
@@ -308,14 +399,12 @@ fn tell(Problem { pointer, detail }: &Problem, items: &[BatchItem]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
 
     #[test]
     fn a_problem_is_told_where_it_was_written() {
         let item = |text: &str, place| BatchItem { text: text.to_owned(), place };
-        let items = [item("10.0.0.7/24", None), item("x", Some((Rc::from("a.txt"), 7)))];
+        let items = [item("10.0.0.7/24", None), item("x", Some((Arc::from("a.txt"), 7)))];
         for (pointer, detail, wanted) in [
             ("/add/0/prefix", "`10.0.0.7/24` has host bits set", "10.0.0.7/24: has host bits set"),
             ("/remove/0", "it is both", "10.0.0.7/24: it is both"),

@@ -22,9 +22,11 @@ mod link_types;
 mod lists;
 mod output;
 mod policies;
+mod restore;
 mod run;
 mod state;
 mod status;
+mod sync;
 mod table;
 mod terms;
 
@@ -113,6 +115,11 @@ enum Command {
     /// Change or show the lists that services deny.
     #[command(subcommand)]
     Deny(lists::ListCommand),
+    /// Bring back entries that `allow list --export` or `deny list --export` has written, each with its owner, end and comment: all of
+    /// them, or none.
+    ///
+    /// Entries that are there stay; those whose time is over are not restored.
+    Restore(restore::RestoreArgs),
     /// Show what the daemon does: mode, revision, interfaces, lists, services, packets and drops with their rates.
     ///
     /// When no daemon answers, it says whether the filter of the last one is still attached; exit code 3.
@@ -189,6 +196,7 @@ pub fn main() -> ExitCode {
         },
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
+        Command::Restore(args) => restore::run(&client, output, args),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
         Command::Apply(args) => policies::apply(&client, output, args),

@@ -10,6 +10,7 @@ mod policies;
 mod push;
 mod refusal;
 mod status;
+mod sync;
 mod terms;
 
 pub use caller::{Caller, Way};
@@ -25,4 +26,5 @@ pub use status::{
     ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadStatus, ServiceStatus,
     ServiceTraffic, Status, TrafficCounts, TrafficStatus,
 };
+pub use sync::{Cancelled, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage};
 pub use terms::Terms;

@@ -53,6 +53,15 @@ pub enum Refusal {
         /// What became of what did, when that is known.
         why: Option<String>,
     },
+    /// Another sync is under way.
+    AnotherSync,
+    /// A sync was cancelled before it was promised.
+    Cancelled,
+    /// What a sync was compared with has changed meanwhile.
+    Overtaken {
+        /// What: `the policy`.
+        what: &'static str,
+    },
     /// There is no such generation to go back to.
     NoGeneration {
         /// The one that was asked for; `None`: one before the live one.
@@ -114,6 +123,11 @@ impl fmt::Display for Refusal {
             Self::NothingPending { why } => {
                 f.write_str("nothing waits for a confirmation")?;
                 why.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::AnotherSync => f.write_str("another sync is under way\nhint: try again when it is over"),
+            Self::Cancelled => f.write_str("the sync was cancelled before it was promised"),
+            Self::Overtaken { what } => {
+                write!(f, "{what} changed while the sync was compared with what is there\nhint: push all of it again")
             }
             Self::NoGeneration { wanted, kept } => {
                 match wanted {

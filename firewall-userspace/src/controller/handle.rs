@@ -8,7 +8,8 @@ use tokio::{
 };
 
 use super::{
-    ConfigFile, Counters, ReadConfig,
+    Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket, Syncs,
+    sync::PAUSE,
     traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
@@ -36,6 +37,7 @@ pub struct Controller {
     work: Arc<Work>,
     config: ConfigFile,
     samples: Arc<TrafficSamples>,
+    syncs: Arc<Syncs>,
 }
 
 /// One request and where its answer goes.
@@ -43,6 +45,10 @@ pub struct Controller {
 pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
+    /// See [`Controller::sync`]: it begins.
+    SyncOpen(Caller, Arc<SyncTicket>, oneshot::Sender<Result<SyncBase, Refusal>>),
+    /// See [`Controller::sync`]: it was compared, and is carried out.
+    SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
     /// See [`Controller::explain`] and [`Controller::explain_many`]. With `true` the controller itself loads what answers, if it is not
     /// loaded.
     Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
@@ -73,7 +79,8 @@ impl Message {
     /// Whether whoever asked has given up: it does not want it any more.
     pub fn is_given_up(&self) -> bool {
         match self {
-            Self::Push(.., reply) => reply.is_closed(),
+            Self::Push(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
+            Self::SyncOpen(.., reply) => reply.is_closed(),
             Self::Explain(.., reply) => reply.is_closed(),
             Self::Membership(_, reply) => reply.is_closed(),
             Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
@@ -87,7 +94,8 @@ impl Message {
     /// Answers a request with a refusal; what is no request is nobody's.
     pub(super) fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Push(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Push(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
+            Self::SyncOpen(.., reply) => drop(reply.send(Err(refusal))),
             Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
@@ -101,7 +109,7 @@ impl Message {
     /// What the controller does with it.
     pub(super) fn job(&self) -> Activity {
         match self {
-            Self::Push(..) => Activity::Push,
+            Self::Push(..) | Self::SyncOpen(..) | Self::SyncRun(..) => Activity::Push,
             Self::Explain(..) | Self::Membership(..) => Activity::Explain,
             Self::Reload(..) => Activity::Reload,
             Self::Apply(..) => Activity::Apply,
@@ -169,7 +177,7 @@ impl Controller {
         work: Arc<Work>,
         config: ConfigFile,
     ) -> Self {
-        Self { messages, readings, work, config, samples: Arc::default() }
+        Self { messages, readings, work, config, samples: Arc::default(), syncs: Arc::default() }
     }
 
     /// What readers are told now.
@@ -228,6 +236,53 @@ impl Controller {
     /// See [`Refusal`].
     pub async fn push(&self, caller: Caller, push: Push) -> Result<Pushed, Refusal> {
         self.ask(|reply| Message::Push(caller, push, reply)).await?
+    }
+
+    /// The syncs that are under way.
+    pub fn syncs(&self) -> &Syncs {
+        &self.syncs
+    }
+
+    /// Changes entries by a sync: all of it, or nothing. It waits for the one before; other changes go on meanwhile. Whoever drops
+    /// this future has to cancel the ticket.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn sync(&self, caller: Caller, set: SyncSet, ticket: &Arc<SyncTicket>) -> Result<Pushed, Refusal> {
+        let _turn = self.syncs.turn.lock().await;
+        let base = loop {
+            let (caller, ticket) = (caller.clone(), Arc::clone(ticket));
+            match self.ask(|reply| Message::SyncOpen(caller, ticket, reply)).await? {
+                // One that nobody waits for, and that was promised.
+                Err(Refusal::AnotherSync) => tokio::time::sleep(PAUSE).await,
+                opened => break opened?,
+            }
+        };
+        let followed = Arc::clone(ticket);
+        let compared = task::spawn_blocking(move || {
+            let comparison = Comparison::new(base, set)?;
+            let survey = comparison.survey(&followed)?;
+            Ok::<_, Refusal>(SyncOrder { comparison: Arc::new(comparison), survey })
+        });
+        let order = match compared.await {
+            Ok(Ok(order)) => order,
+            Ok(Err(refusal)) => {
+                ticket.cancel();
+                return Err(refusal);
+            }
+            Err(error) => {
+                ticket.cancel();
+                return Err(Refusal::Datapath {
+                    message: format!("cannot compare the sync with what is there: {error}"),
+                });
+            }
+        };
+        if let Some(previewed) = order.preview() {
+            ticket.cancel();
+            return Ok(previewed);
+        }
+        let order = Box::new(order);
+        self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?
     }
 
     /// What would become of a packet now. Nothing changes by it.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the controller asks of the host that it runs on. The one in use is [`ThisHost`]; tests have a fake.
-pub trait Host: Send {
+pub trait Host: Send + Sync {
     /// Connections to this host; with `sources`, at least those that come from there.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::{Core, Counters, Message, Readings, Setup, StartFilter, published::Publisher, thread::answer};
+use super::{Core, Counters, Message, Readings, Setup, StartFilter, published::Publisher, reply::answer};
 use crate::{
     clock::Now,
     config::{Basics, Loaded},

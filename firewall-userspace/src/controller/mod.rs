@@ -15,12 +15,15 @@ mod handle;
 mod host;
 mod idle;
 mod in_force;
+mod open;
 mod policy;
 mod prepare;
 mod published;
 mod push;
+mod reply;
 mod report;
 mod sight;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -35,10 +38,14 @@ pub use file::{ConfigFile, ReadConfig};
 pub use handle::{Controller, Explaining, Inquiry, Message, Readings};
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
+pub use sync::{
+    CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncOrder, SyncReply, SyncSet, SyncTicket,
+    Syncs,
+};
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};
 
-use self::{in_force::InForce, published::Publisher, waiting::Waiting};
+use self::{in_force::InForce, open::OpenChanges, published::Publisher};
 use crate::{
     clock::Now,
     control::Refusal,
@@ -67,7 +74,7 @@ pub struct Setup<D: Disk> {
     /// What was in it.
     pub runtime: Runtime,
     /// The host that it runs on.
-    pub host: Box<dyn Host>,
+    pub host: Arc<dyn Host>,
 }
 
 /// Everything that a verdict depends on, by its owner.
@@ -77,9 +84,9 @@ struct Core<F: Filter, D: Disk> {
     filter: F,
     keeper: Keeper<D>,
     history: History<D>,
-    waiting: Option<Waiting>,
+    open: OpenChanges,
     publisher: Publisher,
-    host: Box<dyn Host>,
+    host: Arc<dyn Host>,
 }
 
 /// Starts a filter by a policy with what every prefix is in.
@@ -117,7 +124,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             filter,
             keeper: Keeper::new(store),
             history,
-            waiting: None,
+            open: OpenChanges::default(),
             host,
         };
         core.begin(basis, now);
@@ -143,14 +150,17 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// No disk is waited for beyond the time at which a change has to be undone.
     fn hurry(&self, now: Now) {
-        self.keeper.be_back_in(self.waiting.as_ref().map(|waiting| waiting.left(now)));
+        self.keeper.be_back_in(self.open.waiting.as_ref().map(|waiting| waiting.left(now)));
     }
 
     /// How long nothing happens by itself.
     fn time_until_work(&self, now: Now) -> Duration {
+        if self.has_sync_to_do() {
+            return Duration::ZERO;
+        }
         let end = self.lists.time_until_end(&self.in_force.policy, now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
-        let deadline = self.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
+        let deadline = self.open.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
         let looks_at_clock = !self.lists.clock().is_settled();
         let has_chores = looks_at_clock || self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
         let chores = [end, deadline, has_chores.then_some(TICK)];

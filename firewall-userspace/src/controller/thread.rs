@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Activity, ConfigFile, Controller, Core, Message, Readings, Setup, Work,
     idle::{WithoutPolicy, until_policy},
+    reply::answer,
 };
 use crate::{
     clock::Now,
@@ -112,11 +113,6 @@ pub fn start(beginning: Beginning, launch: Launch) -> Result<Launched, DatapathE
     Ok(Launched { controller: Controller::new(sender, readings, work, config), thread, upkeep })
 }
 
-/// A caller that has hung up does not want its answer.
-pub(super) fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
-    drop(reply.send(answer));
-}
-
 async fn run<F: Filter, D: Disk>(
     mut core: Core<F, D>,
     mut messages: mpsc::Receiver<Message>,
@@ -128,6 +124,7 @@ async fn run<F: Filter, D: Disk>(
         let now = clock();
         work.begin(Activity::Tend, now);
         core.tend(now);
+        core.step_sync(now);
         work.end();
         let message = match next.take() {
             Some(message) => Some(message),
@@ -194,6 +191,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
+            Message::SyncOpen(caller, ticket, reply) => answer(reply, self.open_sync(caller, ticket, now)),
+            Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply),
             Message::Explain(inquiry, loads, reply) => answer(reply, self.explain(&inquiry, loads, now)),
             Message::Membership(source, reply) => answer(reply, Ok(self.membership(source))),
             Message::Reload(caller, reload, read, reply) => {

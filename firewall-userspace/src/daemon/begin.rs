@@ -3,7 +3,7 @@
 //! In: what the file says, the state folder. Out: a start of the controller, or one that waits for a policy. The controller owns it all
 //! from then on.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time;
 
@@ -132,7 +132,7 @@ impl Beginner {
             tracing::error!("PUSHES ARE REFUSED, what can be read of what was pushed is enforced: {why}");
         }
         tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
-        let (config, host) = (self.config.clone(), Box::new(ThisHost));
+        let (config, host) = (self.config.clone(), Arc::new(ThisHost));
         Ok(Setup { config, start, history, own: self.own.clone(), store, runtime, host })
     }
 }

@@ -18,6 +18,7 @@ use std::{
 
 use self::{
     change::Change,
+    entry::Holding,
     members::{Member, Members},
     pushed::Runtime,
 };
@@ -39,6 +40,8 @@ pub struct Lists {
     stale: BTreeSet<Prefix>,
     /// Time since boot before which those are not tried again.
     stale_retry: Duration,
+    /// Entries that have changed since they are watched.
+    touched: Option<BTreeSet<(Name, Holding)>>,
 }
 
 /// What a change of the lists came to.
@@ -59,7 +62,16 @@ const STALE_RETRY: Duration = Duration::from_secs(5);
 impl Lists {
     /// What was pushed, the addresses of this host, and the [`members`](Self::members_of) that a policy makes of them.
     pub fn new(members: Members, pushed: Runtime, own: BTreeSet<Prefix>, clock: Reckoning) -> Self {
-        Self { pushed, own, members, clock, retry: Duration::ZERO, stale: BTreeSet::new(), stale_retry: Duration::ZERO }
+        Self {
+            pushed,
+            own,
+            members,
+            clock,
+            retry: Duration::ZERO,
+            stale: BTreeSet::new(),
+            stale_retry: Duration::ZERO,
+            touched: None,
+        }
     }
 
     /// Entries that were pushed.
@@ -131,8 +143,37 @@ impl Lists {
         }
     }
 
+    /// Changes of entries are noted from now on.
+    pub fn watch(&mut self) {
+        self.touched = Some(BTreeSet::new());
+    }
+
+    /// They are not noted any more.
+    pub fn unwatch(&mut self) {
+        self.touched = None;
+    }
+
+    /// Entries that have changed since they are [watched](Self::watch); `None` when the time was found to be another since, which may
+    /// change all of them.
+    pub fn touched(&self) -> Option<&BTreeSet<(Name, Holding)>> {
+        self.touched.as_ref()
+    }
+
+    /// All entries are others from now on: what prefixes are in because of that is to be [brought in line](Self::bring_in_line).
+    pub fn exchange(&mut self, pushed: Runtime) {
+        self.pushed = pushed;
+    }
+
+    /// Finds out what these prefixes are in now; those that are in something else than before, with that.
+    pub fn bring_in_line(&mut self, policy: &Policy, prefixes: BTreeSet<Prefix>) -> BTreeMap<Prefix, Member> {
+        self.move_members(policy, prefixes)
+    }
+
     /// Makes entries what `changes` say, in their order. Applying the inverse undoes it.
     pub fn apply(&mut self, policy: &Policy, changes: Vec<Change>) -> Applied {
+        if let Some(touched) = &mut self.touched {
+            touched.extend(changes.iter().map(|change| (change.list.clone(), change.holding.clone())));
+        }
         let touched: BTreeSet<Prefix> = changes.iter().map(|change| change.holding.prefix).collect();
         let mut inverse: Vec<Change> = changes
             .into_iter()
@@ -182,6 +223,7 @@ impl Lists {
         changes: Vec<Change>,
     ) -> BTreeMap<Prefix, Member> {
         self.clock = clock;
+        self.touched = None;
         for Change { list, holding, entry } in changes {
             self.pushed.set(&list, &holding, entry);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{CheckedAddition, CheckedPush};
+use super::check::CheckedPush;
 use crate::{
     control::{AddressAnswer, Pushed},
     controller::Core,
@@ -24,7 +24,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn answer_addresses(&self, checked: &CheckedPush, pushed: &mut Pushed) {
         let mut answers = Few::default();
         for addition in &checked.add {
-            self.answer_addition(addition, &mut answers);
+            self.answer_addition(addition.list, addition.prefix, &mut answers);
         }
         for (list, prefix) in &checked.remove {
             self.answer_removal(*list, *prefix, &mut answers);
@@ -41,13 +41,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// An entry was added: is what is in it denied, or admitted, now?
-    fn answer_addition(
-        &self,
-        CheckedAddition { list, prefix, .. }: &CheckedAddition,
-        answers: &mut Few<AddressAnswer>,
-    ) {
+    pub(in crate::controller) fn answer_addition(&self, list: usize, prefix: Prefix, answers: &mut Few<AddressAnswer>) {
         let policy = &self.in_force.policy;
-        let (list, prefix) = (*list, *prefix);
         if services_that_deny(policy, list).next().is_some() {
             let mut of_management = policy.management.iter();
             if let Some(cover) = of_management.clone().find(|cover| cover.covers(prefix)) {
@@ -73,7 +68,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// An entry was removed: is what was in it out?
-    fn answer_removal(&self, list: usize, prefix: Prefix, answers: &mut Few<AddressAnswer>) {
+    pub(in crate::controller) fn answer_removal(&self, list: usize, prefix: Prefix, answers: &mut Few<AddressAnswer>) {
         let policy = &self.in_force.policy;
         let member = self.lists.members().union_of(prefix);
         let lists = member.all_lists();

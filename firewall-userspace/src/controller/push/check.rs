@@ -149,7 +149,7 @@ pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
 }
 
 /// Refuses to "allow" through a list that only denies, and the other way round.
-fn check_verb(policy: &Policy, list: usize, verb: Verb) -> Result<(), Refusal> {
+pub(in crate::controller) fn check_verb(policy: &Policy, list: usize, verb: Verb) -> Result<(), Refusal> {
     let allows = policy.services.iter().any(|service| service.allow.as_ref().is_some_and(|all| all.contains(&list)));
     let denies = policy.services.iter().any(|service| service.deny.contains(&list));
     let contradicts = match verb {
@@ -209,16 +209,8 @@ impl<'a> Checker<'a> {
                 None
             }
         };
-        if let Some(comment) = &addition.comment {
-            if comment.len() > MAX_COMMENT {
-                wrong(
-                    "comments that are too long",
-                    "comment",
-                    &format_args!("the comment is longer than {MAX_COMMENT} octets"),
-                );
-            } else if comment.chars().any(char::is_control) {
-                wrong("comments with control characters", "comment", &"the comment has control characters");
-            }
+        if let Some((kind, detail)) = addition.comment.as_deref().and_then(wrong_comment) {
+            wrong(kind, "comment", &detail);
         }
         let addition = CheckedAddition { list: list?, prefix: prefix?, ttl, comment: addition.comment.clone() };
         is_good.then_some(addition)
@@ -303,6 +295,15 @@ impl<'a> Checker<'a> {
         }
         self.problems
     }
+}
+
+/// What is wrong with a comment: the kind of mistake, and words.
+pub fn wrong_comment(comment: &str) -> Option<(&'static str, String)> {
+    if comment.len() > MAX_COMMENT {
+        return Some(("comments that are too long", format!("the comment is longer than {MAX_COMMENT} octets")));
+    }
+    let has_control = comment.chars().any(char::is_control);
+    has_control.then(|| ("comments with control characters", "the comment has control characters".to_owned()))
 }
 
 /// Index of the list called `name`.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use self::plan::Plan;
+pub(super) use self::plan::repeated;
 use super::{
     Core,
     asked::confirm_within,
@@ -78,6 +79,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// How long a push that is to be confirmed may wait, when nothing else does.
     fn admit_provisional(&self, push: &Push, now: Now) -> Result<Option<Duration>, Refusal> {
         match self.pending(now) {
+            _ if self.open.sync.is_some() => Err(Refusal::AnotherSync),
             Some(pending) => Err(Refusal::Pending(Box::new(pending))),
             None => confirm_within(push.confirm.as_deref()),
         }
@@ -133,7 +135,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         self.lists.refreshed(&moved);
         if let Some(until) = until.filter(|_| waits) {
-            self.waiting = Some(Waiting::new(Awaited::Push, Deadline::resume(until, now)));
+            self.open.waiting = Some(Waiting::new(Awaited::Push, Deadline::resume(until, now)));
         }
         Ok(())
     }
@@ -159,7 +161,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// An answer with the numbers of now.
-    fn numbered(&self, pushed: Pushed) -> Pushed {
+    pub(super) fn numbered(&self, pushed: Pushed) -> Pushed {
         let revision = self.in_force.revision();
         Pushed { generation: revision, revision, policy_generation: self.policy_generation(), ..pushed }
     }

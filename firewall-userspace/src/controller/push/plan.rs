@@ -80,7 +80,8 @@ impl Plan {
     }
 }
 
-fn repeated(count: usize) -> String {
+/// Words for prefixes that stand in a push more than once.
+pub(in crate::controller) fn repeated(count: usize) -> String {
     match count {
         1 => "1 prefix stands in the push once more".to_owned(),
         count => format!("{count} times a prefix stands in the push once more"),

@@ -13,6 +13,7 @@ mod holders;
 mod inverse;
 mod model;
 mod script;
+mod sync;
 mod world;
 
 use std::io;

@@ -218,7 +218,7 @@ fn start(
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());
-    let setup = Setup { config, start, history, own, store, runtime, host: Box::new(host.clone()) };
+    let setup = Setup { config, start, history, own, store, runtime, host: Arc::new(host.clone()) };
     let mut filter = |policy: &_, members: &_, unwilling| FakeFilter::start(kernel, policy, members, unwilling);
     let mut core = Core::start(setup, &mut filter, now).map_err(|error| error.to_string())?;
     let told = core.publish();

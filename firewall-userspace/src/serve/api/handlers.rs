@@ -309,8 +309,9 @@ async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T
     }
 }
 
-fn wrong_number(rejection: &PathRejection) -> ProblemDetails {
-    let detail = format!("the number of a generation is needed: {}", rejection.body_text());
+/// What a path says that has no number.
+pub fn wrong_number(rejection: &PathRejection) -> ProblemDetails {
+    let detail = format!("a number is needed: {}", rejection.body_text());
     ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail)
 }
 

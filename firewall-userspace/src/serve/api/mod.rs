@@ -10,6 +10,7 @@ mod listener;
 mod peer;
 mod refusal;
 mod socket;
+mod sync;
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use axum::{
     Router,
     extract::Request,
     middleware::{self, Next},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use tokio::net::UnixListener;
 
@@ -66,6 +67,8 @@ fn router(controller: Controller) -> Router {
     Router::new()
         .route("/v1/status", get(handlers::status))
         .route("/v1/entries", get(handlers::entries).post(handlers::push))
+        .route("/v1/sync", post(sync::sync))
+        .route("/v1/sync/{number}", delete(sync::cancel))
         .route("/v1/policy", get(handlers::policy))
         .route("/v1/explain", post(handlers::explain))
         .route("/v1/explanations", post(handlers::explanations))

@@ -43,21 +43,14 @@ impl From<Refusal> for ProblemDetails {
             }
             Refusal::NotKept { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::NOT_KEPT, message),
             Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
-            Refusal::Guarded(harms) => {
-                let detail = match harms.len() {
-                    1 => "the change would do harm; nothing was changed".to_owned(),
-                    count => format!("the change would do harm in {count} ways; nothing was changed"),
-                };
-                let mut problem = Self::new(StatusCode::CONFLICT, codes::GUARDED, detail);
-                let told = |harm: &Harm| Problem { pointer: String::new(), detail: harm.to_string() };
-                problem.errors = harms.iter().map(told).collect();
-                problem.guards = guards_of(&harms).into_iter().map(str::to_owned).collect();
-                problem
-            }
+            Refusal::Guarded(harms) => guarded(&harms),
             refusal @ Refusal::Pending(_) => {
                 let detail = refusal.to_string();
                 Self::new(StatusCode::CONFLICT, codes::PENDING, detail.lines().next().unwrap_or_default())
             }
+            Refusal::AnotherSync => Self::new(StatusCode::CONFLICT, codes::BUSY, refusal.to_string()),
+            Refusal::Cancelled => Self::new(StatusCode::CONFLICT, codes::CANCELLED, refusal.to_string()),
+            Refusal::Overtaken { .. } => Self::new(StatusCode::CONFLICT, codes::OVERTAKEN, refusal.to_string()),
             refusal @ Refusal::NothingPending { .. } => {
                 Self::new(StatusCode::CONFLICT, codes::NOTHING_PENDING, refusal.to_string())
             }
@@ -70,4 +63,17 @@ impl From<Refusal> for ProblemDetails {
             Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
         }
     }
+}
+
+/// What would do harm.
+fn guarded(harms: &[Harm]) -> ProblemDetails {
+    let detail = match harms.len() {
+        1 => "the change would do harm; nothing was changed".to_owned(),
+        count => format!("the change would do harm in {count} ways; nothing was changed"),
+    };
+    let mut problem = ProblemDetails::new(StatusCode::CONFLICT, codes::GUARDED, detail);
+    let told = |harm: &Harm| Problem { pointer: String::new(), detail: harm.to_string() };
+    problem.errors = harms.iter().map(told).collect();
+    problem.guards = guards_of(harms).into_iter().map(str::to_owned).collect();
+    problem
 }

@@ -64,6 +64,10 @@ pub mod codes {
     pub const GUARDED: &str = "guarded";
     /// Another change waits for a confirmation.
     pub const PENDING: &str = "pending";
+    /// It was cancelled before it was promised.
+    pub const CANCELLED: &str = "cancelled";
+    /// What it was compared with has changed meanwhile.
+    pub const OVERTAKEN: &str = "overtaken";
     /// Nothing waits for a confirmation.
     pub const NOTHING_PENDING: &str = "nothing_pending";
     /// There is no such generation to go back to.

@@ -121,6 +121,38 @@ impl<D: Disk> Keeper<D> {
         self.count(kept)
     }
 
+    /// Parts of a sync come from now on; its number.
+    ///
+    /// # Errors
+    /// When nothing is kept.
+    pub fn begin_sync(&mut self) -> Result<u64, StoreError> {
+        let begun = self.store.begin_sync();
+        begun.inspect_err(|_| self.counters.failures += 1)
+    }
+
+    /// Keeps a part of the sync `number`.
+    ///
+    /// # Errors
+    /// When the disk refuses: the sync cannot go on.
+    pub fn keep_part(&mut self, now: Now, number: u64, changes: Vec<Change>) -> Result<(), StoreError> {
+        let kept = self.store.append_part(self.clock().written(now), number, changes);
+        self.count(kept)
+    }
+
+    /// All parts of the sync `number` count from now on, also after a crash.
+    ///
+    /// # Errors
+    /// When the disk refuses: none of them does.
+    pub fn promise_sync(&mut self, now: Now, number: u64) -> Result<(), StoreError> {
+        let kept = self.store.promise_sync(self.clock().written(now), number);
+        self.count(kept)
+    }
+
+    /// What was kept of a sync that was not promised never counts.
+    pub fn end_sync(&mut self) {
+        self.store.end_sync();
+    }
+
     /// The push that waits for a confirmation is confirmed.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ pub struct Store<D: Disk> {
     kept: Option<KeptReckoning>,
     /// Somebody else has changed what is there.
     astray: Option<Astray>,
+    /// The sync whose parts are being written: its number, and how many there are.
+    sync: Option<(u64, u64)>,
 }
 
 /// What is on disk is not what was written: pushes are refused until everything is written anew.
@@ -149,6 +151,7 @@ impl<D: Disk> Store<D> {
             clock,
             kept,
             astray: None,
+            sync: None,
         };
         if journal.is_some_and(|journal| journal.length == 0) {
             // Begun and lost before its first record: it is begun again.
@@ -258,6 +261,62 @@ impl<D: Disk> Store<D> {
         self.write(&Record::Provisional { at, changes, of_sole: false, provisional: provisional.clone() })?;
         self.provisional = Some(provisional);
         Ok(())
+    }
+
+    /// Parts of a sync may come from now on; its number. No snapshot is taken meanwhile.
+    ///
+    /// # Errors
+    /// When nothing is kept.
+    pub fn begin_sync(&mut self) -> Result<u64, StoreError> {
+        self.admit()?;
+        // Where it begins tells it from all others in the journals.
+        let number = (self.journal.number << 32) | (self.journal.length & u64::from(u32::MAX));
+        self.sync = Some((number, 0));
+        Ok(number)
+    }
+
+    /// Keeps a part of the sync `number`, which does not count before the sync is [promised](Self::promise_sync).
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append). The sync cannot go on then.
+    pub fn append_part(&mut self, at: Timestamp, number: u64, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.admit()?;
+        self.prepare(at)?;
+        self.settle()?;
+        let (of_now, others) = self.by_era(changes);
+        let of_now = (!of_now.is_empty()).then_some((at, of_now));
+        for (at, changes) in others.into_iter().chain(of_now) {
+            self.write(&Record::Part { at, sync: number, changes })?;
+            match &mut self.sync {
+                Some((own, parts)) if *own == number => *parts += 1,
+                _ => return Err(self.without_sync()),
+            }
+        }
+        Ok(())
+    }
+
+    /// All parts of the sync `number` count from now on.
+    ///
+    /// # Errors
+    /// As for [`append`](Self::append): then none does.
+    pub fn promise_sync(&mut self, at: Timestamp, number: u64) -> Result<(), StoreError> {
+        self.admit()?;
+        self.prepare(at)?;
+        self.settle()?;
+        let Some((_, parts)) = self.sync.filter(|(own, _)| *own == number) else { return Err(self.without_sync()) };
+        self.write(&Record::Synced { at, sync: number, parts })?;
+        self.sync = None;
+        Ok(())
+    }
+
+    /// No more parts come: those that are there and are not promised never count.
+    pub fn end_sync(&mut self) {
+        self.sync = None;
+    }
+
+    fn without_sync(&self) -> StoreError {
+        let why = "what is on disk was written anew meanwhile\nhint: push it again".to_owned();
+        StoreError::Closed { what: "the rest of a sync", why }
     }
 
     /// The push that waits for a confirmation.
@@ -412,7 +471,7 @@ impl<D: Disk> Store<D> {
     /// Whether a snapshot should be taken.
     pub fn is_due(&self) -> bool {
         let least = self.snapshot.map_or(0, |snapshot| snapshot.octets).max(self.snapshot_after);
-        !self.is_writing && self.refuses().is_none() && self.journal.length >= least
+        !self.is_writing && self.sync.is_none() && self.refuses().is_none() && self.journal.length >= least
     }
 
     /// Begins a new journal, and gives the snapshot to write of `runtime`, which is what was kept so far.
@@ -462,6 +521,7 @@ impl<D: Disk> Store<D> {
         self.astray = Some(Astray { why: found.to_string(), begun: None, attempt: None });
         self.is_closed = true;
         self.file = None;
+        self.sync = None;
     }
 
     /// Whether everything is to be written anew, and nobody does it yet.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Newest version of the payloads that this daemon reads and writes.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Version of the records that the first daemon knew. Those without entries are written like this still.
 const FIRST: u8 = 1;
@@ -67,6 +67,24 @@ pub enum Record {
         changes: Vec<Change>,
         /// As for [`Changes`](Self::Changes).
         of_sole: bool,
+    },
+    /// A part of a sync, which does not count before [`Synced`](Self::Synced) does.
+    Part {
+        /// As for [`Changes`](Self::Changes).
+        at: Timestamp,
+        /// Number of the sync.
+        sync: u64,
+        /// What.
+        changes: Vec<Change>,
+    },
+    /// All parts of a sync are true from here on, in their order.
+    Synced {
+        /// When.
+        at: Timestamp,
+        /// Number of the sync.
+        sync: u64,
+        /// How many parts it has.
+        parts: u64,
     },
     /// The first one of a snapshot.
     Snapshot {
@@ -136,6 +154,18 @@ enum Stored<'a> {
         #[serde(borrow)]
         changes: Vec<HeldChange<'a>>,
     },
+    // Version 4.
+    Part {
+        at: i128,
+        sync: u64,
+        #[serde(borrow)]
+        changes: Vec<HeldChange<'a>>,
+    },
+    Synced {
+        at: i128,
+        sync: u64,
+        parts: u64,
+    },
 }
 
 /// A push that waits, with changes of one form.
@@ -174,6 +204,8 @@ impl Record {
             | Self::ClockBack { at, .. }
             | Self::Provisional { at, .. }
             | Self::Decided { at, .. }
+            | Self::Part { at, .. }
+            | Self::Synced { at, .. }
             | Self::Snapshot { at, .. } => *at,
             Self::End { .. } => Timestamp::UNIX_EPOCH,
         }
@@ -207,6 +239,13 @@ impl Record {
             Self::Decided { at, changes, .. } => {
                 let changes = stored(changes.iter().map(Change::borrowed));
                 push(&Stored::HeldDecided { at: at.as_nanosecond(), changes }, into)
+            }
+            Self::Part { at, sync, changes } => {
+                let changes = stored(changes.iter().map(Change::borrowed));
+                push(&Stored::Part { at: at.as_nanosecond(), sync: *sync, changes }, into)
+            }
+            Self::Synced { at, sync, parts } => {
+                push(&Stored::Synced { at: at.as_nanosecond(), sync: *sync, parts: *parts }, into)
             }
             Self::Snapshot { number, at } => push(&Stored::Snapshot { number: *number, at: at.as_nanosecond() }, into),
             Self::End { entries } => push(&Stored::End { entries: *entries }, into),
@@ -249,7 +288,8 @@ fn push(stored: &Stored<'_>, into: &mut Vec<u8>) -> Result<(), StoreError> {
 impl Stored<'_> {
     fn version(&self) -> u8 {
         match self {
-            Self::HeldChanges { .. } | Self::HeldProvisional(_) | Self::HeldDecided { .. } => VERSION,
+            Self::Part { .. } | Self::Synced { .. } => VERSION,
+            Self::HeldChanges { .. } | Self::HeldProvisional(_) | Self::HeldDecided { .. } => 3,
             Self::Provisional(_) | Self::Decided { .. } => 2,
             _ => FIRST,
         }
@@ -278,6 +318,10 @@ impl Stored<'_> {
             Self::HeldDecided { at, changes } => {
                 Record::Decided { at: timestamp(at)?, changes: read_held(&changes)?, of_sole: false }
             }
+            Self::Part { at, sync, changes } => {
+                Record::Part { at: timestamp(at)?, sync, changes: read_held(&changes)? }
+            }
+            Self::Synced { at, sync, parts } => Record::Synced { at: timestamp(at)?, sync, parts },
             Self::ClockBack { at, by_ns } => Record::ClockBack { at: timestamp(at)?, by_ns },
             Self::Snapshot { number, at } => Record::Snapshot { number, at: timestamp(at)? },
             Self::End { entries } => Record::End { entries },

@@ -94,8 +94,8 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 /// # Errors
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
 pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, StoreError> {
-    let mut reader =
-        JournalReader { disk, care, marks, found: Found::default(), alike: Alike::default(), is_stopped: false };
+    let (found, alike) = (Found::default(), Alike::default());
+    let mut reader = JournalReader { disk, care, marks, found, alike, parts: None, is_stopped: false };
     let names = match disk.names() {
         Ok(names) => names,
         Err(source) => {
@@ -110,6 +110,9 @@ pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, 
     Ok(reader.found)
 }
 
+/// Changes of a sync with their times.
+type SyncParts = Vec<(Timestamp, Vec<Change>)>;
+
 struct JournalReader<'a, D> {
     disk: &'a D,
     care: Strictness,
@@ -117,6 +120,8 @@ struct JournalReader<'a, D> {
     found: Found,
     /// Entries of all records share what they have in common.
     alike: Alike,
+    /// Number of the sync whose parts have come so far, and those.
+    parts: Option<(u64, SyncParts)>,
     /// A newer daemon has written what comes now.
     is_stopped: bool,
 }
@@ -274,6 +279,21 @@ impl<D: Disk> JournalReader<'_, D> {
             Record::Decided { at, changes, of_sole } => {
                 self.change(at, changes, of_sole);
                 self.found.provisional = None;
+            }
+            Record::Part { at, sync, changes } => {
+                let (_, parts) = self.parts.take_if(|(before, _)| *before == sync).unwrap_or((sync, Vec::new()));
+                self.parts.insert((sync, parts)).1.push((at, changes));
+            }
+            Record::Synced { at, sync, parts } => {
+                let there = self.parts.take().filter(|(of, _)| *of == sync).map_or(Vec::new(), |(_, there)| there);
+                if there.len() as u64 != parts {
+                    self.lose(StoreError::Missing { path: path.to_owned() })?;
+                }
+                for (at, changes) in there {
+                    self.leave(&changes, at, false);
+                    self.change(at, changes, false);
+                }
+                self.found.latest = self.found.latest.max(Some(at));
             }
             Record::ClockBack { at, by_ns } => {
                 self.found.runtime.bring_forward(by_ns);

@@ -1,0 +1,380 @@
+//! Syncs: pushes of any size. They are compared beside the controller, and carried out by it piece by piece between other changes.
+//!
+//! ```text
+//! lines -> SyncSet -> compared with what is there, beside the controller: changes, harm, all entries after it
+//!       -> parts in the journal -> promised: one record -> all entries exchanged -> into what filters, piece by piece -> answered
+//! ```
+//!
+//! All or nothing: before the record nothing counts, on disk or in what filters; after it a start does the rest. Other changes of
+//! entries meanwhile come before the sync: what they touched is compared again when it is promised. Entries are added before those
+//! around them go, so that nothing is open between the two.
+
+mod compare;
+mod set;
+mod survey;
+mod ticket;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use self::compare::{Said, SyncPlace};
+pub use self::{
+    compare::{Comparison, SyncBase},
+    set::{MAX_LINE, SyncCollector, SyncSet},
+    survey::Survey,
+    ticket::{CancelOnDrop, SyncTicket, Syncs},
+};
+pub(super) use survey::PAUSE;
+
+use super::{Core, reply::answer};
+use crate::{
+    clock::Now,
+    control::{AddressAnswer, Caller, Pushed, Refusal, SyncStage},
+    datapath::Filter,
+    lists::{change::Change, entry::Holding, pushed::Runtime},
+    policy::{Name, Prefix},
+    state::disk::Disk,
+    text::few::Few,
+};
+
+/// Entries that are looked at for one part in the journal.
+const WRITTEN_AT_ONCE: usize = 1 << 12;
+
+/// The same for one step of what filters: others wait for no longer than this takes.
+const ENFORCED_AT_ONCE: usize = 1 << 10;
+
+/// Where the answer goes.
+pub type SyncReply = oneshot::Sender<Result<Pushed, Refusal>>;
+
+/// A sync that is under way.
+pub(super) struct Underway {
+    ticket: Arc<SyncTicket>,
+    caller: Caller,
+    stage: SyncCourse,
+}
+
+/// How far it is.
+enum SyncCourse {
+    /// It is compared, beside the controller.
+    Comparing,
+    /// It is carried out.
+    Running(Box<Running>),
+}
+
+/// A sync that is carried out.
+struct Running {
+    comparison: Arc<Comparison>,
+    pushed: Pushed,
+    reply: SyncReply,
+    place: SyncPlace,
+    step: SyncStep,
+}
+
+/// What is done with it now.
+enum SyncStep {
+    /// It is written to the journal, as the sync of this number; then these are all entries.
+    Writing(u64, Runtime),
+    /// It goes into what filters.
+    Enforcing(Rest),
+    /// What addresses meet now is found out.
+    Answering(Few<AddressAnswer>),
+}
+
+/// What comes after the others.
+#[derive(Default)]
+struct Rest {
+    /// Prefixes whose entries others have changed meanwhile, and those that go when what is inside them is there.
+    late: BTreeSet<Prefix>,
+    /// Entries that others have changed meanwhile.
+    touched: BTreeSet<(Name, Holding)>,
+}
+
+/// What a sync is to be carried out with.
+pub struct SyncOrder {
+    /// What it changes.
+    pub comparison: Arc<Comparison>,
+    /// What that comes to.
+    pub survey: Survey,
+}
+
+impl SyncOrder {
+    /// What it would come to, when that is all that is asked for.
+    pub fn preview(&self) -> Option<Pushed> {
+        let Survey { pushed, shown, .. } = &self.survey;
+        let Pushed { generation, revision, policy_generation, .. } = self.comparison.base.numbers;
+        let numbered = Pushed { generation, revision, policy_generation, ..pushed.clone() };
+        let is_dry = self.comparison.set.terms.dry_run;
+        is_dry.then(|| Pushed { dry_run: true, changes: shown.first().to_vec(), ..numbered })
+    }
+}
+
+impl fmt::Debug for SyncOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncOrder").field("pushed", &self.survey.pushed).finish_non_exhaustive()
+    }
+}
+
+impl<F: Filter, D: Disk> Core<F, D> {
+    /// A sync begins: what it is compared with. Changes of entries are watched from now on.
+    pub(super) fn open_sync(&mut self, caller: Caller, ticket: Arc<SyncTicket>, now: Now) -> Result<SyncBase, Refusal> {
+        self.forget_cancelled_sync();
+        if self.open.sync.is_some() {
+            return Err(Refusal::AnotherSync);
+        }
+        if let Some(pending) = self.pending(now) {
+            return Err(Refusal::Pending(Box::new(pending)));
+        }
+        if let Some(why) = self.keeper.refuses() {
+            return Err(Refusal::NotKept { message: format!("syncs are refused: {why}") });
+        }
+        self.lists.watch();
+        self.open.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing });
+        Ok(SyncBase {
+            policy: Arc::clone(&self.in_force.policy),
+            pushed: self.lists.pushed().clone(),
+            own: self.lists.own().clone(),
+            clock: self.lists.clock().clone(),
+            host: Arc::clone(&self.host),
+            numbers: self.numbered(Pushed::default()),
+            now,
+        })
+    }
+
+    /// What was compared is to be carried out.
+    pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply) {
+        let SyncOrder { comparison, survey: Survey { pushed, runtime, .. } } = order;
+        let Some(underway) = self.open.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket)) else {
+            answer(reply, Err(Refusal::Cancelled));
+            return;
+        };
+        let number = match self.keeper.begin_sync() {
+            Ok(number) => number,
+            Err(error) => {
+                answer(reply, Err(Refusal::NotKept { message: error.to_string() }));
+                return self.end_sync();
+            }
+        };
+        ticket.begin(SyncStage::Writing, Some(comparison.len() as u64));
+        let step = SyncStep::Writing(number, runtime);
+        underway.stage =
+            SyncCourse::Running(Box::new(Running { comparison, pushed, reply, place: SyncPlace::default(), step }));
+    }
+
+    /// Whether a piece of a sync can be carried out at once.
+    pub(super) fn has_sync_to_do(&self) -> bool {
+        let underway = self.open.sync.as_ref();
+        underway.is_some_and(|one| matches!(one.stage, SyncCourse::Running(_)) || one.ticket.is_cancelled())
+    }
+
+    /// Carries out a piece of the sync that is under way.
+    pub(super) fn step_sync(&mut self, now: Now) {
+        self.forget_cancelled_sync();
+        let Some(mut underway) = self.open.sync.take_if(|one| matches!(one.stage, SyncCourse::Running(_))) else {
+            return;
+        };
+        let SyncCourse::Running(running) = std::mem::replace(&mut underway.stage, SyncCourse::Comparing) else {
+            return;
+        };
+        let ticket = Arc::clone(&underway.ticket);
+        let Running { comparison, pushed, reply, mut place, step } = *running;
+        let next = match step {
+            SyncStep::Writing(number, runtime) => {
+                self.write_sync(&comparison, &ticket, (number, runtime), &mut place, now)
+            }
+            SyncStep::Enforcing(rest) => self.enforce_sync(&comparison, &ticket, rest, &mut place, now),
+            SyncStep::Answering(answers) if comparison.is_over(&place) => {
+                let pushed = self.acknowledge_sync(&underway.caller, &comparison, pushed, &answers);
+                self.publish();
+                answer(reply, Ok(pushed));
+                self.keeper.take_snapshot(self.lists.pushed(), now);
+                return;
+            }
+            SyncStep::Answering(answers) => Ok(self.answer_sync(&comparison, answers, &mut place)),
+        };
+        match next {
+            Ok(step) => {
+                underway.stage = SyncCourse::Running(Box::new(Running { comparison, pushed, reply, place, step }));
+                self.open.sync = Some(underway);
+            }
+            Err(refusal) => {
+                self.end_sync();
+                self.publish();
+                answer(reply, Err(refusal));
+            }
+        }
+    }
+
+    /// Nobody waits any more for a sync that is not promised.
+    fn forget_cancelled_sync(&mut self) {
+        if let Some(underway) = self.open.sync.take_if(|underway| underway.ticket.is_cancelled()) {
+            self.end_sync();
+            if let SyncCourse::Running(running) = underway.stage {
+                answer(running.reply, Err(Refusal::Cancelled));
+            }
+        }
+    }
+
+    /// No sync is under way.
+    fn end_sync(&mut self) {
+        self.open.sync = None;
+        self.keeper.end_sync();
+        self.lists.unwatch();
+    }
+
+    /// Writes a part of it; after the last one it is promised, and all entries are exchanged.
+    fn write_sync(
+        &mut self,
+        comparison: &Comparison,
+        ticket: &SyncTicket,
+        (number, runtime): (u64, Runtime),
+        place: &mut SyncPlace,
+        now: Now,
+    ) -> Result<SyncStep, Refusal> {
+        let not_kept = |error: crate::state::error::StoreError| Refusal::NotKept { message: error.to_string() };
+        self.require_same(comparison)?;
+        if !comparison.is_over(place) {
+            let (changes, steps, _) = comparison.portion(place, WRITTEN_AT_ONCE);
+            self.keeper.keep_part(now, number, changes).map_err(not_kept)?;
+            ticket.advance(steps);
+            return Ok(SyncStep::Writing(number, runtime));
+        }
+        let touched = self.lists.touched().cloned().unwrap_or_default();
+        let (runtime, corrections) = self.compare_again(comparison, runtime, &touched);
+        self.keeper.keep_part(now, number, corrections).map_err(not_kept)?;
+        if !ticket.promise() {
+            return Err(Refusal::Cancelled);
+        }
+        self.keeper.promise_sync(now, number).map_err(not_kept)?;
+        self.lists.unwatch();
+        self.lists.exchange(runtime);
+        *place = SyncPlace::default();
+        ticket.begin(SyncStage::Enforcing, Some(comparison.len() as u64));
+        let late = touched.iter().map(|(_, holding)| holding.prefix).collect();
+        Ok(SyncStep::Enforcing(Rest { late, touched }))
+    }
+
+    /// Refuses to go on where what it was compared with is gone.
+    fn require_same(&self, comparison: &Comparison) -> Result<(), Refusal> {
+        let what = if !Arc::ptr_eq(&comparison.base.policy, &self.in_force.policy) {
+            "the policy"
+        } else if self.lists.touched().is_none() {
+            "the clock"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Overtaken { what })
+    }
+
+    /// What becomes of entries that others have changed since: all entries with that, and how they are told.
+    fn compare_again(
+        &self,
+        comparison: &Comparison,
+        mut runtime: Runtime,
+        touched: &BTreeSet<(Name, Holding)>,
+    ) -> (Runtime, Vec<Change>) {
+        let mut corrections = Vec::with_capacity(touched.len());
+        for (list, holding) in touched {
+            let known = self.lists.pushed().entry(list, holding);
+            let entry = comparison.of_now(list, holding, known).unwrap_or_else(|| known.cloned());
+            runtime.set(list, holding, entry.clone());
+            corrections.push(Change { list: list.clone(), holding: holding.clone(), entry });
+        }
+        (runtime, corrections)
+    }
+
+    /// Brings a piece of what filters in line with the entries.
+    fn enforce_sync(
+        &mut self,
+        comparison: &Comparison,
+        ticket: &SyncTicket,
+        mut rest: Rest,
+        place: &mut SyncPlace,
+        now: Now,
+    ) -> Result<SyncStep, Refusal> {
+        if comparison.is_over(place) && rest.late.is_empty() {
+            *place = SyncPlace::default();
+            return Ok(SyncStep::Answering(Few::default()));
+        }
+        let portions = if comparison.is_over(place) {
+            let behind = rest.late.iter().nth(ENFORCED_AT_ONCE).copied();
+            let more = behind.map_or(BTreeSet::new(), |behind| rest.late.split_off(&behind));
+            vec![std::mem::replace(&mut rest.late, more)]
+        } else {
+            let (changes, steps, last) = comparison.portion(place, ENFORCED_AT_ONCE);
+            ticket.advance(steps);
+            let is_late = |prefix: Prefix| {
+                last.is_none_or(|last| prefix.covers(last)) && prefix != Prefix::host(prefix.address())
+            };
+            let (added, gone): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.entry.is_some());
+            let (late, gone): (Vec<_>, Vec<_>) =
+                gone.iter().map(|change| change.holding.prefix).partition(|prefix| is_late(*prefix));
+            rest.late.extend(late);
+            vec![added.iter().map(|change| change.holding.prefix).collect(), gone.into_iter().collect()]
+        };
+        for prefixes in portions {
+            let moved = self.lists.bring_in_line(&self.in_force.policy, prefixes);
+            if let Err(refusal) = self.enforce(&mut moved.keys().copied()) {
+                self.take_sync_back(comparison, &rest, now);
+                self.restore(moved.into_keys());
+                return Err(refusal);
+            }
+            self.lists.refreshed(moved.keys());
+        }
+        Ok(SyncStep::Enforcing(rest))
+    }
+
+    /// The kernel has refused a promised sync: entries are what they were, but for those that others have changed.
+    fn take_sync_back(&mut self, comparison: &Comparison, rest: &Rest, now: Now) {
+        let mut place = SyncPlace::default();
+        while !comparison.is_over(&place) {
+            let (changes, ..) = comparison.portion(&mut place, WRITTEN_AT_ONCE);
+            let pushed = self.lists.pushed();
+            let is_as_left = |change: &Change| {
+                let now = pushed.entry(&change.list, &change.holding);
+                now == change.entry.as_ref() && !rest.touched.contains(&(change.list.clone(), change.holding.clone()))
+            };
+            let before = |change: Change| {
+                let entry = comparison.base.pushed.entry(&change.list, &change.holding).cloned();
+                Change { entry, ..change }
+            };
+            let inverse: Vec<Change> = changes.into_iter().filter(is_as_left).map(before).collect();
+            let applied = self.lists.apply(&self.in_force.policy, inverse.clone());
+            self.restore(applied.moved.into_keys());
+            self.keeper.owe(now, inverse);
+        }
+    }
+
+    /// Finds out what some more addresses meet now.
+    fn answer_sync(&self, comparison: &Comparison, mut answers: Few<AddressAnswer>, place: &mut SyncPlace) -> SyncStep {
+        let policy = &self.in_force.policy;
+        let same = Arc::ptr_eq(&comparison.base.policy, policy);
+        comparison.walk(place, ENFORCED_AT_ONCE, |_, index, said| match said {
+            _ if !same => {}
+            Said::Wanted(entry) if comparison.is_removal(entry) => {
+                self.answer_removal(index, entry.prefix, &mut answers);
+            }
+            Said::Wanted(entry) => self.answer_addition(index, entry.prefix, &mut answers),
+            Said::Gone(holding) => self.answer_removal(index, holding.prefix, &mut answers),
+        });
+        SyncStep::Answering(answers)
+    }
+
+    /// The answer to a sync that is in force.
+    fn acknowledge_sync(
+        &mut self,
+        caller: &Caller,
+        comparison: &Comparison,
+        mut pushed: Pushed,
+        answers: &Few<AddressAnswer>,
+    ) -> Pushed {
+        (pushed.differing, pushed.answers) = (answers.len(), answers.first().to_vec());
+        if pushed.added + pushed.removed > 0 {
+            let (revision, way) = (self.in_force.advance(), caller.way.label());
+            let Pushed { added, refreshed, removed, .. } = pushed;
+            let person = &comparison.set.terms.person;
+            tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a sync");
+        }
+        self.numbered(pushed)
+    }
+}

@@ -1,0 +1,229 @@
+//! `POST /v1/sync`: a push of any size, line by line, with word on how far it is.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use http_body_util::BodyExt;
+use serde::Serialize;
+use tokio::{
+    sync::mpsc,
+    task,
+    time::{self, Instant},
+};
+
+use super::{
+    body::{NoQuery, internal},
+    handlers::wrong_number,
+    peer::Peer,
+};
+use crate::{
+    control::{Caller, Cancelled, Pushed, Refusal, SyncEvent},
+    controller::{CancelOnDrop, Controller, MAX_LINE, SyncCollector, SyncSet, SyncTicket},
+    serve::http::problem::{ProblemDetails, codes},
+};
+
+/// Media type of lines of JSON.
+const LINES: &str = "application/x-ndjson";
+
+/// How long a client may take to send the next octets.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a client is told how far it is.
+const TELL: Duration = Duration::from_millis(200);
+
+/// Pieces of a body that wait to be read.
+const PIECES: usize = 8;
+
+/// `POST /v1/sync`.
+pub async fn sync(
+    _: NoQuery,
+    Extension(peer): Extension<Peer>,
+    State(controller): State<Controller>,
+    request: Request,
+) -> Result<Response, ProblemDetails> {
+    if !names(request.headers(), header::CONTENT_TYPE, LINES) {
+        let detail = format!(
+            "the body must have the content type `{LINES}`: the first line says what to do, each other one an entry"
+        );
+        return Err(ProblemDetails::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::WRONG_CONTENT_TYPE, detail));
+    }
+    let Some(ticket) = controller.syncs().begin() else {
+        let detail = "two syncs are being received already";
+        return Err(ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, detail));
+    };
+    let is_told = names(request.headers(), header::ACCEPT, LINES);
+    let follows = Arc::clone(&ticket);
+    let guard = CancelOnDrop(Arc::clone(&ticket));
+    let work = async move {
+        let set = receive(request.into_body(), peer.caller(), &ticket).await?;
+        let pushed = controller.sync(peer.caller(), set, &ticket).await;
+        drop(guard);
+        pushed.map_err(ProblemDetails::from)
+    };
+    if !is_told {
+        return Ok(axum::Json(work.await?).into_response());
+    }
+    let told = SyncAnswer { work: Some(Box::pin(work)), ticket: follows, last: None };
+    Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(stream::unfold(told, SyncAnswer::next))).into_response())
+}
+
+/// `DELETE /v1/sync/{number}`.
+pub async fn cancel(
+    _: NoQuery,
+    number: Result<Path<u64>, PathRejection>,
+    State(controller): State<Controller>,
+) -> Result<axum::Json<Cancelled>, ProblemDetails> {
+    let Path(sync) = number.map_err(|rejection| wrong_number(&rejection))?;
+    match controller.syncs().cancel(sync) {
+        Some(cancelled) => Ok(axum::Json(Cancelled { sync, cancelled })),
+        None => {
+            let detail = format!("no sync {sync} is under way");
+            Err(ProblemDetails::new(StatusCode::NOT_FOUND, codes::NOT_FOUND, detail))
+        }
+    }
+}
+
+/// A sync that is carried out.
+type SyncWork = Pin<Box<dyn Future<Output = Result<Pushed, ProblemDetails>> + Send>>;
+
+/// An answer that comes line by line.
+struct SyncAnswer {
+    /// `None` when the last line has come.
+    work: Option<SyncWork>,
+    ticket: Arc<SyncTicket>,
+    /// What was told last.
+    last: Option<crate::control::SyncProgress>,
+}
+
+impl SyncAnswer {
+    async fn next(mut self) -> Option<(Result<Vec<u8>, Infallible>, Self)> {
+        let work = self.work.as_mut()?;
+        loop {
+            let event = tokio::select! {
+                done = work.as_mut() => {
+                    self.work = None;
+                    let event = match done {
+                        Ok(pushed) => SyncEvent::Pushed(Box::new(pushed)),
+                        Err(problem) => SyncEvent::Problem(problem),
+                    };
+                    return Some((Ok(line(&event)), self));
+                }
+                () = time::sleep(if self.last.is_some() { TELL } else { Duration::ZERO }) => self.ticket.progress(),
+            };
+            if self.last != Some(event) {
+                self.last = Some(event);
+                return Some((Ok(line(&SyncEvent::<ProblemDetails>::Progress(event))), self));
+            }
+        }
+    }
+}
+
+/// One line of JSON.
+fn line(event: &impl Serialize) -> Vec<u8> {
+    // Strings and numbers can always be written as JSON.
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Whether one of the values of a header is this media type.
+fn names(headers: &HeaderMap, header: header::HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
+    let mut types = values.flat_map(|value| value.split(',')).filter_map(|value| value.split(';').next());
+    types.any(|one| one.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Reads the lines of a body, on a thread that does nothing else.
+async fn receive(mut body: Body, caller: Caller, ticket: &Arc<SyncTicket>) -> Result<SyncSet, ProblemDetails> {
+    let (pieces, received) = mpsc::channel(PIECES);
+    let follows = Arc::clone(ticket);
+    let read = task::spawn_blocking(move || read_lines(received, &caller.name, &follows));
+    let forwarded = async {
+        loop {
+            let deadline = Instant::now() + PIECE_TIMEOUT;
+            let frame = match time::timeout_at(deadline, body.frame()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => {
+                    let detail = format!("the body cannot be read to its end: {error}");
+                    return Err(ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_BODY, detail));
+                }
+                Err(_) => {
+                    let detail = format!("nothing more of the body came within {} s", PIECE_TIMEOUT.as_secs());
+                    return Err(ProblemDetails::new(StatusCode::REQUEST_TIMEOUT, codes::BODY_TIMEOUT, detail));
+                }
+            };
+            let Ok(piece) = frame.into_data() else { continue };
+            // Whoever reads has seen enough.
+            if pieces.send(Some(piece)).await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    let forwarded = forwarded.await;
+    if forwarded.is_ok() {
+        let _ = pieces.send(None).await;
+    }
+    drop(pieces);
+    match read.await {
+        Ok(set) => {
+            forwarded?;
+            set.map_err(ProblemDetails::from)
+        }
+        Err(error) => Err(internal(&error)),
+    }
+}
+
+/// Collects the lines of `pieces`; `None` is the end of all.
+fn read_lines(mut pieces: mpsc::Receiver<Option<Bytes>>, owner: &str, ticket: &SyncTicket) -> Result<SyncSet, Refusal> {
+    let mut collector = None;
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(piece) = pieces.blocking_recv() {
+        if ticket.is_cancelled() {
+            break;
+        }
+        let Some(piece) = piece else {
+            take(&mut collector, &rest, owner)?;
+            let collector = match collector {
+                Some(collector) => collector,
+                None => SyncCollector::begin(b"", owner)?,
+            };
+            return collector.finish();
+        };
+        let mut lines = piece.split(|octet| *octet == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        let mut taken = 0;
+        for line in lines {
+            taken += 1;
+            if rest.is_empty() {
+                take(&mut collector, line, owner)?;
+            } else {
+                rest.extend_from_slice(line);
+                take(&mut collector, &rest, owner)?;
+                rest.clear();
+            }
+        }
+        ticket.advance(taken);
+        if rest.len() + last.len() > MAX_LINE {
+            let detail = format!("a line is longer than {} KiB", MAX_LINE >> 10);
+            return Err(Refusal::Invalid(crate::text::problem::Problems::one("", detail)));
+        }
+        rest.extend_from_slice(last);
+    }
+    Err(Refusal::Cancelled)
+}
+
+fn take(collector: &mut Option<SyncCollector>, line: &[u8], owner: &str) -> Result<(), Refusal> {
+    match collector {
+        None => *collector = Some(SyncCollector::begin(line, owner)?),
+        Some(collector) => collector.line(line)?,
+    }
+    Ok(())
+}
