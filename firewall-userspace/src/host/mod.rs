@@ -8,6 +8,7 @@ pub mod devices;
 pub mod netlink;
 mod raw;
 pub mod reach;
+mod routes;
 mod source_filter;
 pub mod sshd;
 pub mod surroundings;

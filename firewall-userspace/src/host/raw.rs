@@ -2,12 +2,17 @@
 //!
 //! Attributes are read by their number, so that a kernel which tells more, or something unknown, is understood all the same.
 
-use std::{convert::Infallible, io};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable, NlaBuffer, NlasIterator,
+    DefaultNla, Emitable as _, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable, NlaBuffer, NlasIterator,
 };
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_sys::Socket;
 use nix::sys::{
     socket::{setsockopt, sockopt::ReceiveTimeout},
@@ -138,6 +143,29 @@ fn whole(attribute: NlaBuffer<&[u8]>) -> Option<(u16, &[u8])> {
 /// The first attribute of this kind.
 pub fn attribute(octets: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(octets).find(|(other, _)| *other == kind).map(|(_, value)| value)
+}
+
+/// Attributes as a message has them.
+pub fn encoded(attributes: &[DefaultNla]) -> Vec<u8> {
+    let mut octets = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut octets);
+    octets
+}
+
+/// The family of an address, and its octets.
+pub fn family_and_octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
+    }
+}
+
+/// An address; `None` when it has neither four octets nor sixteen.
+pub fn address(octets: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
 }
 
 /// A number of four octets.

@@ -4,10 +4,9 @@
 //! inet_diag_bc_op`). A socket passes when the end of the code is reached exactly, and not when it is passed over
 //! (net/ipv4/inet_diag.c `inet_diag_bc_run`).
 
-use std::net::IpAddr;
+use netlink_packet_core::DefaultNla;
 
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
-
+use super::raw::{encoded, family_and_octets};
 use crate::policy::Prefix;
 
 // include/uapi/linux/inet_diag.h
@@ -43,17 +42,12 @@ pub fn of(is_ipv4: bool, sources: &[Prefix]) -> Option<Vec<u8>> {
 
 /// The attribute of a request that carries `filter`.
 pub fn attribute(filter: &[u8]) -> Vec<u8> {
-    // `struct nlattr`: length with this header, type. Filters are short, and a multiple of four octets.
-    let length = u16::try_from(filter.len() + 4).unwrap_or(u16::MAX);
-    [&length.to_ne_bytes(), &INET_DIAG_REQ_BYTECODE.to_ne_bytes(), filter].concat()
+    encoded(&[DefaultNla::new(INET_DIAG_REQ_BYTECODE, filter.to_vec())])
 }
 
 /// Whether the other end is in `source`, at any port.
 fn condition(source: Prefix) -> Vec<u8> {
-    let (family, address) = match source.address() {
-        IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
-        IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
-    };
+    let (family, address) = family_and_octets(source.address());
     let length = INSTRUCTION + CONDITION + if source.address().is_ipv4() { 4 } else { 16 };
     let any_port = (-1_i32).to_ne_bytes();
     [

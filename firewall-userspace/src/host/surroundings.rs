@@ -1,16 +1,14 @@
 //! What this host needs of the networks around it: those it is in, its gateways and its resolvers.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    io::Read as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
-};
+use std::{collections::BTreeSet, io, io::Read as _, net::IpAddr, path::Path};
 
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::raw::{NetlinkSocket, RawMessage, attribute, attributes};
+use super::{
+    raw::{NetlinkSocket, RawMessage, address, attribute, attributes},
+    routes::{self, ROUTE},
+};
 use crate::{files, policy::Prefix};
 
 /// What this host needs of the networks around it. Loopback is no part of it: its packets come in through no filtered interface.
@@ -26,14 +24,10 @@ pub struct Surroundings {
 
 // include/uapi/linux/rtnetlink.h and if_addr.h.
 const RTM_GETADDR: u16 = 22;
-const RTM_GETROUTE: u16 = 26;
 /// `struct ifaddrmsg`: family, prefix length, flags, scope, index.
 const ADDRESS_INFO: usize = 8;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
-/// `struct rtmsg`: family, two lengths, type of service, table, protocol, scope, type, flags.
-const ROUTE_INFO: usize = 12;
-const RTA_DST: u16 = 1;
 const RTA_GATEWAY: u16 = 5;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_VIA: u16 = 18;
@@ -62,17 +56,14 @@ pub fn read() -> io::Result<Surroundings> {
     socket.dump(RawMessage { kind: RTM_GETADDR, octets: vec![0; ADDRESS_INFO] }, |message: RawMessage| {
         found.networks.extend(network(&message.octets));
     })?;
-    for family in [libc::AF_INET, libc::AF_INET6] {
+    for family in [AF_INET, AF_INET6] {
         let mut count = 0;
         // A socket of its own: what is left of an answer ends with it.
-        NetlinkSocket::open(NETLINK_ROUTE)?.dump_while(
-            RawMessage { kind: RTM_GETROUTE, octets: route_of(family) },
-            |message: RawMessage| {
-                gateways(&message.octets, &mut found.gateways);
-                count += 1;
-                count < MOST_ROUTES
-            },
-        )?;
+        NetlinkSocket::open(NETLINK_ROUTE)?.dump_while(routes::of_family(family), |message: RawMessage| {
+            gateways(&message.octets, &mut found.gateways);
+            count += 1;
+            count < MOST_ROUTES
+        })?;
     }
     found.gateways.retain(|gateway| !gateway.is_loopback() && !gateway.is_unspecified());
     // The files are those of this mount namespace, which may know resolvers of another network namespace.
@@ -80,30 +71,9 @@ pub fn read() -> io::Result<Surroundings> {
     Ok(found)
 }
 
-/// The beginning of a question about routes of one family.
-fn route_of(family: i32) -> Vec<u8> {
-    let mut info = vec![0; ROUTE_INFO];
-    if let Some(first) = info.first_mut() {
-        *first = u8::try_from(family).unwrap_or_default();
-    }
-    info
-}
-
 /// Whether there is a route to `destination`, or the kernel does not say.
 fn has_route(socket: &mut NetlinkSocket, destination: IpAddr) -> bool {
-    let (family, octets) = match destination {
-        IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
-        IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
-    };
-    let mut question = route_of(family);
-    if let Some(length) = question.get_mut(1) {
-        *length = u8::try_from(octets.len() * 8).unwrap_or_default();
-    }
-    // `struct nlattr`: length with this header, type.
-    let length = u16::try_from(octets.len() + 4).unwrap_or_default();
-    question.extend([length.to_ne_bytes(), RTA_DST.to_ne_bytes()].concat());
-    question.extend(octets);
-    let answer = socket.ask(RawMessage { kind: RTM_GETROUTE, octets: question });
+    let answer = socket.ask(routes::way_to(destination));
     !answer.is_err_and(|error| matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH)))
 }
 
@@ -117,7 +87,7 @@ fn network(message: &[u8]) -> Option<Prefix> {
 
 /// Next hops of one route.
 fn gateways(message: &[u8], found: &mut BTreeSet<IpAddr>) {
-    let Some(rest) = message.get(ROUTE_INFO..) else { return };
+    let Some(rest) = message.get(ROUTE..) else { return };
     for (kind, value) in attributes(rest) {
         if kind == RTA_MULTIPATH {
             let mut hops = value;
@@ -142,13 +112,6 @@ fn gateway(kind: u16, value: &[u8]) -> Option<IpAddr> {
         RTA_VIA => address(value.get(2..)?),
         _ => None,
     }
-}
-
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
 }
 
 /// Resolvers that `main` names, and where one of them is on this host itself, those that `behind` names.
@@ -183,17 +146,15 @@ fn name_servers(text: &str) -> BTreeSet<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, net::Ipv6Addr};
 
-    use netlink_packet_core::{DefaultNla, Emitable};
+    use netlink_packet_core::DefaultNla;
 
     use super::*;
-    use crate::host::TestFolder;
+    use crate::host::{TestFolder, raw::encoded};
 
     fn message(info: Vec<u8>, parts: &[DefaultNla]) -> Vec<u8> {
-        let mut rest = vec![0; parts.buffer_len()];
-        parts.emit(&mut rest);
-        [info, rest].concat()
+        [info, encoded(parts)].concat()
     }
 
     fn told(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<String> {
@@ -224,10 +185,10 @@ mod tests {
         let v6: Vec<u8> = "2001:db8::1".parse::<Ipv6Addr>().unwrap().octets().to_vec();
         let via = DefaultNla::new(RTA_VIA, [vec![10, 0], v6].concat());
         let mut found = BTreeSet::new();
-        gateways(&message(vec![0; ROUTE_INFO], &[plain, several, via]), &mut found);
+        gateways(&message(vec![0; ROUTE], &[plain, several, via]), &mut found);
         assert_eq!(told(found), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"]);
         let mut none = BTreeSet::new();
-        gateways(&message(vec![0; ROUTE_INFO], &[DefaultNla::new(RTA_MULTIPATH, vec![0; 16])]), &mut none);
+        gateways(&message(vec![0; ROUTE], &[DefaultNla::new(RTA_MULTIPATH, vec![0; 16])]), &mut none);
         assert!(none.is_empty(), "hops of length 0 end");
     }
 

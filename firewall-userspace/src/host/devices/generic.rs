@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, io};
 
-use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED};
+use netlink_packet_core::{DefaultNla, NLA_F_NESTED};
 use netlink_sys::protocols::NETLINK_GENERIC;
 
 use super::{Channels, Offloads, XdpSupport};
-use crate::host::raw::{NetlinkSocket, RawMessage, attribute, attributes, number, text};
+use crate::host::raw::{NetlinkSocket, RawMessage, attribute, attributes, encoded, number, text};
 
 /// Offloads and queues (include/uapi/linux/ethtool_netlink.h).
 pub const ETHTOOL: &str = "ethtool";
@@ -99,10 +99,7 @@ impl Generic {
 
     /// The attributes of the one answer to `command`, behind command, version and two reserved octets.
     fn ask(&mut self, command: u8, attributes: &[DefaultNla]) -> io::Result<Vec<u8>> {
-        let mut octets = vec![command, 1, 0, 0];
-        let mut encoded = vec![0; attributes.buffer_len()];
-        attributes.emit(&mut encoded);
-        octets.extend(encoded);
+        let octets = [&[command, 1, 0, 0][..], &encoded(attributes)].concat();
         let answer = self.socket.ask(RawMessage { kind: self.family, octets })?;
         Ok(answer.get(4..).unwrap_or_default().to_vec())
     }
@@ -111,9 +108,7 @@ impl Generic {
 /// The header of an ethtool request, which is attribute 1 of all of them.
 fn of_device(ifindex: u32) -> DefaultNla {
     let device = DefaultNla::new(ETHTOOL_A_HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec());
-    let mut header = vec![0; device.buffer_len()];
-    device.emit(&mut header);
-    DefaultNla::new(ETHTOOL_A_HEADER | NLA_F_NESTED, header)
+    DefaultNla::new(ETHTOOL_A_HEADER | NLA_F_NESTED, encoded(&[device]))
 }
 
 /// A feature is fixed when no user may change it (ethtool(8) `[fixed]`): it is not in `hw`, or is in `nochange`.
@@ -153,9 +148,7 @@ mod tests {
     use super::*;
 
     fn nested(kind: u16, parts: &[DefaultNla]) -> DefaultNla {
-        let mut octets = vec![0; parts.buffer_len()];
-        parts.emit(&mut octets);
-        DefaultNla::new(kind | NLA_F_NESTED, octets)
+        DefaultNla::new(kind | NLA_F_NESTED, encoded(parts))
     }
 
     /// A bitset of these names, each set or not; without a mask when `is_list`.
@@ -181,9 +174,7 @@ mod tests {
             ),
             bitset(ETHTOOL_A_FEATURES_NOCHANGE, true, &[("tx-nocache-copy", false)]),
         ];
-        let mut answer = vec![0; parts.as_slice().buffer_len()];
-        parts.as_slice().emit(&mut answer);
-        let Offloads { on, fixed } = offloads(&answer);
+        let Offloads { on, fixed } = offloads(&encoded(&parts));
         assert_eq!(on.into_iter().collect::<Vec<_>>(), ["rx-gro-hw", "rx-lro", "tx-nocache-copy"]);
         assert_eq!(fixed.into_iter().collect::<Vec<_>>(), ["rx-gro-hw", "tx-nocache-copy"]);
     }
@@ -192,8 +183,6 @@ mod tests {
     fn combined_queues_receive_and_send() {
         let of = |kind: u16, count: u32| DefaultNla::new(kind, count.to_ne_bytes().to_vec());
         let parts = [of(ETHTOOL_A_CHANNELS_COMBINED_MAX, 8), of(ETHTOOL_A_CHANNELS_COMBINED_COUNT, 2)];
-        let mut answer = vec![0; parts.as_slice().buffer_len()];
-        parts.as_slice().emit(&mut answer);
-        assert_eq!(channels(&answer), Channels { receive: 2, transmit: 2, most_combined: 8, most_receive: 0 });
+        assert_eq!(channels(&encoded(&parts)), Channels { receive: 2, transmit: 2, most_combined: 8, most_receive: 0 });
     }
 }

@@ -155,30 +155,27 @@ fn programs(facts: &[u8]) -> Vec<AttachedProgram> {
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::{DefaultNla, Emitable};
+    use netlink_packet_core::DefaultNla;
 
     use super::*;
+    use crate::host::raw::encoded;
 
     #[test]
     fn a_message_is_read_and_what_is_unknown_in_it_is_passed_over() {
         let names = [DefaultNla::new(IFLA_ALT_IFNAME, b"uplink\0".to_vec())];
-        let mut properties = vec![0; names.as_slice().buffer_len()];
-        names.as_slice().emit(&mut properties);
         let parts = [
             DefaultNla::new(IFLA_IFNAME, b"tun0\0".to_vec()),
             DefaultNla::new(IFLA_MASTER, 7_u32.to_ne_bytes().to_vec()),
             DefaultNla::new(IFLA_LINK, 9_u32.to_ne_bytes().to_vec()),
             DefaultNla::new(IFLA_GRO_MAX_SIZE, 65_536_u32.to_ne_bytes().to_vec()),
             DefaultNla::new(IFLA_GRO_IPV4_MAX_SIZE, 200_000_u32.to_ne_bytes().to_vec()),
-            DefaultNla::new(IFLA_PROP_LIST, properties),
+            DefaultNla::new(IFLA_PROP_LIST, encoded(&names)),
             DefaultNla::new(999, vec![1, 2, 3]),
         ];
         let mut message = about(5);
         message.splice(2..4, 0xfffe_u16.to_ne_bytes());
         message.splice(8..12, IFF_UP.to_ne_bytes());
-        let mut attributes = vec![0; parts.as_slice().buffer_len()];
-        parts.as_slice().emit(&mut attributes);
-        message.extend(attributes);
+        message.extend(encoded(&parts));
         let read = device(&message).unwrap();
         assert_eq!((&*read.name, read.ifindex, read.is_up), ("tun0", 5, true));
         assert_eq!(read.link_type, LinkType::Other(0xfffe));
