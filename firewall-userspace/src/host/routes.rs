@@ -8,6 +8,7 @@ use super::raw::{RawMessage, encoded, family_and_octets};
 
 // include/uapi/linux/rtnetlink.h
 const RTM_GETROUTE: u16 = 26;
+const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RTA_DST: u16 = 1;
 
 /// Octets of `struct rtmsg`, which questions and answers begin with: family, lengths of destination and source, type of service,
@@ -16,17 +17,26 @@ pub const ROUTE: usize = 12;
 
 /// Which routes of this family there are.
 pub fn of_family(family: u8) -> RawMessage {
-    question(family, 0, &[])
+    question(family, 0, 0, &[])
 }
 
 /// How a packet to `address` would go.
 pub fn way_to(address: IpAddr) -> RawMessage {
-    let (family, octets) = family_and_octets(address);
-    question(family, if address.is_ipv4() { 32 } else { 128 }, &[DefaultNla::new(RTA_DST, octets)])
+    about(address, 0)
 }
 
-fn question(family: u8, length: u8, attributes: &[DefaultNla]) -> RawMessage {
-    let octets = [&[family, length, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &encoded(attributes)].concat();
+/// The route that a packet to `address` would take, with all of its next hops.
+pub fn route_for(address: IpAddr) -> RawMessage {
+    about(address, RTM_F_FIB_MATCH)
+}
+
+fn about(address: IpAddr, flags: u32) -> RawMessage {
+    let (family, octets) = family_and_octets(address);
+    question(family, if address.is_ipv4() { 32 } else { 128 }, flags, &[DefaultNla::new(RTA_DST, octets)])
+}
+
+fn question(family: u8, length: u8, flags: u32, attributes: &[DefaultNla]) -> RawMessage {
+    let octets = [&[family, length, 0, 0, 0, 0, 0, 0][..], &flags.to_ne_bytes(), &encoded(attributes)].concat();
     RawMessage { kind: RTM_GETROUTE, octets }
 }
 
@@ -41,7 +51,8 @@ mod tests {
         let question = way_to("192.0.2.10".parse().unwrap()).octets;
         assert_eq!(question[..ROUTE], [2, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(question[ROUTE..], [&8_u16.to_ne_bytes()[..], &1_u16.to_ne_bytes(), &[192, 0, 2, 10]].concat());
-        let question = way_to("2001:db8::1".parse().unwrap()).octets;
+        let question = route_for("2001:db8::1".parse().unwrap()).octets;
         assert_eq!((question[..2].to_vec(), question.len()), (vec![10, 128], ROUTE + 4 + 16));
+        assert_eq!(question[8..ROUTE], 0x2000_u32.to_ne_bytes());
     }
 }

@@ -1,6 +1,12 @@
 //! What this host needs of the networks around it: those it is in, its gateways and its resolvers.
 
-use std::{collections::BTreeSet, io, io::Read as _, net::IpAddr, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    io::Read as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
 
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -34,8 +40,16 @@ const RTA_VIA: u16 = 18;
 /// `struct rtnexthop`: length, flags, hops, index; its attributes follow.
 const NEXT_HOP: usize = 8;
 
-/// Routes of a family that are looked at: a router of the internet has a million, and the kernel tells default routes first.
+/// Routes of a family that are looked at: a router of the internet has a million. The default route may be behind them: tables of lower
+/// numbers come before the main one, and in a table of IPv6 it is the last (net/ipv6/ip6_fib.c `fib6_walk_continue`).
 const MOST_ROUTES: usize = 10_000;
+
+/// Addresses that nobody is given, so that nothing but a default route leads there: of class E (RFC 1112 section 4), and outside of
+/// `2000::/3`, which global addresses come from (RFC 4291 section 2.4, IANA).
+const FAR: [(u8, IpAddr); 2] = [
+    (AF_INET, IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1))),
+    (AF_INET6, IpAddr::V6(Ipv6Addr::new(0x8000, 0, 0, 0, 0, 0, 0, 1))),
+];
 
 /// Where resolvers are named (resolv.conf(5)), and those behind the stub of systemd-resolved (systemd-resolved.service(8)).
 const RESOLVERS: &str = "/etc/resolv.conf";
@@ -49,14 +63,22 @@ const LONGEST_FILE: u64 = 1 << 16;
 /// # Errors
 /// When the kernel does not answer. Without a file of resolvers there are none.
 pub fn read() -> io::Result<Surroundings> {
-    let mut found =
-        Surroundings { resolvers: resolvers(Path::new(RESOLVERS), Path::new(BEHIND_STUB)), ..Surroundings::default() };
+    read_from(Path::new(RESOLVERS), Path::new(BEHIND_STUB))
+}
+
+/// The same with the resolvers that the file `main` names, and behind a stub those that `behind` names.
+fn read_from(main: &Path, behind: &Path) -> io::Result<Surroundings> {
+    let mut found = Surroundings { resolvers: resolvers(main, behind), ..Surroundings::default() };
     let mut socket = NetlinkSocket::open(NETLINK_ROUTE)?;
     // All families at once, for which the family is 0.
     socket.dump(RawMessage { kind: RTM_GETADDR, octets: vec![0; ADDRESS_INFO] }, |message: RawMessage| {
         found.networks.extend(network(&message.octets));
     })?;
-    for family in [AF_INET, AF_INET6] {
+    for (family, far) in FAR {
+        // The kernel refuses when no route leads there.
+        if let Ok(route) = socket.ask(routes::route_for(far)) {
+            gateways(&route, &mut found.gateways);
+        }
         let mut count = 0;
         // A socket of its own: what is left of an answer ends with it.
         NetlinkSocket::open(NETLINK_ROUTE)?.dump_while(routes::of_family(family), |message: RawMessage| {
@@ -146,7 +168,7 @@ fn name_servers(text: &str) -> BTreeSet<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::Ipv6Addr};
+    use std::fs;
 
     use netlink_packet_core::DefaultNla;
 
@@ -208,6 +230,14 @@ mod tests {
         let stub = write("stub", "nameserver 127.0.0.53\noptions edns0\n");
         assert_eq!(told(resolvers(&stub, &behind)), ["192.0.2.53"]);
         assert!(resolvers(&folder.path().join("none"), &behind).is_empty());
+        // Which of them this machine has a route to is not known; the others are left out.
+        let mut socket = NetlinkSocket::open(NETLINK_ROUTE).unwrap();
+        for (main, named) in [(&direct, "198.51.100.53"), (&stub, "192.0.2.53")] {
+            let found = read_from(main, &behind).unwrap().resolvers;
+            let named: IpAddr = named.parse().unwrap();
+            assert_eq!(found.contains(&named), has_route(&mut socket, named), "{found:?}");
+            assert!(found.iter().all(|resolver| *resolver == named || resolver.is_ipv6()), "{found:?}");
+        }
     }
 
     /// What this machine has: every one has loopback, which is left out.

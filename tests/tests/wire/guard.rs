@@ -158,6 +158,29 @@ fn a_list_that_denies_what_this_host_needs_is_refused_by_name_for_each_of_it() -
     Ok(())
 }
 
+/// Of a full table of the internet the default route of IPv6 is the last, and all of a table with a lower number comes before it.
+#[test]
+fn the_next_hop_of_a_default_route_is_guarded_however_many_other_routes_there_are() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut routes = "route add 0.0.0.0/0 via 192.0.2.9\nroute add ::/0 via 2001:db8:1::9\n".to_owned();
+    for number in 0..=10_000 {
+        let (high, low) = (number >> 8, number & 255);
+        routes += &format!("route add 198.18.{high}.{low} via 192.0.2.8 table 100\n");
+        routes += &format!("route add 2001:db8:2:{number:x}::/64 via 2001:db8:1::8\n");
+    }
+    let file = lab.trial.write("routes", &routes)?;
+    lab.host.ip(&format!("-batch {}", file.display()))?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    for next_hop in ["192.0.2.9/32", "2001:db8:1::9/128"] {
+        let refused = daemon.cli(&["deny", "add", "foes", next_hop])?;
+        assert_eq!(refused.code, 4, "{refused:?}");
+        let address = next_hop.split('/').next().context("a prefix has an address")?;
+        let harm = format!("covers {address}, a gateway of this host (guard `gateway`)");
+        assert!(refused.stderr.contains(&harm), "{refused:?}");
+    }
+    Ok(())
+}
+
 /// The form of `../shared/field/cdn.toml`: an allow list of 16 whose file comes empty.
 #[test]
 fn a_list_that_admits_and_comes_empty_is_refused_whatever_its_size() -> Result<()> {
