@@ -43,8 +43,8 @@ pub struct Listening {
     pub local: SocketAddr,
 }
 
-/// Established connections to a port that listens, in the network namespace of this thread; without loopback. With `sources`, only
-/// those that come from there, and the kernel tells of few others: of none when there are few sources.
+/// Established connections to a port that listens, in the network namespace of this thread; without loopback. With `sources`, those
+/// that come from there; with more than [`MOST_SOURCES`], those from everywhere.
 ///
 /// # Errors
 /// When the kernel does not answer, for example because it has no `tcp_diag`.
