@@ -9,13 +9,14 @@ use super::{
     admit::insist,
     asked::Asked,
     host::{around, inbound},
+    push::check::list_index,
 };
 use crate::{
     control::Refusal,
     datapath::{DatapathError, Filter},
     host::connections::Connection,
     lists::{members::Members, pushed::Runtime},
-    policy::{List, Policy, Prefix},
+    policy::{Policy, Prefix},
     preview::{
         diff::{Difference, PolicyDocument},
         guard::{self, GuardName, Harm, Side},
@@ -82,7 +83,7 @@ fn coverage(live: Option<(&Policy, &Difference)>, new: &Policy, pushed: &Runtime
     let mut harms = Vec::new();
     for (_, list) in new.lists.iter().enumerate().filter(|(index, _)| new.denies_list(*index)) {
         let fresh = match live {
-            Some((live, difference)) if is_denied_by(live, list) => {
+            Some((live, difference)) if is_denied_by(live, &list.name) => {
                 let added = difference.lists.get(&*list.name).map_or(&[][..], |changes| &changes.added);
                 added.iter().copied().filter(|entry| pushed.at(&list.name, *entry).next().is_none()).collect()
             }
@@ -102,9 +103,8 @@ fn coverage(live: Option<(&Policy, &Difference)>, new: &Policy, pushed: &Runtime
 }
 
 /// Whether a service of `policy` denies what is in the list of this name.
-fn is_denied_by(policy: &Policy, list: &List) -> bool {
-    let index = policy.lists.iter().position(|known| known.name == list.name);
-    index.is_some_and(|index| policy.denies_list(index))
+fn is_denied_by(policy: &Policy, list: &str) -> bool {
+    list_index(policy, list).is_some_and(|index| policy.denies_list(index))
 }
 
 /// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on. What to start with, and

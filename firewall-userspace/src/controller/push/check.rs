@@ -150,8 +150,7 @@ pub fn check(push: &Push, policy: &Policy) -> Result<CheckedPush, Refusal> {
 
 /// Refuses to "allow" through a list that only denies, and the other way round.
 pub(in crate::controller) fn check_verb(policy: &Policy, list: usize, verb: Verb) -> Result<(), Refusal> {
-    let allows = policy.services.iter().any(|service| service.allow.as_ref().is_some_and(|all| all.contains(&list)));
-    let denies = policy.services.iter().any(|service| service.deny.contains(&list));
+    let (allows, denies) = (policy.allows_list(list), policy.denies_list(list));
     let contradicts = match verb {
         Verb::Allow => denies && !allows,
         Verb::Deny => allows && !denies,
