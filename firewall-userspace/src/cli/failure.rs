@@ -121,7 +121,7 @@ impl Failure {
     pub fn refused(problem: ProblemDetails, json: Bytes) -> Self {
         let hint = match problem.code.as_str() {
             codes::NOT_PERMITTED => Some("run the command as root".to_owned()),
-            codes::GUARDED => Some(insisting(&problem.guards)),
+            codes::GUARDED => Some(insisting(None, &problem.guards)),
             codes::PENDING => Some("`portcullis confirm` keeps it, `portcullis rollback` undoes it".to_owned()),
             codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED => Some("is the daemon older than this command?".to_owned()),
             _ => None,

@@ -21,7 +21,7 @@ pub use policies::{
     Reloaded, Rollback, SetMode,
 };
 pub use push::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, guarded};
 pub use status::{
     ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadStatus, ServiceStatus,
     ServiceTraffic, Status, TrafficCounts, TrafficStatus,

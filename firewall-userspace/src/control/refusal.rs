@@ -81,6 +81,12 @@ pub enum Refusal {
 /// Most octets of a refusal in a line of the log.
 const BRIEF_OCTETS: usize = 8192;
 
+/// Words on `harms`, and how to insist: by `command`, or `None`: by the one that was refused.
+pub fn guarded(harms: &[Harm], command: Option<&str>) -> String {
+    let told: Vec<String> = harms.iter().map(Harm::to_string).collect();
+    format!("{}\nhint: {}", told.join("; "), insisting(command, &guards_of(harms)))
+}
+
 impl Refusal {
     /// It in few words, for a log: of a long one the first lines.
     pub fn brief(&self) -> String {
@@ -109,10 +115,7 @@ impl fmt::Display for Refusal {
                 write!(f, "{}\n{report}", crate::text::shown::counted(*errors, "error"))
             }
             Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
-            Self::Guarded(harms) => {
-                let told: Vec<String> = harms.iter().map(Harm::to_string).collect();
-                write!(f, "{}\nhint: {}", told.join("; "), insisting(&guards_of(harms)))
-            }
+            Self::Guarded(harms) => f.write_str(&guarded(harms, None)),
             Self::Pending(pending) => write!(
                 f,
                 "{} waits for a confirmation for {} s more, and only one change can\nhint: `portcullis confirm` keeps it, \

@@ -12,7 +12,7 @@ use super::{
     push::check::list_index,
 };
 use crate::{
-    control::Refusal,
+    control::{Refusal, guarded},
     datapath::{DatapathError, Filter},
     host::connections::Connection,
     lists::{members::Members, pushed::Runtime},
@@ -125,8 +125,7 @@ pub(super) fn admit_start(
     if harms.is_empty() {
         return (start, new);
     }
-    let why = Refusal::Guarded(harms).to_string().replace("`--force", "`portcullis reload --force");
-    match start.fall_back(&why) {
+    match start.fall_back(&guarded(&harms, Some("portcullis reload"))) {
         Ok(before) => (before, live),
         Err(start) => (*start, new),
     }

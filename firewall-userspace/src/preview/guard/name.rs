@@ -65,14 +65,17 @@ impl GuardName {
     }
 }
 
-/// How to insist against the guards of these names; without any, against all.
-pub fn insisting(names: &[impl AsRef<str>]) -> String {
+/// How to insist against the guards of these names; without any, against all. `command` is what is to be typed; `None`: the one that
+/// was refused.
+pub fn insisting(command: Option<&str>, names: &[impl AsRef<str>]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    match names.len() {
-        0 => "`--force` does it all the same".to_owned(),
-        1 => format!("`--force` does it all the same, `--force={}` past this guard alone", names.concat()),
-        _ => format!("`--force` does it all the same, `--force={}` past these guards alone", names.join(",")),
-    }
+    let force = command.map_or_else(|| "--force".to_owned(), |command| format!("{command} --force"));
+    let some = match names.len() {
+        0 => return format!("`{force}` does it all the same"),
+        1 => "this guard",
+        _ => "these guards",
+    };
+    format!("`{force}` does it all the same, `{force}={}` past {some} alone", names.join(","))
 }
 
 impl FromStr for GuardName {
@@ -110,5 +113,18 @@ mod tests {
         let told = "Shrink".parse::<GuardName>().unwrap_err().to_string();
         assert!(told.starts_with("there is no guard `Shrink`; there are `shrink`, `empty`, "), "{told}");
         assert!(GuardName::ALL.iter().all(|guard| told.contains(&format!("`{guard}`"))), "{told}");
+    }
+
+    #[test]
+    fn what_to_type_is_the_command_that_was_refused_or_the_one_that_is_named() {
+        assert_eq!(insisting(None, &[""; 0]), "`--force` does it all the same");
+        assert_eq!(
+            insisting(None, &["empty"]),
+            "`--force` does it all the same, `--force=empty` past this guard alone"
+        );
+        assert_eq!(
+            insisting(Some("portcullis reload"), &["caller", "cut-off"]),
+            "`portcullis reload --force` does it all the same, `portcullis reload --force=caller,cut-off` past these guards alone"
+        );
     }
 }
