@@ -10,6 +10,7 @@ use crate::{
         sshd,
         surroundings::{self, Surroundings},
     },
+    logging,
     policy::Prefix,
 };
 
@@ -74,7 +75,11 @@ impl Host for ThisHost {
 /// Connections to this host; none, with a warning, when the kernel does not tell.
 pub(super) fn inbound(host: &dyn Host, sources: Option<&[Prefix]>) -> Vec<Connection> {
     host.connections(sources).unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot list the connections of this host, so they are not guarded");
+        if logging::admits("times that the connections of this host could not be listed") {
+            tracing::warn!(
+                "cannot list the connections of this host, so they are not guarded: {error}\nhint: `modprobe tcp_diag`"
+            );
+        }
         Vec::new()
     })
 }
@@ -82,7 +87,11 @@ pub(super) fn inbound(host: &dyn Host, sources: Option<&[Prefix]>) -> Vec<Connec
 /// What this host needs of the networks around it; nothing, with a warning, when the kernel does not tell.
 pub(super) fn around(host: &dyn Host) -> Surroundings {
     host.surroundings().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot list the networks of this host and its gateways, so nobody is kept from denying them");
+        if logging::admits("times that the networks of this host could not be listed") {
+            tracing::warn!(
+                "cannot list the networks of this host and its gateways, so nobody is kept from denying them: {error}"
+            );
+        }
         Surroundings::default()
     })
 }
@@ -90,7 +99,11 @@ pub(super) fn around(host: &dyn Host) -> Surroundings {
 /// Ports that sshd listens at; none, with a warning, when the kernel does not tell.
 pub(super) fn sshd_ports(host: &dyn Host) -> Vec<u16> {
     let ports = host.sshd_ports().unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot tell which ports sshd listens at");
+        if logging::admits("times that the ports of sshd could not be told") {
+            tracing::warn!(
+                "cannot tell which ports sshd listens at, so it is port 22: {error}\nhint: `modprobe tcp_diag`"
+            );
+        }
         BTreeSet::new()
     });
     ports.into_iter().collect()
