@@ -1,6 +1,6 @@
 //! What speaks against a push that is in the lists and not in what filters yet.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use firewall_common::Verdict;
 
@@ -35,14 +35,18 @@ impl<F: Filter, D: Disk> Core<F, D> {
         harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
         harms.extend(emptied);
         let management = &self.in_force.policy.management;
-        for (list, new) in self.newly_denied(checked, applied) {
+        let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
+        for (list, mut new) in self.newly_denied(checked, applied) {
             harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
-            let is_connected =
-                |entry: &Prefix| established.iter().any(|connection| entry.contains(connection.source.ip()));
-            let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
+        let mut sources: Vec<IpAddr> = established.iter().map(|connection| connection.source.ip()).collect();
+        sources.sort_unstable();
+        let is_connected = |prefix: &Prefix| {
+            let first = sources.partition_point(|source| *source < prefix.address());
+            sources.get(first).is_some_and(|source| prefix.contains(*source))
+        };
             if !managing.is_empty() {
-                let connected: Vec<Prefix> = new.into_iter().filter(is_connected).collect();
-                harms.extend(guard::denied_management(&list, &connected, &managing));
+                new.retain(is_connected);
+                harms.extend(guard::denied_management(&list, &new, &managing));
             }
         }
         insist(harms, &push.force, push.dry_run)?;

@@ -31,13 +31,14 @@ pub fn management(live: &Policy, new: &Policy, model: &HostModel, members: &Memb
     harms.collect()
 }
 
-/// Entries `new` of a `list` that a service denies, and that name nobody but sources in `management`. No list drops those, and who
-/// denies one that is connected does not mean it.
+/// Entries `new`, sorted, of a `list` that a service denies, and that name nobody but sources in `management`. No list drops those, and
+/// who denies one that is connected does not mean it.
 pub fn denied_management(list: &str, new: &[Prefix], management: &[Prefix]) -> Vec<Harm> {
     let harm = |management: &Prefix| {
-        let mut within = new.iter().filter(|entry| management.covers(**entry));
-        let entry = *within.next()?;
-        let more = within.count();
+        let from = new.partition_point(|entry| entry < management);
+        let to = new.partition_point(|entry| *entry <= Prefix::host(management.last()));
+        let (entry, others) = new.get(from..to)?.split_first()?;
+        let (entry, more) = (*entry, others.len());
         Some(Harm::DeniedManagement { list: list.to_owned(), entry, more, management: *management })
     };
     management.iter().filter_map(harm).collect()
