@@ -4,9 +4,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use firewall_common::Verdict;
 
-use super::{Core, prepare, push::check::CheckedPush, sight::Sight};
+use super::{
+    Core,
+    forced::{Forced, insist},
+    prepare,
+    push::check::CheckedPush,
+    sight::Sight,
+};
 use crate::{
-    control::{Force, Push, Refusal},
+    control::{Push, Refusal},
     datapath::Filter,
     host::connections::Connection,
     lists::{Applied, change::Change, members::Member, pushed::Runtime},
@@ -17,7 +23,7 @@ use crate::{
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Refuses a push, which is in the lists already, that there is no room for or that does harm, or by which lists have `shrunk`.
-    /// Nothing that filters is touched. Words on whom it cuts off.
+    /// Nothing that filters is touched. Words on whom it cuts off, and what is forced.
     pub(super) fn admit(
         &self,
         checked: &CheckedPush,
@@ -25,7 +31,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         applied: &Applied,
         shrunk: Vec<Harm>,
         sight: &Sight,
-    ) -> Result<Vec<String>, Refusal> {
+    ) -> Result<(Vec<String>, Forced), Refusal> {
         prepare::require_room(self.lists.members().len())?;
         let established = self.connected(checked, applied, sight);
         let cuts = self.cut_by(applied, &established, push.caller, sight);
@@ -34,23 +40,22 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let emptied = self.emptied_by(checked, applied);
         harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
         harms.extend(emptied);
-        let management = &self.in_force.policy.management;
-        let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
-        for (list, mut new) in self.newly_denied(checked, applied) {
-            harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
         let mut sources: Vec<IpAddr> = established.iter().map(|connection| connection.source.ip()).collect();
         sources.sort_unstable();
         let is_connected = |prefix: &Prefix| {
             let first = sources.partition_point(|source| *source < prefix.address());
             sources.get(first).is_some_and(|source| prefix.contains(*source))
         };
+        let management = &self.in_force.policy.management;
+        let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
+        for (list, mut new) in self.newly_denied(checked, applied) {
+            harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
             if !managing.is_empty() {
                 new.retain(is_connected);
                 harms.extend(guard::denied_management(&list, &new, &managing));
             }
         }
-        insist(harms, &push.force, push.dry_run)?;
-        Ok(notes)
+        Ok((notes, insist(harms, &push.force)?))
     }
 
     /// Established connections that a push may cut off, by their sources. Most pushes can cut off nobody, and ask the kernel for
@@ -138,16 +143,4 @@ pub(super) fn emptied(policy: &Policy, pushed: &Runtime, touched: &[Change]) -> 
     });
     let is_touched = |name: &Name| touched.iter().any(|change| change.list == *name);
     lists.map(|(_, list)| list.name.clone()).filter(is_touched).collect()
-}
-
-/// Refuses what no lifted guard lets through. What is forced is told in the log.
-pub(super) fn insist(harms: Vec<Harm>, force: &Force, dry_run: bool) -> Result<(), Refusal> {
-    let (forced, refused): (Vec<Harm>, Vec<Harm>) = harms.into_iter().partition(|harm| force.lifts(harm.guard()));
-    if !refused.is_empty() {
-        return Err(Refusal::Guarded(refused));
-    }
-    for harm in forced.iter().filter(|_| !dry_run) {
-        tracing::warn!("forced: {harm}");
-    }
-    Ok(())
 }

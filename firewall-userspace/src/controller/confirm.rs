@@ -2,6 +2,7 @@
 
 use super::{
     Core,
+    forced::Forced,
     prepare::Candidate,
     waiting::{Awaited, Outstanding},
 };
@@ -118,7 +119,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         let members = self.lists.members_with(&policy);
         let summary = self.difference(&policy).changes();
-        self.switch_to(Candidate { policy, members }, now)?;
+        self.switch_to(Candidate { policy, members, forced: Forced::default() }, now)?;
         self.open.waiting = None;
         tracing::warn!(
             generation = self.in_force.revision(),

@@ -293,9 +293,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Brings another policy into force.
     pub(super) fn switch_to(&mut self, candidate: Candidate, now: Now) -> Result<(), Refusal> {
-        let Candidate { policy, members } = candidate;
+        let Candidate { policy, members, forced } = candidate;
         let refuse = |error: crate::datapath::DatapathError| Refusal::Datapath { message: error.to_string() };
         self.filter.switch(&policy, &members).map_err(refuse)?;
+        forced.tell();
         self.lists.follow(members);
         self.in_force.switch(policy, now.wall);
         if self.in_force.wants_restart() {

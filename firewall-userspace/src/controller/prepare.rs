@@ -6,8 +6,8 @@ use firewall_common::abi::MAX_PREFIXES;
 
 use super::{
     Core, Host,
-    admit::insist,
     asked::Asked,
+    forced::{Forced, insist},
     host::{around, inbound},
     push::check::list_index,
 };
@@ -29,18 +29,22 @@ use crate::{
 pub(super) struct Candidate {
     pub(super) policy: Arc<Policy>,
     pub(super) members: Members,
+    pub(super) forced: Forced,
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Refuses what can be refused of a policy, which makes this `difference`, without touching a table.
     pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
-        match self.filter.admit(&policy) {
+        let absent = match self.filter.admit(&policy) {
             // It is waited for.
             Err(error @ DatapathError::NoInterface { .. }) if asked.force.lifts(GuardName::Interface) => {
-                tracing::warn!("forced: {error}");
+                Some(error.to_string())
             }
-            admitted => admitted.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
-        }
+            admitted => {
+                admitted.map_err(|error| Refusal::Datapath { message: error.to_string() })?;
+                None
+            }
+        };
         let members = self.lists.members_with(&policy);
         require_room(members.len())?;
         let live = &*self.in_force.policy;
@@ -48,8 +52,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let mut harms = lockouts_between(sides.0, sides.1, &*self.host, asked.connection);
         harms.extend(losses(&policy, difference, self.lists.pushed()));
         harms.extend(coverage(Some((live, difference)), &policy, self.lists.pushed(), &*self.host));
-        insist(harms, &asked.force, asked.dry_run)?;
-        Ok(Candidate { policy: Arc::new(policy), members })
+        let forced = insist(harms, &asked.force)?.after(absent);
+        Ok(Candidate { policy: Arc::new(policy), members, forced })
     }
 }
 

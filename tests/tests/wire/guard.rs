@@ -158,6 +158,26 @@ fn a_list_that_denies_what_this_host_needs_is_refused_by_name_for_each_of_it() -
     Ok(())
 }
 
+#[test]
+fn what_is_forced_is_in_the_log_only_when_it_is_done() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    let policy = POLICY.replace(&format!("\"{MANAGER4}\", "), "");
+    daemon.site().configure(&format!("[[interface]]\nname = \"eth0\"\n[[interface]]\nname = \"eth7\"\n{policy}"))?;
+    let refused = daemon.cli(&["reload", "--force=interface"])?;
+    assert!(refused.code == 4 && refused.stderr.contains("(guard `management`)"), "{refused:?}");
+    daemon.ok(&["reload", "--dry-run", "--force=interface,management"])?;
+    daemon.ok(&["deny", "add", "foes", "::/0", "--dry-run", "--force"])?;
+    assert!(!daemon.log().contains("forced:"), "{}", daemon.log());
+    daemon.ok(&["reload", "--force=interface,management"])?;
+    let log = daemon.log();
+    for words in ["forced: cannot attach to eth7: there is no such interface", "forced: management prefix 192.0.2.4/32"]
+    {
+        assert!(log.contains(words), "{words:?} is not in {log}");
+    }
+    Ok(())
+}
+
 /// Of a full table of the internet the default route of IPv6 is the last, and all of a table with a lower number comes before it.
 #[test]
 fn the_next_hop_of_a_default_route_is_guarded_however_many_other_routes_there_are() -> Result<()> {

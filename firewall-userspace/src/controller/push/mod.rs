@@ -17,6 +17,7 @@ pub(super) use self::plan::repeated;
 use super::{
     Core,
     asked::confirm_within,
+    forced::Forced,
     sight::Sight,
     waiting::{Awaited, Waiting},
 };
@@ -45,6 +46,7 @@ struct Staged {
     pushed: Pushed,
     applied: Applied,
     changes: Vec<Change>,
+    forced: Forced,
 }
 
 /// What checking a push came to.
@@ -52,7 +54,7 @@ enum Checked {
     /// Nothing is to be done.
     Answered(Pushed),
     /// It is in the lists.
-    Staged(Pushed, Applied, Vec<Change>),
+    Staged(Pushed, Applied, Vec<Change>, Forced),
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
@@ -92,8 +94,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let sight = Sight::of(pushes.iter().map(|(_, push)| push));
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
             match self.stage(&caller, &push, &sight, now) {
-                Ok(Checked::Staged(pushed, applied, changes)) => {
-                    staged.push(Staged { index, caller, person: push.person, pushed, applied, changes });
+                Ok(Checked::Staged(pushed, applied, changes, forced)) => {
+                    staged.push(Staged { index, caller, person: push.person, pushed, applied, changes, forced });
                 }
                 Ok(Checked::Answered(pushed)) => drop(answers.insert(index, Ok(pushed))),
                 Err(refusal) => drop(answers.insert(index, Err(refusal))),
@@ -150,7 +152,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// The answer to a push that is in force, and its place.
     fn acknowledge(&mut self, staged: Staged, until: Option<Until>, now: Now) -> (usize, Pushed) {
-        let Staged { index, caller, person, pushed, .. } = staged;
+        let Staged { index, caller, person, pushed, forced, .. } = staged;
+        forced.tell();
         if pushed.added + pushed.removed > 0 {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
             let Pushed { added, refreshed, removed, .. } = pushed;
@@ -175,13 +178,19 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let (mut pushed, changes) = (plan.pushed, plan.changes);
         let applied = self.lists.apply(&self.in_force.policy, changes.clone());
         self.answer_addresses(&checked, &mut pushed);
-        let admitted = self.admit(&checked, push, &applied, shrunk, sight).map(|notes| pushed.notes.extend(notes));
-        if push.dry_run || admitted.is_err() {
-            self.lists.apply(&self.in_force.policy, applied.inverse);
-            let answer = Pushed { dry_run: true, changes: plan.shown.first().to_vec(), ..self.numbered(pushed) };
-            return admitted.map(|()| Checked::Answered(answer));
+        let admitted = self.admit(&checked, push, &applied, shrunk, sight);
+        let admitted = admitted.map(|(notes, forced)| {
+            pushed.notes.extend(notes);
+            forced
+        });
+        match admitted {
+            Ok(forced) if !push.dry_run => Ok(Checked::Staged(pushed, applied, changes, forced)),
+            admitted => {
+                self.lists.apply(&self.in_force.policy, applied.inverse);
+                let answer = Pushed { dry_run: true, changes: plan.shown.first().to_vec(), ..self.numbered(pushed) };
+                admitted.map(|_| Checked::Answered(answer))
+            }
         }
-        Ok(Checked::Staged(pushed, applied, changes))
     }
 }
 
