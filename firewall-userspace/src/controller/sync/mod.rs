@@ -27,7 +27,7 @@ pub use self::{
 };
 pub(super) use survey::PAUSE;
 
-use super::{Core, reply::answer};
+use super::{Core, forced::Forced, reply::answer};
 use crate::{
     clock::Now,
     control::{AddressAnswer, Caller, Pushed, Refusal, SyncStage},
@@ -66,6 +66,7 @@ enum SyncCourse {
 struct Running {
     comparison: Arc<Comparison>,
     pushed: Pushed,
+    forced: Forced,
     reply: SyncReply,
     place: SyncPlace,
     step: SyncStep,
@@ -143,7 +144,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What was compared is to be carried out.
     pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply) {
-        let SyncOrder { comparison, survey: Survey { pushed, runtime, .. } } = order;
+        let SyncOrder { comparison, survey: Survey { pushed, runtime, forced, .. } } = order;
         let Some(underway) = self.open.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket)) else {
             answer(reply, Err(Refusal::Cancelled));
             return;
@@ -157,8 +158,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         ticket.begin(SyncStage::Writing, Some(comparison.len() as u64));
         let step = SyncStep::Writing(number, runtime);
-        underway.stage =
-            SyncCourse::Running(Box::new(Running { comparison, pushed, reply, place: SyncPlace::default(), step }));
+        underway.stage = SyncCourse::Running(Box::new(Running {
+            comparison,
+            pushed,
+            forced,
+            reply,
+            place: SyncPlace::default(),
+            step,
+        }));
     }
 
     /// Whether a piece of a sync can be carried out at once.
@@ -177,14 +184,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return;
         };
         let ticket = Arc::clone(&underway.ticket);
-        let Running { comparison, pushed, reply, mut place, step } = *running;
+        let Running { comparison, pushed, forced, reply, mut place, step } = *running;
         let next = match step {
             SyncStep::Writing(number, runtime) => {
                 self.write_sync(&comparison, &ticket, (number, runtime), &mut place, now)
             }
             SyncStep::Enforcing(rest) => self.enforce_sync(&comparison, &ticket, rest, &mut place, now),
             SyncStep::Answering(answers) if comparison.is_over(&place) => {
-                let pushed = self.acknowledge_sync(&underway.caller, &comparison, pushed, &answers);
+                let pushed = self.acknowledge_sync(&underway.caller, &comparison, (pushed, &forced), &answers);
                 self.publish();
                 answer(reply, Ok(pushed));
                 self.keeper.take_snapshot(self.lists.pushed(), now);
@@ -194,7 +201,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         match next {
             Ok(step) => {
-                underway.stage = SyncCourse::Running(Box::new(Running { comparison, pushed, reply, place, step }));
+                underway.stage =
+                    SyncCourse::Running(Box::new(Running { comparison, pushed, forced, reply, place, step }));
                 self.open.sync = Some(underway);
             }
             Err(refusal) => {
@@ -365,9 +373,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         &mut self,
         caller: &Caller,
         comparison: &Comparison,
-        mut pushed: Pushed,
+        (mut pushed, forced): (Pushed, &Forced),
         answers: &Few<AddressAnswer>,
     ) -> Pushed {
+        forced.tell();
         (pushed.differing, pushed.answers) = (answers.len(), answers.first().to_vec());
         if pushed.added + pushed.removed > 0 {
             let (revision, way) = (self.in_force.advance(), caller.way.label());

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     control::{EntryChange, EntryChangeKind, Pushed, Refusal, SyncStage},
     controller::{
-        admit::insist,
+        forced::{Forced, insist},
         host::{around, inbound, sshd_ports},
         prepare,
         push::repeated,
@@ -38,6 +38,8 @@ pub struct Survey {
     pub(super) runtime: Runtime,
     /// What is shown of a dry run.
     pub(super) shown: Few<EntryChange>,
+    /// What speaks against it.
+    pub(super) forced: Forced,
 }
 
 /// Entries between two looks whether anybody still wants to know.
@@ -85,8 +87,8 @@ impl Comparison {
         prepare::require_room(room)?;
         let (harms, notes) = self.harms(&tally, &runtime);
         pushed.notes.extend(notes);
-        insist(harms, &self.set.terms.force, self.set.terms.dry_run)?;
-        Ok(Survey { pushed, runtime, shown: tally.shown })
+        let forced = insist(harms, &self.set.terms.force)?;
+        Ok(Survey { pushed, runtime, shown: tally.shown, forced })
     }
 
     /// What the caller should know.
