@@ -65,7 +65,7 @@ impl SetMode {
 pub struct Reloaded {
     /// Number of the change, as older clients know it: the same number as `revision`.
     pub generation: u64,
-    /// Revision of the lists after it; grows when entries are added, removed or end, and when the policy changes.
+    /// Revision of the lists after it; grows when entries are added, refreshed, removed or end, and when the policy changes.
     #[serde(default)]
     pub revision: u64,
     /// Generation of the policy.

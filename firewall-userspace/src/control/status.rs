@@ -19,7 +19,7 @@ pub struct Status {
     pub started: Timestamp,
     /// Number of the last change, as older clients know it: the same as `revision`.
     pub generation: u64,
-    /// Revision of the lists; grows when entries are added, removed or end, and when the policy changes.
+    /// Revision of the lists; grows when entries are added, refreshed, removed or end, and when the policy changes.
     #[serde(default)]
     pub revision: u64,
     /// Generation of the policy: the revision that it made.

@@ -154,7 +154,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn acknowledge(&mut self, staged: Staged, until: Option<Until>, now: Now) -> (usize, Pushed) {
         let Staged { index, caller, person, pushed, forced, .. } = staged;
         forced.tell();
-        if pushed.added + pushed.removed > 0 {
+        if pushed.added + pushed.refreshed + pushed.removed > 0 {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
             let Pushed { added, refreshed, removed, .. } = pushed;
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a push");

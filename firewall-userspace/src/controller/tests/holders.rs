@@ -52,7 +52,7 @@ fn each_holder_keeps_its_own_end_and_the_longest_holds() {
 
     let shorter = ask(&mut world, "zeek", add("b", "192.0.2.9", Some("1h"))).unwrap();
     assert_eq!((counts(&shorter), left(&world)), ([0, 1, 0, 0], Some(3600)), "its own end is what zeek says last");
-    assert_eq!(shorter.revision, second.revision, "a refresh is no revision");
+    assert_eq!(shorter.revision, second.revision + 1, "a refresh is a revision, by which it is undone");
     let removed = ask(&mut world, "zeek", remove("b", &["192.0.2.9"])).unwrap();
     assert_eq!((counts(&removed), left(&world)), ([0, 0, 1, 0], Some(60)));
     assert_eq!(answer(&removed), "stays in `b`: `b` has 192.0.2.9/32 (runtime of agent, until 2027-01-15T08:01:00Z)");

@@ -145,11 +145,12 @@ impl Model {
                     let (latest, is_new) = (ttl.map(|ttl| now.boot + ttl), ttl.is_some() && !self.is_settled);
                     // It is so already, and no push that waits would change it.
                     let is_so = |old: &Entry| (old.expires, old.is_new) == (expires, is_new);
-                    if old.as_ref().is_some_and(is_so) && !self.waits_with(key) {
+                    let is_so = old.as_ref().is_some_and(is_so);
+                    if is_so && !self.waits_with(key) {
                         continue;
                     }
                     self.entries.insert(key.clone(), Entry { expires, is_new, latest });
-                    is_counted |= old.is_none();
+                    is_counted |= !is_so;
                 }
                 None if old.is_none() => continue,
                 None => {

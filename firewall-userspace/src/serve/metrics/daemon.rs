@@ -100,7 +100,7 @@ fn policy(status: &Status) -> prometheus::Result<[Family; 7]> {
         let enforces = is_enforcing && service.mode == mode_label(Mode::Enforce);
         services.push(&[&service.name], f64::from(u8::from(enforces)));
     }
-    let help = "Revision of the lists; grows when entries are added, removed or end, and when the policy changes; the name is that of before.";
+    let help = "Revision of the lists; grows when entries are added, refreshed, removed or end, and when the policy changes; the name is that of before.";
     let revision = Family::gauge("portcullis_config_generation", help, &[])?.with(status.generation as f64);
     let help = "1 when the last attempt to load the configuration succeeded, else 0.";
     let successful = Family::gauge("portcullis_config_last_reload_successful", help, &[])?
