@@ -20,18 +20,18 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Takes its place among the generations; the policy is in force already.
     pub(super) fn begin(&mut self, basis: Basis, now: Now) {
         let push = self.keeper.provisional().map(|push| Deadline::resume(push.until, now));
-        self.open.waiting = push.map(|deadline| Waiting::new(Awaited::Push, deadline));
+        self.undoable.waiting = push.map(|deadline| Waiting::new(Awaited::Push, deadline));
         match basis {
             Basis::Kept(_) => {}
             Basis::Waiting(_, deadline, previous) => {
                 // One thing waits at a time: a push that still does has been undone, and that could not be kept.
-                if self.open.waiting.is_some()
+                if self.undoable.waiting.is_some()
                     && let Err(error) = self.undo_push(now)
                 {
                     tracing::error!("cannot undo a push that was undone before the restart: {error}");
                 }
                 let previous = previous.map(|previous| (*previous).into());
-                self.open.waiting = Some(Waiting::new(Awaited::Policy(previous), deadline));
+                self.undoable.waiting = Some(Waiting::new(Awaited::Policy(previous), deadline));
             }
             Basis::Back(previous) => {
                 self.in_force.begin(self.history.last() + 1);

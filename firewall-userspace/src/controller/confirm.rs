@@ -19,7 +19,7 @@ use crate::{
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Whether a push waits for a confirmation.
     pub(super) fn waits_for_push(&self) -> bool {
-        self.open.waiting.as_ref().is_some_and(|waiting| matches!(waiting.what, Awaited::Push))
+        self.undoable.waiting.as_ref().is_some_and(|waiting| matches!(waiting.what, Awaited::Push))
     }
 
     /// What waits for a confirmation, as it stands at `now`.
@@ -29,7 +29,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What waits for a confirmation: one thing at a time.
     pub(super) fn outstanding(&self) -> Option<Outstanding> {
-        let waiting = self.open.waiting.as_ref()?;
+        let waiting = self.undoable.waiting.as_ref()?;
         let (change, generation, previous, entries, owner) = match waiting.what {
             Awaited::Policy(_) => {
                 let kept = self.history.pending()?;
@@ -58,7 +58,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             PendingChange::Push => self.keeper.confirm(now),
         };
         kept.map_err(|error| Refusal::NotKept { message: error.to_string() })?;
-        self.open.waiting = None;
+        self.undoable.waiting = None;
         tracing::info!(owner = caller.name, way = caller.way.label(), "{} was confirmed", confirmed.name());
         Ok(Confirmed { confirmed, dry_run: false })
     }
@@ -74,7 +74,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Undoes what nobody has confirmed in time; whether it did.
     pub(super) fn undo_overdue(&mut self, now: Now) -> bool {
-        let Some(waiting) = self.open.waiting.as_ref().filter(|waiting| waiting.left(now).is_zero()) else {
+        let Some(waiting) = self.undoable.waiting.as_ref().filter(|waiting| waiting.left(now).is_zero()) else {
             return false;
         };
         // Nothing else is due: what is undone is kept with all the patience that there is.
@@ -87,7 +87,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Awaited::Policy(_) => self.bring_back(now),
         };
         if let Err(error) = &undone
-            && let Some(waiting) = &mut self.open.waiting
+            && let Some(waiting) = &mut self.undoable.waiting
             && waiting.failed(now)
         {
             tracing::error!("cannot undo what was not confirmed; trying again: {error}");
@@ -102,7 +102,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         self.change(changes.clone())?;
         self.in_force.advance();
         self.keeper.owe_decision(now, changes);
-        self.open.waiting = None;
+        self.undoable.waiting = None;
         Ok(revision)
     }
 
@@ -113,14 +113,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let pending = self.history.pending().cloned().ok_or_else(none)?;
         let gone = || fail(format!("generation {} is not kept", pending.previous));
         let previous = self.history.generation(pending.previous).cloned().ok_or_else(gone)?;
-        let policy = match self.open.waiting.as_ref().map(|waiting| &waiting.what) {
+        let policy = match self.undoable.waiting.as_ref().map(|waiting| &waiting.what) {
             Some(Awaited::Policy(Some(policy))) => policy.clone(),
             _ => policy_of(&self.history, &previous).map_err(fail)?.into(),
         };
         let members = self.lists.members_with(&policy);
         let summary = self.difference(&policy).changes();
         self.switch_to(Candidate { policy, members, forced: Forced::default() }, now)?;
-        self.open.waiting = None;
+        self.undoable.waiting = None;
         tracing::warn!(
             generation = self.in_force.revision(),
             of = previous.number,

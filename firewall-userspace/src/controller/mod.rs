@@ -85,7 +85,7 @@ struct Core<F: Filter, D: Disk> {
     filter: F,
     keeper: Keeper<D>,
     history: History<D>,
-    open: OpenChanges,
+    undoable: OpenChanges,
     publisher: Publisher,
     host: Arc<dyn Host>,
 }
@@ -125,7 +125,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             filter,
             keeper: Keeper::new(store),
             history,
-            open: OpenChanges::default(),
+            undoable: OpenChanges::default(),
             host,
         };
         core.begin(basis, now);
@@ -151,7 +151,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// No disk is waited for beyond the time at which a change has to be undone.
     fn hurry(&self, now: Now) {
-        self.keeper.be_back_in(self.open.waiting.as_ref().map(|waiting| waiting.left(now)));
+        self.keeper.be_back_in(self.undoable.waiting.as_ref().map(|waiting| waiting.left(now)));
     }
 
     /// How long nothing happens by itself.
@@ -161,7 +161,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let end = self.lists.time_until_end(&self.in_force.policy, now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
-        let deadline = self.open.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
+        let deadline = self.undoable.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
         let looks_at_clock = !self.lists.clock().is_settled();
         let has_chores = looks_at_clock || self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
         let chores = [end, deadline, has_chores.then_some(TICK)];

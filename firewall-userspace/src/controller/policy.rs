@@ -225,10 +225,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         match until {
             Some(until) => {
                 let deadline = Deadline::resume(until, now);
-                self.open.waiting = Some(Waiting::new(Awaited::Policy(Some(previous)), deadline));
+                self.undoable.waiting = Some(Waiting::new(Awaited::Policy(Some(previous)), deadline));
             }
             // A policy that waited is given up; a push waits on.
-            None if !self.waits_for_push() => self.open.waiting = None,
+            None if !self.waits_for_push() => self.undoable.waiting = None,
             None => {}
         }
         self.in_force.reloads.successes += u64::from(how == How::Reload);

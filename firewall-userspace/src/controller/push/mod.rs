@@ -81,7 +81,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// How long a push that is to be confirmed may wait, when nothing else does.
     fn admit_provisional(&self, push: &Push, now: Now) -> Result<Option<Duration>, Refusal> {
         match self.pending(now) {
-            _ if self.open.sync.is_some() => Err(Refusal::AnotherSync),
+            _ if self.undoable.sync.is_some() => Err(Refusal::AnotherSync),
             Some(pending) => Err(Refusal::Pending(Box::new(pending))),
             None => confirm_within(push.confirm.as_deref()),
         }
@@ -137,7 +137,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         self.lists.refreshed(&moved);
         if let Some(until) = until.filter(|_| waits) {
-            self.open.waiting = Some(Waiting::new(Awaited::Push, Deadline::resume(until, now)));
+            self.undoable.waiting = Some(Waiting::new(Awaited::Push, Deadline::resume(until, now)));
         }
         Ok(())
     }

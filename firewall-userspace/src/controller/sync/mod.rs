@@ -120,7 +120,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// A sync begins: what it is compared with. Changes of entries are watched from now on.
     pub(super) fn open_sync(&mut self, caller: Caller, ticket: Arc<SyncTicket>, now: Now) -> Result<SyncBase, Refusal> {
         self.forget_cancelled_sync();
-        if self.open.sync.is_some() {
+        if self.undoable.sync.is_some() {
             return Err(Refusal::AnotherSync);
         }
         if let Some(pending) = self.pending(now) {
@@ -130,7 +130,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return Err(Refusal::NotKept { message: format!("syncs are refused: {why}") });
         }
         self.lists.watch();
-        self.open.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing });
+        self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing });
         Ok(SyncBase {
             policy: Arc::clone(&self.in_force.policy),
             pushed: self.lists.pushed().clone(),
@@ -145,7 +145,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// What was compared is to be carried out.
     pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply) {
         let SyncOrder { comparison, survey: Survey { pushed, runtime, forced, .. } } = order;
-        let Some(underway) = self.open.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket)) else {
+        let Some(underway) = self.undoable.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket))
+        else {
             answer(reply, Err(Refusal::Cancelled));
             return;
         };
@@ -170,14 +171,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Whether a piece of a sync can be carried out at once.
     pub(super) fn has_sync_to_do(&self) -> bool {
-        let underway = self.open.sync.as_ref();
+        let underway = self.undoable.sync.as_ref();
         underway.is_some_and(|one| matches!(one.stage, SyncCourse::Running(_)) || one.ticket.is_cancelled())
     }
 
     /// Carries out a piece of the sync that is under way.
     pub(super) fn step_sync(&mut self, now: Now) {
         self.forget_cancelled_sync();
-        let Some(mut underway) = self.open.sync.take_if(|one| matches!(one.stage, SyncCourse::Running(_))) else {
+        let Some(mut underway) = self.undoable.sync.take_if(|one| matches!(one.stage, SyncCourse::Running(_))) else {
             return;
         };
         let SyncCourse::Running(running) = std::mem::replace(&mut underway.stage, SyncCourse::Comparing) else {
@@ -203,7 +204,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Ok(step) => {
                 underway.stage =
                     SyncCourse::Running(Box::new(Running { comparison, pushed, forced, reply, place, step }));
-                self.open.sync = Some(underway);
+                self.undoable.sync = Some(underway);
             }
             Err(refusal) => {
                 self.end_sync();
@@ -215,7 +216,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Nobody waits any more for a sync that is not promised.
     fn forget_cancelled_sync(&mut self) {
-        if let Some(underway) = self.open.sync.take_if(|underway| underway.ticket.is_cancelled()) {
+        if let Some(underway) = self.undoable.sync.take_if(|underway| underway.ticket.is_cancelled()) {
             self.end_sync();
             if let SyncCourse::Running(running) = underway.stage {
                 answer(running.reply, Err(Refusal::Cancelled));
@@ -225,7 +226,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// No sync is under way.
     fn end_sync(&mut self) {
-        self.open.sync = None;
+        self.undoable.sync = None;
         self.keeper.end_sync();
         self.lists.unwatch();
     }

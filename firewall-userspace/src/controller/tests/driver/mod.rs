@@ -359,7 +359,7 @@ impl Driver {
         self.world.tend();
         self.model.follow_clock(now);
         if self.model.waiting.as_ref().is_some_and(|waiting| waiting.is_over(now)) {
-            match self.world.core.open.waiting {
+            match self.world.core.undoable.waiting {
                 None if matches!(self.model.waiting, Some(Waiting { what: What::Push { .. }, .. })) => {
                     self.model.undo_push(now);
                 }
