@@ -293,7 +293,7 @@ fn asked(verb: Verb, terms: TermsArgs) -> Push {
 }
 
 /// The user behind `sudo` (sudo(8), `SUDO_USER`).
-fn person() -> Option<String> {
+pub fn person() -> Option<String> {
     env::var("SUDO_USER").ok().filter(|person| !person.is_empty())
 }
 
@@ -321,15 +321,7 @@ fn refused(failure: Failure, verb: Option<Verb>, items: &[BatchItem], action: &s
 
 /// Writes what became of a push.
 pub fn tell_pushed(output: Output, Answer { value, json }: &Answer<Pushed>) -> Result<(), Failure> {
-    for note in &value.notes {
-        output::words(&format!("note: {}", shown::escaped(note)));
-    }
-    for AddressAnswer { prefix, detail, .. } in &value.answers {
-        output::words(&format!("note: {prefix} {}", shown::escaped(detail)));
-    }
-    if let Some(more @ 1..) = value.differing.checked_sub(value.answers.len()) {
-        output::words(&format!("note: {} more of these", shown::grouped(more)));
-    }
+    tell_answers(value);
     match output {
         Output::Json => output::data(json),
         Output::Table if value.dry_run => output::data(preview(value).as_bytes()),
@@ -342,8 +334,27 @@ pub fn tell_pushed(output: Output, Answer { value, json }: &Answer<Pushed>) -> R
     }
 }
 
-/// What a push would do, entry by entry.
+/// Says what the caller should know of a push, and what addresses meet now.
+pub fn tell_answers(pushed: &Pushed) {
+    for note in &pushed.notes {
+        output::words(&format!("note: {}", shown::escaped(note)));
+    }
+    for AddressAnswer { prefix, detail, .. } in &pushed.answers {
+        output::words(&format!("note: {prefix} {}", shown::escaped(detail)));
+    }
+    if let Some(more @ 1..) = pushed.differing.checked_sub(pushed.answers.len()) {
+        output::words(&format!("note: {} more of these", shown::grouped(more)));
+    }
+}
+
+/// What a push would do.
 fn preview(pushed: &Pushed) -> String {
+    let counts = counts(pushed, ["to add", "to refresh", "to remove"]);
+    changes(pushed) + &format!("dry run: {counts}; nothing was changed")
+}
+
+/// What a push would do, entry by entry, each in a line.
+pub fn changes(pushed: &Pushed) -> String {
     let mut text = String::new();
     for EntryChange { list, prefix, change } in &pushed.changes {
         let sign = match change {
@@ -363,8 +374,6 @@ fn preview(pushed: &Pushed) -> String {
             text.push_str(&format!("and {} more {kind}\n", shown::grouped(more)));
         }
     }
-    let counts = counts(pushed, ["to add", "to refresh", "to remove"]);
-    text.push_str(&format!("dry run: {counts}; nothing was changed"));
     text
 }
 

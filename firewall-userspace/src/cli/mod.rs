@@ -29,6 +29,7 @@ mod status;
 mod sync;
 mod table;
 mod terms;
+mod undo;
 
 use std::{
     env,
@@ -120,6 +121,11 @@ enum Command {
     ///
     /// Entries that are there stay; those whose time is over are not restored.
     Restore(restore::RestoreArgs),
+    /// Take one of the last 1,000 pushes back: its entries become what they were before it.
+    ///
+    /// What somebody has changed since stays as it is, and is named. An undo is a push of its own, and can be undone. What pushes
+    /// have changed is not kept over a restart of the daemon.
+    Undo(undo::UndoArgs),
     /// Show what the daemon does: mode, revision, interfaces, lists, services, packets and drops with their rates.
     ///
     /// When no daemon answers, it says whether the filter of the last one is still attached; exit code 3.
@@ -197,6 +203,7 @@ pub fn main() -> ExitCode {
         Command::Allow(command) => lists::run(&client, output, Verb::Allow, command),
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Restore(args) => restore::run(&client, output, args),
+        Command::Undo(args) => undo::run(&client, output, args),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
         Command::Apply(args) => policies::apply(&client, output, args),

@@ -12,6 +12,7 @@ mod refusal;
 mod status;
 mod sync;
 mod terms;
+mod undo;
 
 pub use caller::{Caller, Way};
 pub use entries::{Entries, EntriesQuery, Page, Position};
@@ -28,3 +29,4 @@ pub use status::{
 };
 pub use sync::{Cancelled, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage};
 pub use terms::Terms;
+pub use undo::{KeptEntry, NotUndoable, PushSummary, Pushes, Undo};

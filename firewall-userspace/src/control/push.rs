@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Force, Pending,
+    Force, KeptEntry, Pending, PushSummary,
     terms::{is_false, request},
 };
 use crate::{lists::entry::Layer, policy::Prefix};
@@ -158,6 +158,27 @@ pub struct Pushed {
     /// It waits for a confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The push that this took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<PushSummary>,
+    /// How many of the entries of that push are not what they were before it: the first ten are in `kept`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept_count: usize,
+    /// Entries of that push that are not what they were before it, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptEntry>,
+}
+
+impl Pushed {
+    /// Whether any entry is another one than before.
+    pub fn changes_anything(&self) -> bool {
+        self.added + self.refreshed + self.removed > 0
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What an address meets after a push that asked for something else.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Pending, Verb};
+use super::{NotUndoable, Pending, Verb};
 use crate::{
     preview::guard::{Harm, guards_of, insisting},
     text::problem::Problems,
@@ -68,6 +68,13 @@ pub enum Refusal {
         wanted: Option<u64>,
         /// Those that are kept.
         kept: Vec<u64>,
+    },
+    /// The push cannot be taken back.
+    NotUndoable {
+        /// The revision that was asked for.
+        revision: u64,
+        /// Why.
+        why: NotUndoable,
     },
     /// The daemon has no policy: neither a configuration file nor a generation that can be used.
     NoPolicy {
@@ -140,6 +147,7 @@ impl fmt::Display for Refusal {
                 let kept: Vec<String> = kept.iter().map(u64::to_string).collect();
                 write!(f, "; kept are {}", kept.join(", "))
             }
+            Self::NotUndoable { revision, why } => why.tell(*revision, f),
             Self::NoPolicy { why } => write!(
                 f,
                 "the daemon has nothing to enforce: {why}\nhint: correct the configuration file, then `portcullis reload`"

@@ -59,6 +59,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         kept.map_err(|error| Refusal::NotKept { message: error.to_string() })?;
         self.undoable.waiting = None;
+        self.undoable.log.confirmed();
         tracing::info!(owner = caller.name, way = caller.way.label(), "{} was confirmed", confirmed.name());
         Ok(Confirmed { confirmed, dry_run: false })
     }
@@ -100,7 +101,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let Some(push) = self.keeper.provisional() else { return Err(self.nothing_pending()) };
         let (revision, changes) = (push.generation, push.undo(self.lists.pushed(), self.lists.clock().earliest(now)));
         self.change(changes.clone())?;
-        self.in_force.advance();
+        self.undoable.log.lapsed(self.in_force.advance());
         self.keeper.owe_decision(now, changes);
         self.undoable.waiting = None;
         Ok(revision)

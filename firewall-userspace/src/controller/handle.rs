@@ -17,8 +17,8 @@ use crate::{
     clock::Now,
     config::Bundle,
     control::{
-        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, KeptGeneration, Page, Push, Pushed, Refusal,
-        Reload, Reloaded, Rollback, SetMode, Status, Terms,
+        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, KeptGeneration, Page, Push, Pushed, Pushes,
+        Refusal, Reload, Reloaded, Rollback, SetMode, Status, Terms, Undo,
     },
     datapath::{Explainer, give_way},
     logging,
@@ -49,6 +49,8 @@ pub enum Message {
     SyncOpen(Caller, Arc<SyncTicket>, oneshot::Sender<Result<SyncBase, Refusal>>),
     /// See [`Controller::sync`]: it was compared, and is carried out.
     SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
+    /// See [`Controller::undo`].
+    Undo(Caller, Undo, oneshot::Sender<Result<Pushed, Refusal>>),
     /// See [`Controller::explain`] and [`Controller::explain_many`]. With `true` the controller itself loads what answers, if it is not
     /// loaded.
     Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
@@ -79,7 +81,7 @@ impl Message {
     /// Whether whoever asked has given up: it does not want it any more.
     pub fn is_given_up(&self) -> bool {
         match self {
-            Self::Push(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
+            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
             Self::SyncOpen(.., reply) => reply.is_closed(),
             Self::Explain(.., reply) => reply.is_closed(),
             Self::Membership(_, reply) => reply.is_closed(),
@@ -94,7 +96,7 @@ impl Message {
     /// Answers a request with a refusal; what is no request is nobody's.
     pub(super) fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Push(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
+            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
             Self::SyncOpen(.., reply) => drop(reply.send(Err(refusal))),
             Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
@@ -110,6 +112,7 @@ impl Message {
     pub(super) fn job(&self) -> Activity {
         match self {
             Self::Push(..) | Self::SyncOpen(..) | Self::SyncRun(..) => Activity::Push,
+            Self::Undo(..) => Activity::Undo,
             Self::Explain(..) | Self::Membership(..) => Activity::Explain,
             Self::Reload(..) => Activity::Reload,
             Self::Apply(..) => Activity::Apply,
@@ -158,6 +161,9 @@ pub trait Readings: Send + Sync + fmt::Debug {
 
     /// The generations of the policy that are kept.
     fn history(&self, now: Now) -> Generations;
+
+    /// The last pushes that can be taken back, the newest first; at most so many.
+    fn pushes(&self, limit: usize) -> Pushes;
 
     /// The counters. Those of the data plane are read from the kernel now.
     ///
@@ -283,6 +289,14 @@ impl Controller {
         }
         let order = Box::new(order);
         self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?
+    }
+
+    /// Takes a push back: what it has changed, and nobody since, becomes what it was.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), and [`Refusal::NotUndoable`].
+    pub async fn undo(&self, caller: Caller, undo: Undo) -> Result<Pushed, Refusal> {
+        self.ask(|reply| Message::Undo(caller, undo, reply)).await?
     }
 
     /// What would become of a packet now. Nothing changes by it.

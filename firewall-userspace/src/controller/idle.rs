@@ -12,7 +12,9 @@ use super::{Core, Counters, Message, Readings, Setup, StartFilter, published::Pu
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
-    control::{ClockStatus, Condition, EntriesQuery, Generations, Page, Refusal, ReloadStatus, Reloaded, Status},
+    control::{
+        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status,
+    },
     datapath::Filter,
     logging,
     preview::diff::PolicyDocument,
@@ -144,6 +146,10 @@ impl Readings for NoPolicy {
 
     fn history(&self, _: Now) -> Generations {
         Generations { schema: "portcullis.history/v1".into(), active: None, pending: None, generations: Vec::new() }
+    }
+
+    fn pushes(&self, _: usize) -> Pushes {
+        Pushes::new(0, 0, Vec::new())
     }
 
     fn counters(&self) -> Result<Counters, Refusal> {

@@ -16,7 +16,6 @@ mod handle;
 mod host;
 mod idle;
 mod in_force;
-mod open;
 mod policy;
 mod prepare;
 mod published;
@@ -29,6 +28,7 @@ mod sync;
 mod tests;
 mod thread;
 mod traffic;
+mod undo;
 mod waiting;
 mod work;
 
@@ -46,7 +46,7 @@ pub use sync::{
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};
 
-use self::{in_force::InForce, open::OpenChanges, published::Publisher};
+use self::{in_force::InForce, published::Publisher, undo::Undoable};
 use crate::{
     clock::Now,
     control::Refusal,
@@ -85,7 +85,7 @@ struct Core<F: Filter, D: Disk> {
     filter: F,
     keeper: Keeper<D>,
     history: History<D>,
-    undoable: OpenChanges,
+    undoable: Undoable,
     publisher: Publisher,
     host: Arc<dyn Host>,
 }
@@ -125,10 +125,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
             filter,
             keeper: Keeper::new(store),
             history,
-            undoable: OpenChanges::default(),
+            undoable: Undoable::default(),
             host,
         };
         core.begin(basis, now);
+        core.undoable.log.begin(core.in_force.revision());
         core.publish();
         Ok(core)
     }
@@ -257,6 +258,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let is_denied = |list: &Name| lists::is_denied(&self.in_force.policy, list);
         let [told, others] = self.lists.pushed().turned(&turn, is_denied);
         self.keeper.owe_turn(now, &turn, &told, is_denied);
+        self.undoable.log.follow(&turn, is_denied);
         let changes = told.into_iter().chain(others).collect();
         let moved = self.lists.follow_clock(&self.in_force.policy, self.keeper.clock().clone(), changes);
         match self.enforce(&mut moved.keys().copied()) {

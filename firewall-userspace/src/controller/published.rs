@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Core, Readings, in_force::InForce, report::HistoryView, waiting::Outstanding};
+use super::{Core, Readings, in_force::InForce, report::HistoryView, undo::UndoableView};
 use crate::{
     clock::reckoning::Reckoning,
     datapath::{CounterReader, Filter, FilterReport},
@@ -24,7 +24,7 @@ pub(super) struct Snapshot {
     pub(super) standing: HistoryView,
     pub(super) pushed: Runtime,
     pub(super) clock: Reckoning,
-    pub(super) outstanding: Option<Outstanding>,
+    pub(super) undoable: UndoableView,
     pub(super) filter: FilterReport,
     pub(super) keeping: Keeping,
 }
@@ -121,7 +121,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             standing,
             pushed: self.lists.pushed().clone(),
             clock: self.lists.clock().clone(),
-            outstanding: self.outstanding(),
+            undoable: UndoableView { outstanding: self.outstanding(), pushes: self.undoable.log.told() },
             filter: self.filter.report(),
         };
         self.publisher.tell(Arc::new(snapshot)).subscribe()

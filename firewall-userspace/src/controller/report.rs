@@ -9,7 +9,7 @@ use crate::{
     clock::{Now, reckoning::Doubt},
     control::{
         ClockStatus, Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position,
-        Refusal, ReloadStatus, ServiceStatus, Status,
+        PushSummary, Pushes, Refusal, ReloadStatus, ServiceStatus, Status,
     },
     datapath::{AttachmentState, Presence},
     lists::{
@@ -67,7 +67,7 @@ impl Readings for Snapshot {
             },
             policy: self.standing.active().cloned(),
             differs_from_file: self.standing.differs_from_file,
-            pending: self.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
+            pending: self.undoable.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
             automatic_rollbacks: self.in_force.automatic_rollbacks(),
             pin_failure: self.filter.pin_failure.clone(),
             interfaces: self.filter.interfaces.iter().map(interface_status).collect(),
@@ -126,11 +126,17 @@ impl Readings for Snapshot {
         PolicyDocument::live(&self.in_force.policy, self.policy_generation(), self.in_force.revision())
     }
 
+    fn pushes(&self, limit: usize) -> Pushes {
+        let all = &self.undoable.pushes;
+        let pushes = all.into_iter().rev().take(limit).map(|(_, push)| PushSummary::clone(push)).collect();
+        Pushes::new(self.in_force.revision(), all.len(), pushes)
+    }
+
     fn history(&self, now: Now) -> Generations {
         Generations {
             schema: "portcullis.history/v1".into(),
             active: self.standing.active,
-            pending: self.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
+            pending: self.undoable.outstanding.as_ref().map(|outstanding| outstanding.at(now)),
             generations: self.standing.generations.to_vec(),
         }
     }

@@ -39,6 +39,11 @@ impl Sight {
         Self { sources: sources(pushes), ..Self::default() }
     }
 
+    /// The same, for changes of these prefixes.
+    pub(super) fn about(prefixes: impl Iterator<Item = Prefix>) -> Self {
+        Self { sources: few(prefixes), ..Self::default() }
+    }
+
     /// Established connections whose sources are in one of the prefixes that have `moved`.
     pub(super) fn touched(&self, host: &dyn Host, moved: &BTreeMap<Prefix, Member>) -> Vec<Connection> {
         let all = self.connections.get_or_init(|| {
@@ -96,6 +101,18 @@ fn sources<'p>(pushes: impl Iterator<Item = &'p Push>) -> Option<Vec<Prefix>> {
         }
     }
     Some(sources.into_iter().collect())
+}
+
+/// All of them, unless they are too many to tell the kernel.
+fn few(prefixes: impl Iterator<Item = Prefix>) -> Option<Vec<Prefix>> {
+    let mut few = BTreeSet::new();
+    for prefix in prefixes {
+        few.insert(prefix);
+        if few.len() > MOST_SOURCES {
+            return None;
+        }
+    }
+    Some(few.into_iter().collect())
 }
 
 /// Families and lengths of the prefixes that have `moved`.

@@ -193,6 +193,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
             Message::SyncOpen(caller, ticket, reply) => answer(reply, self.open_sync(caller, ticket, now)),
             Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply),
+            Message::Undo(caller, undo, reply) => {
+                let undone = self.undo(&caller, &undo, now);
+                self.tell(reply, undone);
+                self.keeper.take_snapshot(self.lists.pushed(), now);
+            }
             Message::Explain(inquiry, loads, reply) => answer(reply, self.explain(&inquiry, loads, now)),
             Message::Membership(source, reply) => answer(reply, Ok(self.membership(source))),
             Message::Reload(caller, reload, read, reply) => {

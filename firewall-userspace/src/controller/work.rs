@@ -19,6 +19,8 @@ pub enum Activity {
     Tend,
     /// Pushes.
     Push,
+    /// A push that is taken back.
+    Undo,
     /// A question about a packet.
     Explain,
     /// The configuration file, anew.
@@ -43,9 +45,10 @@ pub enum Activity {
 
 impl Activity {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Tend,
         Self::Push,
+        Self::Undo,
         Self::Explain,
         Self::Reload,
         Self::Apply,
@@ -63,6 +66,7 @@ impl Activity {
         match self {
             Self::Tend => "chores",
             Self::Push => "push",
+            Self::Undo => "undo",
             Self::Explain => "explain",
             Self::Reload => "reload",
             Self::Apply => "apply",

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Now,
-        control::{EntriesQuery, Generations, Page, Refusal, Status},
+        control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
         controller::{ConfigFile, Counters, Readings},
         preview::diff::PolicyDocument,
     };
@@ -137,6 +137,10 @@ mod tests {
         }
 
         fn history(&self, _: Now) -> Generations {
+            unreachable!("nobody asks")
+        }
+
+        fn pushes(&self, _: usize) -> Pushes {
             unreachable!("nobody asks")
         }
 

@@ -41,6 +41,11 @@ impl RuntimeEntry {
         self.expires = self.expires.map(|expires| shifted(expires, -i128::from(by_ns)));
     }
 
+    /// Whether it ends, and by another clock than that of `era`.
+    pub fn is_of_another_era(&self, era: u32) -> bool {
+        self.expires.is_some() && self.era != era
+    }
+
     /// The same, by the clock of `era`.
     #[must_use]
     pub fn written_in(self, era: u32) -> Self {

@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 28] = [
+    let commands: [&[&str]; 29] = [
         &[],
         &["run"],
         &["check"],
@@ -24,6 +24,7 @@ fn help_is_what_it_was() {
         &["deny", "remove"],
         &["deny", "replace"],
         &["deny", "list"],
+        &["undo"],
         &["status"],
         &["explain"],
         &["reload"],

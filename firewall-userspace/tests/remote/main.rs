@@ -17,3 +17,4 @@ mod socket;
 mod status;
 mod support;
 mod unanswered;
+mod undo;

@@ -33,7 +33,7 @@ fn every_verb_says_as_data_that_no_daemon_is_there() {
     let folder = Folder::new();
     let socket = folder.path().join("missing");
     let socket = socket.to_str().unwrap();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 18] = [
         &["status"],
         &["reload"],
         &["diff", CONFIG],
@@ -43,6 +43,8 @@ fn every_verb_says_as_data_that_no_daemon_is_there() {
         &["history", "show", "1"],
         &["history", "diff", "1", "2"],
         &["rollback"],
+        &["undo", "7"],
+        &["undo", "--list"],
         &["mode"],
         &["mode", "observe"],
         &["allow", "add", "partners", "192.0.2.1"],

@@ -96,6 +96,23 @@ const MAX_COMMENT: usize = 256;
 /// Longest name of a person in octets (`LOGIN_NAME_MAX`, limits.h).
 const MAX_PERSON: usize = 256;
 
+const NO_PERSON: &str = "it is no name of a person: too long, or with control characters";
+
+fn is_person(person: &str) -> bool {
+    person.len() <= MAX_PERSON && !person.chars().any(char::is_control)
+}
+
+/// Checks the name of the person behind a caller.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn check_person(person: Option<&str>) -> Result<(), Refusal> {
+    match person {
+        Some(person) if !is_person(person) => Err(Refusal::Invalid(Problems::one("/person", NO_PERSON))),
+        _ => Ok(()),
+    }
+}
+
 /// Checks `push` against `policy`.
 ///
 /// # Errors
@@ -247,8 +264,8 @@ impl<'a> Checker<'a> {
 
     /// The person behind the caller.
     fn person(&mut self, person: Option<&str>) {
-        if person.is_some_and(|person| person.len() > MAX_PERSON || person.chars().any(char::is_control)) {
-            self.wrong("/person", "it is no name of a person: too long, or with control characters");
+        if person.is_some_and(|person| !is_person(person)) {
+            self.wrong("/person", NO_PERSON);
         }
     }
 

@@ -6,14 +6,16 @@
 mod answers;
 pub(super) mod check;
 mod plan;
+mod undo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use self::plan::Plan;
 pub(super) use self::plan::repeated;
+use self::{check::CheckedPush, plan::Plan};
 use super::{
     Core,
     asked::confirm_within,
@@ -28,9 +30,10 @@ use crate::{
     },
     control::{Caller, Push, Pushed, Refusal},
     datapath::Filter,
-    lists::{Applied, change::Change},
+    lists::{Applied, change::Change, pushed::RuntimeEntry},
     logging,
     policy::Prefix,
+    preview::guard::Harm,
     state::{disk::Disk, journal::Provisional},
 };
 
@@ -45,8 +48,24 @@ struct Staged {
     person: Option<String>,
     pushed: Pushed,
     applied: Applied,
+    /// What it makes of the entries, in the order of the changes.
+    after: Vec<Option<Arc<RuntimeEntry>>>,
     changes: Vec<Change>,
     forced: Forced,
+}
+
+impl Staged {
+    fn new(
+        index: usize,
+        caller: Caller,
+        person: Option<String>,
+        (pushed, forced): (Pushed, Forced),
+        applied: Applied,
+        changes: Vec<Change>,
+    ) -> Self {
+        let after = changes.iter().map(|change| change.entry.clone()).collect();
+        Self { index, caller, person, pushed, applied, after, changes, forced }
+    }
 }
 
 /// What checking a push came to.
@@ -78,12 +97,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
         answers
     }
 
-    /// How long a push that is to be confirmed may wait, when nothing else does.
+    /// How long a push waits that is to be confirmed, when nothing else does; `None` when it does not wait.
     fn admit_provisional(&self, push: &Push, now: Now) -> Result<Option<Duration>, Refusal> {
         match self.pending(now) {
-            _ if self.undoable.sync.is_some() => Err(Refusal::AnotherSync),
-            Some(pending) => Err(Refusal::Pending(Box::new(pending))),
-            None => confirm_within(push.confirm.as_deref()),
+            _ if push.confirm.is_some() && !push.dry_run && self.undoable.sync.is_some() => Err(Refusal::AnotherSync),
+            Some(pending) if push.confirm.is_some() && !push.dry_run => Err(Refusal::Pending(Box::new(pending))),
+            _ => Ok(confirm_within(push.confirm.as_deref())?.filter(|_| !push.dry_run)),
         }
     }
 
@@ -95,7 +114,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         for (index, (caller, push)) in pushes.into_iter().enumerate() {
             match self.stage(&caller, &push, &sight, now) {
                 Ok(Checked::Staged(pushed, applied, changes, forced)) => {
-                    staged.push(Staged { index, caller, person: push.person, pushed, applied, changes, forced });
+                    staged.push(Staged::new(index, caller, push.person, (pushed, forced), applied, changes));
                 }
                 Ok(Checked::Answered(pushed)) => drop(answers.insert(index, Ok(pushed))),
                 Err(refusal) => drop(answers.insert(index, Err(refusal))),
@@ -152,14 +171,25 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// The answer to a push that is in force, and its place.
     fn acknowledge(&mut self, staged: Staged, until: Option<Until>, now: Now) -> (usize, Pushed) {
-        let Staged { index, caller, person, pushed, forced, .. } = staged;
+        let Staged { index, caller, person, mut pushed, applied, after, forced, .. } = staged;
         forced.tell();
-        if pushed.added + pushed.refreshed + pushed.removed > 0 {
+        if pushed.changes_anything() {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
             let Pushed { added, refreshed, removed, .. } = pushed;
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a push");
+            // The inverse, the last change first, has what was.
+            let changes = applied.inverse.iter().rev().zip(&after);
+            let changes = changes.map(|(was, is)| (&was.list, &was.holding, was.entry.as_ref(), is.as_ref()));
+            if !self.undoable.log.record(revision, &caller.name, person.as_deref(), now, changes) {
+                pushed
+                    .notes
+                    .push("the push is so large that `portcullis undo` will not know what it changed".to_owned());
+            }
         }
         let pending = until.and_then(|_| self.pending(now));
+        if pending.is_some() && pushed.changes_anything() {
+            self.undoable.log.wait(self.in_force.revision());
+        }
         (index, Pushed { pending, ..self.numbered(pushed) })
     }
 
@@ -175,10 +205,22 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let mut checked = check::check(push, &self.in_force.policy)?;
         let shrunk = checked.replace_lists(&self.in_force.policy, self.lists.pushed(), &caller.name);
         let plan = Plan::of(self, &checked, caller, push.person.as_deref(), now);
+        self.try_out(&checked, push, plan, shrunk, sight)
+    }
+
+    /// Puts what is planned into the lists, and takes it out again when it is a dry run or something speaks against it.
+    fn try_out(
+        &mut self,
+        checked: &CheckedPush,
+        push: &Push,
+        plan: Plan,
+        shrunk: Vec<Harm>,
+        sight: &Sight,
+    ) -> Result<Checked, Refusal> {
         let (mut pushed, changes) = (plan.pushed, plan.changes);
         let applied = self.lists.apply(&self.in_force.policy, changes.clone());
-        self.answer_addresses(&checked, &mut pushed);
-        let admitted = self.admit(&checked, push, &applied, shrunk, sight);
+        self.answer_addresses(checked, &mut pushed);
+        let admitted = self.admit(checked, push, &applied, shrunk, sight);
         let admitted = admitted.map(|(notes, forced)| {
             pushed.notes.extend(notes);
             forced

@@ -14,6 +14,7 @@ mod inverse;
 mod model;
 mod script;
 mod sync;
+mod undo;
 mod world;
 
 use std::io;
@@ -109,6 +110,15 @@ fn what_is_asked_for_again_stays_when_the_push_is_undone_that_asked_for_it_befor
         let first = AskedPush { confirm: Some(2), ..again.clone() };
         run(0, &[Step::Push(first), Step::Push(again), Step::Wait(1), Step::Wait(1), Step::Wait(1), Step::Kill]);
     }
+}
+
+#[test]
+fn a_push_that_waits_since_another_daemon_is_not_taken_for_one_of_this_daemon() {
+    let Step::Push(asked) = push(&[1]) else { unreachable!("a push") };
+    let waits = Step::Push(AskedPush { confirm: Some(3), ..asked });
+    let undo = |back| Step::Undo { back, confirm: None };
+    run(0, &[waits.clone(), Step::Kill, push(&[2]), undo(0), push(&[3]), Step::Wait(4), undo(1), undo(2), undo(3)]);
+    run(0, &[waits, Step::Kill, push(&[2]), Step::Wait(4), undo(1), undo(0)]);
 }
 
 #[test]

@@ -24,7 +24,22 @@ pub struct Entry {
     is_new: bool,
     /// Time since boot after which no packet may meet it, whatever was done to clocks.
     pub latest: Option<Duration>,
+    created: Timestamp,
 }
+
+impl Entry {
+    /// What tells it from another entry.
+    fn facts(&self) -> (Option<Timestamp>, bool, Timestamp) {
+        (self.expires, self.is_new, self.created)
+    }
+}
+
+fn is_same(one: Option<&Entry>, other: Option<&Entry>) -> bool {
+    one.map(Entry::facts) == other.map(Entry::facts)
+}
+
+/// The entries of a push, each as it was and as the push left it.
+type Traces = BTreeMap<Key, [Option<Entry>; 2]>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
@@ -63,6 +78,11 @@ pub struct Model {
     pub read: (u64, usize),
     pub waiting: Option<Waiting>,
     pub revision: u64,
+    /// Pushes of this daemon that can be undone, by revision, and those that were.
+    pub pushes: BTreeMap<u64, Traces>,
+    pub undone: BTreeSet<u64>,
+    /// The push of this daemon that waits.
+    pub waits: Option<u64>,
     /// The configuration file was refused when it was last tried.
     pub is_file_refused: bool,
     /// How far ahead of the boot clock the wall clock was at the last look, and the times that can be believed are.
@@ -111,6 +131,9 @@ impl Model {
             read: (1, file),
             waiting: None,
             revision: 1,
+            pushes: BTreeMap::new(),
+            undone: BTreeSet::new(),
+            waits: None,
             is_file_refused: false,
             wall: ahead(now),
             earliest: ahead(now),
@@ -149,7 +172,8 @@ impl Model {
                     if is_so && !self.waits_with(key) {
                         continue;
                     }
-                    self.entries.insert(key.clone(), Entry { expires, is_new, latest });
+                    let created = old.as_ref().map_or(now.wall, |old| old.created);
+                    self.entries.insert(key.clone(), Entry { expires, is_new, latest, created });
                     is_counted |= !is_so;
                 }
                 None if old.is_none() => continue,
@@ -160,10 +184,21 @@ impl Model {
             }
             before.insert(key.clone(), old);
         }
+        self.note(before, is_counted, confirm, now);
+    }
+
+    /// Entries are what they are now by a push, or because one was taken back.
+    fn note(&mut self, before: BTreeMap<Key, Option<Entry>>, is_counted: bool, confirm: Option<Duration>, now: Now) {
+        if is_counted {
+            let traces = before.iter().map(|(key, old)| (key.clone(), [old.clone(), self.entries.get(key).cloned()]));
+            let traces = traces.filter(|(_, [old, new])| !is_same(old.as_ref(), new.as_ref())).collect();
+            self.pushes.insert(self.revision + 1, traces);
+        }
         match (confirm, &mut self.waiting) {
             (Some(length), _) if !before.is_empty() => {
                 let what = What::Push { revision: self.revision + 1, before };
                 self.waiting = Some(Waiting::new(what, length, now));
+                self.waits = is_counted.then_some(self.revision + 1);
             }
             // What a later push has changed is its own.
             (None, Some(Waiting { what: What::Push { before: kept, .. }, .. })) => {
@@ -188,11 +223,55 @@ impl Model {
         before.into_iter().flat_map(|before| before.keys())
     }
 
+    /// A push is taken back; how many entries are not what they were before it.
+    pub fn undo(&mut self, revision: u64, confirm: Option<Duration>, now: Now) -> usize {
+        let (mut before, mut kept) = (BTreeMap::new(), 0);
+        for (key, [old, new]) in self.pushes[&revision].clone() {
+            let live = self.entries.get(&key).cloned();
+            if !is_same(live.as_ref(), new.as_ref()) {
+                kept += 1;
+                continue;
+            }
+            let lives = |entry: &Entry| entry.expires.is_none_or(|expires| expires > at(now, self.earliest));
+            let back = old.clone().filter(lives);
+            kept += usize::from(old.is_some() && back.is_none());
+            if live.is_none() && back.is_none() {
+                continue;
+            }
+            self.entries.remove(&key);
+            self.entries.extend(back.map(|back| (key.clone(), back)));
+            before.insert(key, live);
+        }
+        let is_counted = !before.is_empty();
+        self.note(before, is_counted, confirm, now);
+        if is_counted {
+            self.pushes.remove(&revision);
+            self.undone.insert(revision);
+        }
+        kept
+    }
+
+    /// Whether somebody keeps the clock right.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// Another daemon knows nothing of the pushes before it.
+    pub fn forget_pushes(&mut self) {
+        self.pushes.clear();
+        self.undone.clear();
+        self.waits = None;
+    }
+
     /// Puts back what a push that was not confirmed has changed.
     pub fn undo_push(&mut self, now: Now) {
         let Some(Waiting { what: What::Push { before, .. }, .. }) = self.waiting.take() else {
             panic!("no push waits")
         };
+        if let Some(revision) = self.waits.take() {
+            self.pushes.remove(&revision);
+            self.undone.insert(revision);
+        }
         for (key, entry) in before {
             let before = entry.filter(|entry| entry.expires.is_none_or(|expires| expires > at(now, self.earliest)));
             self.entries.remove(&key);
@@ -274,6 +353,7 @@ impl Model {
     }
 
     pub fn confirm(&mut self) {
+        self.waits = None;
         if let Some(Waiting { what: What::Policy { generation, .. }, .. }) = self.waiting.take() {
             self.generations.iter_mut().filter(|one| one.number == generation).for_each(|one| one.is_confirmed = true);
         }
@@ -336,6 +416,7 @@ impl Model {
         if let Some(Waiting { what: What::Push { before, .. }, .. }) = &mut self.waiting {
             before.values_mut().flatten().for_each(follow);
         }
+        self.pushes.values_mut().flat_map(BTreeMap::values_mut).flatten().flatten().for_each(follow);
     }
 
     /// Whether a service denies what is in a list, or may do so when the list comes back.

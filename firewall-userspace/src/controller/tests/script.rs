@@ -9,6 +9,8 @@ use crate::{lists::entry::Layer, policy::Mode};
 pub enum Step {
     /// Somebody pushes.
     Push(AskedPush),
+    /// `undo`, of the push that many revisions before the last one.
+    Undo { back: u64, confirm: Option<u32> },
     /// The configuration file is edited.
     Edit(usize),
     /// `reload`.
@@ -138,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
     let name = prop::sample::select(vec!["eth0", "eth1"]);
     prop_oneof![
         8 => push().prop_map(Step::Push),
+        3 => (0..5_u64, confirm()).prop_map(|(back, confirm)| Step::Undo { back, confirm }),
         2 => (0..6_usize).prop_map(Step::Edit),
         3 => (confirm(), prop::bool::weighted(0.1)).prop_map(|(confirm, dry_run)| Step::Reload { confirm, dry_run }),
         1 => Just(Step::HungReload),

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     clock::Now,
     control::{
-        Apply, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Refusal, Reload, Reloaded, Rollback, SetMode,
-        Status,
+        Apply, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushes, Refusal, Reload, Reloaded, Rollback,
+        SetMode, Status, Undo,
     },
     controller::{Controller, Readings},
     lists::entry::{EntryFilter, Layer},
@@ -110,6 +110,14 @@ pub struct MembershipQuery {
     source: IpAddr,
 }
 
+/// Query of `GET /v1/pushes`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushesQuery {
+    /// At most so many.
+    limit: Option<usize>,
+}
+
 /// `GET /v1/status`.
 pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<axum::Json<Status>, ProblemDetails> {
     // Counters are many, and reading them may mean to wait for a CPU.
@@ -192,6 +200,32 @@ pub async fn push(
 ) -> Result<Response, ProblemDetails> {
     let pushed = answer(controller.push(peer.caller(), push)).await?;
     large_json(move || pushed).await
+}
+
+/// `POST /v1/undo`.
+pub async fn undo(
+    _: NoQuery,
+    Extension(peer): Extension<Peer>,
+    State(controller): State<Controller>,
+    Json(undo): Json<Undo>,
+) -> Result<Response, ProblemDetails> {
+    let undone = answer(controller.undo(peer.caller(), undo)).await?;
+    large_json(move || undone).await
+}
+
+/// `GET /v1/pushes`.
+pub async fn pushes(
+    query: Result<Query<PushesQuery>, QueryRejection>,
+    State(controller): State<Controller>,
+) -> Result<Response, ProblemDetails> {
+    let Query(PushesQuery { limit }) = query.map_err(|rejection| wrong_query(&rejection))?;
+    let limit = limit.unwrap_or(Pushes::TOLD);
+    if !(1..=Pushes::MOST).contains(&limit) {
+        let detail = format!("from 1 to {} pushes are told, not {limit}", Pushes::MOST);
+        return Err(Refusal::Invalid(Problems::one("/limit", detail)).into());
+    }
+    let readings = controller.readings()?;
+    large_json(move || readings.pushes(limit)).await
 }
 
 /// `POST /v1/explain`: changes nothing.

@@ -69,6 +69,8 @@ fn router(controller: Controller) -> Router {
         .route("/v1/entries", get(handlers::entries).post(handlers::push))
         .route("/v1/sync", post(sync::sync))
         .route("/v1/sync/{number}", delete(sync::cancel))
+        .route("/v1/undo", post(handlers::undo))
+        .route("/v1/pushes", get(handlers::pushes))
         .route("/v1/policy", get(handlers::policy))
         .route("/v1/explain", post(handlers::explain))
         .route("/v1/explanations", post(handlers::explanations))

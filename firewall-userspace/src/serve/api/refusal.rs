@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::{
-    control::{Refusal, Verb},
+    control::{NotUndoable, Refusal, Verb},
     preview::guard::{Harm, guards_of},
     serve::http::problem::{ProblemDetails, codes},
     text::{
@@ -57,6 +57,7 @@ impl From<Refusal> for ProblemDetails {
             refusal @ Refusal::NoGeneration { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::NO_GENERATION, refusal.to_string())
             }
+            Refusal::NotUndoable { ref why, .. } => not_undoable(why, &refusal),
             refusal @ Refusal::NoPolicy { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::NO_POLICY, refusal.to_string())
             }
@@ -76,4 +77,13 @@ fn guarded(harms: &[Harm]) -> ProblemDetails {
     problem.errors = harms.iter().map(told).collect();
     problem.guards = guards_of(harms).into_iter().map(str::to_owned).collect();
     problem
+}
+
+/// A push that cannot be taken back: a conflict where it could be, or could have been.
+fn not_undoable(why: &NotUndoable, refusal: &Refusal) -> ProblemDetails {
+    let status = match why {
+        NotUndoable::Waits(_) | NotUndoable::Undone { .. } => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    ProblemDetails::new(status, codes::NOT_UNDOABLE, refusal.to_string())
 }

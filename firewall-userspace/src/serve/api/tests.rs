@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use super::{peer::Peer, router};
 use crate::{
     clock::Now,
-    control::{EntriesQuery, Generations, Page, Refusal, Status},
+    control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
     controller::{ConfigFile, Controller, Counters, Message, Readings},
     preview::diff::PolicyDocument,
     serve::http::{ProblemDetails, problem::codes},
@@ -58,6 +58,10 @@ impl Readings for Nothing {
 
     fn history(&self, _: Now) -> Generations {
         unreachable!("nobody asks for the history")
+    }
+
+    fn pushes(&self, _: usize) -> Pushes {
+        unreachable!("nobody asks for the pushes")
     }
 
     fn counters(&self) -> Result<Counters, Refusal> {

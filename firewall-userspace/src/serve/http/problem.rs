@@ -72,6 +72,8 @@ pub mod codes {
     pub const NOTHING_PENDING: &str = "nothing_pending";
     /// There is no such generation to go back to.
     pub const NO_GENERATION: &str = "no_generation";
+    /// The push cannot be taken back.
+    pub const NOT_UNDOABLE: &str = "not_undoable";
     /// The configuration cannot be used.
     pub const INVALID_CONFIG: &str = "invalid_config";
     /// The change cannot be kept over a restart, so it did not happen.

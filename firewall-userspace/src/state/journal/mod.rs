@@ -238,7 +238,16 @@ impl<D: Disk> Store<D> {
             Some(_) => changes.iter().map(|change| (change.list.clone(), change.holding.clone())).collect(),
             None => Vec::new(),
         };
-        self.write(&Record::of(at, changes))?;
+        let era = self.clock.era();
+        if changes.iter().any(|change| change.entry.as_ref().is_some_and(|entry| entry.is_of_another_era(era))) {
+            // What was is put back: all of it by one write.
+            let (of_now, others) = self.by_era(changes);
+            let others = others.into_iter().map(|(mark, changes)| Record::of(mark, changes));
+            let of_now = (!of_now.is_empty()).then(|| Record::of(at, of_now));
+            self.write_all(&others.chain(of_now).collect::<Vec<_>>(), at)?;
+        } else {
+            self.write(&Record::of(at, changes))?;
+        }
         if let Some(provisional) = &mut self.provisional {
             touched.iter().for_each(|(list, holding)| provisional.leave(list, holding));
         }
@@ -674,9 +683,14 @@ impl<D: Disk> Store<D> {
 
     /// Writes one record, which is on disk afterwards, or not there.
     fn write(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.write_all(std::slice::from_ref(record), record.at())
+    }
+
+    /// Writes records by one write, of now, which is `at`. A crash in the middle of it may leave the first of them.
+    fn write_all(&mut self, records: &[Record], at: Timestamp) -> Result<(), StoreError> {
         let mut octets = Vec::new();
-        record.push(&mut octets)?;
-        self.prepare(record.at())?;
+        records.iter().try_for_each(|record| record.push(&mut octets))?;
+        self.prepare(at)?;
         let name = journal_name(self.journal.number);
         let path = self.disk.path(&name);
         let fail = |source| StoreError::Write { path, attempt: "write to", source };

@@ -12,8 +12,8 @@ use firewall_userspace::{
     config::{self, Bundle, ListFile},
     control::{
         Addition, AddressAnswer, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations,
-        InterfaceStatus, KeptGeneration, ListEntries, ListStatus, Page, Position, Push, Pushed, Refusal, Reload,
-        ReloadStatus, Reloaded, ServiceStatus, Status, Terms,
+        InterfaceStatus, KeptEntry, KeptGeneration, ListEntries, ListStatus, NotUndoable, Page, Position, Push,
+        PushSummary, Pushed, Pushes, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status, Terms, Undo,
     },
     controller::{Counters, Explaining, Inquiry, Message, Readings},
     lists::entry::{Entry, Layer},
@@ -77,6 +77,10 @@ impl Fake {
                     pushes.lock().unwrap().push(push);
                     callers.lock().unwrap().push(caller);
                     reply.send(result).unwrap();
+                }
+                Message::Undo(caller, undo, reply) => {
+                    callers.lock().unwrap().push(caller);
+                    reply.send(self.undo(&undo)).unwrap();
                 }
                 Message::Reload(_, reload, _, reply) => reply.send(self.reload(&reload)).unwrap(),
                 Message::Apply(_, Terms { dry_run, force, .. }, _, reply) => {
@@ -152,6 +156,35 @@ impl Fake {
         }
     }
 
+    /// Knows the push of revision 7, of whose entries twelve were touched since.
+    fn undo(&self, undo: &Undo) -> Result<Pushed, Refusal> {
+        let Undo { revision, dry_run, .. } = *undo;
+        match revision {
+            _ if self.refusal.is_some() => return Err(self.refusal.clone().unwrap()),
+            7 => {}
+            6 => return Err(Refusal::NotUndoable { revision, why: NotUndoable::Undone { by: 8, is_undoable: true } }),
+            _ => return Err(Refusal::NotUndoable { revision, why: NotUndoable::Never { last: 8 } }),
+        }
+        let (prefix, change) = (Prefix::ALL_V4, EntryChangeKind::Removed);
+        let kept = KeptEntry {
+            list: "blocked".into(),
+            prefix,
+            layer: Layer::Ban,
+            owner: "guard".into(),
+            detail: "stays: \u{1b}[2J".into(),
+        };
+        Ok(Pushed {
+            revision: 9,
+            removed: 2,
+            kept_count: 12,
+            kept: vec![kept; 10],
+            undone: Some(pushed_before(revision)),
+            dry_run,
+            changes: vec![EntryChange { list: "blocked".into(), prefix, change }; usize::from(dry_run)],
+            ..Pushed::default()
+        })
+    }
+
     fn reload(&self, reload: &Reload) -> Result<Reloaded, Refusal> {
         match &self.refusal {
             Some(refusal) => Err(refusal.clone()),
@@ -174,6 +207,20 @@ impl Fake {
                 Ok(Reloaded { generation: 9, revision: 9, policy_generation: 9, ..answer })
             }
         }
+    }
+}
+
+fn pushed_before(revision: u64) -> PushSummary {
+    PushSummary {
+        revision,
+        at: time(),
+        owner: "root".into(),
+        person: Some("ada\u{1b}".into()),
+        lists: vec!["blocked".into()],
+        added: 14,
+        refreshed: 0,
+        removed: 0,
+        undoes: (revision == 6).then_some(4),
     }
 }
 
@@ -227,6 +274,10 @@ impl Readings for Told {
     fn history(&self, _: Now) -> Generations {
         let (schema, generations) = ("portcullis.history/v1".into(), Vec::new());
         Generations { schema, active: None, pending: None, generations }
+    }
+
+    fn pushes(&self, limit: usize) -> Pushes {
+        Pushes::new(8, 3, [7, 6, 5].into_iter().take(limit).map(pushed_before).collect())
     }
 
     fn counters(&self) -> Result<Counters, Refusal> {

@@ -131,6 +131,10 @@ impl Driver {
             What::Push { revision, .. } => (PendingChange::Push, *revision, None),
         });
         assert_eq!(pending, wanted, "what waits");
+        let pushes = self.world.told.borrow().pushes(usize::MAX);
+        let wanted = self.model.pushes.keys().rev().filter(|push| self.model.waits != Some(**push));
+        let found: Vec<u64> = pushes.pushes.iter().map(|push| push.revision).collect();
+        assert_eq!(found, wanted.copied().collect::<Vec<_>>(), "pushes that can be undone");
         for list in &told.lists {
             for layer in Layer::ALL.into_iter().filter(|layer| *layer != Layer::Config) {
                 let counted = list.entries.iter().filter(|entries| entries.layer == layer).map(|entries| entries.count);

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     config::{Diagnostic, Report},
     control::{
-        Addition, Caller, Confirm, PendingChange, Push, Refusal, Reload, Reloaded, Removal, Rollback, SetMode, Terms,
-        Way,
+        Addition, Caller, Confirm, NotUndoable, PendingChange, Push, Refusal, Reload, Reloaded, Removal, Rollback,
+        SetMode, Terms, Undo, Way,
     },
     controller::{Message, ReadConfig},
     lists::entry::{Holding, Layer},
@@ -84,6 +84,7 @@ impl Driver {
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::Push(push) => self.push(push),
+            Step::Undo { back, confirm } => self.undo(*back, *confirm),
             Step::Edit(file) => *self.world.file.lock().unwrap() = *file,
             Step::Reload { confirm, dry_run } => self.reload(*confirm, *dry_run),
             Step::HungReload => self.hung_reload(),
@@ -236,6 +237,37 @@ impl Driver {
             Err(Refusal::Invalid(problems)) => assert!(is_invalid, "{problems:?}"),
             Err(refusal) => {
                 self.refused.extend(wishes.into_iter().map(|(key, _)| key));
+                self.expect_injected(&refusal);
+            }
+        }
+    }
+
+    fn undo(&mut self, back: u64, confirm: Option<u32>) {
+        let revision = self.model.revision.saturating_sub(back);
+        let undo = Undo { confirm: text(confirm), ..Undo::of(revision) };
+        let answer = self.world.ask(|reply| Message::Undo(caller("eve"), undo, reply));
+        let is_known = self.model.pushes.contains_key(&revision);
+        let waits = self.model.waits;
+        match answer {
+            Ok(pushed) => {
+                assert!(is_known && waits != Some(revision), "{revision} was undone: {pushed:?}");
+                assert!(confirm.is_none() || self.model.waiting.is_none(), "two things wait: {pushed:?}");
+                let kept = self.model.undo(revision, confirm.map(seconds), self.world.now);
+                assert_eq!((pushed.kept_count, pushed.revision), (kept, self.model.revision), "the answer: {pushed:?}");
+            }
+            Err(Refusal::NotUndoable { why: NotUndoable::Waits(_), .. }) => assert_eq!(waits, Some(revision)),
+            Err(Refusal::NotUndoable { why: NotUndoable::Undone { .. }, .. }) => {
+                assert!(self.model.undone.contains(&revision), "{revision} was not undone");
+            }
+            Err(Refusal::NotUndoable { why, .. }) => {
+                assert!(!is_known && !self.model.undone.contains(&revision), "{why:?}");
+            }
+            Err(Refusal::Pending(_)) => assert!(confirm.is_some() && self.model.waiting.is_some()),
+            Err(Refusal::Invalid(problems)) => {
+                assert!(confirm.is_some() && !self.model.is_settled(), "{problems:?}");
+            }
+            Err(refusal) => {
+                self.refused.extend(self.model.pushes[&revision].keys().cloned());
                 self.expect_injected(&refusal);
             }
         }
@@ -423,6 +455,7 @@ impl Driver {
             return self.check_what_came_back(file);
         }
         self.model.restart(file, is_met, self.world.now);
+        self.model.forget_pushes();
         self.read_at = None;
     }
 
