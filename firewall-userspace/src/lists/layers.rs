@@ -179,6 +179,23 @@ pub fn entries_like<'a>(
     Box::new(entries.take_while(is_before_end))
 }
 
+/// The entries of one list for prefixes inside `prefix`, without those for itself.
+pub fn entries_inside<'a>(
+    list: &'a List,
+    runtime: &'a Runtime,
+    telling: Telling<'a>,
+    prefix: Prefix,
+) -> impl Iterator<Item = Entry> + 'a {
+    // What a prefix covers comes right behind it.
+    let itself = Holding { prefix, layer: Layer::Config, owner: Owner::default() };
+    let inside = move |entry: &Entry| entry.prefix.parse::<Prefix>().ok().filter(|one| prefix.covers(*one));
+    let behind = entries_of(list, runtime, telling, Some(itself));
+    behind
+        .map_while(move |entry| inside(&entry).map(|one| (one, entry)))
+        .filter(move |(one, _)| *one != prefix)
+        .map(|(_, entry)| entry)
+}
+
 /// A place before all that is inside `prefix`, and behind nearly all that is not and comes before it.
 fn before(prefix: Prefix) -> Option<Holding> {
     let last = match prefix.address() {

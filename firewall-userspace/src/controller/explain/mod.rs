@@ -113,7 +113,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// How entries of the list at `index` are told.
-    fn telling(&self, index: usize) -> Telling<'_> {
+    pub(in crate::controller) fn telling(&self, index: usize) -> Telling<'_> {
         let is_denied = self.in_force.policy.denies_list(index);
         Telling { loaded: self.in_force.loaded(), clock: self.lists.clock(), is_denied }
     }

@@ -9,15 +9,21 @@ use crate::{
     datapath::Filter,
     lists::{
         entry::{Entry, Layer},
-        layers::{self, Telling},
+        layers,
     },
     policy::{Mode, Policy, Prefix, Service, compile::bit},
     state::disk::Disk,
-    text::{few::Few, shown::few},
+    text::{
+        few::Few,
+        shown::{counted, few, grouped},
+    },
 };
 
 /// Entries that are named as the reason of one answer.
 const NAMED: usize = 3;
+
+/// Most entries inside of a prefix that are counted.
+const COUNTED: usize = 1000;
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Adds to `pushed`, which is in the lists, what addresses meet now that is not what was asked.
@@ -99,7 +105,31 @@ impl<F: Filter, D: Disk> Core<F, D> {
         } else if member.management && services_that_allow(policy, list).next().is_some() {
             answers
                 .add("admitted", || self.told(list, prefix, "passes all the same: it is in `management`".to_owned()));
+        } else if self.inside(list, prefix).next().is_some() {
+            answers.add("narrower", || self.told(list, prefix, self.told_inside(list, prefix)));
         }
+    }
+
+    /// The entries of a list inside of a prefix.
+    fn inside(&self, index: usize, prefix: Prefix) -> impl Iterator<Item = Entry> {
+        // Most prefixes are single addresses, and nothing is inside of them.
+        let is_host = prefix == Prefix::host(prefix.address());
+        let list = self.in_force.policy.lists.get(index).filter(|_| !is_host);
+        list.into_iter()
+            .flat_map(move |list| layers::entries_inside(list, self.lists.pushed(), self.telling(index), prefix))
+    }
+
+    /// Words on the entries that stand inside of a prefix which is out: the first few, and how many there are.
+    fn told_inside(&self, index: usize, prefix: Prefix) -> String {
+        let name = self.in_force.policy.lists.get(index).map_or("", |list| &list.name);
+        let count = self.inside(index, prefix).take(COUNTED + 1).count();
+        let counted =
+            if count > COUNTED { format!("more than {} entries", grouped(COUNTED)) } else { counted(count, "entry") };
+        let mut named: Vec<String> = self.inside(index, prefix).take(NAMED).map(|entry| holder(&entry)).collect();
+        if count > NAMED {
+            named.push("...".to_owned());
+        }
+        format!("stays in `{name}` in part, for {counted} inside it: {}", named.join(", "))
     }
 
     fn told(&self, list: usize, prefix: Prefix, detail: String) -> AddressAnswer {
@@ -111,8 +141,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn holders(&self, index: usize, prefix: Prefix) -> String {
         let policy = &self.in_force.policy;
         let Some(list) = policy.lists.get(index) else { return String::new() };
-        let is_denied = policy.denies_list(index);
-        let telling = Telling { loaded: self.in_force.loaded(), clock: self.lists.clock(), is_denied };
+        let telling = self.telling(index);
         let at = |cover| layers::entries_at(list, self.lists.pushed(), telling, cover);
         let named: Vec<String> = prefix.covering().flat_map(at).map(|entry| holder(&entry)).collect();
         format!("`{}` has {}", list.name, few(&named, NAMED))

@@ -137,6 +137,42 @@ fn what_another_list_admits_is_told_unless_it_is_denied_all_the_same() {
 }
 
 #[test]
+fn narrower_entries_that_stay_inside_of_what_was_removed_are_told_and_counted_to_a_bound() {
+    let mut world = World::new(TWO_LISTS);
+    for (list, wide) in [("a", "10.0.0.0/8"), ("b", "2001:db8::/32")] {
+        ask(&mut world, "ada", add(list, wide, None)).unwrap();
+        ask(&mut world, "eve", add(list, wide, None)).unwrap();
+    }
+    for (list, narrow) in [("a", "10.0.0.0/16"), ("a", "10.255.255.255"), ("b", "2001:db8::/64"), ("a", "11.0.0.0/8")] {
+        ask(&mut world, "ada", add(list, narrow, None)).unwrap();
+    }
+    ask(&mut world, "ben", Push { layer: Layer::Ban, ..add("a", "10.0.0.0/16", Some("1h")) }).unwrap();
+    let held = ask(&mut world, "eve", remove("a", &["10.0.0.0/8"])).unwrap();
+    assert_eq!(answer(&held), "stays in `a`: `a` has 10.0.0.0/8 (runtime of ada)", "all of it is in");
+    let part = ask(&mut world, "ada", remove("a", &["10.0.0.0/8"])).unwrap();
+    let wanted = "stays in `a` in part, for 3 entries inside it: 10.0.0.0/16 (runtime of ada), \
+                  10.0.0.0/16 (ban of ben, until 2027-01-15T09:00:00Z), 10.255.255.255/32 (runtime of ada)";
+    assert_eq!(answer(&part), wanted);
+    ask(&mut world, "eve", remove("b", &["2001:db8::/32"])).unwrap();
+    let denied = ask(&mut world, "ada", remove("b", &["2001:db8::/32"])).unwrap();
+    assert_eq!(answer(&denied), "stays in `b` in part, for 1 entry inside it: 2001:db8::/64 (runtime of ada)");
+    let configured = ask(&mut world, "ada", remove("a", &["192.0.2.0/24"])).unwrap();
+    assert_eq!(answer(&configured), "stays in `a` in part, for 1 entry inside it: 192.0.2.1/32 (configuration)");
+    // What goes with it is no longer inside.
+    ask(&mut world, "ada", add("b", "172.16.0.0/12", None)).unwrap();
+    ask(&mut world, "ada", add("b", "172.16.0.7", None)).unwrap();
+    assert_eq!(ask(&mut world, "ada", remove("b", &["172.16.0.0/12", "172.16.0.7"])).unwrap().differing, 0);
+
+    let many =
+        (0..2000_u32).flat_map(|one| add("b", &format!("172.16.{}.{}", one >> 8, one & 255), None).add).collect();
+    ask(&mut world, "ada", Push { add: many, ..Push::default() }).unwrap();
+    let many = ask(&mut world, "ada", remove("b", &["172.16.0.0/12"])).unwrap();
+    let (wanted, said) =
+        ("stays in `b` in part, for more than 1,000 entries inside it: 172.16.0.0/32 (", answer(&many));
+    assert!(said.starts_with(wanted) && said.ends_with("172.16.0.2/32 (runtime of ada), ..."), "{said}");
+}
+
+#[test]
 fn ten_answers_of_a_kind_are_told_and_the_others_counted() {
     let mut world = World::new(0);
     ask(&mut world, "ada", add("b", "192.0.2.0/24", None)).unwrap();
