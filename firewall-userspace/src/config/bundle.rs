@@ -35,6 +35,11 @@ pub struct ListFile {
 }
 
 impl Bundle {
+    /// Octets of all texts.
+    pub fn octets(&self) -> u64 {
+        self.files.iter().map(|file| file.text.len()).sum::<usize>().saturating_add(self.config.len()) as u64
+    }
+
     /// Whether `other` says the same, wherever it was read from.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self.config == other.config && self.has_the_lists_of(other)

@@ -1,6 +1,6 @@
 //! What is in the file of the generations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,18 @@ pub struct HistoryDocument {
     pub read: Option<u64>,
     /// What waits for a confirmation.
     pub pending: Option<Provision>,
+    /// Octets of the configurations, by their number; a daemon of before does not note them.
+    #[serde(default)]
+    pub octets: BTreeMap<u64, u64>,
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Most configurations.
+    pub configurations: usize,
+    /// Most octets of them all.
+    pub octets: u64,
 }
 
 /// What every version of the file says.
@@ -118,7 +130,14 @@ pub struct Provision {
 
 impl Default for HistoryDocument {
     fn default() -> Self {
-        Self { version: VERSION, generations: Vec::new(), active: None, read: None, pending: None }
+        Self {
+            version: VERSION,
+            generations: Vec::new(),
+            active: None,
+            read: None,
+            pending: None,
+            octets: BTreeMap::new(),
+        }
     }
 }
 
@@ -150,22 +169,40 @@ impl HistoryDocument {
         }
     }
 
-    /// Strikes the generations of the oldest configurations until `keep` configurations are left; the live generation and what may
-    /// come back stay.
+    /// Strikes the generations of the oldest configurations until what is left is as much as may be kept; the live generation, the
+    /// newest one and what may come back stay. Numbers of those that go because all have too many octets.
     ///
     /// A configuration counts once: a mode that is set to and fro, and a way back, do not push others out. As many generations as
-    /// `keep` may have a configuration that a newer one has too; of more the oldest go.
-    pub fn prune(&mut self, keep: usize) {
+    /// configurations may have one that a newer one has too; of more the oldest go.
+    pub fn prune(&mut self, keep: Keep) -> Vec<u64> {
         let previous = self.pending.as_ref().map(|pending| pending.previous);
         let active = self.active;
-        let is_needed = |one: &Generation| Some(one.number) == active || Some(one.number) == previous;
+        let newest = self.generations.last().map(|newest| newest.number);
+        let is_needed = |one: &Generation| [active, previous, newest].contains(&Some(one.number));
+        let needed = self.generations.iter().filter(|one| is_needed(one)).map(|one| one.bundle).chain(self.read);
+        let mut counted: BTreeSet<u64> = needed.collect();
+        let octets_of = |bundle: &u64| self.octets.get(bundle).copied().unwrap_or(0);
+        let mut octets: u64 = counted.iter().map(octets_of).sum();
+        let (mut is_full, mut too_large) = (false, Vec::new());
         let (mut kept, mut repeats) = (BTreeSet::new(), 0);
         let mut stays: Vec<bool> = Vec::with_capacity(self.generations.len());
         // The newest first.
         for one in self.generations.iter().rev() {
             let is_repeat = kept.contains(&one.bundle);
             repeats += usize::from(is_repeat);
-            let has_room = if is_repeat { repeats <= keep } else { kept.len() < keep };
+            let most = keep.configurations;
+            let mut has_room = if is_repeat { repeats <= most } else { kept.len() < most };
+            if has_room && counted.insert(one.bundle) {
+                // Behind the first that is too large all go: what is kept has no gaps.
+                is_full |= octets.saturating_add(octets_of(&one.bundle)) > keep.octets;
+                if is_full {
+                    counted.remove(&one.bundle);
+                    too_large.push(one.number);
+                    has_room = false;
+                } else {
+                    octets = octets.saturating_add(octets_of(&one.bundle));
+                }
+            }
             if has_room {
                 kept.insert(one.bundle);
             }
@@ -173,6 +210,10 @@ impl HistoryDocument {
         }
         let mut stays = stays.into_iter().rev();
         self.generations.retain(|_| stays.next().unwrap_or(true));
+        let bundles = self.bundles();
+        self.octets.retain(|bundle, _| bundles.contains(bundle));
+        too_large.reverse();
+        too_large
     }
 
     /// Numbers of the configurations that are needed.

@@ -27,7 +27,7 @@ pub use repair::repair;
 use std::time::Duration;
 
 use self::{
-    document::{HistoryDocument, VERSION, Versioned},
+    document::{HistoryDocument, Keep, VERSION, Versioned},
     held::HeldGenerations,
 };
 use super::{disk::Disk, error::StoreError};
@@ -41,8 +41,7 @@ use crate::{
 pub struct History<D: Disk> {
     disk: D,
     document: HistoryDocument,
-    /// Most generations.
-    keep: usize,
+    keep: Keep,
     /// Configurations that are not on disk yet.
     unwritten: Vec<(u64, Bundle)>,
     is_owing: bool,
@@ -90,11 +89,14 @@ pub enum Content {
 /// Between two attempts to write what is owed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Most octets of all configurations that are kept, but for those that are needed.
+const MOST_OCTETS: u64 = 256 << 20;
+
 /// File of the generations.
 const NAME: &str = "history";
 
 impl<D: Disk> History<D> {
-    /// Reads what is there. `keep` generations are kept, and those that are needed.
+    /// Reads what is there. `keep` configurations are kept, of at most 256 MiB, and those that are needed.
     ///
     /// # Errors
     /// When it cannot be read, is damaged or of a newer daemon.
@@ -130,6 +132,7 @@ impl<D: Disk> History<D> {
         let (unwritten, retry) = (Vec::new(), Duration::ZERO);
         let held = HeldGenerations::new(&disk);
         let (is_owing, failures, changes) = (false, 0, 1);
+        let keep = Keep { configurations: keep, octets: MOST_OCTETS };
         let mut history = Self { disk, document, keep, unwritten, is_owing, failures, changes, retry, refusal, held };
         history.hold();
         history
@@ -334,9 +337,13 @@ impl<D: Disk> History<D> {
 
     /// The number of a configuration that is kept and says the same as `bundle`: the live one, or that of the file.
     fn same_as(&self, bundle: &Bundle) -> Option<u64> {
-        let candidates = [self.active().map(|active| active.bundle), self.document.read];
+        let active = self.active().map(|active| active.bundle);
+        let candidates = [active, self.document.read.filter(|read| Some(*read) != active)];
+        // One of another size is not read: it may be long.
+        let octets = bundle.octets();
+        let may_be_same = |number: &u64| self.document.octets.get(number).is_none_or(|known| *known == octets);
         let is_same = |number: &u64| self.bundle(*number).is_ok_and(|kept| kept.says_the_same_as(bundle));
-        candidates.into_iter().flatten().find(is_same)
+        candidates.into_iter().flatten().filter(may_be_same).find(is_same)
     }
 
     fn change(
@@ -364,9 +371,10 @@ impl<D: Disk> History<D> {
         }
         let before = self.document.clone();
         let has_new = new.is_some();
+        self.measure(new.as_ref());
         self.unwritten.extend(new);
         change(&mut self.document);
-        self.document.prune(self.keep);
+        let struck = self.document.prune(self.keep);
         let needed = self.document.bundles();
         self.unwritten.retain(|(number, _)| needed.contains(number));
         let result = self.write();
@@ -377,8 +385,28 @@ impl<D: Disk> History<D> {
             if has_new {
                 self.unwritten.pop();
             }
+        } else if !struck.is_empty() {
+            let octets = self.keep.octets;
+            tracing::warn!(
+                generations = ?struck,
+                "kept no longer: with them the configurations of all generations would have more than {octets} octets"
+            );
         }
         result
+    }
+
+    /// Notes how large configurations are: that of a change, and those that a daemon of before has left.
+    fn measure(&mut self, new: Option<&(u64, Bundle)>) {
+        if let Some((number, bundle)) = new {
+            self.document.octets.insert(*number, bundle.octets());
+        }
+        for number in self.document.bundles() {
+            if !self.document.octets.contains_key(&number)
+                && let Ok(bundle) = self.bundle(number)
+            {
+                self.document.octets.insert(number, bundle.octets());
+            }
+        }
     }
 
     fn write(&mut self) -> Result<(), StoreError> {

@@ -198,6 +198,34 @@ fn a_mode_that_is_set_to_and_fro_pushes_no_other_policy_out() {
 }
 
 #[test]
+fn generations_have_a_cap_in_octets_and_the_live_one_and_what_may_come_back_stay() {
+    let disk = FakeDisk::default();
+    let mut history = open(&disk);
+    history.keep.octets = 100;
+    let numbers =
+        |history: &History<FakeDisk>| history.generations().iter().map(|one| one.number).collect::<Vec<u64>>();
+    let long = |number: u64, octets: usize| Content::Sent(bundle(&number.to_string(), &"x".repeat(octets - 1)));
+    for number in 1..=4 {
+        history.record(generation(number, How::Apply), long(number, 40), false, None, Care::Must).unwrap();
+    }
+    assert_eq!(numbers(&history), [3, 4]);
+    history.clean();
+    assert!(disk.read("policy-0000000002").is_err() && disk.read("policy-0000000003").is_ok());
+    // Larger than all that may be kept, and waiting: what comes back without a confirmation stays, too.
+    let pending = Provision { generation: 5, previous: 4, until: Until::after(Duration::from_secs(60), now(0)) };
+    let waiting = Generation { standing: Standing::Pending, ..generation(5, How::Apply) };
+    history.record(waiting, long(5, 400), false, Some(pending), Care::Must).unwrap();
+    assert_eq!(numbers(&history), [4, 5]);
+    history.confirm("root").unwrap();
+    assert_eq!(numbers(&history), [5]);
+    // A daemon of before has not noted how large they are.
+    history.document.octets.clear();
+    history.record(generation(6, How::Apply), long(6, 40), false, None, Care::Must).unwrap();
+    assert_eq!(numbers(&history), [6]);
+    assert_eq!(open(&disk.after_kill()).document.octets.into_iter().collect::<Vec<_>>(), [(6, 40)]);
+}
+
+#[test]
 fn a_full_disk_changes_nothing_unless_it_has_happened() {
     let disk = FakeDisk::default();
     let mut history = begun(&disk);
