@@ -1,6 +1,11 @@
 //! Entries as they are told, and who holds them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,20 +51,71 @@ pub struct Holding {
     pub owner: Owner,
 }
 
-/// Who added an entry: a user of this host. A clone shares the name.
-/// The default is before all others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(Arc<str>);
+/// Who added an entry: a user of this host. Ordered by name; the default is before all others.
+///
+/// Every entry has one, so it is a number, in four octets. Names stay until the process ends: there are as many as this host has users
+/// who push.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Owner(u32);
+
+/// The names of all owners, in the order in which they came up.
+#[derive(Default)]
+struct OwnerNames {
+    names: Vec<&'static str>,
+    numbers: HashMap<&'static str, u32>,
+}
+
+/// Number 0 is that of the empty name, which is the default.
+static OWNERS: LazyLock<RwLock<OwnerNames>> = LazyLock::new(|| {
+    let mut owners = OwnerNames::default();
+    owners.number("");
+    RwLock::new(owners)
+});
+
+impl OwnerNames {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        // Nobody can push by 2^32 names; if so, those behind share the last number.
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let name: &'static str = Box::leak(name.into());
+        self.names.push(name);
+        self.numbers.insert(name, number);
+        number
+    }
+}
+
+impl Owner {
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        let owners = OWNERS.read().unwrap_or_else(PoisonError::into_inner);
+        owners.names.get(self.0 as usize).copied().unwrap_or_default()
+    }
+}
 
 impl From<&str> for Owner {
     fn from(name: &str) -> Self {
-        Self(name.into())
+        let known = OWNERS.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name).copied();
+        Self(known.unwrap_or_else(|| OWNERS.write().unwrap_or_else(PoisonError::into_inner).number(name)))
     }
 }
 
 impl From<Arc<str>> for Owner {
     fn from(name: Arc<str>) -> Self {
-        Self(name)
+        Self::from(&*name)
+    }
+}
+
+impl PartialOrd for Owner {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Owner {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self == other { Ordering::Equal } else { self.name().cmp(other.name()) }
     }
 }
 
@@ -67,13 +123,19 @@ impl std::ops::Deref for Owner {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        self.name()
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.name(), f)
     }
 }
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.name())
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     entry::{Entry, EntryFilter, Holding, Layer, Owner},
-    members::{Member, Timed},
+    members::{AlikeEnds, Member},
     pushed::{Runtime, RuntimeEntry},
 };
 use crate::{
@@ -24,6 +24,7 @@ pub fn member_of(
     own: &BTreeSet<Prefix>,
     prefix: Prefix,
     clock: &Reckoning,
+    ends: &mut AlikeEnds,
 ) -> Member {
     let mut member =
         Member { own: own.contains(&prefix), management: policy.management.contains(&prefix), ..Member::default() };
@@ -32,7 +33,7 @@ pub fn member_of(
             member.lists |= bit(index);
         }
         for (_, entry) in runtime.at(&list.name, prefix) {
-            member = member.union(&pushed_member(index, entry, policy.denies_list(index), clock));
+            member = member.union(&pushed_member(index, entry, policy.denies_list(index), clock, ends));
         }
     }
     member
@@ -45,15 +46,27 @@ pub fn all_members<'a>(
     own: &'a BTreeSet<Prefix>,
     clock: &'a Reckoning,
 ) -> impl Iterator<Item = (Prefix, Member)> + 'a {
-    let pushed = policy.lists.iter().enumerate().flat_map(move |(index, list)| {
+    let mut ends = AlikeEnds::default();
+    let entries = policy.lists.iter().enumerate().flat_map(move |(index, list)| {
         let is_denied = policy.denies_list(index);
-        let entries = runtime.entries(&list.name);
-        entries.map(move |(holding, entry)| (holding.prefix, pushed_member(index, entry, is_denied, clock)))
+        runtime.entries(&list.name).map(move |(holding, entry)| (index, is_denied, holding.prefix, entry))
+    });
+    let pushed = entries.map(move |(index, is_denied, prefix, entry)| {
+        (prefix, pushed_member(index, entry, is_denied, clock, &mut ends))
     });
     configured_members(policy, own).chain(pushed)
 }
 
-/// The same without what was pushed.
+/// How many prefixes [`all_members`] has.
+pub fn count_members(policy: &Policy, runtime: &Runtime, own: &BTreeSet<Prefix>) -> usize {
+    let of_list = |list: &List| {
+        let pushed: u64 = runtime.counts(&list.name).iter().flatten().sum();
+        list.entries.len() + pushed as usize
+    };
+    policy.lists.iter().map(of_list).sum::<usize>() + policy.management.len() + own.len()
+}
+
+/// The same as [`all_members`] without what was pushed.
 pub fn configured_members<'a>(
     policy: &'a Policy,
     own: &'a BTreeSet<Prefix>,
@@ -70,10 +83,16 @@ pub fn configured_members<'a>(
 }
 
 /// What a pushed entry of the list at `index` puts its prefix in.
-fn pushed_member(index: usize, entry: &RuntimeEntry, is_denied: bool, clock: &Reckoning) -> Member {
+fn pushed_member(
+    index: usize,
+    entry: &RuntimeEntry,
+    is_denied: bool,
+    clock: &Reckoning,
+    ends: &mut AlikeEnds,
+) -> Member {
     match entry.end() {
         None => Member { lists: bit(index), ..Member::default() },
-        Some(end) => Member { timed: Timed::until(clock.boot_second(end, is_denied), bit(index)), ..Member::default() },
+        Some(end) => Member { timed: ends.until(clock.boot_second(end, is_denied), bit(index)), ..Member::default() },
     }
 }
 

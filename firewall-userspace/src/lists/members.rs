@@ -2,7 +2,11 @@
 //!
 //! An address is in everything that any of its covering prefixes is in, not only the longest.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use firewall_common::abi;
 
@@ -23,7 +27,18 @@ pub struct Member {
 
 /// Lists with the second of the boot clock in which the membership ends, each list once, the earliest end first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Timed(Option<Arc<[(u32, u64)]>>);
+pub struct Timed(Option<Arc<MemberEnds>>);
+
+/// Most prefixes are in one list: its end needs no room of its own.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum MemberEnds {
+    One((u32, u64)),
+    Several(Box<[(u32, u64)]>),
+}
+
+/// Ends of a change or a load: members that end alike share them.
+#[derive(Debug, Default)]
+pub struct AlikeEnds(HashMap<(u32, u64), Timed>);
 
 /// All prefixes, with what each of them is in by itself.
 #[derive(Clone, Debug, Default)]
@@ -45,17 +60,35 @@ impl Default for Lengths {
 impl Timed {
     /// In `lists` until `second` of the boot clock.
     pub fn until(second: u32, lists: u64) -> Self {
-        Self((lists != 0).then(|| Arc::from([(second, lists)])))
+        Self((lists != 0).then(|| Arc::new(MemberEnds::One((second, lists)))))
+    }
+
+    /// All of these, the earliest first.
+    fn of(ends: &[(u32, u64)]) -> Self {
+        Self(match ends {
+            [] => None,
+            [one] => Some(Arc::new(MemberEnds::One(*one))),
+            several => Some(Arc::new(MemberEnds::Several(several.into()))),
+        })
     }
 
     fn ends(&self) -> &[(u32, u64)] {
-        self.0.as_deref().unwrap_or_default()
+        match self.0.as_deref() {
+            None => &[],
+            Some(MemberEnds::One(end)) => std::slice::from_ref(end),
+            Some(MemberEnds::Several(ends)) => ends,
+        }
     }
 
     /// Each list until its last end, unless it is one of `endless`.
     fn merge(&self, other: &Self, endless: u64) -> Self {
-        if self.0.is_none() && other.0.is_none() {
-            return Self(None);
+        match (&self.0, &other.0) {
+            (None, None) => return Self(None),
+            // What is in one list for a while and in others without end: the most frequent case, and shared on.
+            (Some(only), None) | (None, Some(only)) if Self::is_beside(only, endless) => {
+                return Self(Some(Arc::clone(only)));
+            }
+            _ => {}
         }
         let mut all: Vec<(u32, u64)> = self.ends().iter().chain(other.ends()).copied().collect();
         all.sort_unstable_by_key(|(second, _)| std::cmp::Reverse(*second));
@@ -71,7 +104,22 @@ impl Timed {
             }
         }
         ends.reverse();
-        Self((!ends.is_empty()).then(|| Arc::from(ends)))
+        Self::of(&ends)
+    }
+
+    /// Whether no list of it is one of `endless`.
+    fn is_beside(ends: &MemberEnds, endless: u64) -> bool {
+        match ends {
+            MemberEnds::One((_, lists)) => lists & endless == 0,
+            MemberEnds::Several(ends) => ends.iter().all(|(_, lists)| lists & endless == 0),
+        }
+    }
+}
+
+impl AlikeEnds {
+    /// In `lists` until `second` of the boot clock.
+    pub fn until(&mut self, second: u32, lists: u64) -> Timed {
+        self.0.entry((second, lists)).or_insert_with(|| Timed::until(second, lists)).clone()
     }
 }
 
@@ -101,8 +149,7 @@ impl Member {
     /// The next end, and what holds from then on; `None` when nothing ends.
     pub fn next(&self) -> Option<(u32, Self)> {
         let (first, later) = self.timed.ends().split_first()?;
-        let later = Timed((!later.is_empty()).then(|| Arc::from(later)));
-        Some((first.0, Self { timed: later, ..self.clone() }))
+        Some((first.0, Self { timed: Timed::of(later), ..self.clone() }))
     }
 
     /// [`abi::OWN`] and [`abi::MANAGEMENT`].
@@ -116,8 +163,13 @@ impl Member {
 impl Members {
     /// From all that prefixes are in; a prefix may come several times.
     pub fn from_all(entries: impl Iterator<Item = (Prefix, Member)>) -> Self {
-        let mut sorted: Vec<(Prefix, Member)> = entries.collect();
-        sorted.sort_by_key(|(prefix, _)| *prefix);
+        Self::from_vec(entries.collect())
+    }
+
+    /// The same. Who knows how many there are makes a vector of that size: one that grows takes up to three times as much.
+    pub fn from_vec(mut sorted: Vec<(Prefix, Member)>) -> Self {
+        // In place: a stable sort takes half as much again. Which of two members of a prefix comes first does not matter.
+        sorted.sort_unstable_by_key(|(prefix, _)| *prefix);
         sorted.dedup_by(|(prefix, member), (kept, all)| {
             let same = prefix == kept;
             if same {
@@ -162,6 +214,22 @@ impl Members {
         } else if self.prefixes.insert(prefix, member).is_none() {
             *count += 1;
         }
+    }
+
+    /// Sets what prefixes are in by themselves; each comes once, and they are in order.
+    ///
+    /// Many are set by making all of the map anew: one that is filled in order is half empty.
+    pub fn set_all(&mut self, changes: Vec<(Prefix, Member)>) {
+        if changes.len() < self.prefixes.len() / 8 {
+            changes.into_iter().for_each(|(prefix, member)| self.set(prefix, member));
+            return;
+        }
+        let (gone, set): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, member)| member.is_empty());
+        gone.into_iter().for_each(|(prefix, member)| self.set(prefix, member));
+        for (prefix, _) in set.iter().filter(|(prefix, _)| !self.prefixes.contains_key(prefix)) {
+            *self.lengths.of(*prefix) += 1;
+        }
+        self.prefixes.append(&mut set.into_iter().collect());
     }
 
     /// What an address whose longest prefix is `prefix` is in: the union over all covering prefixes.
@@ -297,6 +365,22 @@ mod tests {
         let base = members.inside("10.1.2.0".parse().unwrap(), 24, |prefix, union| inside.push((prefix, union.lists)));
         assert_eq!(base.lists, 0b11);
         assert_eq!(inside, [(prefix("10.1.2.3"), 0b111)]);
+    }
+
+    #[test]
+    fn many_changes_at_once_are_the_same_as_one_after_the_other() {
+        let all: Vec<Prefix> = (0..64).map(|last| prefix(&format!("192.0.2.{last}/32"))).collect();
+        let changes = |step: usize, list: u32| -> Vec<(Prefix, Member)> {
+            let is_gone = |index: usize| index.is_multiple_of(3);
+            let member = |index| if is_gone(index) { Member::default() } else { in_list(list) };
+            all.iter().enumerate().step_by(step).map(|(index, prefix)| (*prefix, member(index))).collect()
+        };
+        let (mut at_once, mut single) = (Members::default(), Members::default());
+        for (step, list) in [(2, 0), (1, 1), (16, 2), (4, 3), (60, 4)] {
+            at_once.set_all(changes(step, list));
+            changes(step, list).into_iter().for_each(|(prefix, member)| single.set(prefix, member));
+            assert_eq!((&at_once.prefixes, at_once.lengths.0), (&single.prefixes, single.lengths.0), "{step}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::{
 use self::{
     change::Change,
     entry::Holding,
-    members::{Member, Members},
+    members::{AlikeEnds, Member, Members},
     pushed::Runtime,
 };
 use crate::{
@@ -101,7 +101,9 @@ impl Lists {
 
     /// What every prefix is in with `policy`, what was pushed and the addresses of this host.
     pub fn members_of(policy: &Policy, pushed: &Runtime, own: &BTreeSet<Prefix>, clock: &Reckoning) -> Members {
-        Members::from_all(layers::all_members(policy, pushed, own, clock))
+        let mut all = Vec::with_capacity(layers::count_members(policy, pushed, own));
+        all.extend(layers::all_members(policy, pushed, own, clock));
+        Members::from_vec(all)
     }
 
     /// A policy with these [members](Self::members_with) has come into force, in fresh tables.
@@ -233,15 +235,16 @@ impl Lists {
 
     /// Finds out what `touched` prefixes are in now; those that are in something else than before, with that.
     fn move_members(&mut self, policy: &Policy, touched: BTreeSet<Prefix>) -> BTreeMap<Prefix, Member> {
-        let mut moved = Vec::new();
+        let (mut moved, mut changes, mut ends) = (Vec::new(), Vec::new(), AlikeEnds::default());
         for prefix in touched {
-            let member = layers::member_of(policy, &self.pushed, &self.own, prefix, &self.clock);
+            let member = layers::member_of(policy, &self.pushed, &self.own, prefix, &self.clock, &mut ends);
             let before = self.members.own_value(prefix);
             if member != before {
-                self.members.set(prefix, member);
+                changes.push((prefix, member));
                 moved.push((prefix, before));
             }
         }
+        self.members.set_all(changes);
         // In order already, which a map is made of at once.
         moved.into_iter().collect()
     }

@@ -74,7 +74,7 @@ pub struct Runtime {
 struct PushedList {
     entries: MapM<Holding, Arc<RuntimeEntry>>,
     /// By era; none is empty.
-    expiries: BTreeMap<u32, SetM<(Timestamp, Holding)>>,
+    expiries: BTreeMap<u32, SetM<(PackedTime, Holding)>>,
     counts: EntryCounts,
 }
 
@@ -84,15 +84,34 @@ impl PushedList {
     }
 
     fn add_end(&mut self, (at, era): End, holding: &Holding) {
-        self.expiries.entry(era).or_default().insert_cow((at, holding.clone()));
+        self.expiries.entry(era).or_default().insert_cow((at.into(), holding.clone()));
     }
 
     fn remove_end(&mut self, (at, era): End, holding: &Holding) {
         let Some(ends) = self.expiries.get_mut(&era) else { return };
-        ends.remove_cow(&(at, holding.clone()));
+        ends.remove_cow(&(at.into(), holding.clone()));
         if ends.len() == 0 {
             self.expiries.remove(&era);
         }
+    }
+}
+
+/// A time in eight octets with an alignment of four: the upper and the lower half of its nanoseconds since 1970. Times before 1678 and
+/// behind 2262 are taken for these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PackedTime(i32, u32);
+
+impl From<Timestamp> for PackedTime {
+    fn from(time: Timestamp) -> Self {
+        let nanoseconds = time.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        Self((nanoseconds >> 32) as i32, nanoseconds as u32)
+    }
+}
+
+impl From<PackedTime> for Timestamp {
+    fn from(PackedTime(upper, lower): PackedTime) -> Self {
+        let nanoseconds = i64::from(upper) << 32 | i64::from(lower);
+        Self::from_nanosecond(nanoseconds.into()).unwrap_or_default()
     }
 }
 
@@ -259,7 +278,7 @@ impl Runtime {
     /// The first end of each list and era.
     pub fn next_ends(&self) -> impl Iterator<Item = (&Name, End)> {
         self.lists.iter().flat_map(|(name, list)| {
-            let first = list.expiries.iter().filter_map(|(era, ends)| Some((ends.into_iter().next()?.0, *era)));
+            let first = list.expiries.iter().filter_map(|(era, ends)| Some((ends.into_iter().next()?.0.into(), *era)));
             first.map(move |end| (name, end))
         })
     }
@@ -269,7 +288,7 @@ impl Runtime {
         let mut ended = Vec::new();
         for (name, list) in &self.lists {
             for (era, ends) in &list.expiries {
-                let over = over(name, *era);
+                let over = PackedTime::from(over(name, *era));
                 let over = ends.into_iter().take_while(|(at, ..)| *at <= over);
                 ended.extend(over.map(|(_, holding)| (name.clone(), holding.clone())));
             }
@@ -306,6 +325,20 @@ mod tests {
 
     fn expired(runtime: &Runtime, second: i64) -> Vec<(Name, Holding)> {
         runtime.expired(|_, _| Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn packed_times_are_in_order_and_exact() {
+        let nanoseconds = [i64::MIN, -1, 0, 1, 1 << 32, (1 << 32) - 1, 1_800_000_000_123_456_789, i64::MAX];
+        let mut all: Vec<Timestamp> = nanoseconds
+            .into_iter()
+            .map(|nanoseconds| Timestamp::from_nanosecond(nanoseconds.into()).unwrap())
+            .collect();
+        all.sort_unstable();
+        let packed: Vec<PackedTime> = all.iter().copied().map(PackedTime::from).collect();
+        assert!(packed.is_sorted());
+        assert_eq!(packed.into_iter().map(Timestamp::from).collect::<Vec<_>>(), all);
+        assert!(Timestamp::from(PackedTime::from(Timestamp::MAX)) < Timestamp::MAX, "after 2262");
     }
 
     #[test]

@@ -87,14 +87,22 @@ pub fn stored<'a>(
 #[derive(Default)]
 struct InCommon<'a> {
     texts: HashMap<&'a str, Arc<str>>,
-    /// The list of the last change.
+    /// The list and the owner of the last change.
     list: Option<Name>,
+    owner: Option<(&'a str, Owner)>,
     entries: Alike,
 }
 
 impl<'a> InCommon<'a> {
     fn text(&mut self, text: &'a str) -> Arc<str> {
         Arc::clone(self.texts.entry(text).or_insert_with(|| text.into()))
+    }
+
+    fn owner(&mut self, name: &'a str) -> Owner {
+        match &self.owner {
+            Some((known, owner)) if *known == name => owner.clone(),
+            _ => self.owner.insert((name, Owner::from(name))).1.clone(),
+        }
     }
 
     fn list(&mut self, name: &str) -> Option<Name> {
@@ -118,7 +126,7 @@ pub fn read_before<'a>(before: &[StoredChange<'a>], owner: &'a str) -> Option<Ve
     let mut all = Vec::with_capacity(before.len());
     for change in before {
         let known = change.change(owner, &mut common)?;
-        let holding = Holding { owner: Owner::from(common.text(owner)), ..known.holding.clone() };
+        let holding = Holding { owner: common.owner(owner), ..known.holding.clone() };
         all.push(Change { holding, entry: None, ..known.clone() });
         all.push(known);
     }
@@ -161,7 +169,7 @@ fn change_of<'a>(
     common: &mut InCommon<'a>,
 ) -> Option<Change> {
     let prefix = Prefix::new(address, length).ok()?;
-    let holding = Holding { prefix, layer, owner: Owner::from(common.text(owner)) };
+    let holding = Holding { prefix, layer, owner: common.owner(owner) };
     let entry = match entry {
         None => None,
         Some(entry) => {
