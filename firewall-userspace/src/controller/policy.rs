@@ -1,5 +1,7 @@
 //! Changes of the whole policy: from the configuration file, from a caller, or from a generation that is kept.
 
+use std::sync::Arc;
+
 use super::{
     Core, ReadConfig,
     asked::Asked,
@@ -16,7 +18,7 @@ use crate::{
     datapath::Filter,
     logging,
     policy::{Mode, Policy},
-    preview::diff::{Difference, PolicyDocument},
+    preview::diff::Difference,
     state::{
         disk::Disk,
         history::{Care, Content, Generation, How, Provision, Standing},
@@ -37,7 +39,7 @@ enum Wanted {
 
 /// A policy and where it comes from.
 struct Fresh {
-    policy: Policy,
+    policy: Arc<Policy>,
     warnings: Report,
     content: Content,
     mode: Option<Mode>,
@@ -137,7 +139,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let fresh = self.fresh(wanted)?;
         let difference = self.difference(&fresh.policy);
-        let candidate = self.prepare(fresh.policy.clone(), &difference, asked)?;
+        let candidate = self.prepare(Arc::clone(&fresh.policy), &difference, asked)?;
         let (warnings, of) = (fresh.warnings.render_short(), fresh.of);
         let (summary, changes) = (difference.changes(), difference.told());
         if asked.dry_run {
@@ -163,7 +165,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             |report: Report| Refusal::Config { errors: report.errors().count(), report: report.render_short() };
         let of_loaded = |loaded: Loaded, mode: Option<Mode>, how, is_read| Fresh {
             source: loaded.bundle.name.clone(),
-            policy: Policy { mode: mode.unwrap_or(loaded.policy.mode), ..loaded.policy },
+            policy: Arc::new(Policy { mode: mode.unwrap_or(loaded.policy.mode), ..loaded.policy }),
             warnings: loaded.warnings,
             content: Content::Sent(loaded.bundle),
             mode,
@@ -189,12 +191,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 policy.mode = mode.unwrap_or(policy.mode);
                 let (content, of) = (Content::Of(number), Some(number));
                 let warnings = loaded.warnings;
+                let policy = Arc::new(policy);
                 Ok(Fresh { policy, warnings, content, mode, how: How::Rollback, of, source, is_read: false })
             }
             Wanted::Mode(mode) => {
                 let none = || Refusal::NoGeneration { wanted: None, kept: Vec::new() };
                 let active = self.history.active().ok_or_else(none)?;
-                let policy = Policy { mode, ..Policy::clone(&self.in_force.policy) };
+                let policy = Arc::new(Policy { mode, ..Policy::clone(&self.in_force.policy) });
                 let (content, source) = (Content::Of(active.number), active.source.clone());
                 let (warnings, mode) = (Report::default(), Some(mode));
                 Ok(Fresh { policy, warnings, content, mode, how: How::Mode, of: None, source, is_read: false })
@@ -312,8 +315,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What `policy` would change.
     pub(super) fn difference(&self, policy: &Policy) -> Difference {
-        let live = PolicyDocument::live(&self.in_force.policy, self.policy_generation(), self.in_force.revision());
-        Difference::between(&live, &PolicyDocument::of(policy, 0))
+        let (policy_generation, revision) = (self.policy_generation(), self.in_force.revision());
+        Difference {
+            generation: revision,
+            revision,
+            policy_generation,
+            ..Difference::of(&self.in_force.policy, policy)
+        }
     }
 
     /// Generation of the policy in force.

@@ -18,7 +18,7 @@ use crate::{
     lists::{members::Members, pushed::Runtime},
     policy::{Policy, Prefix},
     preview::{
-        diff::{Difference, PolicyDocument},
+        diff::Difference,
         guard::{self, GuardName, Harm, Side},
         model::HostModel,
     },
@@ -34,7 +34,12 @@ pub(super) struct Candidate {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Refuses what can be refused of a policy, which makes this `difference`, without touching a table.
-    pub(super) fn prepare(&self, policy: Policy, difference: &Difference, asked: &Asked) -> Result<Candidate, Refusal> {
+    pub(super) fn prepare(
+        &self,
+        policy: Arc<Policy>,
+        difference: &Difference,
+        asked: &Asked,
+    ) -> Result<Candidate, Refusal> {
         let absent = match self.filter.admit(&policy) {
             // It is waited for.
             Err(error @ DatapathError::NoInterface { .. }) if asked.force.lifts(GuardName::Interface) => {
@@ -48,12 +53,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let members = self.lists.members_with(&policy);
         require_room(members.len())?;
         let live = &*self.in_force.policy;
-        let sides = ((live, self.lists.members()), (&policy, &members));
+        let sides = ((live, self.lists.members()), (&*policy, &members));
         let mut harms = lockouts_between(sides.0, sides.1, &*self.host, asked.connection);
         harms.extend(losses(&policy, difference, self.lists.pushed()));
         harms.extend(coverage(Some((live, difference)), &policy, self.lists.pushed(), &*self.host));
         let forced = insist(harms, &asked.force)?.after(absent);
-        Ok(Candidate { policy: Arc::new(policy), members, forced })
+        Ok(Candidate { policy, members, forced })
     }
 }
 
@@ -123,7 +128,7 @@ pub(super) fn admit_start(
     let new = members(&start.policy);
     let Some(before) = start.fallback.as_deref().map(|fallback| &fallback.policy) else { return (start, new) };
     let live = members(before);
-    let difference = Difference::between(&PolicyDocument::of(before, 0), &PolicyDocument::of(&start.policy, 0));
+    let difference = Difference::of(before, &start.policy);
     let mut harms = lockouts_between((before, &live), (&start.policy, &new), host, None);
     harms.extend(losses(&start.policy, &difference, pushed));
     if harms.is_empty() {

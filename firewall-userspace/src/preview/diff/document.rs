@@ -50,6 +50,11 @@ impl PolicyDocument {
         }
     }
 
+    /// The settings alone.
+    pub(super) fn without_entries(policy: &Policy) -> Self {
+        Self { settings: settings(policy), ..Self::none() }
+    }
+
     /// Where there is no policy.
     pub fn none() -> Self {
         Self {

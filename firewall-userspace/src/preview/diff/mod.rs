@@ -5,14 +5,18 @@
 
 mod document;
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::document::PolicyDocument;
 use crate::{
-    policy::Prefix,
+    policy::{Name, Policy, Prefix},
     text::{few::Few, shown::counted},
 };
 
@@ -88,6 +92,25 @@ impl Difference {
         }
     }
 
+    /// What makes `new` of a `live` policy, without a copy of their entries.
+    pub fn of(live: &Policy, new: &Policy) -> Self {
+        let without_entries = PolicyDocument::without_entries;
+        let mut difference = Self::between(&without_entries(live), &without_entries(new));
+        let names: BTreeSet<&Name> = live.lists.iter().chain(&new.lists).map(|list| &list.name).collect();
+        for name in names {
+            difference.add_list(name, entries_of(live, name), entries_of(new, name));
+        }
+        difference
+    }
+
+    fn add_list(&mut self, name: &str, live: &[Prefix], new: &[Prefix]) {
+        let changes = EntryChanges::between(live, new);
+        if !changes.added.is_empty() || !changes.removed.is_empty() {
+            self.same = false;
+            self.lists.insert(name.to_owned(), changes);
+        }
+    }
+
     /// In one line: `2 settings changed, 1 added; 3 entries added, 1 removed`.
     pub fn summary(&self) -> String {
         let generation = if self.policy_generation > 0 { self.policy_generation } else { self.generation };
@@ -145,6 +168,12 @@ impl Difference {
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join("; ")
     }
+}
+
+/// The entries that the configuration has in a list; none when there is no such list.
+fn entries_of<'a>(policy: &'a Policy, name: &Name) -> &'a [Prefix] {
+    let list = policy.lists.iter().find(|list| list.name == *name);
+    list.map_or(&[], |list| &list.entries)
 }
 
 /// `2 settings changed, 1 removed`; empty when all counts are zero.
