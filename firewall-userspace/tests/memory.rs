@@ -13,6 +13,7 @@ use cap::Cap;
 use firewall_userspace::{
     clock::reckoning::Reckoning,
     config,
+    host::memory::MEMBER_OCTETS,
     lists::{
         Lists,
         alike::Alike,
@@ -85,7 +86,7 @@ fn a_pushed_entry_has_its_holder_its_end_and_what_undoes_it_in_200_octets() {
         "octets a prefix: {peak} at most while a configuration is loaded, {} then",
         per_entry(allocated() - before)
     );
-    assert!(peak <= 100, "{peak}");
+    assert!(peak as u64 <= MEMBER_OCTETS, "{peak}");
     drop(members);
     policy.lists[0].entries = Vec::new();
     let mut alike = Alike::default();

@@ -34,6 +34,11 @@ pub enum Refusal {
         /// The report, as `portcullis check` prints it.
         report: String,
     },
+    /// There is too little memory for it.
+    NoMemory {
+        /// What was attempted, how much it needs and there is, with a hint.
+        message: String,
+    },
     /// The change cannot be kept over a restart, so it did not happen.
     NotKept {
         /// What was attempted, on what, and why it failed, with its hint.
@@ -121,7 +126,7 @@ impl fmt::Display for Refusal {
             Self::Config { errors, report } => {
                 write!(f, "{}\n{report}", crate::text::shown::counted(*errors, "error"))
             }
-            Self::Datapath { message } | Self::NotKept { message } => f.write_str(message),
+            Self::Datapath { message } | Self::NotKept { message } | Self::NoMemory { message } => f.write_str(message),
             Self::Guarded(harms) => f.write_str(&guarded(harms, None)),
             Self::Pending(pending) => write!(
                 f,

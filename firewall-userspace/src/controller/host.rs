@@ -6,6 +6,7 @@ use crate::{
     host::{
         connections::{self, Connection},
         devices,
+        memory::{self, MemoryRoom},
         reach::{self, Reach},
         sshd,
         surroundings::{self, Surroundings},
@@ -43,6 +44,9 @@ pub trait Host: Send + Sync {
     /// Octets of the longest packet that comes in at one of these interfaces: the largest of their MTUs; `None` when that is not
     /// known.
     fn longest_packet(&self, interfaces: &[&str]) -> Option<u32>;
+
+    /// The memory that is left to the daemon; `None` without a limit.
+    fn memory(&self) -> Option<MemoryRoom>;
 }
 
 /// The host that the daemon runs on.
@@ -69,6 +73,10 @@ impl Host for ThisHost {
     fn longest_packet(&self, interfaces: &[&str]) -> Option<u32> {
         let devices = devices::links().ok()?;
         interfaces.iter().filter_map(|name| Some(devices.named(name)?.mtu)).max()
+    }
+
+    fn memory(&self) -> Option<MemoryRoom> {
+        memory::room()
     }
 }
 

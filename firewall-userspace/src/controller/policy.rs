@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Core, ReadConfig,
     asked::Asked,
-    prepare::Candidate,
+    prepare::{Candidate, require_memory},
     waiting::{Awaited, Waiting},
 };
 use crate::{
@@ -139,6 +139,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let fresh = self.fresh(wanted)?;
         let difference = self.difference(&fresh.policy);
+        // What goes back, or only has another mode, is not kept from it.
+        if matches!(fresh.how, How::Reload | How::Apply) {
+            require_memory(&fresh.policy, self.lists.pushed(), &*self.host)?;
+        }
         let candidate = self.prepare(Arc::clone(&fresh.policy), &difference, asked)?;
         let (warnings, of) = (fresh.warnings.render_short(), fresh.of);
         let (summary, changes) = (difference.changes(), difference.told());

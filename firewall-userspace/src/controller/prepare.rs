@@ -14,7 +14,7 @@ use super::{
 use crate::{
     control::{Refusal, guarded},
     datapath::{DatapathError, Filter},
-    host::connections::Connection,
+    host::{connections::Connection, memory},
     lists::{members::Members, pushed::Runtime},
     policy::{Policy, Prefix},
     preview::{
@@ -149,6 +149,19 @@ pub(super) fn warn_at_start(policy: &Policy, members: &Members, pushed: &Runtime
     for harm in cut_off.into_iter().chain(coverage(None, policy, pushed, host)) {
         tracing::warn!("{harm}");
     }
+}
+
+/// Refuses a configuration that would not fit into the memory that is left to the daemon: the kernel would end it half way.
+pub(super) fn require_memory(policy: &Policy, pushed: &Runtime, host: &dyn Host) -> Result<(), Refusal> {
+    let mut prefixes = memory::prefixes_of(policy);
+    for (list, _) in pushed.lists() {
+        let [v4, v6] = &mut prefixes;
+        for [more_v4, more_v6] in pushed.counts(list) {
+            (*v4, *v6) = (*v4 + more_v4 as usize, *v6 + more_v6 as usize);
+        }
+    }
+    let fits = memory::require(prefixes, host.memory());
+    fits.map_err(|shortage| Refusal::NoMemory { message: shortage.to_string() })
 }
 
 /// Refuses more prefixes than the tables hold.

@@ -13,6 +13,7 @@ use crate::{
     config::{Basics, Loaded},
     control::{Caller, Condition, Reload},
     controller::{Beginning, ConfigFile, Controller, NoPolicy, Setup, ThisHost, WithoutPolicy},
+    host::memory,
     policy::Prefix,
     state::{
         history::{History, start},
@@ -105,6 +106,10 @@ impl Beginner {
     /// A start with what the configuration file says, or with what was in force before.
     fn setup(&mut self, loaded: Result<Loaded, String>, now: Now) -> Result<Setup<PatientFolder>, Nothing> {
         let fail = |error: &dyn std::fmt::Display| Nothing::Refused(error.to_string());
+        let loaded = loaded.and_then(|loaded| {
+            let prefixes = memory::prefixes_of(&loaded.policy);
+            memory::require(prefixes, memory::room()).map(|()| loaded).map_err(|shortage| shortage.to_string())
+        });
         // A file that can be read again may name another folder than was guessed without it.
         if let Ok(loaded) = &loaded
             && loaded.policy.state != self.basics.state

@@ -12,6 +12,7 @@ use crate::{
     host::{
         connections::{self, Listening},
         devices::{self, Devices, DevicesError},
+        memory::{self, MemoryRoom},
     },
     policy::{Policy, Protocol, Service},
     text::{ports, shown::few},
@@ -51,12 +52,14 @@ pub struct HostFacts {
     listeners: io::Result<Vec<Listening>>,
     /// Ports that the kernel gives to sockets which ask for none.
     given: RangeInclusive<u16>,
+    /// What is left of the memory of the daemon; `None` without a limit.
+    memory: Option<MemoryRoom>,
 }
 
 type Look = fn(&Policy, &HostFacts) -> Vec<HostFinding>;
 
 /// Everything that is looked at, in the order in which it is told.
-const LOOKS: [Look; 4] = [interfaces, pairs, unheard, unfiltered];
+const LOOKS: [Look; 5] = [interfaces, pairs, unheard, unfiltered, memory_left];
 
 /// Most ports that one line names.
 const MOST_PORTS: usize = 12;
@@ -69,7 +72,12 @@ pub fn findings(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
 impl HostFacts {
     /// Those of the network namespace of this thread.
     pub fn read() -> Self {
-        Self { devices: devices::read(), listeners: connections::listeners(), given: given() }
+        Self {
+            devices: devices::read(),
+            listeners: connections::listeners(),
+            given: given(),
+            memory: memory::room_of_unit(),
+        }
     }
 }
 
@@ -118,6 +126,14 @@ fn interfaces(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
         }
     }
     findings
+}
+
+/// Lists that are too long for the memory of the daemon.
+fn memory_left(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    let Err(shortage) = memory::require(memory::prefixes_of(policy), facts.memory.clone()) else { return Vec::new() };
+    let words = shortage.to_string();
+    let (message, hint) = words.split_once("\nhint: ").unwrap_or((&words, ""));
+    vec![finding("memory", Weight::Error, "host".into(), message.to_owned(), Some(hint.to_owned()))]
 }
 
 /// Interfaces that see one packet twice.
@@ -231,7 +247,22 @@ mod tests {
             devices: Ok(Devices::of(devices)),
             listeners: Ok(listeners.iter().map(listener).collect()),
             given: 32_768..=60_999,
+            memory: None,
         }
+    }
+
+    #[test]
+    fn lists_that_are_too_long_for_the_memory_of_the_daemon_are_an_error() {
+        let set_in = "/sys/fs/cgroup/system.slice/portcullis.service/memory.max".into();
+        let memory = Some(MemoryRoom { limit: 20 << 20, used: 10 << 20, set_in });
+        let facts = HostFacts { memory, ..facts(Vec::new(), &[]) };
+        let found = memory_left(&on(&["eth0"]), &facts).pop().unwrap();
+        assert_eq!((found.look, found.level), ("memory", Weight::Error));
+        assert!(
+            found.message.contains("lists with 1 entry need about 17 MiB of memory, and 10 MiB are left of the 20 MiB"),
+            "{found:?}"
+        );
+        assert!(found.hint.unwrap().starts_with("raise `MemoryMax=`"));
     }
 
     fn told(policy: &Policy, facts: &HostFacts) -> Vec<(Weight, String, String)> {

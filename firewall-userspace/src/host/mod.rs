@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod devices;
+pub mod memory;
 pub mod netlink;
 mod raw;
 pub mod reach;

@@ -5,7 +5,7 @@ use crate::{
     config::Loaded,
     control::{Addition, Apply, Caller, Force, Push, Pushed, Refusal, Reload, Reloaded, Removal, Way},
     controller::{Message, ReadConfig},
-    host::connections::of_ssh,
+    host::{connections::of_ssh, memory::MemoryRoom},
     preview::guard::GuardName,
 };
 
@@ -206,4 +206,20 @@ fn a_list_that_begins_to_deny_is_looked_at_as_a_whole() {
     assert_eq!(guards(reload(&mut world, 0, Force::Nothing)), [GuardName::Gateway]);
     reload(&mut world, 0, [GuardName::Gateway].into_iter().collect()).unwrap();
     reload(&mut world, 1, Force::Nothing).unwrap();
+}
+
+#[test]
+fn a_configuration_without_room_in_the_memory_is_refused_by_name_and_nothing_lifts_that() {
+    let mut world = World::new(1);
+    let set_in = "/sys/fs/cgroup/x/memory.max".into();
+    world.host.outside().memory = Some(MemoryRoom { limit: 20 << 20, used: 10 << 20, set_in });
+    let before = world.core.in_force.policy.clone();
+    let Err(Refusal::NoMemory { message }) = reload(&mut world, 0, Force::All) else { panic!("there is no room") };
+    assert!(
+        message.contains("10 MiB are left of the 20 MiB that /sys/fs/cgroup/x/memory.max allows\nhint: "),
+        "{message}"
+    );
+    assert!(std::sync::Arc::ptr_eq(&world.core.in_force.policy, &before));
+    world.host.outside().memory = None;
+    reload(&mut world, 0, Force::All).unwrap();
 }

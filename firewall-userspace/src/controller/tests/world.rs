@@ -19,7 +19,7 @@ use crate::{
     control::Refusal,
     controller::{Core, Host, Message, Readings, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
-    host::{connections::Connection, reach::Reach, surroundings::Surroundings},
+    host::{connections::Connection, memory::MemoryRoom, reach::Reach, surroundings::Surroundings},
     policy::Prefix,
     state::{
         fake::{FakeDisk, Fault},
@@ -79,6 +79,7 @@ pub struct Outside {
     pub connections: Vec<Connection>,
     pub sshd: BTreeSet<u16>,
     pub around: Surroundings,
+    pub memory: Option<MemoryRoom>,
     /// The sources that connections were asked for, each time.
     pub asked: Vec<Option<Vec<Prefix>>>,
     /// How often it was asked for the ports of sshd, and for what is around.
@@ -132,6 +133,10 @@ impl Host for FakeHost {
 
     fn longest_packet(&self, _: &[&str]) -> Option<u32> {
         Some(1500)
+    }
+
+    fn memory(&self) -> Option<MemoryRoom> {
+        self.outside().memory.clone()
     }
 }
 

@@ -41,6 +41,7 @@ impl From<Refusal> for ProblemDetails {
                 problem.report = Some(report);
                 problem
             }
+            Refusal::NoMemory { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::FULL, message),
             Refusal::NotKept { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::NOT_KEPT, message),
             Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
             Refusal::Guarded(harms) => guarded(&harms),
