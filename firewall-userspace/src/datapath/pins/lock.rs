@@ -35,24 +35,12 @@ impl Lock {
     /// # Errors
     /// When a process of this user has it.
     pub(super) fn exclusive(folder: &Path) -> Result<Self, DatapathError> {
-        Self::take(folder, FlockArg::LockExclusiveNonblock)
-    }
-
-    /// Nobody has the folder to change it; nothing is made.
-    ///
-    /// # Errors
-    /// When a process of this user has it.
-    pub(super) fn shared(folder: &Path) -> Result<Self, DatapathError> {
-        Self::take(folder, FlockArg::LockSharedNonblock)
-    }
-
-    fn take(folder: &Path, how: FlockArg) -> Result<Self, DatapathError> {
         let inside = folder.join(LOCK);
         let inside = match inside.exists() {
-            true => Some(lock(&inside, folder, how)?),
+            true => Some(lock(&inside, folder)?),
             false => None,
         };
-        let outside = match lock(folder, folder, how) {
+        let outside = match lock(folder, folder) {
             // Builds before this one let everybody open it.
             Err(DatapathError::InUse { holders, .. }) if is_of_others(&holders) => {
                 let processes: Vec<String> = holders.iter().map(Holder::to_string).collect();
@@ -69,6 +57,19 @@ impl Lock {
     }
 }
 
+/// Nobody has the folder, as far as /proc/locks tells: a process of another PID namespace is not in it. Nothing is locked, because
+/// a lock, however short, would refuse a daemon that starts meanwhile.
+///
+/// # Errors
+/// When a process of this user has it.
+pub(super) fn require_free(folder: &Path) -> Result<(), DatapathError> {
+    let holders = match (holders(&folder.join(LOCK)), holders(folder)) {
+        (none, outside) if none.is_empty() && !is_of_others(&outside) => outside,
+        (inside, _) => inside,
+    };
+    if holders.is_empty() { Ok(()) } else { Err(DatapathError::InUse { folder: folder.to_owned(), holders }) }
+}
+
 /// A daemon that has the folder runs as its owner and lives. Where nobody is known, one may.
 fn is_of_others(holders: &[Holder]) -> bool {
     let us = geteuid().as_raw();
@@ -76,10 +77,10 @@ fn is_of_others(holders: &[Holder]) -> bool {
 }
 
 /// Locks `path` on behalf of `folder`.
-fn lock(path: &Path, folder: &Path, how: FlockArg) -> Result<Flock<File>, DatapathError> {
+fn lock(path: &Path, folder: &Path) -> Result<Flock<File>, DatapathError> {
     let in_use = |holders| DatapathError::InUse { folder: folder.to_owned(), holders };
     let handle = File::open(path).map_err(pin_error("open the folder", path))?;
-    let lock = Flock::lock(handle, how).map_err(|(_, errno)| match errno {
+    let lock = Flock::lock(handle, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         Errno::EWOULDBLOCK => in_use(holders(path)),
         other => DatapathError::Pin { what: "lock the folder", path: path.to_owned(), error: other.into() },
     })?;
@@ -108,6 +109,8 @@ fn holder_of(line: &str, file: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::{super::scratch::Scratch, *};
 
     #[test]
@@ -117,14 +120,35 @@ mod tests {
         assert_eq!(holder_of(line, "00:1b:43"), None);
         assert_eq!(holder_of("12: -> FLOCK  ADVISORY  WRITE 4712 00:1b:42 0 EOF", "00:1b:42"), None);
         let folder = Scratch::new("lock");
-        let _lock = lock(folder.path(), folder.path(), FlockArg::LockExclusiveNonblock).unwrap();
-        let Err(DatapathError::InUse { holders, .. }) =
-            lock(folder.path(), folder.path(), FlockArg::LockSharedNonblock)
-        else {
+        let _lock = lock(folder.path(), folder.path()).unwrap();
+        let Err(DatapathError::InUse { holders, .. }) = lock(folder.path(), folder.path()) else {
             panic!("it is locked");
         };
         assert_eq!(holders.iter().map(|holder| holder.process).collect::<Vec<_>>(), [std::process::id()]);
         assert!(!is_of_others(&holders));
+    }
+
+    #[test]
+    fn who_only_looks_keeps_nobody_from_the_lock() {
+        let folder = Scratch::new("look");
+        let folder = folder.path();
+        fs::create_dir(folder.join(LOCK)).unwrap();
+        let refused = thread::scope(|scope| {
+            let looks = scope.spawn(|| (0..500).for_each(|_| drop(require_free(folder))));
+            let mut refused = 0;
+            while !looks.is_finished() {
+                refused += usize::from(Lock::exclusive(folder).is_err());
+            }
+            refused
+        });
+        assert_eq!(refused, 0);
+        let lock = Lock::exclusive(folder).unwrap();
+        let Err(DatapathError::InUse { folder: used, holders }) = require_free(folder) else {
+            panic!("it is locked");
+        };
+        assert_eq!((used, holders.len(), holders[0].process), (folder.to_owned(), 1, std::process::id()));
+        drop(lock);
+        require_free(folder).unwrap();
     }
 
     #[test]

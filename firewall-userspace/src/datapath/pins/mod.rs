@@ -106,7 +106,7 @@ impl PinFolder {
         let look = |version| {
             let folder = folder_of(base, version);
             trust::look_version(&folder, &PARTS)?;
-            let _lock = Lock::shared(&folder)?;
+            lock::require_free(&folder)?;
             Ok::<_, DatapathError>(Pinned::read(version, &folder))
         };
         let pinned: Vec<Pinned> = versions.into_iter().map(look).collect::<Result<_, _>>()?;
