@@ -48,28 +48,30 @@ impl TrafficSamples {
 fn traffic(now: &FrameCounters, base: Option<(Duration, &FrameCounters)>) -> TrafficStatus {
     let none = FrameCounters::default();
     let (interval, before) = base.map_or((None, &none), |(interval, before)| (Some(interval), before));
-    let counts = |now: Count, before: Count| TrafficCounts {
-        packets: now.packets,
-        bytes: now.bytes,
-        // Counters of a name that is new here have begun at zero.
-        packets_per_second: interval.map(|interval| rate(now.packets, before.packets, interval)),
-        bytes_per_second: interval.map(|interval| rate(now.bytes, before.bytes, interval)),
+    let counts = |Tally { all, more }: Tally| TrafficCounts {
+        packets: all.packets,
+        bytes: all.bytes,
+        packets_per_second: interval.map(|interval| rate(more.packets, interval)),
+        bytes_per_second: interval.map(|interval| rate(more.bytes, interval)),
     };
-    let by_action = |action| {
-        let is_its = |verdict: Verdict| verdict.action() == action;
-        counts(sum(now, is_its), sum(before, is_its))
+    let of = |counts: &dyn Fn(Verdict) -> bool| {
+        let its = now.verdicts.iter().filter(|((.., verdict), _)| counts(*verdict));
+        its.fold(Tally::default(), |tally, (key, one)| {
+            tally.with(*one, before.verdicts.get(key).copied().unwrap_or_default())
+        })
     };
+    let by_action = |action| counts(of(&|verdict| verdict.action() == action));
     let reasons = Verdict::ALL.iter().map(|verdict| ReasonTraffic {
         reason: verdict.label().into(),
         verdict: verdict.action().label().into(),
-        counts: counts(sum(now, |one| one == *verdict), sum(before, |one| one == *verdict)),
+        counts: counts(of(&|one| one == *verdict)),
     });
     let services = now.services.iter().map(|(name, [passed, dropped])| {
         let [passed_before, dropped_before] = before.services.get(name).copied().unwrap_or_default();
         ServiceTraffic {
             service: name.clone(),
-            passed: counts(*passed, passed_before),
-            dropped: counts(*dropped, dropped_before),
+            passed: counts(Tally::default().with(*passed, passed_before)),
+            dropped: counts(Tally::default().with(*dropped, dropped_before)),
         }
     });
     TrafficStatus {
@@ -81,19 +83,27 @@ fn traffic(now: &FrameCounters, base: Option<(Duration, &FrameCounters)>) -> Tra
     }
 }
 
-/// Frames of some verdicts, of all interfaces and families.
-fn sum(counters: &FrameCounters, counts: impl Fn(Verdict) -> bool) -> Count {
-    let its = counters.verdicts.iter().filter(|((_, _, verdict), _)| counts(*verdict));
-    its.fold(Count::default(), |all, (_, one)| Count {
-        packets: all.packets.wrapping_add(one.packets),
-        bytes: all.bytes.wrapping_add(one.bytes),
-    })
+/// Counters together, and how much more each has than it had before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    all: Count,
+    more: Count,
 }
 
-/// How many more a second; 0 when there are fewer than before, because the counters began again.
-fn rate(now: u64, before: u64, interval: Duration) -> f64 {
-    let more = now.saturating_sub(before);
-    // Three digits behind the point: what is below is noise.
+impl Tally {
+    /// With another counter, and what it was before; one that is new has begun at zero, and one that has less began again.
+    fn with(self, now: Count, before: Count) -> Self {
+        let sum = |all: Count, packets: u64, bytes: u64| Count {
+            packets: all.packets.wrapping_add(packets),
+            bytes: all.bytes.wrapping_add(bytes),
+        };
+        let more = [now.packets.saturating_sub(before.packets), now.bytes.saturating_sub(before.bytes)];
+        Self { all: sum(self.all, now.packets, now.bytes), more: sum(self.more, more[0], more[1]) }
+    }
+}
+
+/// How many a second; three digits behind the point, because what is below is noise.
+fn rate(more: u64, interval: Duration) -> f64 {
     (more as f64 / interval.as_secs_f64() * 1e3).round() / 1e3
 }
 
@@ -144,6 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_that_has_left_the_policy_takes_nothing_from_the_rates_of_the_others() {
+        let samples = TrafficSamples::default();
+        let before = counters(1000, 500);
+        let mut after = counters(1020, 500);
+        samples.compare(before, Duration::from_secs(1));
+        after.verdicts.retain(|(interface, ..), _| interface == "eth0");
+        after.verdicts.insert(("eth1".into(), Family::Ipv6 as u8, Verdict::Denied), Count { packets: 7, bytes: 70 });
+        after.verdicts.remove(&("eth0".into(), Family::Ipv6 as u8, Verdict::Denied));
+        let told = samples.compare(after, Duration::from_secs(2));
+        let [accepted, denied] = ["accepted", "denied"].map(|label| reason(&told, label));
+        assert_eq!((accepted.packets_per_second, accepted.packets), (Some(20.0), 1020));
+        assert_eq!((denied.packets_per_second, denied.packets), (Some(7.0), 7));
+        assert_eq!((told.passed.bytes_per_second, told.dropped.bytes_per_second), (Some(2000.0), Some(70.0)));
+    }
+
+    #[test]
     fn a_rate_of_long_ago_is_none_of_now_and_counters_that_begin_again_have_none_below_zero() {
         let samples = TrafficSamples::default();
         samples.compare(counters(100, 0), Duration::from_secs(1));
@@ -158,7 +184,7 @@ mod tests {
         let told: Vec<_> =
             (0..1000).map(|step| samples.compare(counters(step, 0), Duration::from_millis(step * 10))).collect();
         let late = told.get(41..).unwrap();
-        assert!(late.iter().all(|told| told.interval_ms.is_some_and(|interval| (400..=800).contains(&interval))));
+        assert!(late.iter().all(|told| told.interval_ms.is_some_and(|interval| (400..600).contains(&interval))));
         assert!(late.iter().all(|told| told.passed.packets_per_second == Some(100.0)));
     }
 }
