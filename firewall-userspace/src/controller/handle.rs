@@ -20,7 +20,7 @@ use crate::{
         Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, KeptGeneration, Page, Push, Pushed, Pushes,
         Refusal, Reload, Reloaded, Rollback, SetMode, Status, Terms, Undo,
     },
-    datapath::{Explainer, give_way},
+    datapath::{Explainer, FrameCounters, give_way},
     logging,
     policy::Prefix,
     preview::{
@@ -54,8 +54,6 @@ pub enum Message {
     /// See [`Controller::explain`] and [`Controller::explain_many`]. With `true` the controller itself loads what answers, if it is not
     /// loaded.
     Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
-    /// See [`Controller::membership`].
-    Membership(IpAddr, oneshot::Sender<Result<Membership, Refusal>>),
     /// See [`Controller::reload`]; with what the configuration file says.
     Reload(Caller, Reload, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
     /// See [`Controller::apply`]; with what was sent.
@@ -84,7 +82,6 @@ impl Message {
             Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
             Self::SyncOpen(.., reply) => reply.is_closed(),
             Self::Explain(.., reply) => reply.is_closed(),
-            Self::Membership(_, reply) => reply.is_closed(),
             Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
             Self::Confirm(.., reply) => reply.is_closed(),
@@ -102,7 +99,6 @@ impl Message {
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
             Self::Confirm(.., reply) => drop(reply.send(Err(refusal))),
-            Self::Membership(_, reply) => drop(reply.send(Err(refusal))),
             Self::Generation(.., reply) => drop(reply.send(Err(refusal))),
             Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
         }
@@ -113,7 +109,7 @@ impl Message {
         match self {
             Self::Push(..) | Self::SyncOpen(..) | Self::SyncRun(..) => Activity::Push,
             Self::Undo(..) => Activity::Undo,
-            Self::Explain(..) | Self::Membership(..) => Activity::Explain,
+            Self::Explain(..) => Activity::Explain,
             Self::Reload(..) => Activity::Reload,
             Self::Apply(..) => Activity::Apply,
             Self::Rollback(..) => Activity::Rollback,
@@ -156,6 +152,12 @@ pub trait Readings: Send + Sync + fmt::Debug {
     /// [`Refusal::Invalid`] for an unknown list.
     fn entries(&self, query: &EntriesQuery) -> Result<Page, Refusal>;
 
+    /// What a source is in.
+    ///
+    /// # Errors
+    /// [`Refusal::NoPolicy`].
+    fn membership(&self, source: IpAddr) -> Result<Membership, Refusal>;
+
     /// The policy in force as a document; it may be large.
     fn document(&self) -> PolicyDocument;
 
@@ -165,10 +167,16 @@ pub trait Readings: Send + Sync + fmt::Debug {
     /// The last pushes that can be taken back, the newest first; at most so many.
     fn pushes(&self, limit: usize) -> Pushes;
 
-    /// The counters. Those of the data plane are read from the kernel now.
+    /// The counters of the data plane, read from the kernel now.
     ///
     /// # Errors
     /// [`Refusal::Datapath`] when a map cannot be read.
+    fn frames(&self) -> Result<FrameCounters, Refusal>;
+
+    /// All counters, with those.
+    ///
+    /// # Errors
+    /// Those of [`frames`](Self::frames).
     fn counters(&self) -> Result<Counters, Refusal>;
 }
 
@@ -199,13 +207,21 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Stopping`].
     pub fn status(&self, now: Now) -> Result<Status, Refusal> {
+        self.told(now).map(|(status, _)| status)
+    }
+
+    /// The state of the daemon, and the readings that it is from.
+    fn told(&self, now: Now) -> Result<(Status, Arc<dyn Readings>), Refusal> {
+        // Before the readings: what has ended by then is in them.
         let doing = self.work.doing(now);
-        self.readings().map(|readings| Status {
+        let readings = self.readings()?;
+        let status = Status {
             age_ms: doing.map_or(0, |doing| milliseconds(doing.age)),
             doing: doing.map(|doing| doing.job.label().into()),
             log_lines_lost: logging::lost(),
             ..readings.status(now)
-        })
+        };
+        Ok((status, readings))
     }
 
     /// The same with what goes through the filter: the counters are read from the kernel now, which takes milliseconds.
@@ -213,12 +229,12 @@ impl Controller {
     /// # Errors
     /// [`Refusal::Stopping`].
     pub fn status_with_traffic(&self, now: Now) -> Result<Status, Refusal> {
-        let status = self.status(now)?;
+        let (status, readings) = self.told(now)?;
         if status.interfaces.is_empty() {
             return Ok(status);
         }
-        Ok(match self.readings()?.counters() {
-            Ok(counters) => Status { traffic: Some(self.samples.compare(counters.frames, now.boot)), ..status },
+        Ok(match readings.frames() {
+            Ok(frames) => Status { traffic: Some(self.samples.compare(frames, now.boot)), ..status },
             Err(refusal) => Status { traffic_failure: Some(refusal.to_string()), ..status },
         })
     }
@@ -319,14 +335,6 @@ impl Controller {
     /// place.
     pub async fn explain_many(&self, questions: Questions) -> Result<ExplanationSet, Refusal> {
         self.inquire(Inquiry::Packets(questions)).await.map(ExplanationSet::of)
-    }
-
-    /// What a source is in now.
-    ///
-    /// # Errors
-    /// [`Refusal::NoPolicy`] and [`Refusal::Stopping`].
-    pub async fn membership(&self, source: IpAddr) -> Result<Membership, Refusal> {
-        self.ask(|reply| Message::Membership(source, reply)).await?
     }
 
     async fn inquire(&self, inquiry: Inquiry) -> Result<Vec<Answered>, Refusal> {

@@ -3,7 +3,7 @@
 //! In: messages. Out: refusals that say why, until a reload finds something. It owns nothing that filters: what a daemon before it left
 //! attached filters on.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -15,9 +15,9 @@ use crate::{
     control::{
         ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status,
     },
-    datapath::Filter,
+    datapath::{Filter, FrameCounters},
     logging,
-    preview::diff::PolicyDocument,
+    preview::{diff::PolicyDocument, explain::Membership},
     state::disk::Disk,
 };
 
@@ -140,6 +140,10 @@ impl Readings for NoPolicy {
         Err(Refusal::NoPolicy { why: self.why.clone() })
     }
 
+    fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
+        Err(Refusal::NoPolicy { why: self.why.clone() })
+    }
+
     fn document(&self) -> PolicyDocument {
         PolicyDocument::none()
     }
@@ -150,6 +154,10 @@ impl Readings for NoPolicy {
 
     fn pushes(&self, _: usize) -> Pushes {
         Pushes::new(0, 0, Vec::new())
+    }
+
+    fn frames(&self) -> Result<FrameCounters, Refusal> {
+        Ok(FrameCounters::default())
     }
 
     fn counters(&self) -> Result<Counters, Refusal> {

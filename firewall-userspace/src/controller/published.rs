@@ -1,6 +1,6 @@
 //! What readers are told: made by the controller after each change, and read without it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use crate::{
         entry::Layer,
         pushed::{EntryCounts, Runtime, count_of},
     },
-    policy::Policy,
+    policy::{Policy, Prefix},
     state::{disk::Disk, history::Generation, journal::StoreCounters},
 };
 
@@ -22,11 +22,19 @@ pub(super) struct Snapshot {
     pub(super) in_force: InForce,
     pub(super) of_policy: OfPolicy,
     pub(super) standing: HistoryView,
-    pub(super) pushed: Runtime,
-    pub(super) clock: Reckoning,
+    pub(super) lists: ListsView,
     pub(super) undoable: UndoableView,
     pub(super) filter: FilterReport,
     pub(super) keeping: Keeping,
+}
+
+/// The lists, by which entries are told.
+#[derive(Clone, Debug)]
+pub(super) struct ListsView {
+    pub(super) pushed: Runtime,
+    /// Addresses of this host.
+    pub(super) own: Arc<BTreeSet<Prefix>>,
+    pub(super) clock: Reckoning,
 }
 
 /// How keeping goes.
@@ -119,8 +127,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
             in_force: self.in_force.clone(),
             of_policy,
             standing,
-            pushed: self.lists.pushed().clone(),
-            clock: self.lists.clock().clone(),
+            lists: ListsView {
+                pushed: self.lists.pushed().clone(),
+                own: Arc::clone(self.lists.own()),
+                clock: self.lists.clock().clone(),
+            },
             undoable: UndoableView { outstanding: self.outstanding(), pushes: self.undoable.log.told() },
             filter: self.filter.report(),
         };

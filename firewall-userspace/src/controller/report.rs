@@ -1,6 +1,6 @@
 //! What readers are told, in the form of the API.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use firewall_common::Family;
 
@@ -11,13 +11,13 @@ use crate::{
         ClockStatus, Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position,
         PushSummary, Pushes, Refusal, ReloadStatus, ServiceStatus, Status,
     },
-    datapath::{AttachmentState, Presence},
+    datapath::{AttachmentState, FrameCounters, Presence},
     lists::{
         entry::{Holding, Layer, Owner},
         layers::{self, Telling},
     },
-    policy::{Mode, Protocol, Service, attach_label, mode_label},
-    preview::diff::PolicyDocument,
+    policy::{Mode, Prefix, Protocol, Service, attach_label, mode_label},
+    preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
     text::problem::Problems,
 };
@@ -103,9 +103,7 @@ impl Readings for Snapshot {
             if !is_wanted {
                 continue;
             }
-            let is_denied = policy.denies_list(index);
-            let telling = Telling { loaded: self.in_force.loaded(), clock: &self.clock, is_denied };
-            for entry in layers::entries_like(one, &self.pushed, telling, after, filter) {
+            for entry in layers::entries_like(one, &self.lists.pushed, self.telling(index), after, filter) {
                 if page.entries.len() == Page::MOST || looked_at == Page::LOOKED_AT {
                     page.next = last;
                     return Ok(page);
@@ -120,6 +118,16 @@ impl Readings for Snapshot {
             }
         }
         Ok(page)
+    }
+
+    fn membership(&self, source: IpAddr) -> Result<Membership, Refusal> {
+        let own = self.lists.own.contains(&Prefix::host(source));
+        let (policy, pushed) = (&self.in_force.policy, &self.lists.pushed);
+        Ok(Membership {
+            revision: self.in_force.revision(),
+            policy_generation: self.policy_generation(),
+            ..Membership::of(policy, pushed, |list| self.telling(list), source, own)
+        })
     }
 
     fn document(&self) -> PolicyDocument {
@@ -141,8 +149,12 @@ impl Readings for Snapshot {
         }
     }
 
+    fn frames(&self) -> Result<FrameCounters, Refusal> {
+        self.of_policy.counters.read().map_err(|error| Refusal::Datapath { message: error.to_string() })
+    }
+
     fn counters(&self) -> Result<Counters, Refusal> {
-        let frames = self.of_policy.counters.read();
+        let frames = self.frames()?;
         let mut list_entries = BTreeMap::new();
         for (index, list) in self.in_force.policy.lists.iter().enumerate() {
             for (layer, family, count) in self.list_entries(index) {
@@ -150,7 +162,7 @@ impl Readings for Snapshot {
             }
         }
         Ok(Counters {
-            frames: frames.map_err(|error| Refusal::Datapath { message: error.to_string() })?,
+            frames,
             list_entries,
             list_tables: self.filter.list_tables,
             store: self.keeping.counters,
@@ -162,6 +174,12 @@ impl Readings for Snapshot {
 impl Snapshot {
     fn policy_generation(&self) -> u64 {
         self.standing.active.unwrap_or_default()
+    }
+
+    /// How entries of the list at `index` are told.
+    fn telling(&self, index: usize) -> Telling<'_> {
+        let is_denied = self.in_force.policy.denies_list(index);
+        Telling { loaded: self.in_force.loaded(), clock: &self.lists.clock, is_denied }
     }
 
     /// What is not as it should be.
@@ -201,7 +219,7 @@ impl Snapshot {
     }
 
     fn clock_status(&self, now: Now) -> ClockStatus {
-        let (clock, doubt) = (&self.clock, self.clock.doubt());
+        let (clock, doubt) = (&self.lists.clock, self.lists.clock.doubt());
         let why = doubt.map(|doubt| match doubt {
             Doubt::Boot => "the clock has not been synchronised since boot".to_owned(),
             Doubt::Step => "the clock was set while it was not synchronised".to_owned(),
@@ -236,7 +254,7 @@ impl Snapshot {
     /// Entries of a list by layer and family, those of zero too.
     fn list_entries(&self, index: usize) -> impl Iterator<Item = (Layer, &'static str, u64)> {
         let list = self.in_force.policy.lists.get(index);
-        let pushed = list.map(|list| self.pushed.counts(&list.name)).unwrap_or_default();
+        let pushed = list.map(|list| self.lists.pushed.counts(&list.name)).unwrap_or_default();
         let configured = self.of_policy.configured.get(index).copied().unwrap_or_default();
         let families = [Family::Ipv4.label(), Family::Ipv6.label()];
         Layer::ALL.into_iter().zip(pushed.into_iter().zip(configured)).flat_map(move |(layer, (pushed, configured))| {

@@ -199,7 +199,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 self.keeper.take_snapshot(self.lists.pushed(), now);
             }
             Message::Explain(inquiry, loads, reply) => answer(reply, self.explain(&inquiry, loads, now)),
-            Message::Membership(source, reply) => answer(reply, Ok(self.membership(source))),
             Message::Reload(caller, reload, read, reply) => {
                 let reloaded = self.reload(&caller, &reload, *read, now);
                 self.tell(reply, reloaded);

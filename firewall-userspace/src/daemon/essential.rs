@@ -71,7 +71,7 @@ pub async fn first_end(
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, sync::Arc, thread, time::Duration};
+    use std::{future::pending, net::IpAddr, sync::Arc, thread, time::Duration};
 
     use tokio::{
         sync::{mpsc, oneshot, watch},
@@ -83,7 +83,8 @@ mod tests {
         clock::Now,
         control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
         controller::{ConfigFile, Counters, Readings},
-        preview::diff::PolicyDocument,
+        datapath::FrameCounters,
+        preview::{diff::PolicyDocument, explain::Membership},
     };
 
     #[tokio::test]
@@ -129,6 +130,14 @@ mod tests {
         }
 
         fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
+            unreachable!("nobody asks")
+        }
+
+        fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
+            unreachable!("nobody asks")
+        }
+
+        fn frames(&self) -> Result<FrameCounters, Refusal> {
             unreachable!("nobody asks")
         }
 

@@ -13,6 +13,7 @@ pub mod table;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,7 +31,7 @@ use crate::{
 /// The entries of all layers with the addresses of this host, and what every prefix is in because of them and the policy.
 pub struct Lists {
     pushed: Runtime,
-    own: BTreeSet<Prefix>,
+    own: Arc<BTreeSet<Prefix>>,
     members: Members,
     /// What is known of the time: by it, entries end.
     clock: Reckoning,
@@ -62,6 +63,7 @@ const STALE_RETRY: Duration = Duration::from_secs(5);
 impl Lists {
     /// What was pushed, the addresses of this host, and the [`members`](Self::members_of) that a policy makes of them.
     pub fn new(members: Members, pushed: Runtime, own: BTreeSet<Prefix>, clock: Reckoning) -> Self {
+        let own = Arc::new(own);
         Self {
             pushed,
             own,
@@ -80,7 +82,7 @@ impl Lists {
     }
 
     /// Addresses of this host.
-    pub fn own(&self) -> &BTreeSet<Prefix> {
+    pub fn own(&self) -> &Arc<BTreeSet<Prefix>> {
         &self.own
     }
 
@@ -191,8 +193,8 @@ impl Lists {
     /// This host has the addresses `own`; those that it had, and what has moved.
     pub fn set_own(&mut self, policy: &Policy, own: BTreeSet<Prefix>) -> (BTreeSet<Prefix>, BTreeMap<Prefix, Member>) {
         let touched: BTreeSet<Prefix> = own.symmetric_difference(&self.own).copied().collect();
-        let before = std::mem::replace(&mut self.own, own);
-        (before, self.move_members(policy, touched))
+        let before = std::mem::replace(&mut self.own, Arc::new(own));
+        (Arc::unwrap_or_clone(before), self.move_members(policy, touched))
     }
 
     /// Removals of the entries that have ended at `now`; none while a failure is recent.

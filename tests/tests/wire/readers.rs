@@ -32,7 +32,8 @@ fn readers_are_answered_while_a_push_waits_for_the_disk() -> Result<()> {
     site.configure(POLICY)?;
     let daemon = Daemon::start_at(&lab, site)?;
     daemon.wait_until_kept()?;
-    let same = ["/v1/entries", "/v1/policy", "/v1/history"];
+    let membership = format!("/v1/membership?source={FRIEND4}");
+    let same = ["/v1/entries", "/v1/policy", "/v1/history", &membership];
     let bodies = || same.into_iter().map(|path| body(&daemon, path)).collect::<Result<Vec<_>>>();
     let before = (revision(&status(&daemon)?)?, bodies()?);
     let push = json!({"add": [{"list": "friends", "prefix": STRANGER4}]}).to_string();

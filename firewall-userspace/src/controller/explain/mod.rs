@@ -1,12 +1,10 @@
 //! What would become of packets now.
 //!
 //! In: a question about one packet, about every service, or about frames. Out: what the program says of each on the live tables, with the
-//! entries and the limit behind it, and what a source is in. Nothing is owned here and nothing changes.
+//! entries and the limit behind it. Nothing is owned here and nothing changes.
 
 mod asked;
 mod facts;
-
-use std::net::IpAddr;
 
 use firewall_common::{Verdict, abi};
 
@@ -17,8 +15,8 @@ use crate::{
     control::Refusal,
     datapath::{DatapathError, Explainer, Filter, Judgement},
     lists::layers::Telling,
-    policy::{Mode, Prefix, Service, compile},
-    preview::explain::{self, Answered, Explained, Match, Membership},
+    policy::{Mode, Service, compile},
+    preview::explain::{self, Answered, Explained, Match},
     state::disk::Disk,
 };
 
@@ -47,17 +45,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
         });
         answers.collect::<Result<_, _>>().map(Explaining::Explained)
-    }
-
-    /// What `source` is in.
-    pub(super) fn membership(&self, source: IpAddr) -> Membership {
-        let own = self.lists.own().contains(&Prefix::host(source));
-        let policy = &self.in_force.policy;
-        Membership {
-            revision: self.in_force.revision(),
-            policy_generation: self.policy_generation(),
-            ..Membership::of(policy, self.lists.pushed(), |list| self.telling(list), source, own)
-        }
     }
 
     /// What the program says of one frame; words when it cannot.

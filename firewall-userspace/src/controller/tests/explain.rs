@@ -128,18 +128,15 @@ fn each_frame_has_its_answer_and_its_notes() {
 
 #[test]
 fn a_source_is_told_all_that_it_is_in() {
-    let mut world = world();
-    let of = |world: &mut World, source: &str| {
-        let source: IpAddr = source.parse().unwrap();
-        world.ask(|reply| Message::Membership(source, reply)).unwrap()
-    };
-    let listed = of(&mut world, "192.0.2.1");
+    let world = world();
+    let of = |source: &str| world.told.borrow().membership(source.parse().unwrap()).unwrap();
+    let listed = of("192.0.2.1");
     let entry = &listed.entries[0];
     assert_eq!((&*entry.entry.list, &*entry.entry.prefix, entry.services.len()), ("a", "192.0.2.1/32", 1));
     assert_eq!((&*entry.services[0].service, entry.services[0].effect), ("s", Effect::Admits));
-    let managed = of(&mut world, "198.51.100.9");
+    let managed = of("198.51.100.9");
     assert_eq!(managed.management, ["198.51.100.0/24".parse().unwrap()]);
-    assert!(of(&mut world, "192.0.2.5").own && of(&mut world, "203.0.113.7").is_empty());
+    assert!(of("192.0.2.5").own && of("203.0.113.7").is_empty());
 }
 
 fn ip(text: &str) -> Option<IpAddr> {

@@ -253,7 +253,7 @@ pub async fn membership(
     State(controller): State<Controller>,
 ) -> Result<axum::Json<Membership>, ProblemDetails> {
     let Query(MembershipQuery { source }) = query.map_err(|rejection| wrong_query(&rejection))?;
-    answer(controller.membership(source)).await.map(axum::Json)
+    Ok(axum::Json(controller.readings()?.membership(source)?))
 }
 
 /// `POST /v1/reload`.

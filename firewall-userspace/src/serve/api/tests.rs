@@ -1,6 +1,6 @@
 //! What the socket alone cannot show: other users, and time.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
@@ -12,7 +12,8 @@ use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
     controller::{ConfigFile, Controller, Counters, Message, Readings},
-    preview::diff::PolicyDocument,
+    datapath::FrameCounters,
+    preview::{diff::PolicyDocument, explain::Membership},
     serve::http::{ProblemDetails, problem::codes},
 };
 
@@ -49,6 +50,14 @@ impl Readings for Nothing {
     }
 
     fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
+        Err(Refusal::Stopping)
+    }
+
+    fn frames(&self) -> Result<FrameCounters, Refusal> {
         Err(Refusal::Stopping)
     }
 

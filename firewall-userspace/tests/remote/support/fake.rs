@@ -16,6 +16,7 @@ use firewall_userspace::{
         PushSummary, Pushed, Pushes, Refusal, Reload, ReloadStatus, Reloaded, ServiceStatus, Status, Terms, Undo,
     },
     controller::{Counters, Explaining, Inquiry, Message, Readings},
+    datapath::FrameCounters,
     lists::entry::{Entry, Layer},
     policy::{Policy, Prefix},
     preview::{
@@ -89,7 +90,6 @@ impl Fake {
                 Message::Explain(inquiry, _, reply) => {
                     reply.send(Ok(Explaining::Explained(explanations(&inquiry)))).unwrap();
                 }
-                Message::Membership(source, reply) => reply.send(Ok(membership(source))).unwrap(),
                 Message::Rollback(_, rollback, reply) => {
                     let target = (rollback.dry_run).then(|| generation(3));
                     let answer = self.reload(&Reload { dry_run: rollback.dry_run, ..Reload::default() });
@@ -267,6 +267,10 @@ impl Readings for Told {
         entries(query)
     }
 
+    fn membership(&self, source: IpAddr) -> Result<Membership, Refusal> {
+        Ok(membership(source))
+    }
+
     fn document(&self) -> PolicyDocument {
         PolicyDocument::of(&policy(), 7)
     }
@@ -278,6 +282,10 @@ impl Readings for Told {
 
     fn pushes(&self, limit: usize) -> Pushes {
         Pushes::new(8, 3, [7, 6, 5].into_iter().take(limit).map(pushed_before).collect())
+    }
+
+    fn frames(&self) -> Result<FrameCounters, Refusal> {
+        self.counters().map(|counters| counters.frames)
     }
 
     fn counters(&self) -> Result<Counters, Refusal> {
