@@ -12,7 +12,7 @@
 //! host       this host as the kernel describes it
 //! policy     what a configuration means
 //! text       words and numbers for people            clock    time             files    how files are opened
-//! logging    standard error, which never stops whoever logs
+//! logging    standard error, which never stops whoever logs                       exit     exit codes
 //! ```
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -25,6 +25,7 @@ pub mod controller;
 pub mod daemon;
 pub mod datapath;
 pub mod doctor;
+pub mod exit;
 pub mod files;
 pub mod host;
 pub mod lists;

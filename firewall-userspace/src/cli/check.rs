@@ -14,6 +14,7 @@ use super::output::Output;
 use crate::{
     config::{self, Loaded, Report},
     doctor::on_host::{self, HostFacts, HostFinding, Weight},
+    exit::Exit,
     preview::packet_tests::{self, Outcome},
     text::shown::{counted, escaped},
 };
@@ -39,15 +40,6 @@ pub struct CheckArgs {
     pub host: bool,
 }
 
-/// Exit code of a configuration that is refused.
-const INVALID: u8 = 5;
-
-/// Exit code when a test fails.
-const TEST_FAILED: u8 = 1;
-
-/// Exit code when the answer could not be written.
-const NOT_WRITTEN: u8 = 1;
-
 /// Checks `args.file` and prints the result: problems as text on standard error, or everything as JSON (schema
 /// `portcullis.check/v1`) on standard output.
 pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
@@ -71,10 +63,10 @@ pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
         // Whoever read the answer has stopped reading (`| head`): the verdict stands.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             say(&format!("error: cannot write the answer: {error}\n"));
-            ExitCode::from(NOT_WRITTEN)
+            Exit::Negative.into()
         }
-        _ if answer.is_refused(args.strict) => ExitCode::from(INVALID),
-        _ if outcomes.iter().flatten().any(|outcome| !outcome.passed()) => ExitCode::from(TEST_FAILED),
+        _ if answer.is_refused(args.strict) => Exit::Invalid.into(),
+        _ if outcomes.iter().flatten().any(|outcome| !outcome.passed()) => Exit::Negative.into(),
         _ => ExitCode::SUCCESS,
     }
 }

@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    exit::Exit,
     failure,
     output::{self, Output},
 };
 use crate::{
     datapath::{DEFAULT_PINS, Ending, ForeignProgram, PINS_VARIABLE, Pinned, PinnedLink, end},
+    exit::Exit,
     policy::attach_label,
     text::shown::counted,
 };

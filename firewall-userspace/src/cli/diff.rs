@@ -10,12 +10,12 @@ use clap::Args;
 
 use super::{
     client::Client,
-    exit::Exit,
     failure::Failure,
     output::{self, Output},
 };
 use crate::{
     config::{self, Loaded},
+    exit::Exit,
     preview::diff::{Difference, PolicyDocument},
     text::shown::escaped,
 };

@@ -5,13 +5,13 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{
-    exit::Exit,
     failure::{self, Failure},
     output::{self, Output},
 };
 use crate::{
     config,
     doctor::{self, Findings, Level},
+    exit::Exit,
     text::shown::escaped,
 };
 

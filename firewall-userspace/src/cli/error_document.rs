@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::output::{self, Output};
-use crate::config::Report;
+use crate::{config::Report, exit::Exit};
 
 /// Why a command failed: the schema `portcullis.error/v1`. What the daemon itself refuses is told by its own document instead,
 /// which has the members `code`, `detail` and `errors` too.
@@ -12,7 +12,7 @@ pub struct ErrorDocument(Map<String, Value>);
 
 impl ErrorDocument {
     /// What `words`, which standard error gets, say: a line `error: ...`, perhaps with more lines, and perhaps `hint: ...`.
-    pub fn new(code: &str, exit: u8, words: &str) -> Self {
+    pub fn new(code: &str, exit: Exit, words: &str) -> Self {
         let is_error = |line: &&str| line.starts_with("error: ");
         let lines: Vec<&str> = words.lines().collect();
         let begin = lines.iter().position(is_error).unwrap_or(0);
@@ -29,7 +29,7 @@ impl ErrorDocument {
         let mut members = Map::new();
         members.insert("schema".into(), "portcullis.error/v1".into());
         members.insert("code".into(), code.into());
-        members.insert("exit_code".into(), exit.into());
+        members.insert("exit_code".into(), exit.code().into());
         members.insert("detail".into(), detail.into());
         members.extend(hint.map(|hint| ("hint".to_owned(), hint.into())));
         if !errors.is_empty() {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn words_become_members() {
-        let document = |words| Value::Object(ErrorDocument::new("x", 3, words).0);
+        let document = |words| Value::Object(ErrorDocument::new("x", Exit::Unreachable, words).0);
         assert_eq!(
             document("error: cannot reach it: gone\nhint: is it there?"),
             json!({

@@ -6,11 +6,11 @@ use axum::body::Bytes;
 
 use super::{
     error_document::ErrorDocument,
-    exit::Exit,
     output::{self, Output},
 };
 use crate::{
     config::Report,
+    exit::Exit,
     preview::guard::insisting,
     serve::http::{ProblemDetails, problem::codes},
     text::{
@@ -111,7 +111,7 @@ pub enum Failure {
 
 /// Says why a command failed that asks no daemon: `words` on standard error, as a document too with `-o json`; the exit code.
 pub fn refuse(output: Output, code: &str, exit: Exit, words: &str) -> ExitCode {
-    ErrorDocument::new(code, exit as u8, words).print(output);
+    ErrorDocument::new(code, exit, words).print(output);
     output::words(words);
     exit.into()
 }
@@ -188,7 +188,7 @@ impl Failure {
             Self::WrongList { .. } => codes::WRONG_VERB,
             Self::Write(_) => "not_written",
         };
-        let exit = self.exit() as u8;
+        let exit = self.exit();
         match self {
             Self::Config { file, report } => {
                 let name = escaped(&file.to_string_lossy()).into_owned();

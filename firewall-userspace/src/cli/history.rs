@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use super::{
     client::{Answer, Client},
     diff,
-    exit::Exit,
     failure::Failure,
     output::{self, Output},
     policies::until_confirmed,
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     control::{GenerationDocument, Generations},
+    exit::Exit,
     policy::mode_label,
     preview::diff::{Difference, PolicyDocument},
     serve::http::problem::codes,

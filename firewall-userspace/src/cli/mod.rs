@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
 //! In: arguments, files that they name, answers of a daemon. Out: standard output for data, standard error for words, and an exit
-//! code, whose meanings [`exit::Exit`] has. Nobody owns anything here: the daemon does.
+//! code, whose meanings [`Exit`] has. Nobody owns anything here: the daemon does.
 
 mod batch;
 mod capture;
@@ -13,7 +13,6 @@ mod diff;
 mod doctor;
 mod entries;
 mod error_document;
-pub mod exit;
 mod explain;
 mod failure;
 mod history;
@@ -44,7 +43,7 @@ use clap::{
 };
 
 use self::{client::Client, error_document::ErrorDocument, failure::Failure, output::Output};
-use crate::control::Verb;
+use crate::{control::Verb, exit::Exit};
 
 /// Where the daemon listens unless its configuration says otherwise.
 const DEFAULT_SOCKET: &str = "/run/portcullis/api.sock";
@@ -58,9 +57,6 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// Exit code of wrong usage.
-const USAGE: u8 = 2;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -223,13 +219,13 @@ pub fn main() -> ExitCode {
 /// Prints help or version, which are data, or what is wrong with the arguments.
 fn tell(told: &clap::Error) -> ExitCode {
     if told.use_stderr() {
-        ErrorDocument::new("usage", USAGE, &usage_words(told)).print(asked_form(env::args_os().skip(1)));
+        ErrorDocument::new("usage", Exit::Usage, &usage_words(told)).print(asked_form(env::args_os().skip(1)));
     }
     match told.print() {
         Err(error) if !told.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
             Failure::Write(error).report(Output::Table)
         }
-        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(USAGE)),
+        _ => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(Exit::Usage.code())),
     }
 }
 
@@ -261,7 +257,7 @@ fn asked_form(arguments: impl Iterator<Item = OsString>) -> Output {
 fn refuse_usage(kind: ErrorKind, message: impl std::fmt::Display) -> ! {
     let told = Cli::command().error(kind, message);
     let _ = tell(&told);
-    process::exit(USAGE.into())
+    process::exit(Exit::Usage.code().into())
 }
 
 /// Ends the process when `--socket` was written where it would do nothing.
@@ -279,6 +275,14 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_has_every_exit_code() {
+        let all = [Exit::Negative, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::Invalid, Exit::Unconfirmed];
+        for exit in all.into_iter().chain([Exit::Failed]) {
+            assert!(EXIT_CODES.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
+        }
     }
 
     #[test]

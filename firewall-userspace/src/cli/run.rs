@@ -49,7 +49,7 @@ pub fn run(args: RunArgs, output: Output) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(EndedDaemon { words, exit }) => {
             ErrorDocument::new("not_running", exit, &words).print(output);
-            ExitCode::from(exit)
+            exit.into()
         }
     }
 }

@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{
-    exit::Exit,
     failure,
     output::{self, Output},
 };
 use crate::{
     config,
+    exit::Exit,
     state::{
         disk::Folder,
         error::StoreError,

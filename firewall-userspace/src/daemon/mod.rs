@@ -18,6 +18,7 @@ use crate::{
     clock::Now,
     controller::{self, ConfigFile, Controller, Launch, Launched},
     datapath::{DatapathError, PinFolder},
+    exit::Exit,
     host::netlink::{Addresses, Links},
     logging,
     serve::{admin, api},
@@ -52,13 +53,6 @@ enum StartError {
     Ended(String),
 }
 
-/// Exit code of a configuration that is wrong.
-const INVALID: u8 = 5;
-/// Exit code when the kernel or another process refused.
-const REFUSED: u8 = 4;
-/// Exit code of a daemon that ended although nobody had asked it to. Its last policy filters on.
-const FAILED: u8 = 7;
-
 /// How long the controller may take to stop. Below the 90 s after which systemd kills (`TimeoutStopSec`).
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
@@ -71,7 +65,7 @@ pub struct EndedDaemon {
     /// `error: ...`, with its hint.
     pub words: String,
     /// The exit code.
-    pub exit: u8,
+    pub exit: Exit,
 }
 
 /// Runs the daemon in the foreground.
@@ -82,7 +76,7 @@ pub fn run(options: &RunOptions) -> Result<(), EndedDaemon> {
     if let Err(error) = logging::start() {
         let words = format!("error: cannot start: no thread to be had that writes the log: {error}");
         logging::say_directly(&words);
-        return Err(EndedDaemon { words, exit: REFUSED });
+        return Err(EndedDaemon { words, exit: Exit::Refused });
     }
     let ended = run_logged(options);
     if let Err(ended) = &ended {
@@ -95,7 +89,7 @@ pub fn run(options: &RunOptions) -> Result<(), EndedDaemon> {
 fn run_logged(options: &RunOptions) -> Result<(), EndedDaemon> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
-        runtime.map_err(|error| EndedDaemon { words: format!("error: cannot start: {error}"), exit: REFUSED })?;
+        runtime.map_err(|error| EndedDaemon { words: format!("error: cannot start: {error}"), exit: Exit::Refused })?;
     let ended = runtime.block_on(serve(options));
     // A file that hangs cannot be called off, and ends with the process.
     runtime.shutdown_timeout(LEFTOVER);
@@ -105,10 +99,10 @@ fn run_logged(options: &RunOptions) -> Result<(), EndedDaemon> {
 /// Why it ended, and by which code.
 fn why(ended: StartError) -> EndedDaemon {
     let (words, exit) = match ended {
-        StartError::Config(report) => (report, INVALID),
-        StartError::Refused(message) => (format!("error: {message}"), REFUSED),
+        StartError::Config(report) => (report, Exit::Invalid),
+        StartError::Refused(message) => (format!("error: {message}"), Exit::Refused),
         StartError::Ended(message) => {
-            (format!("error: {message}; the last policy filters on\nhint: start the daemon again"), FAILED)
+            (format!("error: {message}; the last policy filters on\nhint: start the daemon again"), Exit::Failed)
         }
     };
     EndedDaemon { words, exit }
@@ -200,7 +194,7 @@ mod tests {
             [(None, false, 0), (None, true, 7), (Some("the API"), false, 7), (Some("the controller"), true, 7)]
         {
             assert_eq!(
-                outcome(part, has_panicked).map_err(why).map_or_else(|ended| ended.exit, |()| 0),
+                outcome(part, has_panicked).map_err(why).map_or_else(|ended| ended.exit.code(), |()| 0),
                 code,
                 "{part:?} {has_panicked}"
             );

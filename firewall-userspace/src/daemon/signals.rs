@@ -21,10 +21,10 @@ use tokio::{
     sync::Notify,
 };
 
-use super::FAILED;
 use crate::{
     control::{Caller, Reload, Way},
     controller::Controller,
+    exit::Exit,
     logging,
 };
 
@@ -131,6 +131,6 @@ impl Heard {
         let when = if has_started { "again" } else { "while starting" };
         tracing::warn!(signal = name, when, "ending at once; what was attached before filters on");
         logging::drain();
-        process::exit(if has_started { FAILED.into() } else { 0 });
+        process::exit(if has_started { Exit::Failed.code().into() } else { 0 });
     }
 }

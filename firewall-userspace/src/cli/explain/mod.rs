@@ -14,11 +14,13 @@ use clap::{Args, ValueEnum};
 
 use super::{
     client::{Answer, Client},
-    exit::Exit,
     failure::Failure,
     output::{self, Output},
 };
-use crate::preview::explain::{AskedProtocol, Explained, Question, Questions};
+use crate::{
+    exit::Exit,
+    preview::explain::{AskedProtocol, Explained, Question, Questions},
+};
 
 /// Arguments of `explain`.
 #[derive(Args, Clone, Debug)]

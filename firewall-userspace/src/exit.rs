@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// A negative answer, or an answer that makes no sense.
     Negative = 1,
+    /// Wrong use of the command line.
+    Usage = 2,
     /// The daemon cannot be reached.
     Unreachable = 3,
     /// The daemon, the kernel or the file system refused.
@@ -20,8 +22,15 @@ pub enum Exit {
     Failed = 7,
 }
 
+impl Exit {
+    /// Its number.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
