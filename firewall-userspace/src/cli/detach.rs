@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    failure,
+    attached, failure,
     output::{self, Output},
 };
 use crate::{
@@ -93,36 +93,20 @@ fn lines(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> Strin
 
 fn document(Ending { removed: pinned, remaining }: &Ending, dry_run: bool) -> serde_json::Value {
     let interfaces: Vec<&String> = pinned.iter().flat_map(|one| &one.links).map(|link| &link.interface).collect();
-    let link = |PinnedLink { interface, index, mode }: &PinnedLink| {
-        let mut told = json!({ "interface": interface, "mode": attach_label(*mode) });
-        if let Some(index) = index {
-            told["index"] = (*index).into();
-        }
-        told
+    let one = |Pinned { version, links, maps }: &Pinned| {
+        let links: Vec<_> = links.iter().map(attached::link).collect();
+        json!({ "abi_version": version, "links": links, "maps": maps })
     };
-    let one = |Pinned { version, links, maps }: &Pinned| json!({ "abi_version": version, "links": links.iter().map(link).collect::<Vec<_>>(), "maps": maps });
     let removed: Vec<_> = pinned.iter().map(one).collect();
     let mut document = json!({ "schema": "portcullis.detach/v1", "interfaces": interfaces, "removed": removed });
     if !remaining.is_empty() {
-        document["remaining"] = remaining.iter().map(|(interface, program)| left(interface, program)).collect();
+        document["remaining"] =
+            remaining.iter().map(|(interface, program)| attached::program(interface, program)).collect();
     }
     if dry_run {
         document["dry_run"] = true.into();
     }
     document
-}
-
-/// A program that filters on.
-fn left(interface: &str, program: &ForeignProgram) -> serde_json::Value {
-    let holders = program.holders.iter().map(|holder| json!({ "pid": holder.process, "name": holder.name }));
-    json!({
-        "interface": interface,
-        "program": program.id,
-        "ours": program.origin.is_ours(),
-        "held_by": holders.collect::<Vec<_>>(),
-        "pins": program.pins,
-        "hint": program.way_on(interface),
-    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::{path::Path, process::ExitCode};
 use serde_json::{Value, json};
 
 use super::{
+    attached,
     error_document::ErrorDocument,
     failure::Failure,
     output::{self, Output},
 };
 use crate::{
-    datapath::{DatapathError, LeftFilter, PinnedLink, left},
+    datapath::{DatapathError, ForeignProgram, LeftFilter, left},
     policy::attach_label,
     text::shown::escaped,
 };
@@ -34,8 +35,11 @@ fn words(folder: &Path, found: &Result<LeftFilter, DatapathError>) -> String {
     match found {
         Ok(filter) if is_none(filter) => String::new(),
         Ok(filter) => {
-            let says = escaped(&says(filter)).into_owned();
-            format!("note: {says}\nhint: start the daemon, or stop filtering by `portcullis detach`")
+            let start = "start the daemon, or stop filtering by `portcullis detach`";
+            let start = (!filter.attached.is_empty()).then(|| start.to_owned());
+            let ways = filter.others.iter().map(|(interface, program)| program.way_on(interface));
+            let hints = start.into_iter().chain(ways).map(|hint| format!("\nhint: {}", escaped(&hint)));
+            format!("note: {}{}", escaped(&says(filter)), hints.collect::<String>())
         }
         Err(error @ DatapathError::InUse { .. }) => {
             format!("note: a daemon runs, and does not answer at this socket: {error}")
@@ -47,16 +51,19 @@ fn words(folder: &Path, found: &Result<LeftFilter, DatapathError>) -> String {
     }
 }
 
-/// `the daemon is not running; the filter is attached to eth0 (native) and goes on with its last policy`.
+/// `the daemon is not running; the filter is attached to eth0 (native) and goes on with its last policy`. A filter without pins here
+/// may be that of a daemon that runs.
 fn says(LeftFilter { attached, others }: &LeftFilter) -> String {
     let its: Vec<String> = attached.iter().map(|link| format!("{link} ({})", attach_label(link.mode))).collect();
-    let others: Vec<String> = others.iter().map(|(name, program)| format!("{name} has {program}")).collect();
-    let filter = match its.join(", ") {
-        none if none.is_empty() => String::new(),
-        its => format!("; the filter is attached to {its} and goes on with its last policy"),
+    let pinned = match its.join(", ") {
+        none if none.is_empty() => "no filter is pinned here".to_owned(),
+        its => format!("the daemon is not running; the filter is attached to {its} and goes on with its last policy"),
     };
-    let others = others.iter().map(|other| format!("; {other}")).collect::<String>();
-    format!("the daemon is not running{filter}{others}")
+    let other = |(name, program): &(String, ForeignProgram)| {
+        let is = if program.origin.is_ours() { "is filtered by" } else { "has" };
+        format!("; {name} {is} {}: {program}", program.kind())
+    };
+    format!("{pinned}{}", others.iter().map(other).collect::<String>())
 }
 
 fn is_none(LeftFilter { attached, others }: &LeftFilter) -> bool {
@@ -76,28 +83,19 @@ fn with_filter(document: ErrorDocument, folder: &Path, found: &Result<LeftFilter
     }
 }
 
-fn data(LeftFilter { attached, others }: &LeftFilter) -> Value {
-    let interfaces = attached.iter().map(|PinnedLink { interface, index, mode }| {
-        let mut told = json!({ "interface": interface, "mode": attach_label(*mode) });
-        if let Some(index) = index {
-            told["index"] = (*index).into();
-        }
-        told
-    });
-    let others = others.iter().map(|(interface, program)| {
-        json!({ "interface": interface, "program": program.id, "ours": program.origin.is_ours(), "pins": program.pins })
-    });
-    json!({
-        "attached": !attached.is_empty(),
-        "interfaces": interfaces.collect::<Vec<_>>(),
-        "others": others.collect::<Vec<_>>(),
-    })
+fn data(LeftFilter { attached: links, others }: &LeftFilter) -> Value {
+    let interfaces: Vec<_> = links.iter().map(attached::link).collect();
+    let others: Vec<_> = others.iter().map(|(interface, program)| attached::program(interface, program)).collect();
+    json!({ "attached": !links.is_empty(), "interfaces": interfaces, "others": others })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::AttachMode;
+    use crate::{
+        datapath::{Origin, PinnedLink},
+        policy::AttachMode,
+    };
 
     #[test]
     fn a_filter_without_a_daemon_is_told_by_interface_and_mode() {
@@ -114,5 +112,39 @@ mod tests {
         let none = LeftFilter { attached: Vec::new(), others: Vec::new() };
         assert_eq!((screen(&none), words(folder, &Ok(none.clone()))), (String::new(), String::new()));
         assert_eq!(data(&none)["attached"], false);
+    }
+
+    #[test]
+    fn a_program_that_is_not_pinned_here_is_told_and_may_be_that_of_a_daemon_that_runs() {
+        let program = |origin| ForeignProgram {
+            id: 7,
+            origin,
+            name: "firewall".into(),
+            tag: "3b185187f1855c4c".into(),
+            is_generic: false,
+            links: vec![4],
+            pins: vec!["/other/v3/links/eth1@native".into()],
+            holders: Vec::new(),
+        };
+        let others =
+            vec![("eth1".to_owned(), program(Origin::OtherBuild)), ("eth2".to_owned(), program(Origin::Unknown))];
+        let mut filter = LeftFilter { attached: Vec::new(), others };
+        let begin = "no filter is pinned here; eth1 is filtered by a program of another build of Portcullis: `firewall` (program 7, ";
+        let said = screen(&filter);
+        assert!(said.starts_with(begin) && said.contains("; eth2 has an XDP program whose name"), "{said}");
+        let words = words(Path::new("/pins"), &Ok(filter.clone()));
+        assert!(!words.contains("not running") && !words.contains("start the daemon"), "{words}");
+        assert_eq!(words.matches("\nhint: ").count(), 2, "{words}");
+        let told = data(&filter);
+        assert_eq!((&told["attached"], &told["interfaces"]), (&false.into(), &json!([])));
+        let (name, other) = &filter.others[0];
+        let wanted = json!({
+            "interface": "eth1", "program": 7, "ours": true, "held_by": [], "pins": ["/other/v3/links/eth1@native"],
+            "hint": other.way_on(name),
+        });
+        assert_eq!((&told["others"][0], &told["others"][1]["ours"]), (&wanted, &false.into()));
+        // What is pinned here has no daemon.
+        filter.attached = vec![PinnedLink { interface: "eth0".into(), index: None, mode: AttachMode::Native }];
+        assert!(screen(&filter).starts_with("the daemon is not running; the filter is attached to eth0 (native) and "));
     }
 }

@@ -3,6 +3,7 @@
 //! In: arguments, files that they name, answers of a daemon. Out: standard output for data, standard error for words, and an exit
 //! code, whose meanings [`Exit`] has. Nobody owns anything here: the daemon does.
 
+mod attached;
 mod batch;
 mod capture;
 pub mod check;
