@@ -370,6 +370,7 @@ impl Unjudged {
             }
             Self::LinkType { link_type } => format!("no Ethernet frame: {}", link_types::name(*link_type)),
             Self::NoInterface => "its interface is not described before it".into(),
+            Self::Short if octets == 1 => format!("1 octet is less than an Ethernet header of {SHORTEST_FRAME}"),
             Self::Short => format!("{octets} octets are less than an Ethernet header of {SHORTEST_FRAME}"),
             Self::Long => format!("{octets} octets are more than any frame that the program sees has: {LONGEST_FRAME}"),
             Self::Refused(why) => why.clone(),

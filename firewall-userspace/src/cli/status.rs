@@ -20,7 +20,7 @@ use crate::{
     datapath::{DEFAULT_PINS, PINS_VARIABLE},
     lists::entry::Layer,
     text::{
-        shown::{escaped, grouped},
+        shown::{counted, escaped, grouped},
         when,
     },
 };
@@ -118,7 +118,7 @@ fn services(status: &Status) -> String {
         status.services.iter().for_each(|service| services.push(facts(service)));
         return services.to_string();
     };
-    let header = ["SERVICE", "PROTOCOL", "PORTS", "MODE", "PASSED", "PER SECOND", "DROPPED", "PER SECOND"];
+    let header = ["SERVICE", "PROTOCOL", "PORTS", "MODE", "PASS", "PER SECOND", "DROP", "PER SECOND"];
     let mut services = TextTable::new(header);
     for service in &status.services {
         let its = traffic.services.iter().find(|one| one.service == service.name);
@@ -158,9 +158,17 @@ fn rate(per_second: f64) -> String {
 }
 
 /// All traffic in one line.
-fn total(traffic: &TrafficStatus, mode: &str) -> String {
-    let ([passed, pass_rate], [dropped, drop_rate]) = (told(&traffic.passed), told(&traffic.dropped));
-    let dropped_is = if mode == "observe" { "would have been dropped and passed too" } else { "dropped" };
+fn total(traffic: &TrafficStatus, status: &Status) -> String {
+    let ([_, pass_rate], [dropped, drop_rate]) = (told(&traffic.passed), told(&traffic.dropped));
+    let passed = counted(usize::try_from(traffic.passed.packets).unwrap_or(usize::MAX), "packet");
+    // What was counted before a mode was set is counted on: only the verdict is known of all.
+    let (pass, drop) = match status.mode.as_str() {
+        "observe" => ("to pass", "to drop, which pass while the host observes"),
+        host if status.services.iter().any(|service| service.effective(host) == "observe") => {
+            ("to pass", "to drop, which pass where a service observes")
+        }
+        _ => ("passed", "dropped"),
+    };
     let rates = match traffic.interval_ms {
         Some(interval) => {
             let seconds = interval as f64 / 1e3;
@@ -168,7 +176,7 @@ fn total(traffic: &TrafficStatus, mode: &str) -> String {
         }
         None => String::new(),
     };
-    format!("{passed} packets passed, {dropped} {dropped_is}{rates}")
+    format!("{passed} {pass}, {dropped} {drop}{rates}")
 }
 
 /// How an interface stands, in a few words.
@@ -218,7 +226,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
-    let traffic = status.traffic.as_ref().map(|traffic| ("traffic", total(traffic, &status.mode)));
+    let traffic = status.traffic.as_ref().map(|traffic| ("traffic", total(traffic, status)));
     let unread = status.traffic_failure.iter().flat_map(|cause| cause.lines()).next();
     let unread = unread.map(|cause| ("TRAFFIC", format!("its counters cannot be read: {cause}")));
     let pins = status.pin_failure.iter().flat_map(|cause| cause.lines()).next();

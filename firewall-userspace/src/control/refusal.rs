@@ -5,7 +5,7 @@ use std::fmt;
 use super::{NotUndoable, Pending, Verb};
 use crate::{
     preview::guard::{Harm, guards_of, insisting},
-    text::problem::Problems,
+    text::{problem::Problems, shown::counted},
 };
 
 /// Why the controller did not do what it was asked. Nothing changed.
@@ -67,7 +67,7 @@ pub enum Refusal {
         /// What: `the policy`.
         what: &'static str,
     },
-    /// There is no such generation to go back to.
+    /// There is no such generation, or none to go back to.
     NoGeneration {
         /// The one that was asked for; `None`: one before the live one.
         wanted: Option<u64>,
@@ -108,7 +108,7 @@ impl Refusal {
             return all;
         };
         let whole_lines = begin.rfind('\n').map_or(begin, |end| &begin[..end]);
-        format!("{whole_lines}\n... and {} octets more", all.len() - whole_lines.len())
+        format!("{whole_lines}\n... and {} more", counted(all.len() - whole_lines.len(), "octet"))
     }
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for Refusal {
                 write!(f, "there would be {wanted} prefixes of one family and the table holds {capacity}")
             }
             Self::Config { errors, report } => {
-                write!(f, "{}\n{report}", crate::text::shown::counted(*errors, "error"))
+                write!(f, "{}\n{report}", counted(*errors, "error"))
             }
             Self::Datapath { message } | Self::NotKept { message } | Self::NoMemory { message } => f.write_str(message),
             Self::Guarded(harms) => f.write_str(&guarded(harms, None)),
@@ -146,7 +146,7 @@ impl fmt::Display for Refusal {
             }
             Self::NoGeneration { wanted, kept } => {
                 match wanted {
-                    Some(wanted) => write!(f, "there is no generation {wanted} to go back to")?,
+                    Some(wanted) => write!(f, "there is no generation {wanted}")?,
                     None => f.write_str("there is no generation before this one to go back to")?,
                 }
                 let kept: Vec<String> = kept.iter().map(u64::to_string).collect();

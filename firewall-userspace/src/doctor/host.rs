@@ -12,6 +12,7 @@ use super::Check;
 use crate::{
     datapath::{DEFAULT_PINS, MOUNT, PINS_VARIABLE, probe},
     host::connections,
+    text::shown::counted,
 };
 
 const HOST: &str = "host";
@@ -108,7 +109,9 @@ fn bpffs_of(pins: &Path, found: Option<(PathBuf, u32)>) -> Check {
 
 fn guard() -> Check {
     match connections::inbound(None) {
-        Ok(found) => Check::ok(HOST, "lock-out guard", format!("sees {} connections to this host", found.len())),
+        Ok(found) => {
+            Check::ok(HOST, "lock-out guard", format!("sees {} to this host", counted(found.len(), "connection")))
+        }
         Err(error) => {
             let found = format!("cannot list TCP connections, so they are not guarded: {error}");
             Check::warn(HOST, "lock-out guard", found, "modprobe tcp_diag")

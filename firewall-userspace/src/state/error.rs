@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::{NotOwn, NotRegular};
+use crate::{
+    files::{NotOwn, NotRegular},
+    text::shown::counted,
+};
 
 /// Why the store did not open, or did not keep a change.
 #[derive(Debug)]
@@ -136,9 +139,10 @@ impl StoreError {
             Self::Cut { path, found, length } => {
                 write!(
                     f,
-                    "cannot read pushed entries from {}: {found} octets of it are left, and it had {length} when its daemon \
+                    "cannot read pushed entries from {}: of it {} can be read, and it had {length} when its daemon \
                  stopped",
-                    path.display()
+                    path.display(),
+                    counted(usize::try_from(*found).unwrap_or(usize::MAX), "octet")
                 )?;
                 repair(f, path)
             }
@@ -242,7 +246,8 @@ impl fmt::Display for Strayed {
             Self::Gone => f.write_str("it was removed or renamed while the daemon ran"),
             Self::Replaced => f.write_str("another file has got its name while the daemon ran"),
             Self::Length { found, length } => {
-                write!(f, "somebody else has changed it: it has {found} octets, and {length} were written")
+                let found = counted(usize::try_from(*found).unwrap_or(usize::MAX), "octet");
+                write!(f, "somebody else has changed it: it has {found}, and {length} were written")
             }
         }
     }

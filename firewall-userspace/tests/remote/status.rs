@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Daemon, Fake, status, timeless};
+use crate::support::{Daemon, Fake, counters, status, timeless};
 
 #[test]
 fn status_fits_one_screen() {
@@ -23,7 +23,7 @@ LIST  IPV4  IPV6  LAYERS  ALLOWED BY  DENIED BY
 blocked  1  0  1 runtime  api
 partners  1  1  1 config, 1 runtime  api
 
-SERVICE  PROTOCOL  PORTS  MODE  PASSED  PER SECOND  DROPPED  PER SECOND
+SERVICE  PROTOCOL  PORTS  MODE  PASS  PER SECOND  DROP  PER SECOND
 api  tcp  443, 8443-8445  enforce  3  0  2  0
 
 REASON  VERDICT  PACKETS  PER SECOND
@@ -76,10 +76,26 @@ fn the_mode_of_a_service_is_the_one_by_which_it_is_judged() {
     };
     let wanted = "443, 8443-8445  observe (the host observes)  3";
     assert!(seen(&status).contains(wanted), "{}", seen(&status));
-    assert!(seen(&status).contains("2 would have been dropped and passed too"), "{}", seen(&status));
+    assert!(
+        seen(&status).contains("3 packets to pass, 2 to drop, which pass while the host observes; "),
+        "{}",
+        seen(&status)
+    );
     // An older daemon does not tell.
     status.services[0].effective_mode.clear();
     assert!(seen(&status).contains(wanted), "{}", seen(&status));
+    status.mode = "enforce".into();
+    status.services[0].mode = "observe".into();
+    let wanted = "3 packets to pass, 2 to drop, which pass where a service observes; ";
+    assert!(seen(&status).contains(wanted), "{}", seen(&status));
+}
+
+#[test]
+fn one_packet_is_one_packet() {
+    let mut counters = counters();
+    counters.frames.verdicts.values_mut().for_each(|count| count.packets = 1);
+    let (_, stdout, _) = Daemon::start(Fake { counters: Some(counters), ..Fake::default() }).run(&["status"]);
+    assert!(stdout.contains("traffic     1 packet passed, 1 dropped; "), "{stdout}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn judge(client: &Client, records: Vec<CapturedFrame>) -> Result<Vec<ToldFrame>,
         let body = serde_json::to_vec(&questions).map_err(|error| Failure::Write(error.into()))?;
         answers = client.post::<ExplanationSet>("/v1/explanations", body).map_err(told)?.value.answers;
         if answers.len() != asked {
-            return Err(client.strange(format!("{} answers to {asked} frames", answers.len())));
+            return Err(client.strange(format!("{} to {}", counted(answers.len(), "answer"), counted(asked, "frame"))));
         }
     }
     let mut answers = answers.into_iter();

@@ -55,8 +55,9 @@ pub fn read(reader: &mut Reader<'_>, node: &Node<'_>, unit: Unit) -> Option<Rate
     let burst_key = if table.node("burst").is_some() { "burst" } else { "rate" };
     if unit == Unit::Bytes && burst < FULL_FRAME {
         let message = format!(
-            "a burst of {} bytes is smaller than one full frame ({} octets), so such frames never pass",
+            "a burst of {} byte{} is smaller than one full frame ({} octets), so such frames never pass",
             grouped_u64(burst),
+            if burst == 1 { "" } else { "s" },
             grouped_u64(FULL_FRAME)
         );
         reader.warning(&table.at(burst_key), message, Some("write a `burst` of several frames".to_owned()));

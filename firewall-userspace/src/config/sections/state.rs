@@ -78,6 +78,7 @@ fn generations(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<usize> {
     if GENERATIONS.contains(&count) {
         return usize::try_from(count).ok();
     }
-    reader.error(&node.at, format!("{count} generations cannot be kept; expected {wanted}"));
+    let plural = if count == 1 { "" } else { "s" };
+    reader.error(&node.at, format!("{count} generation{plural} cannot be kept; expected {wanted}"));
     None
 }

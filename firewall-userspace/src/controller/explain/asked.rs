@@ -14,7 +14,7 @@ use crate::{
     state::disk::Disk,
     text::{
         problem::{Problem, Problems},
-        shown::grouped,
+        shown::{counted, grouped},
     },
 };
 
@@ -138,7 +138,7 @@ fn frame_of(digits: &str) -> Result<AskedFrame, String> {
     let frame = explain::from_hex(digits).map_err(|error| error.to_string())?;
     if !(SHORTEST_FRAME..=LONGEST_FRAME).contains(&frame.len()) {
         let length = frame.len();
-        return Err(format!("it has {length} octets; frames have {SHORTEST_FRAME} to {LONGEST_FRAME}"));
+        return Err(format!("it has {}; frames have {SHORTEST_FRAME} to {LONGEST_FRAME}", counted(length, "octet")));
     }
     Ok(AskedFrame { frame, chosen_by: None, packet: None, notes: Vec::new() })
 }

@@ -70,7 +70,7 @@ pub mod codes {
     pub const OVERTAKEN: &str = "overtaken";
     /// Nothing waits for a confirmation.
     pub const NOTHING_PENDING: &str = "nothing_pending";
-    /// There is no such generation to go back to.
+    /// There is no such generation, or none to go back to.
     pub const NO_GENERATION: &str = "no_generation";
     /// The push cannot be taken back.
     pub const NOT_UNDOABLE: &str = "not_undoable";

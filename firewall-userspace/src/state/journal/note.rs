@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use jiff::SignedDuration;
 
-use crate::state::error::Flaw;
+use crate::{state::error::Flaw, text::shown::counted};
 
 /// Something that an operator should know, though nothing that was acknowledged is lost, unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,8 @@ impl fmt::Display for Note {
         match self {
             Self::TornTail { path, octets } => write!(
                 f,
-                "dropped the last {octets} octets of {}: a write that was never finished, so nobody was told that it was kept",
+                "dropped the last {} of {}: a write that was never finished, so nobody was told that it was kept",
+                counted(usize::try_from(*octets).unwrap_or(usize::MAX), "octet"),
                 path.display()
             ),
             Self::SkippedSnapshot { path, flaw } => {
@@ -57,12 +58,12 @@ impl fmt::Display for Note {
                 SignedDuration::from_secs(by.as_secs())
             ),
             Self::Ended(count) => {
-                write!(f, "ended {} whose time was over", crate::text::shown::counted(*count, "entry"))
+                write!(f, "ended {} whose time was over", counted(*count, "entry"))
             }
             Self::Undone(count) => write!(
                 f,
                 "nobody confirmed the last push that waited for it: {} as before it",
-                crate::text::shown::counted(*count, "entry")
+                counted(*count, "entry")
             ),
             Self::CannotWrite(why) => write!(f, "pushes are refused for now: {why}"),
             Self::Lost { path, why } => write!(f, "lost what was in {}: {why}", path.display()),
