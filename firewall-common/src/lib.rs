@@ -23,6 +23,7 @@
 //! flow.rs        what is known of a packet       frame.rs     read access to the bytes
 //! verdict.rs     everything that can be said     rate.rs      GCRA, in integers
 //! address.rs     addresses and families          verifier.rs  words to the kernel's verifier
+//! numbers.rs     EtherTypes, protocols, extension headers
 //! ```
 #![no_std]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -32,6 +33,7 @@ mod address;
 mod flow;
 mod frame;
 mod judge;
+pub mod numbers;
 mod parse;
 pub mod prefix_table;
 pub mod rate;

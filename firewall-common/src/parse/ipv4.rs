@@ -4,11 +4,12 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::ip::Ipv4Hdr;
 
-use super::{FRAGMENT_FIELDS, FragmentInfo, MERGED, PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, transport};
+use super::{FRAGMENT_FIELDS, FragmentInfo, MERGED, transport};
 use crate::{
     address::Address,
     flow::{Flow, Fragment, Transport},
     frame::{ExtensionHeader, Frame},
+    numbers::{PROTOCOL_AH, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, authentication_length},
     verdict::Verdict,
     verifier::forget,
 };
@@ -116,13 +117,6 @@ fn skip_authentication<F: Frame + ?Sized>(
         return Break(too_short);
     }
     Continue((header.next, start + length))
-}
-
-/// Octets of an authentication header whose length field is `field`; `None` when shorter than its fixed part of 12
-/// (RFC 4302 section 2).
-#[inline(always)]
-pub(super) fn authentication_length(field: u8) -> Option<usize> {
-    (field >= 1).then_some((field as usize + 2) * 4)
 }
 
 #[inline(always)]

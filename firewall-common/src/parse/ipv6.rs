@@ -4,14 +4,15 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use network_types::ip::Ipv6Hdr;
 
-use super::{
-    FragmentInfo, MERGED, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, ipv4::authentication_length,
-    transport,
-};
+use super::{FragmentInfo, MERGED, transport};
 use crate::{
     address::Address,
     flow::{Flow, Fragment, Transport},
     frame::{ExtensionHeader, Frame},
+    numbers::{
+        DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, PROTOCOL_AH, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP, ROUTING,
+        authentication_length,
+    },
     verdict::Verdict,
     verifier::forget,
 };
@@ -216,7 +217,8 @@ impl Chain {
 }
 
 /// Headers that are walked, or refused where they stand. ESP hides what follows and "no next header" ends the packet:
-/// both are transports of no service.
+/// both are transports of no service. 135 is mobility, 139 HIP, 140 shim6, 253 and 254 are experiments (IANA "IPv6 Extension
+/// Header Types").
 #[inline(always)]
 const fn is_extension(next: u8) -> bool {
     matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | PROTOCOL_AH | DESTINATION_OPTIONS | 135 | 139 | 140 | 253 | 254)
@@ -226,9 +228,3 @@ const fn is_extension(next: u8) -> bool {
 const JUMBO_OPTION: [u8; 2] = [0xc2, 4];
 
 const MAX_EXTENSION_HEADERS: usize = 8;
-
-// IANA "IPv6 Extension Header Types"; 135 mobility, 139 HIP, 140 shim6, 253 and 254 experiments
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;

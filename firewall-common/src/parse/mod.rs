@@ -24,6 +24,7 @@ use crate::{
     address::Family,
     flow::Flow,
     frame::{Frame, VlanTag},
+    numbers::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, MAX_VLAN_TAGS, is_vlan},
     verdict::Verdict,
 };
 
@@ -66,11 +67,6 @@ fn parse_any<F: Frame + ?Sized>(frame: &F, family: &mut Family) -> ControlFlow<V
     }
 }
 
-#[inline(always)]
-const fn is_vlan(ether_type: u16) -> bool {
-    matches!(ether_type, ETHER_TYPE_8021Q | ETHER_TYPE_8021AD)
-}
-
 /// A fragment: what its header says, and the octets it carries.
 #[derive(Clone, Copy)]
 struct FragmentInfo {
@@ -105,18 +101,3 @@ const MERGED: usize = 65_536;
 
 /// All but the "don't fragment" bit and the reserved one (RFC 791).
 const FRAGMENT_FIELDS: u16 = 0x3fff;
-
-const MAX_VLAN_TAGS: usize = 2; // one customer tag inside one service tag (IEEE 802.1ad)
-
-// linux/if_ether.h
-const ETHER_TYPE_IPV4: u16 = 0x0800;
-const ETHER_TYPE_IPV6: u16 = 0x86dd;
-const ETHER_TYPE_8021Q: u16 = 0x8100;
-const ETHER_TYPE_8021AD: u16 = 0x88a8;
-
-// IANA "Assigned Internet Protocol Numbers"
-const PROTOCOL_ICMP: u8 = 1;
-const PROTOCOL_TCP: u8 = 6;
-const PROTOCOL_UDP: u8 = 17;
-const PROTOCOL_AH: u8 = 51;
-const PROTOCOL_ICMPV6: u8 = 58;

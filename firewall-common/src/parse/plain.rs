@@ -5,13 +5,14 @@
 //! of the instructions: one compare of bounds, and few values that the verifier has to be made to forget.
 
 use super::{
-    ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, FRAGMENT_FIELDS, PROTOCOL_TCP, PROTOCOL_UDP,
+    FRAGMENT_FIELDS,
     transport::{ACK, SYN, are_impossible},
 };
 use crate::{
     address::Address,
     flow::{Flow, Fragment, Transport},
     frame::{Frame, Header},
+    numbers::{ETHER_TYPE_IPV4, ETHER_TYPE_IPV6, PROTOCOL_TCP, PROTOCOL_UDP},
 };
 
 /// An Ethernet frame with IPv4 and the shortest TCP header.
