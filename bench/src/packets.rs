@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use firewall_common::abi::{XDP_DROP, XDP_PASS};
 use firewall_tests::{random::Random, trial::Trial};
 use serde::{Deserialize, Serialize};
 
@@ -58,9 +59,6 @@ impl fmt::Display for Contender {
         })
     }
 }
-
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
 
 /// Sources that are looked at before a case is timed.
 const CHECKED: usize = 10_000;

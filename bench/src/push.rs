@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use firewall_common::abi::{XDP_DROP, XDP_PASS};
 use firewall_tests::{live, random::Random, trial::Trial};
 use firewall_userspace::{
     lists::members::{Member, Members},
@@ -57,9 +58,6 @@ const QUICK: usize = 100;
 
 /// How long a change may stay unseen before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const XDP_DROP: u32 = 1;
-const XDP_PASS: u32 = 2;
 
 /// A frame to be judged until the action is this one.
 struct Watch {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use firewall_common::Verdict;
+use firewall_common::{Verdict, abi::XDP_DROP};
 use firewall_tests::netns::output;
 use serde::{Deserialize, Serialize};
 
@@ -61,8 +61,6 @@ pub enum Filter {
     /// Rules of iptables.
     Ipset,
 }
-
-const XDP_DROP: u32 = 1;
 
 impl FilterKind {
     /// All of them.

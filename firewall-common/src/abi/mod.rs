@@ -46,6 +46,11 @@ pub const MAX_PREFIXES: u32 = 1 << 21;
 /// header, an extension header and a TCP header.
 pub const TRACED_OCTETS: usize = 96;
 
+/// What the program answers the kernel for a frame that ends there (`XDP_DROP` of linux/bpf.h).
+pub const XDP_DROP: u32 = 1;
+/// The same for a frame that goes on (`XDP_PASS` of linux/bpf.h).
+pub const XDP_PASS: u32 = 2;
+
 /// Name of the XDP program.
 pub const PROGRAM: &str = "firewall";
 

@@ -20,7 +20,7 @@ use aya::{
 };
 use firewall_common::{
     Action, Verdict,
-    abi::{Explanation, maps},
+    abi::{Explanation, XDP_PASS, maps},
 };
 
 use super::{
@@ -30,9 +30,6 @@ use super::{
     plain::Plain,
 };
 use crate::policy::compile::Identities;
-
-/// `XDP_PASS` of linux/bpf.h.
-const XDP_PASS: u32 = 2;
 
 /// What a live program would do: an instance that explains, which is loaded when it is asked for.
 pub(super) struct Explanations {

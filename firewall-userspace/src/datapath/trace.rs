@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use firewall_common::Verdict;
-use nix::net::if_::if_indextoname;
+use firewall_common::{Action, Verdict, abi};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{LoadedPolicy, traced::Ends};
+use super::{LoadedPolicy, attach::name_of, traced::Ends};
 use crate::policy::compile::Identities;
-
-/// `XDP_PASS` of linux/bpf.h.
-const XDP_PASS: u32 = 2;
 
 /// Forwards what `generation`, whose services are named by `ids`, logs until it is gone. Must be called inside a tokio runtime.
 pub(super) fn follow(generation: &mut LoadedPolicy, ids: &Identities) {
@@ -52,8 +48,7 @@ impl log::Log for Forward {
 
     fn log(&self, record: &log::Record<'_>) {
         let record = record.args().to_string();
-        let index = |index| if_indextoname(index).ok().map(|name| name.to_string_lossy().into_owned());
-        match told(&record, &self.services, index) {
+        match told(&record, &self.services, name_of) {
             Some(line) => tracing::info!(target: "packet", "{line}"),
             None => tracing::info!(target: "packet", "{record}"),
         }
@@ -83,7 +78,7 @@ fn told(
     };
     let label = verdict.action().label();
     // Where nothing is dropped, the verdict is only counted.
-    let but = if action == XDP_PASS && label == "drop" { ", but it passes" } else { "" };
+    let but = if action == abi::XDP_PASS && verdict.action() == Action::Drop { ", but it passes" } else { "" };
     Some(format!("{interface}: {}, {service}: {label} ({}){but}", Ends::of(begin), verdict.label()))
 }
 

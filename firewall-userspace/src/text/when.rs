@@ -11,7 +11,7 @@ pub fn told(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// How far `at` is from `now`: `in 3h`, `2d ago` or `now`, rounded to the nearest whole number of its unit.
-pub fn from_now(at: Timestamp, now: Timestamp) -> String {
+fn from_now(at: Timestamp, now: Timestamp) -> String {
     let milliseconds = at.as_millisecond().saturating_sub(now.as_millisecond());
     let seconds = milliseconds.unsigned_abs().saturating_add(500) / 1000;
     match length(seconds) {
@@ -22,7 +22,7 @@ pub fn from_now(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// So many seconds in the largest unit of which there are at least two, as `90s`, `3h` or `2d`.
-pub fn length(seconds: u64) -> String {
+fn length(seconds: u64) -> String {
     for (unit, of_unit, most) in UNITS {
         let count = seconds.saturating_add(of_unit / 2) / of_unit;
         if count < most {

@@ -152,7 +152,7 @@ pub(super) fn index_of(interface: &str) -> Option<u32> {
 }
 
 /// Name of an interface of this namespace.
-pub(super) fn name_of(ifindex: u32) -> Option<String> {
+pub(in crate::datapath) fn name_of(ifindex: u32) -> Option<String> {
     // One that is in another namespace has none here.
     if_indextoname(ifindex).ok()?.into_string().ok().filter(|name| !name.is_empty())
 }

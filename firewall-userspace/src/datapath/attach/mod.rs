@@ -18,6 +18,7 @@ use std::{
     time::Instant,
 };
 
+pub(super) use self::device::name_of;
 pub use self::state::{Attached, AttachmentState, Presence, Unwilling};
 use self::{
     device::{Filtered, Occupants, Program, index_of},
