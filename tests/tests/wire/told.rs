@@ -1,6 +1,6 @@
 //! What is told of packets, of a filter without a daemon, of generations, and in the log.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use anyhow::{Context as _, Result};
 use firewall_tests::{
@@ -22,14 +22,17 @@ fn the_status_has_packets_and_drops_by_reason_and_by_service_with_rates() -> Res
     for _ in 0..20 {
         assert!(!probe.arrives(FOE4)?);
     }
-    // The sample of before is old enough then.
-    std::thread::sleep(Duration::from_millis(500));
-    let status = daemon.status()?;
-    let traffic = &status["traffic"];
-    let reasons = traffic["reasons"].as_array().context("no reasons")?;
-    let denied = reasons.iter().find(|one| one["reason"] == "denied").context("denied is no reason")?;
+    let denied = |status: &Value| {
+        let reasons = status["traffic"]["reasons"].as_array().context("no reasons")?;
+        reasons.iter().find(|one| one["reason"] == "denied").cloned().context("denied is no reason")
+    };
+    let status = wait_until("a rate of what was denied", LIMIT, || {
+        let status = daemon.status()?;
+        let rate = denied(&status)?["packets_per_second"].as_f64();
+        Ok(rate.is_some_and(|rate| rate > 0.0).then_some(status))
+    })?;
+    let (traffic, denied) = (&status["traffic"], denied(&status)?);
     assert_eq!((&denied["packets"], &denied["verdict"]), (&20.into(), &"drop".into()), "{traffic}");
-    assert!(denied["packets_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{traffic}");
     let services = traffic["services"].as_array().context("no services")?;
     let data = services.iter().find(|one| one["service"] == "data").context("data is no service")?;
     assert_eq!((&data["dropped"]["packets"], &data["passed"]["packets"]), (&20.into(), &0.into()), "{traffic}");
