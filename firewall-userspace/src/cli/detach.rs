@@ -1,6 +1,6 @@
 //! `portcullis detach`: stop filtering, which nothing else does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
@@ -8,9 +8,10 @@ use serde_json::json;
 use super::{
     attached, failure,
     output::{self, Output},
+    pins::PinsArgs,
 };
 use crate::{
-    datapath::{DEFAULT_PINS, Ending, ForeignProgram, PINS_VARIABLE, Pinned, PinnedLink, end},
+    datapath::{Ending, ForeignProgram, Pinned, PinnedLink, end},
     exit::Exit,
     policy::attach_label,
     text::shown::counted,
@@ -19,15 +20,8 @@ use crate::{
 /// Arguments of `portcullis detach`.
 #[derive(Args, Clone, Debug)]
 pub struct DetachArgs {
-    /// Folder on a BPF file system that keeps what outlived the daemon.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = PINS_VARIABLE,
-        hide_env_values = true,
-        default_value = DEFAULT_PINS
-    )]
-    pin_directory: PathBuf,
+    #[command(flatten)]
+    pins: PinsArgs,
     /// Say what would be detached, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -36,7 +30,7 @@ pub struct DetachArgs {
 /// Removes every pinned link and map, of every ABI version, and says what it was. Where a program of ours filters on and
 /// nothing was detached, the answer is no.
 pub fn run(args: &DetachArgs, output: Output) -> ExitCode {
-    let ending = match end(&args.pin_directory, args.dry_run) {
+    let ending = match end(&args.pins.pin_directory, args.dry_run) {
         Ok(ending) => ending,
         Err(error) => {
             return failure::refuse(output, "refused", Exit::Refused, &format!("error: {error}"));

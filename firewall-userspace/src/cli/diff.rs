@@ -1,10 +1,6 @@
 //! `portcullis diff`: what a configuration would change.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -12,9 +8,10 @@ use super::{
     client::Client,
     failure::Failure,
     output::{self, Output},
+    policies,
 };
 use crate::{
-    config::{self, Loaded},
+    config,
     exit::Exit,
     preview::diff::{Difference, PolicyDocument},
     text::shown::escaped,
@@ -30,14 +27,19 @@ pub struct DiffArgs {
 
 /// Compares; exit code 1 when there is a difference.
 pub fn run(client: &Client, output: Output, args: &DiffArgs) -> Result<ExitCode, Failure> {
-    let policy = load(&args.file)?.policy;
+    let policy = policies::load(&args.file)?.policy;
     let live = client.get::<PolicyDocument>("/v1/policy")?.value;
     let difference = Difference::between(&live, &PolicyDocument::of(&policy, 0));
+    answer(&difference, output)
+}
+
+/// Shows `difference`; exit code 1 when there is one.
+pub fn answer(difference: &Difference, output: Output) -> Result<ExitCode, Failure> {
     match output {
         Output::Json => {
-            output::data(&serde_json::to_vec_pretty(&difference).map_err(|error| Failure::Write(error.into()))?)?;
+            output::data(&serde_json::to_vec_pretty(difference).map_err(|error| Failure::Write(error.into()))?)?;
         }
-        Output::Table => show(&difference)?,
+        Output::Table => show(difference)?,
     }
     Ok(if difference.same { ExitCode::SUCCESS } else { Exit::Negative.into() })
 }
@@ -46,13 +48,4 @@ pub fn run(client: &Client, output: Output, args: &DiffArgs) -> Result<ExitCode,
 pub fn show(difference: &Difference) -> Result<(), Failure> {
     let lines: Vec<_> = difference.to_string().lines().map(|line| escaped(line).into_owned()).collect();
     output::data(lines.join("\n").as_bytes())
-}
-
-fn load(file: &Path) -> Result<Loaded, Failure> {
-    let is_stdin = file == Path::new("-");
-    let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
-    result.map_err(|report| Failure::Config {
-        file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
-        report: Box::new(report),
-    })
 }

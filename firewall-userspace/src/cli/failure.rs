@@ -162,32 +162,39 @@ impl Failure {
 
     /// The same with more members of the document.
     pub fn report_with(&self, output: Output, more: impl FnOnce(ErrorDocument) -> ErrorDocument) -> ExitCode {
-        match self {
+        if let Some(code) = self.code() {
+            more(self.document(code)).print(output);
+        } else if let Self::Refused { json, .. } = self
+            && output == Output::Json
+            && !output::has_begun()
+        {
             // The words and the exit code below are there even when nobody reads the document.
-            Self::Refused { json, .. } if output == Output::Json && !output::has_begun() => drop(output::data(json)),
-            Self::Refused { .. } => {}
-            _ => more(self.document()).print(output),
+            drop(output::data(json));
         }
         output::words(&self.to_string());
         self.exit().into()
     }
 
-    /// It as data.
-    fn document(&self) -> ErrorDocument {
-        let code = match self {
+    /// What it is, for programs; `None` for a refusal of the daemon, whose own document says it.
+    fn code(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Unreachable { .. } => "unreachable",
             Self::NoAccess { .. } => "no_access",
             Self::Lost { .. } => "lost",
             Self::Unconfirmed { .. } => "unconfirmed",
             Self::Cancelled => codes::CANCELLED,
             Self::Strange { .. } => "strange_answer",
-            Self::Refused { problem, .. } => &problem.code,
+            Self::Refused { .. } => return None,
             Self::Input { .. } => "input",
             Self::Capture { .. } => "capture",
             Self::Config { .. } | Self::Unusable { .. } => codes::INVALID_CONFIG,
             Self::WrongList { .. } => codes::WRONG_VERB,
             Self::Write(_) => "not_written",
-        };
+        })
+    }
+
+    /// It as data.
+    fn document(&self, code: &str) -> ErrorDocument {
         let exit = self.exit();
         match self {
             Self::Config { file, report } => {

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     control::{GenerationDocument, Generations},
-    exit::Exit,
     policy::mode_label,
     preview::diff::{Difference, PolicyDocument},
     serve::http::problem::codes,
@@ -100,14 +99,7 @@ fn show(client: &Client, output: Output, number: u64) -> Result<(), Failure> {
 
 fn compare(client: &Client, output: Output, from: u64, to: u64) -> Result<ExitCode, Failure> {
     let [from, to] = [policy(client, from)?, policy(client, to)?];
-    let difference = Difference::between(&from, &to);
-    match output {
-        Output::Json => {
-            output::data(&serde_json::to_vec_pretty(&difference).map_err(|error| Failure::Write(error.into()))?)?;
-        }
-        Output::Table => diff::show(&difference)?,
-    }
-    Ok(if difference.same { ExitCode::SUCCESS } else { Exit::Negative.into() })
+    diff::answer(&Difference::between(&from, &to), output)
 }
 
 fn policy(client: &Client, number: u64) -> Result<PolicyDocument, Failure> {

@@ -21,6 +21,7 @@ mod left;
 mod link_types;
 mod lists;
 mod output;
+mod pins;
 mod policies;
 mod restore;
 mod run;

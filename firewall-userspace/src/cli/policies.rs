@@ -65,8 +65,7 @@ enum ModeName {
 
 /// Makes the configuration in a file the policy.
 pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
-    let bundle = load(&file)?;
-    let config::Bundle { name, config, files } = bundle;
+    let config::Bundle { name, config, files } = load(&file)?.bundle;
     let apply = Apply { name, config, files, ..Apply::default() };
     change(client, output, "/v1/apply", &apply.on(terms.asked()), &Done::WithChanges("applied"))
 }
@@ -192,10 +191,11 @@ pub fn until_confirmed(pending: &Pending) -> String {
     format!("{comes_back} in {seconds_left} s; `portcullis confirm` keeps it")
 }
 
-fn load(file: &Path) -> Result<config::Bundle, Failure> {
+/// The configuration in `file`, `-` for standard input.
+pub fn load(file: &Path) -> Result<config::Loaded, Failure> {
     let is_stdin = file == Path::new("-");
     let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
-    result.map(|loaded| loaded.bundle).map_err(|report| Failure::Config {
+    result.map_err(|report| Failure::Config {
         file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
         report: Box::new(report),
     })

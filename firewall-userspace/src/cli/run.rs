@@ -4,11 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{error_document::ErrorDocument, output::Output};
+use super::{error_document::ErrorDocument, output::Output, pins::PinsArgs};
 use crate::{
     config,
     daemon::{self, EndedDaemon, RunOptions},
-    datapath::{DEFAULT_PINS, PINS_VARIABLE},
 };
 
 /// Arguments of `portcullis run`.
@@ -17,15 +16,8 @@ pub struct RunArgs {
     /// Configuration of this host.
     #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
-    /// Folder on a BPF file system that keeps what outlives the daemon.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = PINS_VARIABLE,
-        hide_env_values = true,
-        default_value = DEFAULT_PINS
-    )]
-    pin_directory: PathBuf,
+    #[command(flatten)]
+    pins: PinsArgs,
     /// Take over from a daemon with another ABI version, and replace pinned maps that do not fit; without a gap.
     ///
     /// Counters and rate state start again.
@@ -56,7 +48,7 @@ pub fn run(args: RunArgs, output: Output) -> ExitCode {
 
 impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
-        let RunArgs { config, pin_directory, replace, strict, state_directory, trace_packets } = args;
-        Self { config, pin_directory, replace, strict, state_directory, trace_packets }
+        let RunArgs { config, pins, replace, strict, state_directory, trace_packets } = args;
+        Self { config, pin_directory: pins.pin_directory, replace, strict, state_directory, trace_packets }
     }
 }

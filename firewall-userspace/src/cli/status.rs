@@ -1,6 +1,6 @@
 //! `portcullis status`: one screen.
 
-use std::{cmp::Reverse, fmt::Write, path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{cmp::Reverse, fmt::Write, process::ExitCode, thread, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     left,
     output::{self, Output},
+    pins::PinsArgs,
     policies::until_confirmed,
     table::TextTable,
 };
@@ -17,7 +18,6 @@ use crate::{
     control::{
         ClockStatus, Condition, InterfaceStatus, ListStatus, ServiceStatus, Status, TrafficCounts, TrafficStatus,
     },
-    datapath::{DEFAULT_PINS, PINS_VARIABLE},
     lists::entry::Layer,
     text::{
         shown::{counted, escaped, grouped},
@@ -28,15 +28,8 @@ use crate::{
 /// Arguments of `portcullis status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// Folder on a BPF file system where to look what filters on when no daemon answers.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = PINS_VARIABLE,
-        hide_env_values = true,
-        default_value = DEFAULT_PINS
-    )]
-    pin_directory: PathBuf,
+    #[command(flatten)]
+    pins: PinsArgs,
 }
 
 /// Between two questions, when the daemon has nothing to measure rates by.
@@ -53,7 +46,7 @@ pub fn run(client: &Client, output: Output, args: &StatusArgs) -> ExitCode {
     });
     match shown {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure @ Failure::Unreachable { .. }) => left::report(&failure, &args.pin_directory, output),
+        Err(failure @ Failure::Unreachable { .. }) => left::report(&failure, &args.pins.pin_directory, output),
         Err(failure) => failure.report(output),
     }
 }

@@ -8,8 +8,8 @@ use super::{
     terms::{is_false, request},
 };
 use crate::{
-    config::{self, Bundle, ListFile, Loaded},
-    policy::{Mode, Policy},
+    config::{Bundle, ListFile},
+    policy::Mode,
     preview::diff::{Difference, PolicyDocument},
     state::history::Generation,
 };
@@ -200,23 +200,6 @@ pub struct KeptGeneration {
     pub is_active: bool,
     /// Its configuration.
     pub bundle: Bundle,
-}
-
-impl KeptGeneration {
-    /// It with what its configuration means. There may be millions of entries to be read.
-    pub fn document(self) -> GenerationDocument {
-        let Self { generation, is_active: active, bundle } = self;
-        let (policy, unusable) = match config::load_bundle(&bundle) {
-            Ok(Loaded { policy, .. }) => {
-                let policy = Policy { mode: generation.mode.unwrap_or(policy.mode), ..policy };
-                let document = PolicyDocument::live(&policy, generation.number, 0);
-                (Some(document), None)
-            }
-            Err(report) => (None, Some(report.render_short())),
-        };
-        let schema = "portcullis.generation/v1".into();
-        GenerationDocument { schema, active, generation, bundle, policy, unusable }
-    }
 }
 
 /// The generations that are kept: the schema `portcullis.history/v1`.

@@ -39,6 +39,7 @@ pub use file::{ConfigFile, ReadConfig};
 pub use handle::{Controller, Explaining, Inquiry, Message, Readings};
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
+pub use report::generation_document;
 pub use sync::{
     CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncOrder, SyncReply, SyncSet, SyncTicket,
     Syncs,

@@ -7,16 +7,17 @@ use firewall_common::Family;
 use super::{Counters, Readings, published::Snapshot, push::check};
 use crate::{
     clock::{Now, reckoning::Doubt},
+    config::{self, Loaded},
     control::{
-        ClockStatus, Condition, EntriesQuery, Generations, InterfaceStatus, ListEntries, ListStatus, Page, Position,
-        PushSummary, Pushes, Refusal, ReloadStatus, ServiceStatus, Status,
+        ClockStatus, Condition, EntriesQuery, GenerationDocument, Generations, InterfaceStatus, KeptGeneration,
+        ListEntries, ListStatus, Page, Position, PushSummary, Pushes, Refusal, ReloadStatus, ServiceStatus, Status,
     },
     datapath::{AttachmentState, FrameCounters, Presence},
     lists::{
         entry::{Holding, Layer, Owner},
         layers::{self, Telling},
     },
-    policy::{Mode, Prefix, Protocol, Service, attach_label, mode_label},
+    policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
     text::problem::Problems,
@@ -262,6 +263,19 @@ impl Snapshot {
             families.into_iter().zip(counts).map(move |(family, count)| (layer, family, count))
         })
     }
+}
+
+/// A generation that is kept, with what its configuration means. There may be millions of entries to be read.
+pub fn generation_document(KeptGeneration { generation, is_active, bundle }: KeptGeneration) -> GenerationDocument {
+    let (policy, unusable) = match config::load_bundle(&bundle) {
+        Ok(Loaded { policy, .. }) => {
+            let policy = Policy { mode: generation.mode.unwrap_or(policy.mode), ..policy };
+            (Some(PolicyDocument::live(&policy, generation.number, 0)), None)
+        }
+        Err(report) => (None, Some(report.render_short())),
+    };
+    let schema = "portcullis.generation/v1".into();
+    GenerationDocument { schema, active: is_active, generation, bundle, policy, unusable }
 }
 
 fn interface_status(state: &AttachmentState) -> InterfaceStatus {

@@ -27,7 +27,7 @@ use crate::{
         Apply, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushes, Refusal, Reload, Reloaded, Rollback,
         SetMode, Status, Undo,
     },
-    controller::{Controller, Readings},
+    controller::{Controller, Readings, generation_document},
     lists::entry::{EntryFilter, Layer},
     policy::Prefix,
     preview::explain::{Explained, Membership, Question, Questions},
@@ -325,7 +325,7 @@ pub async fn generation(
 ) -> Result<Response, ProblemDetails> {
     let Path(number) = number.map_err(|rejection| wrong_number(&rejection))?;
     let kept = answer(controller.generation(number)).await?;
-    large_json(move || kept.document()).await
+    large_json(move || generation_document(kept)).await
 }
 
 async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {
