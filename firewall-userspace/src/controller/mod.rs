@@ -11,6 +11,7 @@ mod confirm;
 mod counters;
 mod explain;
 mod file;
+mod footprint;
 mod forced;
 mod handle;
 mod host;

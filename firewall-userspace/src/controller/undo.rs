@@ -3,26 +3,20 @@
 //! Of a push is remembered what each of its entries was before, and as what the push left it: in tables of what entries have in
 //! common, so that a push of a million entries takes 32 octets for each. It is in memory only.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use immutable_chunkmap::map::MapM;
 
 use super::{
+    footprint::{Footmark, Footprint, FootprintTaker, MOST_OCTETS, Touched},
     sync::Underway,
     waiting::{Outstanding, Waiting},
 };
 use crate::{
     clock::{Now, reckoning::Turn},
     control::{NotUndoable, PushSummary, Pushes},
-    lists::{
-        alike::Alike,
-        entry::{Holding, Layer, Owner},
-        pushed::RuntimeEntry,
-    },
-    policy::{Name, Prefix},
+    lists::alike::Alike,
+    policy::Name,
 };
 
 /// What can be undone, or is not over.
@@ -44,9 +38,6 @@ pub(super) struct UndoableView {
     /// The pushes, by revision.
     pub(super) pushes: MapM<u64, Arc<PushSummary>>,
 }
-
-/// One entry that a push has changed: its list, who holds it, what it was, and what the push made of it.
-pub(super) type Touched<'a> = (&'a Name, &'a Holding, Option<&'a Arc<RuntimeEntry>>, Option<&'a Arc<RuntimeEntry>>);
 
 /// The last pushes, with what each has changed.
 pub(super) struct UndoLog {
@@ -72,36 +63,6 @@ enum Remembered {
     /// It was undone, by this revision.
     Undone(u64),
 }
-
-/// What a push has changed.
-#[derive(Debug, Default)]
-pub(super) struct Footprint {
-    lists: Vec<Name>,
-    holders: Vec<(Layer, Owner)>,
-    /// Each with the place of its list: the ends of denied entries follow the clock in another way.
-    values: Vec<(u16, Arc<RuntimeEntry>)>,
-    entries: Vec<Footmark>,
-    octets: usize,
-}
-
-/// What a push has changed of one entry: places in the tables of its [`Footprint`].
-#[derive(Debug)]
-struct Footmark {
-    prefix: Prefix,
-    list: u16,
-    holder: u16,
-    before: u32,
-    after: u32,
-}
-
-/// The place of what is not there.
-const NONE: u32 = u32::MAX;
-
-/// Octets of a value, without its texts: it may be in memory for this alone.
-const VALUE: usize = size_of::<(u16, Arc<RuntimeEntry>)>() + 2 * size_of::<usize>() + size_of::<RuntimeEntry>();
-
-/// Most octets of all that is remembered.
-const MOST_OCTETS: usize = 128 << 20;
 
 impl Default for UndoLog {
     fn default() -> Self {
@@ -138,10 +99,22 @@ impl UndoLog {
         if least <= self.most_octets {
             self.make_room(least);
         }
-        let mut taking = Taking::new(self.most_octets, changes.size_hint().0);
-        changes.for_each(|change| taking.add(change));
-        let [added, refreshed, removed] = taking.counts;
-        let (lists, footprint) = taking.finish();
+        let mut taker = FootprintTaker::new(self.most_octets, changes.size_hint().0);
+        changes.for_each(|change| taker.add(change));
+        self.remember(revision, owner, person, now, taker)
+    }
+
+    /// The same with what was taken already.
+    pub(super) fn remember(
+        &mut self,
+        revision: u64,
+        owner: &str,
+        person: Option<&str>,
+        now: Now,
+        taker: FootprintTaker,
+    ) -> bool {
+        let [added, refreshed, removed] = taker.counts();
+        let (lists, footprint) = taker.finish();
         let lists = lists.iter().map(Name::to_string).collect();
         let (owner, person) = (owner.to_owned(), person.map(str::to_owned));
         let summary =
@@ -257,148 +230,18 @@ impl UndoLog {
     }
 }
 
-impl Footprint {
-    /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Every entry, with what it was, and as what the push left it.
-    pub(super) fn entries(
-        &self,
-    ) -> impl Iterator<Item = (&Name, Holding, Option<&Arc<RuntimeEntry>>, Option<&Arc<RuntimeEntry>>)> {
-        let value = |place: u32| self.values.get(usize::try_from(place).ok()?).map(|(_, value)| value);
-        self.entries.iter().filter_map(move |Footmark { prefix, list, holder, before, after }| {
-            let (layer, owner) = self.holders.get(usize::from(*holder))?.clone();
-            let holding = Holding { prefix: *prefix, layer, owner };
-            Some((self.lists.get(usize::from(*list))?, holding, value(*before), value(*after)))
-        })
-    }
-}
-
-/// A footprint that is being taken.
-struct Taking {
-    footprint: Footprint,
-    holders: HashMap<(Layer, Owner), u16>,
-    values: HashMap<(u16, Arc<RuntimeEntry>), u32>,
-    /// The places of the values that came last: of what was, and of what is.
-    last: [usize; 2],
-    /// Added, refreshed, removed.
-    counts: [usize; 3],
-    most_octets: usize,
-    is_too_large: bool,
-}
-
-impl Taking {
-    fn new(most_octets: usize, entries: usize) -> Self {
-        let is_too_large = entries > most_octets / size_of::<Footmark>();
-        let entries = Vec::with_capacity(if is_too_large { 0 } else { entries });
-        Self {
-            footprint: Footprint { entries, ..Footprint::default() },
-            holders: HashMap::new(),
-            values: HashMap::new(),
-            last: [0; 2],
-            counts: [0; 3],
-            most_octets,
-            is_too_large,
-        }
-    }
-
-    fn add(&mut self, (list, holding, before, after): Touched<'_>) {
-        let [added, refreshed, removed] = &mut self.counts;
-        match (before, after) {
-            (None, Some(_)) => *added += 1,
-            (Some(before), Some(after)) if before != after => *refreshed += 1,
-            (Some(_), None) => *removed += 1,
-            _ => return,
-        }
-        let Some(list) = self.list(list) else { return self.give_up() };
-        if self.is_too_large {
-            return;
-        }
-        let places = self.holder(holding).zip(self.value(0, list, before)).zip(self.value(1, list, after));
-        let Some(((holder, before), after)) = places else { return self.give_up() };
-        self.footprint.entries.push(Footmark { prefix: holding.prefix, list, holder, before, after });
-        self.footprint.octets += size_of::<Footmark>();
-        if self.footprint.octets > self.most_octets {
-            self.give_up();
-        }
-    }
-
-    /// Keeps only counting.
-    fn give_up(&mut self) {
-        self.is_too_large = true;
-        (self.holders, self.values) = (HashMap::new(), HashMap::new());
-        self.footprint = Footprint { lists: std::mem::take(&mut self.footprint.lists), ..Footprint::default() };
-    }
-
-    fn list(&mut self, name: &Name) -> Option<u16> {
-        let lists = &mut self.footprint.lists;
-        let known = lists.iter().rposition(|known| known == name);
-        let place = known.unwrap_or_else(|| {
-            lists.push(name.clone());
-            lists.len() - 1
-        });
-        u16::try_from(place).ok()
-    }
-
-    fn holder(&mut self, holding: &Holding) -> Option<u16> {
-        let holders = &mut self.footprint.holders;
-        if let Some((layer, owner)) = holders.last()
-            && (layer, owner) == (&holding.layer, &holding.owner)
-        {
-            return u16::try_from(holders.len() - 1).ok();
-        }
-        let holder = (holding.layer, holding.owner.clone());
-        if let Some(known) = self.holders.get(&holder) {
-            return Some(*known);
-        }
-        let place = u16::try_from(holders.len()).ok()?;
-        self.footprint.octets += size_of::<(Layer, Owner)>() + holding.owner.len();
-        holders.push(holder.clone());
-        self.holders.insert(holder, place);
-        Some(place)
-    }
-
-    /// Of entries that come one after the other most have the same value.
-    fn value(&mut self, which: usize, list: u16, entry: Option<&Arc<RuntimeEntry>>) -> Option<u32> {
-        let Some(entry) = entry else { return Some(NONE) };
-        let values = &mut self.footprint.values;
-        let last = self.last.get_mut(which)?;
-        if values.get(*last).is_some_and(|(of, known)| *of == list && known == entry) {
-            return u32::try_from(*last).ok();
-        }
-        let value = (list, entry.clone());
-        let place = match self.values.get(&value) {
-            Some(known) => *known,
-            None => {
-                let place = u32::try_from(values.len()).ok().filter(|place| *place != NONE)?;
-                let texts = [&entry.person, &entry.comment].into_iter().flatten().map(|text| text.len());
-                self.footprint.octets += VALUE + texts.sum::<usize>();
-                values.push(value.clone());
-                self.values.insert(value, place);
-                place
-            }
-        };
-        *last = usize::try_from(place).ok()?;
-        Some(place)
-    }
-
-    /// The lists, and what was taken, unless it is too large.
-    fn finish(self) -> (Vec<Name>, Option<Footprint>) {
-        let mut footprint = self.footprint;
-        let lists = footprint.lists.clone();
-        footprint.values.shrink_to_fit();
-        footprint.entries.shrink_to_fit();
-        (lists, (!self.is_too_large).then_some(footprint))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::{
+        lists::{
+            entry::{Holding, Layer},
+            pushed::RuntimeEntry,
+        },
+        policy::Prefix,
+    };
 
     fn name(list: &str) -> Name {
         Name::parse(list).unwrap()

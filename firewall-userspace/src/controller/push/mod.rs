@@ -19,6 +19,7 @@ use self::{check::CheckedPush, plan::Plan};
 use super::{
     Core,
     asked::confirm_within,
+    footprint::NOT_REMEMBERED,
     forced::Forced,
     sight::Sight,
     waiting::{Awaited, Waiting},
@@ -181,9 +182,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let changes = applied.inverse.iter().rev().zip(&after);
             let changes = changes.map(|(was, is)| (&was.list, &was.holding, was.entry.as_ref(), is.as_ref()));
             if !self.undoable.log.record(revision, &caller.name, person.as_deref(), now, changes) {
-                pushed
-                    .notes
-                    .push("the push is so large that `portcullis undo` will not know what it changed".to_owned());
+                pushed.notes.push(NOT_REMEMBERED.to_owned());
             }
         }
         let pending = until.and_then(|_| self.pending(now));

@@ -28,7 +28,7 @@ use crate::{
 pub struct SyncBase {
     pub(super) policy: Arc<Policy>,
     pub(super) pushed: Runtime,
-    pub(super) own: BTreeSet<Prefix>,
+    pub(super) own: Arc<BTreeSet<Prefix>>,
     pub(super) clock: Reckoning,
     pub(super) host: Arc<dyn Host>,
     /// The numbers of then.

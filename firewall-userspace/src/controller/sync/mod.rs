@@ -27,7 +27,12 @@ pub use self::{
 };
 pub(super) use survey::PAUSE;
 
-use super::{Core, forced::Forced, reply::answer};
+use super::{
+    Core,
+    footprint::{FootprintTaker, NOT_REMEMBERED},
+    forced::Forced,
+    reply::answer,
+};
 use crate::{
     clock::Now,
     control::{AddressAnswer, Caller, Pushed, Refusal, SyncStage},
@@ -65,11 +70,17 @@ enum SyncCourse {
 /// A sync that is carried out.
 struct Running {
     comparison: Arc<Comparison>,
-    pushed: Pushed,
-    forced: Forced,
+    result: SyncResult,
     reply: SyncReply,
     place: SyncPlace,
     step: SyncStep,
+}
+
+/// What it comes to.
+struct SyncResult {
+    pushed: Pushed,
+    forced: Forced,
+    footprint: FootprintTaker,
 }
 
 /// What is done with it now.
@@ -134,7 +145,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         Ok(SyncBase {
             policy: Arc::clone(&self.in_force.policy),
             pushed: self.lists.pushed().clone(),
-            own: self.lists.own().clone(),
+            own: Arc::clone(self.lists.own()),
             clock: self.lists.clock().clone(),
             host: Arc::clone(&self.host),
             numbers: self.numbered(Pushed::default()),
@@ -144,7 +155,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// What was compared is to be carried out.
     pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply) {
-        let SyncOrder { comparison, survey: Survey { pushed, runtime, forced, .. } } = order;
+        let SyncOrder { comparison, survey: Survey { pushed, runtime, forced, footprint, .. } } = order;
         let Some(underway) = self.undoable.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket))
         else {
             answer(reply, Err(Refusal::Cancelled));
@@ -158,15 +169,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
         };
         ticket.begin(SyncStage::Writing, Some(comparison.len() as u64));
+        let result = SyncResult { pushed, forced, footprint };
         let step = SyncStep::Writing(number, runtime);
-        underway.stage = SyncCourse::Running(Box::new(Running {
-            comparison,
-            pushed,
-            forced,
-            reply,
-            place: SyncPlace::default(),
-            step,
-        }));
+        underway.stage =
+            SyncCourse::Running(Box::new(Running { comparison, result, reply, place: SyncPlace::default(), step }));
     }
 
     /// Whether a piece of a sync can be carried out at once.
@@ -185,14 +191,15 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return;
         };
         let ticket = Arc::clone(&underway.ticket);
-        let Running { comparison, pushed, forced, reply, mut place, step } = *running;
+        let Running { comparison, mut result, reply, mut place, step } = *running;
+        let was_writing = matches!(step, SyncStep::Writing(..));
         let next = match step {
             SyncStep::Writing(number, runtime) => {
                 self.write_sync(&comparison, &ticket, (number, runtime), &mut place, now)
             }
             SyncStep::Enforcing(rest) => self.enforce_sync(&comparison, &ticket, rest, &mut place, now),
             SyncStep::Answering(answers) if comparison.is_over(&place) => {
-                let pushed = self.acknowledge_sync(&underway.caller, &comparison, (pushed, &forced), &answers);
+                let pushed = self.acknowledge_sync(&underway.caller, &comparison, result, &answers, now);
                 self.publish();
                 answer(reply, Ok(pushed));
                 self.keeper.take_snapshot(self.lists.pushed(), now);
@@ -202,8 +209,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         match next {
             Ok(step) => {
-                underway.stage =
-                    SyncCourse::Running(Box::new(Running { comparison, pushed, forced, reply, place, step }));
+                if was_writing && let SyncStep::Enforcing(rest) = &step {
+                    result.footprint.leave_out(&rest.touched);
+                }
+                underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
                 self.undoable.sync = Some(underway);
             }
             Err(refusal) => {
@@ -374,16 +383,21 @@ impl<F: Filter, D: Disk> Core<F, D> {
         &mut self,
         caller: &Caller,
         comparison: &Comparison,
-        (mut pushed, forced): (Pushed, &Forced),
+        result: SyncResult,
         answers: &Few<AddressAnswer>,
+        now: Now,
     ) -> Pushed {
+        let SyncResult { mut pushed, forced, footprint } = result;
         forced.tell();
         (pushed.differing, pushed.answers) = (answers.len(), answers.first().to_vec());
-        if pushed.added + pushed.removed > 0 {
+        if pushed.changes_anything() {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
             let Pushed { added, refreshed, removed, .. } = pushed;
-            let person = &comparison.set.terms.person;
+            let person = comparison.set.terms.person.as_deref();
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a sync");
+            if !self.undoable.log.remember(revision, &caller.name, person, now, footprint) {
+                pushed.notes.push(NOT_REMEMBERED.to_owned());
+            }
         }
         self.numbered(pushed)
     }

@@ -15,13 +15,19 @@ use super::{
 use crate::{
     control::{EntryChange, EntryChangeKind, Pushed, Refusal, SyncStage},
     controller::{
+        footprint::FootprintTaker,
         forced::{Forced, insist},
         host::{around, inbound, sshd_ports},
         prepare,
         push::repeated,
     },
     host::connections::Connection,
-    lists::{change::Change, layers, members::Member, pushed::Runtime},
+    lists::{
+        change::Change,
+        layers,
+        members::{AlikeEnds, Member},
+        pushed::Runtime,
+    },
     policy::{Policy, Prefix},
     preview::{
         guard::{self, Cut, Harm, Side},
@@ -40,6 +46,8 @@ pub struct Survey {
     pub(super) shown: Few<EntryChange>,
     /// What speaks against it.
     pub(super) forced: Forced,
+    /// What is remembered of it.
+    pub(super) footprint: FootprintTaker,
 }
 
 /// Entries between two looks whether anybody still wants to know.
@@ -52,7 +60,7 @@ impl Comparison {
     /// What speaks against it, or that it was cancelled.
     pub fn survey(&self, ticket: &SyncTicket) -> Result<Survey, Refusal> {
         ticket.begin(SyncStage::Comparing, Some(self.len() as u64));
-        let mut tally = Tally::default();
+        let mut tally = SyncTally::default();
         let mut runtime = self.base.pushed.clone();
         let mut place = SyncPlace::default();
         while !self.is_over(&place) {
@@ -88,7 +96,7 @@ impl Comparison {
         let (harms, notes) = self.harms(&tally, &runtime);
         pushed.notes.extend(notes);
         let forced = insist(harms, &self.set.terms.force)?;
-        Ok(Survey { pushed, runtime, shown: tally.shown, forced })
+        Ok(Survey { pushed, runtime, shown: tally.shown, forced, footprint: tally.footprint })
     }
 
     /// What the caller should know.
@@ -110,7 +118,7 @@ impl Comparison {
     }
 
     /// Whom it harms, and words on whom it cuts off.
-    fn harms(&self, tally: &Tally, runtime: &Runtime) -> (Vec<Harm>, Vec<String>) {
+    fn harms(&self, tally: &SyncTally, runtime: &Runtime) -> (Vec<Harm>, Vec<String>) {
         let SyncBase { policy, host, .. } = &self.base;
         let can_cut = tally.lists.iter().any(|list| policy.denies_list(*list) || policy.allows_list(*list));
         let established = if can_cut { inbound(&**host, None) } else { Vec::new() };
@@ -156,7 +164,7 @@ impl Comparison {
     }
 
     /// Lists that services allow and that it has taken the last entry out of.
-    fn emptied(&self, tally: &Tally, runtime: &Runtime) -> Vec<Harm> {
+    fn emptied(&self, tally: &SyncTally, runtime: &Runtime) -> Vec<Harm> {
         let policy = &self.base.policy;
         let lists = policy.lists.iter().enumerate().filter(|(index, list)| {
             let is_empty = list.entries.is_empty() && runtime.entries(&list.name).next().is_none();
@@ -191,7 +199,8 @@ impl SyncBase {
     /// What an address is in.
     fn lookup(&self, runtime: &Runtime, lengths: &KnownLengths, address: IpAddr) -> Member {
         let covers = Prefix::host(address).covering().filter(|cover| lengths.has(*cover));
-        let member = |cover| layers::member_of(&self.policy, runtime, &self.own, cover, &self.clock);
+        let mut alike = AlikeEnds::default();
+        let mut member = |cover| layers::member_of(&self.policy, runtime, &self.own, cover, &self.clock, &mut alike);
         covers.fold(Member::default(), |all, cover| all.union(&member(cover)))
     }
 }
@@ -225,7 +234,7 @@ impl FromIterator<Prefix> for KnownLengths {
 
 /// What was counted so far.
 #[derive(Default)]
-struct Tally {
+struct SyncTally {
     pushed: Pushed,
     shown: Few<EntryChange>,
     /// Lists that change.
@@ -234,13 +243,16 @@ struct Tally {
     gone: BTreeMap<String, usize>,
     /// Entries that are new in lists that services deny, sorted.
     denied: BTreeMap<usize, Vec<Prefix>>,
+    footprint: FootprintTaker,
 }
 
-impl Tally {
+impl SyncTally {
     fn count(&mut self, base: &SyncBase, index: usize, change: &Change) {
         let Change { list, holding, entry } = change;
         self.lists.insert(index);
-        let is_known = entry.is_some() && base.pushed.entry(list, holding).is_some();
+        let known = base.pushed.entry(list, holding);
+        self.footprint.add((list, holding, known, entry.as_ref()));
+        let is_known = entry.is_some() && known.is_some();
         let (count, kind, change) = match (entry.is_some(), is_known) {
             (true, false) => (&mut self.pushed.added, "added", EntryChangeKind::Added),
             (true, true) => (&mut self.pushed.refreshed, "refreshed", EntryChangeKind::Refreshed),
