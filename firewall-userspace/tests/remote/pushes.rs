@@ -75,18 +75,18 @@ fn prefixes_come_from_arguments_files_and_standard_input_at_once() {
 }
 
 #[test]
-fn ten_thousand_prefixes_are_one_push() {
+fn nine_thousand_prefixes_are_one_push() {
     let daemon = Daemon::start(Fake::default());
-    let prefixes: Vec<String> = (0..10_000).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
+    let prefixes: Vec<String> = (0..9_000).map(|n| format!("10.0.{}.{}", n >> 8, n & 255)).collect();
     let file = daemon.folder.path().join("list.txt");
     fs::write(&file, prefixes.join("\n")).unwrap();
     let arguments: Vec<&str> = ["allow", "add", "partners"].into_iter().chain(prefixes.iter().map(|p| &**p)).collect();
     for command in [&arguments[..], &["allow", "add", "partners", "--file", file.to_str().unwrap()]] {
         let seen = daemon.run(command);
-        assert_eq!(seen, (0, words(&["revision 8: 10000 added, 0 removed, 0 unchanged"]), String::new()));
+        assert_eq!(seen, (0, words(&["revision 8: 9000 added, 0 removed, 0 unchanged"]), String::new()));
     }
     let pushes: Vec<usize> = daemon.pushes.lock().unwrap().iter().map(|push| push.add.len()).collect();
-    assert_eq!(pushes, [10_000, 10_000]);
+    assert_eq!(pushes, [9_000, 9_000]);
 }
 
 #[test]
@@ -119,15 +119,30 @@ fn a_batch_that_is_too_large_is_invalid_input_and_says_what_to_do() {
     let daemon = Daemon::start(Fake::default());
     let file = daemon.folder.path().join("list.txt");
     fs::write(&file, "2001:db8::/32\n".repeat(400_000)).unwrap();
-    let wanted = words(&["error: the body is larger than 16 MiB", "hint: push in parts; each part is all or nothing"]);
-    let seen = daemon.run(&["allow", "add", "partners", "--file", file.to_str().unwrap()]);
-    assert_eq!(seen, (5, String::new(), wanted));
-    // Parts that replace each other would leave the last one alone (crowdsec-blocklist-import#21).
-    let (code, _, stderr) = daemon.run(&["deny", "replace", "blocked", "--file", file.to_str().unwrap()]);
-    assert!(
-        code == 5 && stderr.contains("hint: add the prefixes in parts, then remove those that are to go"),
-        "{stderr}"
-    );
+    let wanted = words(&["error: the body is larger than 16 MiB", "hint: without `--confirm` it can have any size"]);
+    for command in [["allow", "add", "partners"], ["deny", "replace", "blocked"]] {
+        let options = ["--file", file.to_str().unwrap(), "--confirm", "60s"];
+        let seen = daemon.run(&command.into_iter().chain(options).collect::<Vec<_>>());
+        assert_eq!(seen, (5, String::new(), wanted.clone()));
+    }
+}
+
+/// crowdsec-blocklist-import#21.
+#[test]
+fn what_is_wrong_in_a_batch_of_any_size_is_named_where_it_was_written_and_nothing_is_asked_of_the_controller() {
+    let daemon = Daemon::start(Fake::default());
+    let file = daemon.folder.path().join("list.txt");
+    fs::write(&file, "2001:db8::/32\n".repeat(400_000) + "192.0.2.1/33\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (code, stdout, stderr) = daemon.run(&["deny", "replace", "blocked", "--file", file]);
+    assert_eq!((code, stdout), (5, String::new()));
+    assert!(stderr.starts_with(&format!("error: {file}:400001: `192.0.2.1/33`")), "{stderr}");
+    let other = daemon.folder.path().join("b.txt");
+    fs::write(&other, "10.0.0.0/8\n".repeat(20_000)).unwrap();
+    let (code, _, stderr) = daemon.run(&["deny", "add", "blocked", "--ttl", "soon", "--file", other.to_str().unwrap()]);
+    assert!(code == 5 && stderr.contains("error: --ttl: `soon`"), "{stderr}");
+    assert!(stderr.lines().count() < 20, "{stderr}");
+    assert_eq!(daemon.pushes.lock().unwrap().len(), 0);
 }
 
 #[test]

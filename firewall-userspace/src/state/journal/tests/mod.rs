@@ -243,8 +243,11 @@ fn a_newer_daemon_is_named_and_its_files_are_left_alone() {
     let mut octets = disk.get(&journal_name(1));
     assert!(frame::push(&mut octets, &[VERSION + 1, 1, 2, 3]));
     disk.put(&journal_name(1), &octets);
-    let words = "cannot read pushed entries from /state/journal-0000000001: it has format 4, and this daemon knows up to 3\n\
-                 hint: start the newer portcullis that wrote it";
+    let words = format!(
+        "cannot read pushed entries from /state/journal-0000000001: it has format {}, and this daemon knows up to {VERSION}\n\
+         hint: start the newer portcullis that wrote it",
+        VERSION + 1
+    );
     assert_eq!(refused(&disk), words);
     assert_eq!(salvage(&disk, at(0)).unwrap_err().to_string(), words);
     assert_eq!(disk.get(&journal_name(1)), octets);
