@@ -9,6 +9,7 @@ pub mod entry;
 pub mod layers;
 pub mod members;
 pub mod pushed;
+pub mod seek;
 pub mod table;
 
 use std::{

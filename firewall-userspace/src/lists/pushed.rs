@@ -9,6 +9,7 @@ use super::{
     alike::Alike,
     change::Change,
     entry::{Holding, Layer, Owner},
+    seek::PairsFrom,
 };
 use crate::{
     clock::reckoning::{End, Turn, shifted},
@@ -128,8 +129,7 @@ impl Runtime {
     pub fn at(&self, list: &Name, prefix: Prefix) -> impl Iterator<Item = (&Holding, &RuntimeEntry)> {
         let first = Holding { prefix, layer: Layer::Config, owner: Owner::default() };
         let of_list = self.lists.get(list).into_iter();
-        let behind =
-            of_list.flat_map(move |list| list.entries.range((Bound::Included(first.clone()), Bound::Unbounded)));
+        let behind = of_list.flat_map(move |list| PairsFrom::new(&list.entries, Bound::Included(first.clone())));
         behind.take_while(move |(holding, _)| holding.prefix == prefix).map(|(holding, entry)| (holding, &**entry))
     }
 
@@ -147,7 +147,7 @@ impl Runtime {
         let first = after.map_or(Bound::Unbounded, Bound::Excluded);
         let lists = self.lists.get(list).into_iter();
         lists
-            .flat_map(move |list| list.entries.range((first.clone(), Bound::Unbounded)))
+            .flat_map(move |list| PairsFrom::new(&list.entries, first.clone()))
             .map(|(holding, entry)| (holding, &**entry))
     }
 
