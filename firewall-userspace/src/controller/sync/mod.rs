@@ -31,6 +31,7 @@ use super::{
     Core,
     footprint::{FootprintTaker, NOT_REMEMBERED},
     forced::Forced,
+    prepare,
     reply::answer,
 };
 use crate::{
@@ -44,10 +45,14 @@ use crate::{
 };
 
 /// Entries that are looked at for one part in the journal.
-const WRITTEN_AT_ONCE: usize = 1 << 12;
+const WRITTEN_AT_ONCE: usize = 1 << 13;
 
 /// The same for one step of what filters: others wait for no longer than this takes.
-const ENFORCED_AT_ONCE: usize = 1 << 10;
+const ENFORCED_AT_ONCE: usize = 1 << 12;
+
+/// From so many changes on what filters gets fresh tables for all of them at once, where these are not few beside the rest: tables that
+/// grow from one piece to the next would be filled anew several times.
+const MANY: usize = 1 << 16;
 
 /// Where the answer goes.
 pub type SyncReply = oneshot::Sender<Result<Pushed, Refusal>>;
@@ -100,6 +105,8 @@ struct Rest {
     late: BTreeSet<Prefix>,
     /// Entries that others have changed meanwhile.
     touched: BTreeSet<(Name, Holding)>,
+    /// What filters gets fresh tables at the end, and nothing before.
+    is_at_once: bool,
 }
 
 /// What a sync is to be carried out with.
@@ -161,6 +168,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
             answer(reply, Err(Refusal::Cancelled));
             return;
         };
+        if !pushed.changes_anything() && self.lists.touched().is_some_and(BTreeSet::is_empty) {
+            self.lists.unwatch();
+            let (result, step) = (SyncResult { pushed, forced, footprint }, SyncStep::Answering(Few::default()));
+            let place = SyncPlace::default();
+            underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
+            return;
+        }
         let number = match self.keeper.begin_sync() {
             Ok(number) => number,
             Err(error) => {
@@ -208,9 +222,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
             SyncStep::Answering(answers) => Ok(self.answer_sync(&comparison, answers, &mut place)),
         };
         match next {
-            Ok(step) => {
-                if was_writing && let SyncStep::Enforcing(rest) = &step {
+            Ok(mut step) => {
+                if was_writing && let SyncStep::Enforcing(rest) = &mut step {
                     result.footprint.leave_out(&rest.touched);
+                    rest.is_at_once = self.are_many(&result.pushed);
                 }
                 underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
                 self.undoable.sync = Some(underway);
@@ -269,7 +284,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         *place = SyncPlace::default();
         ticket.begin(SyncStage::Enforcing, Some(comparison.len() as u64));
         let late = touched.iter().map(|(_, holding)| holding.prefix).collect();
-        Ok(SyncStep::Enforcing(Rest { late, touched }))
+        Ok(SyncStep::Enforcing(Rest { late, touched, is_at_once: false }))
+    }
+
+    /// Whether what filters gets fresh tables for so many changes.
+    fn are_many(&self, pushed: &Pushed) -> bool {
+        let changes = pushed.added + pushed.refreshed + pushed.removed;
+        changes >= MANY.max(self.lists.members().len().iter().sum::<usize>() / 4)
     }
 
     /// Refuses to go on where what it was compared with is gone.
@@ -312,6 +333,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
     ) -> Result<SyncStep, Refusal> {
         if comparison.is_over(place) && rest.late.is_empty() {
             *place = SyncPlace::default();
+            if rest.is_at_once
+                && let Err(error) = self.filter.switch(&self.in_force.policy, self.lists.members())
+            {
+                self.take_sync_back(comparison, &rest, now);
+                return Err(Refusal::Datapath { message: error.to_string() });
+            }
             return Ok(SyncStep::Answering(Few::default()));
         }
         let portions = if comparison.is_over(place) {
@@ -332,6 +359,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         for prefixes in portions {
             let moved = self.lists.bring_in_line(&self.in_force.policy, prefixes);
+            if rest.is_at_once {
+                let room = prepare::require_room(self.lists.members().len());
+                room.inspect_err(|_| self.take_sync_back(comparison, &rest, now))?;
+                continue;
+            }
             if let Err(refusal) = self.enforce(&mut moved.keys().copied()) {
                 self.take_sync_back(comparison, &rest, now);
                 self.restore(moved.into_keys());

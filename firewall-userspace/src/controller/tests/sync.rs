@@ -235,6 +235,29 @@ fn what_the_kernel_refuses_midway_is_taken_back_also_on_disk() {
 }
 
 #[test]
+fn many_changes_come_into_force_at_once_or_not_at_all() {
+    let mut world = World::new(0);
+    push(&mut world, "eve", deny(7)).unwrap();
+    let mut under_way = begin(&mut world, "ada", &replacing(0..70_000)).unwrap();
+    under_way.until(&mut world, SyncStage::Enforcing);
+    assert_eq!(world.kernel.enforced().unwrap().table.len(), 3, "nothing before all of it");
+    push(&mut world, "eve", deny(100_000)).unwrap();
+    under_way.end(&mut world).unwrap();
+    check_enforced(&world);
+    let before = entries(&world);
+    assert_eq!(before.len(), 70_002);
+    let mut under_way = begin(&mut world, "ada", &replacing(60_000..140_000)).unwrap();
+    under_way.until(&mut world, SyncStage::Enforcing);
+    world.kernel.refuse(0, 1);
+    let refused = under_way.end(&mut world).unwrap_err();
+    assert!(matches!(refused, Refusal::Datapath { .. }), "{refused:?}");
+    assert_eq!(entries(&world), before);
+    check_enforced(&world);
+    world.restart().unwrap();
+    assert_eq!(entries(&world), before);
+}
+
+#[test]
 fn a_disk_that_refuses_a_part_or_the_promise_leaves_everything_as_it_was() {
     for after in 0..30 {
         let mut world = World::new(0);
