@@ -30,5 +30,6 @@ pub mod session;
 pub mod show;
 pub mod spec;
 pub mod traffic;
+pub mod transcript;
 pub mod trial;
 pub mod until;

@@ -15,6 +15,7 @@ mod durable;
 mod entries;
 mod explain;
 mod fail_static;
+mod first_day;
 mod flood;
 mod folder;
 mod fragments;
