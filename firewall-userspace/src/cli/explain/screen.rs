@@ -2,11 +2,16 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
+use jiff::Timestamp;
+
 use crate::{
     cli::table::TextTable,
     lists::entry::Entry,
     preview::explain::{DestinationBy, Explained, Match},
-    text::shown::{escaped, few},
+    text::{
+        shown::{escaped, few},
+        when,
+    },
 };
 
 /// Entries that are named where there is a line for all of it.
@@ -25,7 +30,9 @@ pub fn whole(explained: &Explained) -> String {
     if let Some(limit) = &explained.limit {
         fact(&mut text, "limit", &format!("{}; rate state {}", limit.name, limit.bucket));
         for quantity in &limit.quantities {
-            let full = quantity.full_again.map_or_else(String::new, |at| format!(", all of them at {at:.0}"));
+            let full = quantity
+                .full_again
+                .map_or_else(String::new, |at| format!(", all of them at {}", when::told(at, Timestamp::now())));
             fact(&mut text, "", &format!("{} of {} {} left{full}", quantity.left, quantity.burst, quantity.quantity));
         }
     }
@@ -83,10 +90,12 @@ pub fn owner(entry: &Entry) -> String {
     entry.person.as_ref().map_or_else(|| entry.owner.clone(), |person| format!("{} ({person})", entry.owner))
 }
 
-/// When an entry ends.
+/// When an entry ends, and how far from now that is.
 pub fn expires(entry: &Entry) -> String {
     let doubt = if entry.in_doubt { " (in doubt)" } else { "" };
-    entry.expires.map_or_else(|| "never".to_owned(), |expires| format!("{expires:.0}{doubt}"))
+    entry
+        .expires
+        .map_or_else(|| "never".to_owned(), |expires| format!("{}{doubt}", when::told(expires, Timestamp::now())))
 }
 
 /// What is said where that is not what is done.
