@@ -28,8 +28,10 @@ const RECOVERY: Duration = Duration::from_secs(120);
 /// A connection, held open at both ends, and the socket that listens.
 #[derive(Debug)]
 pub struct Session {
-    client: TcpStream,
-    server: TcpStream,
+    /// The end of the peer.
+    there: TcpStream,
+    /// The end of the host.
+    here: TcpStream,
     _listener: TcpListener,
 }
 
@@ -52,7 +54,29 @@ impl Session {
             anyhow::Ok(stream)
         })??;
         let (server, _) = listener.accept()?;
-        Ok(Self { client, server, _listener: listener })
+        Ok(Self { there: client, here: server, _listener: listener })
+    }
+
+    /// Has the peer listen at an IPv4 address and port of its own, and connects there from the host.
+    ///
+    /// # Errors
+    /// When the connection is not let through.
+    pub fn open_outgoing(lab: &Lab, server: &str, port: u16) -> Result<Self> {
+        let listener = lab.peer.enter(|| TcpListener::bind((server, port)))?;
+        let listener = listener.with_context(|| format!("cannot listen at {server}:{port}"))?;
+        let server = listener.local_addr()?;
+        let here = lab.host.enter(|| TcpStream::connect_timeout(&server, CONNECT))??;
+        let (there, _) = listener.accept()?;
+        there.set_nodelay(true)?;
+        Ok(Self { there, here, _listener: listener })
+    }
+
+    /// The port of the host.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn port_here(&self) -> Result<u16> {
+        Ok(self.here.local_addr()?.port())
     }
 
     /// Both ends, as messages name them: `192.0.2.2:40000 -> 192.0.2.10:22`.
@@ -60,7 +84,7 @@ impl Session {
     /// # Errors
     /// When the socket is gone.
     pub fn ends(&self) -> Result<String> {
-        Ok(format!("{} -> {}", self.client.local_addr()?, self.client.peer_addr()?))
+        Ok(format!("{} -> {}", self.there.local_addr()?, self.there.peer_addr()?))
     }
 
     /// The same as `SSH_CONNECTION` has it.
@@ -69,7 +93,7 @@ impl Session {
     /// When the socket is gone.
     pub fn ssh_connection(&self) -> Result<String> {
         let words = |end: SocketAddr| format!("{} {}", end.ip(), end.port());
-        Ok(format!("{} {}", words(self.client.local_addr()?), words(self.client.peer_addr()?)))
+        Ok(format!("{} {}", words(self.there.local_addr()?), words(self.there.peer_addr()?)))
     }
 
     /// Whether an octet from the peer arrives.
@@ -97,9 +121,9 @@ impl Session {
     }
 
     fn arrives(&mut self, limit: Duration) -> Result<bool> {
-        self.server.set_read_timeout(Some(limit))?;
-        self.client.write_all(b".")?;
-        match uninterrupted(|| self.server.read(&mut [0; 64])) {
+        self.here.set_read_timeout(Some(limit))?;
+        self.there.write_all(b".")?;
+        match uninterrupted(|| self.here.read(&mut [0; 64])) {
             Ok(octets) => Ok(octets > 0),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
             Err(error) => Err(error).context("the connection ended"),

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use firewall_common::Verdict;
-
 use super::{
     Core,
     forced::{Forced, insist},
@@ -14,7 +12,7 @@ use super::{
 use crate::{
     control::{Push, Refusal},
     datapath::Filter,
-    host::connections::Connection,
+    host::connections::{Connection, Established},
     lists::{Applied, change::Change, members::Member, pushed::Runtime},
     policy::{Name, Policy, Prefix, compile::bit},
     preview::guard::{self, Cut, Harm, Side},
@@ -36,11 +34,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let established = self.connected(checked, applied, sight);
         let cuts = self.cut_by(applied, &established, push.caller, sight);
         let notes = guard::told(&cuts);
-        let mut harms = guard::harms(cuts.into_iter().filter(|cut| self.must_stay(cut, sight)));
+        let guard = &self.in_force.policy.guard;
+        let mut harms = guard::harms(cuts.into_iter().filter(|cut| cut.must_stay(guard, || sight.sshd(&*self.host))));
         let emptied = self.emptied_by(checked, applied);
         harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
         harms.extend(emptied);
-        let mut sources: Vec<IpAddr> = established.iter().map(|connection| connection.source.ip()).collect();
+        let mut sources: Vec<IpAddr> = sources_of(&established).collect();
         sources.sort_unstable();
         let is_connected = |prefix: &Prefix| {
             let first = sources.partition_point(|source| *source < prefix.address());
@@ -60,7 +59,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Established connections that a push may cut off, by their sources. Most pushes can cut off nobody, and ask the kernel for
     /// nothing.
-    fn connected(&self, checked: &CheckedPush, applied: &Applied, sight: &Sight) -> Vec<Connection> {
+    fn connected(&self, checked: &CheckedPush, applied: &Applied, sight: &Sight) -> Vec<Established> {
         let policy = &self.in_force.policy;
         let can_cut = checked.add.iter().any(|addition| policy.denies_list(addition.list))
             || checked.remove.iter().any(|(list, _)| policy.allows_list(*list));
@@ -71,7 +70,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn cut_by(
         &self,
         applied: &Applied,
-        established: &[Connection],
+        established: &[Established],
         caller: Option<Connection>,
         sight: &Sight,
     ) -> Vec<Cut> {
@@ -90,16 +89,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let live = Side { model, members: &live };
         let new = Side { model, members: &|source| members.lookup(source) };
         guard::cuts(Some(&live), &new, established, caller)
-    }
-
-    /// Whether a connection must not be cut off. To ban somebody who is connected is what a ban is for.
-    fn must_stay(&self, cut: &Cut, sight: &Sight) -> bool {
-        let (guard, port) = (&self.in_force.policy.guard, cut.connection.destination.port());
-        match cut.judged.verdict {
-            _ if cut.is_callers => true,
-            Verdict::Denied => guard.protects_from_denial(port, || sight.sshd(&*self.host)),
-            _ => guard.protects(port),
-        }
     }
 
     /// Lists that services allow and that a push has taken the last entry out of.
@@ -134,6 +123,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         });
         named.collect()
     }
+}
+
+/// Who has opened connections to this host.
+pub(super) fn sources_of(established: &[Established]) -> impl Iterator<Item = IpAddr> {
+    established.iter().filter(|one| !one.is_outgoing).map(|one| one.connection.source.ip())
 }
 
 /// Lists that services allow, that have no entry, and that are among those of `touched` entries.

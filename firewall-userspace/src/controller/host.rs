@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io, net::IpAddr};
 
 use crate::{
     host::{
-        connections::{self, Connection},
+        connections::{self, Established},
         devices,
         memory::{self, MemoryRoom},
         reach::{self, Reach},
@@ -17,11 +17,11 @@ use crate::{
 
 /// What the controller asks of the host that it runs on. The one in use is [`ThisHost`]; tests have a fake.
 pub trait Host: Send + Sync {
-    /// Connections to this host; with `sources`, at least those that come from there.
+    /// Established connections of this host; with `sources`, at least those whose other end is there.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>>;
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Established>>;
 
     /// Ports that sshd listens at; none where none is found.
     ///
@@ -54,8 +54,8 @@ pub trait Host: Send + Sync {
 pub struct ThisHost;
 
 impl Host for ThisHost {
-    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
-        connections::inbound(sources)
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Established>> {
+        connections::established(sources)
     }
 
     fn sshd_ports(&self) -> io::Result<BTreeSet<u16>> {
@@ -80,8 +80,8 @@ impl Host for ThisHost {
     }
 }
 
-/// Connections to this host; none, with a warning, when the kernel does not tell.
-pub(super) fn inbound(host: &dyn Host, sources: Option<&[Prefix]>) -> Vec<Connection> {
+/// Established connections of this host; none, with a warning, when the kernel does not tell.
+pub(super) fn established(host: &dyn Host, sources: Option<&[Prefix]>) -> Vec<Established> {
     host.connections(sources).unwrap_or_else(|error| {
         if logging::admits("times that the connections of this host could not be listed") {
             tracing::warn!(

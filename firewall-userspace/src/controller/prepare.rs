@@ -8,7 +8,7 @@ use super::{
     Core, Host,
     asked::Asked,
     forced::{Forced, insist},
-    host::{around, inbound},
+    host::{around, established},
     push::check::list_index,
 };
 use crate::{
@@ -72,7 +72,7 @@ fn lockouts_between(
     let (live_model, model) = (HostModel::new(live), HostModel::new(new));
     let before = Side { model: &live_model, members: &|source| live_members.lookup(source) };
     let side = Side { model: &model, members: &|source| new_members.lookup(source) };
-    let mut harms = guard::cut_off(&new.guard, Some(&before), &side, inbound(host, None), caller);
+    let mut harms = guard::cut_off(&new.guard, Some(&before), &side, established(host, None), caller);
     harms.extend(guard::management(live, new, &model, new_members));
     harms
 }
@@ -145,7 +145,7 @@ pub(super) fn admit_start(
 pub(super) fn warn_at_start(policy: &Policy, members: &Members, pushed: &Runtime, host: &dyn Host) {
     let model = HostModel::new(policy);
     let side = Side { model: &model, members: &|source| members.lookup(source) };
-    let cut_off = guard::cut_off(&policy.guard, None, &side, inbound(host, None), None);
+    let cut_off = guard::cut_off(&policy.guard, None, &side, established(host, None), None);
     for harm in cut_off.into_iter().chain(coverage(None, policy, pushed, host)) {
         tracing::warn!("{harm}");
     }

@@ -7,12 +7,12 @@ use std::{
 
 use super::{
     Host,
-    host::{around, inbound, sshd_ports},
+    host::{around, established, sshd_ports},
 };
 use crate::{
     control::Push,
     host::{
-        connections::{Connection, MOST_SOURCES},
+        connections::{Connection, Established, MOST_SOURCES},
         surroundings::Surroundings,
     },
     lists::members::Member,
@@ -25,8 +25,8 @@ use crate::{
 pub(super) struct Sight {
     /// What the batch is about; `None`: too much to tell the kernel.
     sources: Option<Vec<Prefix>>,
-    /// Connections from there, by their sources.
-    connections: OnceCell<Vec<Connection>>,
+    /// Connections with it, by their sources.
+    connections: OnceCell<Vec<Established>>,
     sshd: OnceCell<Vec<u16>>,
     around: OnceCell<Surroundings>,
     /// The policy, which no push changes.
@@ -45,20 +45,20 @@ impl Sight {
     }
 
     /// Established connections whose sources are in one of the prefixes that have `moved`.
-    pub(super) fn touched(&self, host: &dyn Host, moved: &BTreeMap<Prefix, Member>) -> Vec<Connection> {
+    pub(super) fn touched(&self, host: &dyn Host, moved: &BTreeMap<Prefix, Member>) -> Vec<Established> {
         let all = self.connections.get_or_init(|| {
-            let mut all = inbound(host, self.sources.as_deref());
+            let mut all = established(host, self.sources.as_deref());
             all.sort_unstable();
             all
         });
         if moved.len() > all.len() {
             let lengths = lengths(moved);
-            return all.iter().filter(|connection| is_touched(connection, moved, &lengths)).copied().collect();
+            return all.iter().filter(|one| is_touched(&one.connection, moved, &lengths)).copied().collect();
         }
         let mut touched = BTreeSet::new();
         for prefix in moved.keys() {
-            let from = all.partition_point(|connection| connection.source.ip() < prefix.address());
-            let to = all.partition_point(|connection| connection.source.ip() <= prefix.last());
+            let from = all.partition_point(|one| one.connection.source.ip() < prefix.address());
+            let to = all.partition_point(|one| one.connection.source.ip() <= prefix.last());
             touched.extend(all.get(from..to).unwrap_or_default());
         }
         touched.into_iter().collect()

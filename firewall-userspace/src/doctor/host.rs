@@ -108,9 +108,11 @@ fn bpffs_of(pins: &Path, found: Option<(PathBuf, u32)>) -> Check {
 }
 
 fn guard() -> Check {
-    match connections::inbound(None) {
+    match connections::established(None) {
         Ok(found) => {
-            Check::ok(HOST, "lock-out guard", format!("sees {} to this host", counted(found.len(), "connection")))
+            let outgoing = found.iter().filter(|one| one.is_outgoing).count();
+            let incoming = counted(found.len() - outgoing, "connection");
+            Check::ok(HOST, "lock-out guard", format!("sees {incoming} to this host, and {outgoing} that it opened"))
         }
         Err(error) => {
             let found = format!("cannot list TCP connections, so they are not guarded: {error}");

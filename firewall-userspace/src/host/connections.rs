@@ -1,4 +1,4 @@
-//! The TCP connections that others have open to this host, and the ports that it listens on, as `sock_diag` knows them.
+//! The TCP connections of this host, whoever opened them, and the ports that it listens on, as `sock_diag` knows them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,14 +24,23 @@ use crate::policy::{Prefix, Protocol};
 /// Sources that the kernel is asked for at most: it compares each of them with every socket.
 pub const MOST_SOURCES: usize = source_filter::MOST;
 
-/// A TCP connection to this host.
+/// The two ends of a TCP connection of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// Who opened it.
+    /// The other end, from which packets come.
     pub source: SocketAddr,
     /// The end on this host.
     pub destination: SocketAddr,
+}
+
+/// An established connection, and who opened it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Established {
+    /// Its two ends.
+    pub connection: Connection,
+    /// Whether this host opened it: nothing listens at its port here.
+    pub is_outgoing: bool,
 }
 
 /// A socket that takes what anybody sends to it.
@@ -43,13 +52,13 @@ pub struct Listening {
     pub local: SocketAddr,
 }
 
-/// Established connections to a port that listens, in the network namespace of this thread; without loopback. With `sources`, those
-/// that come from there; with more than [`MOST_SOURCES`], those from everywhere.
+/// Established connections of the network namespace of this thread; without loopback. With `sources`, those whose other end is there;
+/// with more than [`MOST_SOURCES`], those with everybody.
 ///
 /// # Errors
 /// When the kernel does not answer, for example because it has no `tcp_diag`.
-pub fn inbound(sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
-    let mut established = Vec::new();
+pub fn established(sources: Option<&[Prefix]>) -> io::Result<Vec<Established>> {
+    let mut connections: Vec<Connection> = Vec::new();
     for family in [AF_INET, AF_INET6] {
         let filter = sources.map(|sources| source_filter::of(family == AF_INET, sources));
         if filter.as_ref().is_some_and(Option::is_none) {
@@ -58,14 +67,15 @@ pub fn inbound(sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
         let filter = filter.flatten().unwrap_or_default();
         dump(family, IPPROTO_TCP, StateFlags::ESTABLISHED, &filter, |InetResponseHeader { socket_id, .. }| {
             let end = |address: IpAddr, port| SocketAddr::new(address.to_canonical(), port);
-            established.push(Connection {
+            connections.push(Connection {
                 source: end(socket_id.destination_address, socket_id.destination_port),
                 destination: end(socket_id.source_address, socket_id.source_port),
             });
         })?;
     }
-    if established.is_empty() {
-        return Ok(established);
+    connections.retain(|connection| !connection.source.ip().is_loopback());
+    if connections.is_empty() {
+        return Ok(Vec::new());
     }
     let mut listening: HashSet<u16> = HashSet::new();
     for family in [AF_INET, AF_INET6] {
@@ -73,11 +83,11 @@ pub fn inbound(sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
             listening.insert(socket_id.source_port);
         })?;
     }
-    let is_inbound = |connection: &Connection| {
-        listening.contains(&connection.destination.port()) && !connection.source.ip().is_loopback()
+    let established = |connection: Connection| Established {
+        connection,
+        is_outgoing: !listening.contains(&connection.destination.port()),
     };
-    established.retain(is_inbound);
-    Ok(established)
+    Ok(connections.into_iter().map(established).collect())
 }
 
 /// TCP sockets that listen and UDP sockets that are bound and not connected, in the network namespace of this thread.

@@ -39,6 +39,30 @@ fn a_reload_that_would_cut_off_an_established_connection_is_refused_and_names_it
     Ok(())
 }
 
+/// `../shared/field/all-ports.toml`: a service over all ports judges the replies to what this host asks.
+#[test]
+fn a_connection_that_this_host_opened_is_not_cut_off_by_a_service_over_all_ports_unless_it_is_forced() -> Result<()> {
+    let lab = Lab::new()?;
+    // A reload does not change the mode of an interface, and that of the file is automatic.
+    let daemon = Daemon::start(&lab, &format!("[[interface]]\nname = \"eth0\"\nmode = \"auto\"\n{POLICY}"))?;
+    let mut partner = Session::open_outgoing(&lab, FRIEND4, 5432)?;
+    let mut stranger = Session::open_outgoing(&lab, STRANGER4, 443)?;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../firewall-userspace/tests/data/all-ports.toml");
+    let refused = daemon.cli(&["apply", file])?;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let harm = format!(
+        "a connection that this host opened to {STRANGER4}:443 would be cut off: its replies come to port {}, \
+         drop (not_allowed) by service `everything_tcp` (guard `cut-off`)",
+        stranger.port_here()?
+    );
+    assert!(refused.stderr.contains(&harm), "{refused:?}");
+    assert_eq!(refused.stderr.matches("a connection that this host opened").count(), 1, "{refused:?}");
+    assert!(stranger.is_alive()?);
+    daemon.ok(&["apply", file, "--force"])?;
+    assert!(partner.is_alive()? && stranger.is_cut_off()?);
+    Ok(())
+}
+
 #[test]
 fn a_push_that_would_cut_off_an_established_connection_is_refused_and_names_it() -> Result<()> {
     let lab = Lab::new()?;

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use firewall_common::Verdict;
-
 use super::{
     compare::{Comparison, Said, SyncBase, SyncPlace},
     ticket::SyncTicket,
@@ -15,20 +13,21 @@ use super::{
 use crate::{
     control::{EntryChange, EntryChangeKind, Pushed, Refusal, SyncStage},
     controller::{
+        admit::sources_of,
         footprint::FootprintTaker,
         forced::{Forced, insist},
-        host::{around, inbound, sshd_ports},
+        host::{around, established, sshd_ports},
         prepare,
         push::repeated,
     },
-    host::connections::Connection,
+    host::connections::Established,
     lists::{
         change::Change,
         layers,
         members::{AlikeEnds, Member},
         pushed::Runtime,
     },
-    policy::{Policy, Prefix},
+    policy::Prefix,
     preview::{
         guard::{self, Cut, Harm, Side},
         model::HostModel,
@@ -121,14 +120,14 @@ impl Comparison {
     fn harms(&self, tally: &SyncTally, runtime: &Runtime) -> (Vec<Harm>, Vec<String>) {
         let SyncBase { policy, host, .. } = &self.base;
         let can_cut = tally.lists.iter().any(|list| policy.denies_list(*list) || policy.allows_list(*list));
-        let established = if can_cut { inbound(&**host, None) } else { Vec::new() };
+        let established = if can_cut { established(&**host, None) } else { Vec::new() };
         let cuts = self.cuts(&established, runtime);
         let notes = guard::told(&cuts);
         let mut sshd = None;
-        let mut harms = guard::harms(cuts.into_iter().filter(|cut| {
-            let sshd = sshd.get_or_insert_with(|| sshd_ports(&**host));
-            must_stay(policy, cut, sshd)
-        }));
+        let mut harms = guard::harms(
+            cuts.into_iter()
+                .filter(|cut| cut.must_stay(&policy.guard, || sshd.get_or_insert_with(|| sshd_ports(&**host)))),
+        );
         let emptied = self.emptied(tally, runtime);
         for (list, live) in self.replaced() {
             let gone = tally.gone.get(&**list).copied().unwrap_or(0);
@@ -138,7 +137,7 @@ impl Comparison {
         for (index, new) in &tally.denied {
             let Some(list) = policy.lists.get(*index) else { continue };
             harms.extend(guard::covers(&list.name, new, &around(&**host)));
-            let is_connected = |entry: &Prefix| established.iter().any(|one| entry.contains(one.source.ip()));
+            let is_connected = |entry: &Prefix| sources_of(&established).any(|source| entry.contains(source));
             let managing: Vec<Prefix> = policy.management.iter().copied().filter(is_connected).collect();
             if !managing.is_empty() {
                 let connected: Vec<Prefix> = new.iter().copied().filter(is_connected).collect();
@@ -149,7 +148,7 @@ impl Comparison {
     }
 
     /// Connections that it cuts off.
-    fn cuts(&self, established: &[Connection], runtime: &Runtime) -> Vec<Cut> {
+    fn cuts(&self, established: &[Established], runtime: &Runtime) -> Vec<Cut> {
         let caller = self.set.terms.caller;
         if established.is_empty() && caller.is_none() {
             return Vec::new();
@@ -175,16 +174,6 @@ impl Comparison {
             Some(Harm::Empty { live, list: list.name.to_string() })
         };
         lists.filter_map(harm).collect()
-    }
-}
-
-/// Whether a connection must not be cut off by a push.
-fn must_stay(policy: &Policy, cut: &Cut, sshd: &[u16]) -> bool {
-    let port = cut.connection.destination.port();
-    match cut.judged.verdict {
-        _ if cut.is_callers => true,
-        Verdict::Denied => policy.guard.protects_from_denial(port, || sshd),
-        _ => policy.guard.protects(port),
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{
     config::Loaded,
     control::{Addition, Apply, Caller, Force, Push, Pushed, Refusal, Reload, Reloaded, Removal, Way},
     controller::{Message, ReadConfig},
-    host::{connections::of_ssh, memory::MemoryRoom},
+    host::{
+        connections::{Established, of_ssh},
+        memory::MemoryRoom,
+    },
     preview::guard::GuardName,
 };
 
@@ -53,8 +56,33 @@ fn guards<T: std::fmt::Debug>(answer: Result<T, Refusal>) -> Vec<GuardName> {
 }
 
 fn connect(world: &World, source: &str, count: u16) {
-    let connection = |port: u16| of_ssh(&format!("{source} {port} 198.18.0.1 443")).unwrap();
+    let connection = |port: u16| Established {
+        connection: of_ssh(&format!("{source} {port} 198.18.0.1 443")).unwrap(),
+        is_outgoing: false,
+    };
     world.host.outside().connections.extend((1..=count).map(connection));
+}
+
+/// This host has opened a connection to port 443 of `server`, at its own port 443: the only one that is judged here.
+fn connect_out(world: &World, server: &str) {
+    let connection = of_ssh(&format!("{server} 443 198.18.0.1 443")).unwrap();
+    world.host.outside().connections.push(Established { connection, is_outgoing: true });
+}
+
+#[test]
+fn a_connection_that_this_host_opened_is_told_of_by_a_ban_and_not_cut_off_by_what_admits_no_more() {
+    let mut world = World::new(0);
+    world.host.outside().sshd = [443].into();
+    push(&mut world, add("a", &["192.0.2.3"])).unwrap();
+    connect_out(&world, "192.0.2.3");
+    connect_out(&world, "198.51.100.7");
+    let harm = "a connection that this host opened to 192.0.2.3:443 would be cut off: its replies come to port 443, \
+                drop (not_allowed) by service `s` (guard `cut-off`)";
+    assert_eq!(harms(push(&mut world, remove("a", "192.0.2.3"))), [(GuardName::CutOff, harm.to_owned())]);
+    push(&mut world, add("b", &["198.51.100.7"])).unwrap();
+    let note = "cuts off a connection that this host opened to 192.0.2.3:443: its replies come to port 443, \
+                drop (denied) by service `s`";
+    assert_eq!(push(&mut world, add("b", &["192.0.2.3"])).unwrap().notes, [note]);
 }
 
 #[test]

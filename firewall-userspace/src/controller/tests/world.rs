@@ -19,7 +19,7 @@ use crate::{
     control::Refusal,
     controller::{Core, Host, Message, Readings, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
-    host::{connections::Connection, memory::MemoryRoom, reach::Reach, surroundings::Surroundings},
+    host::{connections::Established, memory::MemoryRoom, reach::Reach, surroundings::Surroundings},
     policy::Prefix,
     state::{
         fake::{FakeDisk, Fault},
@@ -76,7 +76,7 @@ pub struct World {
 /// What the host is like beside the kernel's filter, and how often each thing was asked.
 #[derive(Default)]
 pub struct Outside {
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Established>,
     pub sshd: BTreeSet<u16>,
     pub around: Surroundings,
     pub memory: Option<MemoryRoom>,
@@ -98,11 +98,11 @@ impl FakeHost {
 }
 
 impl Host for FakeHost {
-    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Connection>> {
+    fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Established>> {
         let mut outside = self.outside();
         outside.asked.push(sources.map(<[Prefix]>::to_vec));
-        let is_wanted = |connection: &&Connection| {
-            sources.is_none_or(|all| all.iter().any(|source| source.contains(connection.source.ip())))
+        let is_wanted = |one: &&Established| {
+            sources.is_none_or(|all| all.iter().any(|source| source.contains(one.connection.source.ip())))
         };
         Ok(outside.connections.iter().filter(is_wanted).copied().collect())
     }

@@ -5,9 +5,11 @@ use std::{
     net::IpAddr,
 };
 
+use firewall_common::Verdict;
+
 use super::Harm;
 use crate::{
-    host::connections::Connection,
+    host::connections::{Connection, Established},
     lists::members::Member,
     policy::{
         guard::Guard,
@@ -38,20 +40,47 @@ pub struct Cut {
     pub connection: Connection,
     /// Whether it is the one that the change is asked for through.
     pub is_callers: bool,
+    /// Whether this host opened it, so that what is dropped are the replies.
+    pub is_outgoing: bool,
     /// What the new policy says about its packets.
     pub judged: Judged,
 }
 
-/// Connections to the ports of `guard` that `new` drops and `live` does not; without a live policy, all that `new` drops. The caller's
-/// comes first, whatever its port.
+impl Cut {
+    /// Whether a push must not cut it off. To ban somebody who is connected is what a ban is for, whoever opened the connection;
+    /// `sshd` tells the ports of running sshd.
+    pub fn must_stay<'a>(&self, guard: &Guard, sshd: impl FnOnce() -> &'a [u16]) -> bool {
+        let port = self.connection.destination.port();
+        match self.judged.verdict {
+            _ if self.is_callers => true,
+            Verdict::Denied => !self.is_outgoing && guard.protects_from_denial(port, sshd),
+            _ => self.is_outgoing || guard.protects(port),
+        }
+    }
+
+    /// What is cut off, after whatever says whose it is, and why.
+    pub(super) fn words(&self) -> (String, String) {
+        let Self { connection: ends, is_outgoing, judged, .. } = self;
+        match is_outgoing {
+            true => (
+                format!("a connection that this host opened to {}", ends.source),
+                format!("its replies come to port {}, {judged}", ends.destination.port()),
+            ),
+            false => (ends.to_string(), judged.to_string()),
+        }
+    }
+}
+
+/// Connections that `new` drops and `live` does not; without a live policy, all that `new` drops. Of those that others opened, only
+/// those to the ports of `guard`, and the caller's, which comes first, whatever its port.
 pub fn cut_off(
     guard: &Guard,
     live: Option<&Side<'_>>,
     new: &Side<'_>,
-    mut established: Vec<Connection>,
+    mut established: Vec<Established>,
     caller: Option<Connection>,
 ) -> Vec<Harm> {
-    established.retain(|connection| guard.protects(connection.destination.port()));
+    established.retain(|one| one.is_outgoing || guard.protects(one.connection.destination.port()));
     harms(cuts(live, new, &established, caller))
 }
 
@@ -59,9 +88,9 @@ pub fn cut_off(
 pub fn harms(cuts: impl IntoIterator<Item = Cut>) -> Vec<Harm> {
     let mut harms = Vec::new();
     let mut count = 0;
-    for Cut { connection, is_callers, judged } in cuts {
+    for cut in cuts {
         if harms.len() < MOST_NAMED {
-            harms.push(Harm::CutOff { connection, is_callers, judged });
+            harms.push(Harm::CutOff(cut));
         } else {
             count += 1;
         }
@@ -74,11 +103,11 @@ pub fn harms(cuts: impl IntoIterator<Item = Cut>) -> Vec<Harm> {
 
 /// What a push that cuts these off is answered: ten, then how many more.
 pub fn told(cuts: &[Cut]) -> Vec<String> {
-    let mut words: Vec<String> = cuts
-        .iter()
-        .take(MOST_TOLD)
-        .map(|Cut { connection, judged, .. }| format!("cuts off {connection}: {judged}"))
-        .collect();
+    let words = |cut: &Cut| {
+        let (connection, why) = cut.words();
+        format!("cuts off {connection}: {why}")
+    };
+    let mut words: Vec<String> = cuts.iter().take(MOST_TOLD).map(words).collect();
     let more = cuts.len().saturating_sub(MOST_TOLD);
     if more > 0 {
         words.push(format!("cuts off {}", counted(more, "more connection")));
@@ -90,7 +119,7 @@ pub fn told(cuts: &[Cut]) -> Vec<String> {
 pub fn cuts(
     live: Option<&Side<'_>>,
     new: &Side<'_>,
-    established: &[Connection],
+    established: &[Established],
     caller: Option<Connection>,
 ) -> Vec<Cut> {
     let mut known = [HashMap::new(), HashMap::new()];
@@ -100,11 +129,12 @@ pub fn cuts(
         let passed = live.is_none_or(|live| judge(live, connection, known_live).is_none());
         passed.then_some(judged)
     };
-    let others: BTreeSet<&Connection> = established.iter().filter(|connection| caller != Some(**connection)).collect();
-    let all = caller.iter().map(|caller| (caller, true)).chain(others.into_iter().map(|other| (other, false)));
-    let cut = |(connection, is_callers): (&Connection, bool)| {
-        let judged = is_cut_off(connection)?;
-        Some(Cut { connection: *connection, is_callers, judged })
+    let others: BTreeSet<&Established> = established.iter().filter(|one| caller != Some(one.connection)).collect();
+    let callers = caller.map(|connection| (Established { connection, is_outgoing: false }, true));
+    let all = callers.into_iter().chain(others.into_iter().map(|other| (*other, false)));
+    let cut = |(Established { connection, is_outgoing }, is_callers): (Established, bool)| {
+        let judged = is_cut_off(&connection)?;
+        Some(Cut { connection, is_callers, is_outgoing, judged })
     };
     all.filter_map(cut).collect()
 }
@@ -150,7 +180,7 @@ allow = ["office"]
         config::load_text(Path::new("x.toml"), &text, Path::new("")).unwrap().policy
     }
 
-    fn told(live: Option<&Policy>, new: &Policy, established: &[&str], caller: Option<&str>) -> Vec<String> {
+    fn told(live: Option<&Policy>, new: &Policy, established_here: &[&str], caller: Option<&str>) -> Vec<String> {
         let members = |policy: &Policy| configured_members(policy, &BTreeSet::from(["192.0.2.10".parse().unwrap()]));
         let new_members = members(new);
         let live_members = live.map(&members).unwrap_or_default();
@@ -158,7 +188,12 @@ allow = ["office"]
         let before = |source: IpAddr| live_members.lookup(source);
         let live_side = live_model.as_ref().map(|model| Side { model, members: &before });
         let new_side = Side { model: &new_model, members: &|source| new_members.lookup(source) };
-        let established: Vec<_> = established.iter().map(|text| of_ssh(text).unwrap()).collect();
+        // A port above 32767 of this host is one that it was given.
+        let established = |text: &&str| {
+            let connection = of_ssh(text).unwrap();
+            Established { connection, is_outgoing: connection.destination.port() > 32_767 }
+        };
+        let established: Vec<_> = established_here.iter().map(established).collect();
         let caller = caller.and_then(of_ssh);
         let harms = cut_off(&new.guard, live_side.as_ref(), &new_side, established, caller);
         harms.iter().map(Harm::to_string).collect()
@@ -209,12 +244,54 @@ allow = ["office"]
         assert_eq!(told(Some(&live), &new, &[], Some(STRANGER)).len(), 1, "the caller's own is always protected");
     }
 
+    const ALL_PORTS: &str = include_str!("../../../tests/data/all-ports.toml");
+    /// The reply of a server that no list names.
+    const OUTGOING: &str = "203.0.113.7 443 192.0.2.10 45678";
+
+    /// `../shared/field/all-ports.toml` (talos#13926, cilium#34107).
+    #[test]
+    fn a_connection_that_this_host_opened_is_guarded_and_named_as_such_whatever_the_ports_of_the_guard() {
+        let harm = "a connection that this host opened to 203.0.113.7:443 would be cut off: its replies come to port 45678, \
+                    drop (not_allowed) by service `everything_tcp` (guard `cut-off`)";
+        let live = policy("", "");
+        let of = |text: &str| config::load_text(Path::new("x.toml"), text, Path::new("")).unwrap().policy;
+        let partner = "192.0.2.2 443 192.0.2.10 45678";
+        assert_eq!(told(Some(&live), &of(ALL_PORTS), &[OUTGOING, partner], None), [harm]);
+        let unguarded = of(&format!("{ALL_PORTS}\n[guard]\nports = []\n"));
+        let incoming = "203.0.113.7 50412 192.0.2.10 22";
+        assert_eq!(told(Some(&live), &unguarded, &[OUTGOING, incoming], None), [harm]);
+        assert_eq!(told(None, &unguarded, &[OUTGOING], None), [harm], "at a start");
+        assert_eq!(told(Some(&unguarded), &unguarded, &[OUTGOING], None), [""; 0]);
+    }
+
+    #[test]
+    fn a_push_that_denies_may_cut_off_what_this_host_opened_and_one_that_admits_no_more_may_not() {
+        let cut = |verdict, is_outgoing| Cut {
+            connection: of_ssh(OUTGOING).unwrap(),
+            is_callers: false,
+            is_outgoing,
+            judged: Judged { verdict, service: None, observes: false },
+        };
+        let stays = |cut: Cut, ports: &[u16]| {
+            let ports = ports.iter().map(|port| *port..=*port).collect();
+            cut.must_stay(&Guard { ports: Some(ports), ..Guard::default() }, || &[])
+        };
+        assert!(!stays(cut(Verdict::Denied, true), &[45_678]));
+        assert!(stays(cut(Verdict::NotAllowed, true), &[]));
+        assert!(stays(cut(Verdict::Denied, false), &[45_678]));
+        assert!(!stays(cut(Verdict::NotAllowed, false), &[]));
+        let words = super::told(&[cut(Verdict::Denied, true)]);
+        let wanted = "cuts off a connection that this host opened to 203.0.113.7:443: its replies come to port 45678, drop (denied)";
+        assert_eq!(words, [wanted]);
+    }
+
     #[test]
     fn a_push_is_answered_with_ten_of_those_it_cuts_off_and_a_count() {
-        let judged = Judged { verdict: firewall_common::Verdict::Denied, service: None, observes: false };
+        let judged = Judged { verdict: Verdict::Denied, service: None, observes: false };
         let cut = |port: u16| Cut {
             connection: of_ssh(&format!("198.51.100.7 {port} 192.0.2.10 80")).unwrap(),
             is_callers: false,
+            is_outgoing: false,
             judged: judged.clone(),
         };
         let cuts: Vec<Cut> = (1..=35).map(cut).collect();

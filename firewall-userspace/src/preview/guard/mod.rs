@@ -21,9 +21,7 @@ pub use self::{
     management::{denied_management, management},
     name::{GuardName, UnknownGuard, insisting},
 };
-use super::model::Judged;
 use crate::{
-    host::connections::Connection,
     policy::Prefix,
     text::shown::{counted, grouped},
 };
@@ -74,14 +72,7 @@ pub enum Harm {
         management: Prefix,
     },
     /// A connection would be cut off.
-    CutOff {
-        /// The connection.
-        connection: Connection,
-        /// Whether it is the one that the change is asked for through.
-        is_callers: bool,
-        /// What the new policy says about its packets.
-        judged: Judged,
-    },
+    CutOff(Cut),
     /// Connections that would be cut off too.
     Others {
         /// How many.
@@ -112,8 +103,8 @@ impl Harm {
             Self::Covers { covered: Covered::Networks, .. } => GuardName::OwnNetwork,
             Self::Covers { covered: Covered::Gateways, .. } => GuardName::Gateway,
             Self::Covers { covered: Covered::Resolvers, .. } => GuardName::Resolver,
-            Self::CutOff { is_callers: true, .. } => GuardName::Caller,
-            Self::CutOff { is_callers: false, .. } | Self::Others { .. } => GuardName::CutOff,
+            Self::CutOff(cut) if cut.is_callers => GuardName::Caller,
+            Self::CutOff(_) | Self::Others { .. } => GuardName::CutOff,
             Self::DeniedManagement { .. } | Self::Management { .. } => GuardName::Management,
         }
     }
@@ -143,9 +134,14 @@ impl Harm {
                 }
                 write!(f, " in management prefix {management}, which no list drops")
             }
-            Self::CutOff { connection, is_callers, judged } => {
-                let whose = if *is_callers { "your own connection" } else { "the established connection" };
-                write!(f, "{whose} {connection} would be cut off: {judged}")
+            Self::CutOff(cut) => {
+                let whose = match (cut.is_callers, cut.is_outgoing) {
+                    (true, _) => "your own connection ",
+                    (false, false) => "the established connection ",
+                    (false, true) => "",
+                };
+                let (connection, why) = cut.words();
+                write!(f, "{whose}{connection} would be cut off: {why}")
             }
             Self::Others { count } => write!(f, "{count} more established connections would be cut off"),
             Self::Management { prefix, services } => {
