@@ -95,6 +95,16 @@ fn twelve_mistakes_as_json_have_file_line_column_and_message() {
     );
 }
 
+/// `../shared/field/all-ports.toml`: talos#13926 and cilium#34107.
+#[test]
+fn a_service_over_all_ports_is_warned_of_what_dies_and_fatal_only_with_strict() {
+    let output = check(&["all-ports.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).ends_with(", 2 services, 2 warnings\n"), "{}", stdout(&output));
+    assert_is(&stderr(&output), "all-ports.txt");
+    assert_eq!(check(&["--strict", "all-ports.toml"]).status.code(), Some(5));
+}
+
 #[test]
 fn a_warning_is_fatal_only_with_strict() {
     let output = check(&["warning.toml"]);

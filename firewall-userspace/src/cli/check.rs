@@ -44,14 +44,19 @@ pub struct CheckArgs {
 /// `portcullis.check/v1`) on standard output.
 pub fn run(args: &CheckArgs, output: Output) -> ExitCode {
     let is_stdin = args.file == Path::new("-");
-    let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(&args.file) };
+    let facts = args.host.then(HostFacts::read);
+    let ports = facts.as_ref().map(|facts| facts.given.clone()).unwrap_or_default();
+    let result = match is_stdin {
+        true => config::load_stdin(io::stdin().lock(), &ports),
+        false => config::load_for(&args.file, &ports),
+    };
     let name = if is_stdin { Path::new(config::STDIN) } else { &args.file };
     let outcomes = match &result {
         Ok(loaded) if args.tests => Some(packet_tests::run(loaded)),
         _ => None,
     };
-    let findings = match &result {
-        Ok(loaded) if args.host => Some(on_host::findings(&loaded.policy, &HostFacts::read())),
+    let findings = match (&result, &facts) {
+        (Ok(loaded), Some(facts)) => Some(on_host::findings(&loaded.policy, facts)),
         _ => None,
     };
     let answer = WholeAnswer { name, result: &result, outcomes: outcomes.as_deref(), findings: findings.as_deref() };

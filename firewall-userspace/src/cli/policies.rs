@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config,
     control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status},
-    policy::Mode,
+    policy::{Mode, ephemeral::EphemeralPorts},
     serve::http::problem::codes,
     state::history::Generation,
     text::{problem::Problem, shown, when},
@@ -194,7 +194,8 @@ pub fn until_confirmed(pending: &Pending) -> String {
 /// The configuration in `file`, `-` for standard input.
 pub fn load(file: &Path) -> Result<config::Loaded, Failure> {
     let is_stdin = file == Path::new("-");
-    let result = if is_stdin { config::load_stdin(io::stdin().lock()) } else { config::load(file) };
+    let result =
+        if is_stdin { config::load_stdin(io::stdin().lock(), &EphemeralPorts::default()) } else { config::load(file) };
     result.map_err(|report| Failure::Config {
         file: if is_stdin { config::STDIN.into() } else { file.to_owned() },
         report: Box::new(report),

@@ -14,6 +14,7 @@ mod entries;
 mod keys;
 mod reader;
 mod render;
+mod replies;
 mod sections;
 mod source;
 
@@ -48,7 +49,7 @@ use self::{
     source::{Openness, Source},
 };
 use crate::{
-    policy::{Policy, packet_test::PolicyTest},
+    policy::{Policy, ephemeral::EphemeralPorts, packet_test::PolicyTest},
     text::shown::counted,
 };
 
@@ -81,7 +82,15 @@ pub(crate) const STDIN: &str = "<stdin>";
 /// # Errors
 /// A report of everything that is wrong in all of them.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    load_from(path, Openness::Any)
+    load_for(path, &EphemeralPorts::default())
+}
+
+/// The same for a host that gives `ports` to its own connections.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
+    load_from(path, Openness::Any, ports)
 }
 
 /// The same for a daemon, which must not wait for a pipe: the configuration and its list files have to be regular files.
@@ -89,7 +98,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// As for [`load`].
 pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
-    load_from(path, Openness::RegularOnly)
+    load_from(path, Openness::RegularOnly, &EphemeralPorts::default())
 }
 
 /// The text of the configuration at `path`, unchecked, which has to be a regular file.
@@ -101,23 +110,24 @@ pub fn text_regular(path: &Path) -> Result<String, Report> {
     text.map_err(|problem| Report::new(vec![*problem], &[]))
 }
 
-fn load_from(path: &Path, openness: Openness) -> Result<Loaded, Report> {
+fn load_from(path: &Path, openness: Openness, ports: &EphemeralPorts) -> Result<Loaded, Report> {
     let text =
         source::read(path, "", MAX_CONFIG_OCTETS, openness).map_err(|problem| Report::new(vec![*problem], &[]))?;
-    read_text(path, &text, path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(openness))
+    read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(openness), ports)
 }
 
-/// Reads a configuration from `input`; list files are relative to the current folder.
+/// Reads a configuration from `input`, for a host that gives `ports` to its own connections; list files are relative to the current
+/// folder.
 ///
 /// # Errors
 /// A report of everything that is wrong.
-pub fn load_stdin(input: impl io::Read) -> Result<Loaded, Report> {
+pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded, Report> {
     let name = Path::new(STDIN);
     let refuse = |problem: Box<Diagnostic>| Report::new(vec![*problem], &[]);
     let octets = source::read_up_to(input, MAX_CONFIG_OCTETS)
         .map_err(|error| refuse(Box::new(Diagnostic::of_file(name, "", format!("cannot read the input: {error}")))))?;
     let text = source::decode(name, "", octets, MAX_CONFIG_OCTETS).map_err(refuse)?;
-    load_text(name, &text, Path::new(""))
+    read_text((name, &text), Path::new(""), FilesFrom::Disk(Openness::Any), ports)
 }
 
 /// Reads the configuration `text`, which messages call `name`; list files are relative to `folder`.
@@ -125,7 +135,7 @@ pub fn load_stdin(input: impl io::Read) -> Result<Loaded, Report> {
 /// # Errors
 /// A report of everything that is wrong.
 pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
-    read_text(name, text, folder, FilesFrom::Disk(Openness::Any))
+    read_text((name, text), folder, FilesFrom::Disk(Openness::Any), &EphemeralPorts::default())
 }
 
 /// Reads the configuration of `bundle`; no file is opened.
@@ -134,15 +144,21 @@ pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Repor
 /// A report of everything that is wrong.
 pub fn load_bundle(bundle: &Bundle) -> Result<Loaded, Report> {
     let name = Path::new(&bundle.name);
-    read_text(name, &bundle.config, name.parent().unwrap_or(Path::new("")), FilesFrom::Bundle(bundle))
+    let folder = name.parent().unwrap_or(Path::new(""));
+    read_text((name, &bundle.config), folder, FilesFrom::Bundle(bundle), &EphemeralPorts::default())
 }
 
-fn read_text(name: &Path, text: &str, folder: &Path, from: FilesFrom<'_>) -> Result<Loaded, Report> {
+fn read_text(
+    (name, text): (&Path, &str),
+    folder: &Path,
+    from: FilesFrom<'_>,
+    ports: &EphemeralPorts,
+) -> Result<Loaded, Report> {
     let source = Source::new(name, text);
     let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(&source, &syntax_errors);
     let mut files = Files::new(name, from);
-    let policy = read_policy(&mut reader, &TomlTable::document(document.get_ref()), folder, &mut files);
+    let policy = read_policy(&mut reader, &TomlTable::document(document.get_ref()), folder, (&mut files, ports));
     let is_clean = reader.is_clean();
     let (files, texts) = files.into_parts();
     let report = Report::new(reader.into_diagnostics(), &files);
@@ -160,7 +176,7 @@ fn read_policy(
     reader: &mut Reader<'_>,
     document: &TomlTable<'_>,
     folder: &Path,
-    files: &mut Files<'_>,
+    (files, ports): (&mut Files<'_>, &EphemeralPorts),
 ) -> Option<(Policy, Vec<PolicyTest>)> {
     reader.check_keys(document, keys::ROOT);
     let interfaces = settings::interfaces(reader, document);
@@ -204,6 +220,7 @@ fn read_policy(
     };
     let places = advice::KeyPlaces { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);
+    replies::warn(reader, &policy, &services, ports);
     Some((policy, tests))
 }
 

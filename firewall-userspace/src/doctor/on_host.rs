@@ -3,7 +3,7 @@
 //!
 //! What is found is about a policy that can be used. An error means that `portcullis run` could not filter an interface here.
 
-use std::{collections::BTreeSet, fs, io, net::SocketAddr, ops::RangeInclusive};
+use std::{collections::BTreeSet, io, net::SocketAddr, ops::RangeInclusive};
 
 use serde::Serialize;
 
@@ -12,9 +12,10 @@ use crate::{
     host::{
         connections::{self, Listening},
         devices::{self, Devices, DevicesError},
+        ephemeral,
         memory::{self, MemoryRoom},
     },
-    policy::{Policy, Protocol, Service},
+    policy::{Policy, Protocol, Service, ephemeral::EphemeralPorts},
     text::{ports, shown::few},
 };
 
@@ -51,7 +52,7 @@ pub struct HostFacts {
     devices: Result<Devices, DevicesError>,
     listeners: io::Result<Vec<Listening>>,
     /// Ports that the kernel gives to sockets which ask for none.
-    given: RangeInclusive<u16>,
+    pub given: EphemeralPorts,
     /// What is left of the memory of the daemon; `None` without a limit.
     memory: Option<MemoryRoom>,
 }
@@ -75,7 +76,7 @@ impl HostFacts {
         Self {
             devices: devices::read(),
             listeners: connections::listeners(),
-            given: given(),
+            given: ephemeral::read(),
             memory: memory::room_of_unit(),
         }
     }
@@ -178,7 +179,7 @@ fn unfiltered(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
     let is_open = |listener: &&Listening, protocol| {
         let Listening { protocol: its, local } = **listener;
         // A UDP socket at a port that the kernel chose asks somebody, and serves nobody.
-        let is_client = protocol == Protocol::Udp && facts.given.contains(&local.port());
+        let is_client = protocol == Protocol::Udp && facts.given.contains(local.port());
         let mut services = policy.services.iter();
         let is_served = |service: &Service| {
             service.ports.iter().any(|ports| ports.contains(&local.port())) && is_of(listener, service)
@@ -202,13 +203,6 @@ fn is_of(listener: &Listening, service: &Service) -> bool {
     let Listening { protocol, local } = listener;
     let is_at = |local: &SocketAddr| local.ip().is_unspecified() || service.addresses.contains(&local.ip());
     *protocol == service.protocol && (service.addresses.is_empty() || is_at(local))
-}
-
-/// `net.ipv4.ip_local_port_range`, or the kernel's default.
-fn given() -> RangeInclusive<u16> {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut numbers = text.split_whitespace().filter_map(|word| word.parse().ok());
-    numbers.next().unwrap_or(32_768)..=numbers.next().unwrap_or(60_999)
 }
 
 fn finding(look: &'static str, level: Weight, subject: String, message: String, hint: Option<String>) -> HostFinding {
@@ -246,7 +240,7 @@ mod tests {
         HostFacts {
             devices: Ok(Devices::of(devices)),
             listeners: Ok(listeners.iter().map(listener).collect()),
-            given: 32_768..=60_999,
+            given: EphemeralPorts::default(),
             memory: None,
         }
     }

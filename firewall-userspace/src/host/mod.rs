@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod devices;
+pub mod ephemeral;
 pub mod memory;
 pub mod netlink;
 mod raw;

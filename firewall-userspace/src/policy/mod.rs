@@ -4,6 +4,7 @@
 //! canonical and no two services claim the same packet.
 
 pub mod compile;
+pub mod ephemeral;
 pub mod guard;
 mod ids;
 mod name;

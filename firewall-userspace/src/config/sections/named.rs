@@ -31,7 +31,15 @@ pub struct Items<'d> {
     items: Vec<NamedItem<'d>>,
 }
 
-impl NamedItem<'_> {
+impl<'d> NamedItem<'d> {
+    /// The value of one of its keys; `None` when that is not written.
+    pub fn value(&self, key: &str) -> Option<Node<'d>> {
+        match self.node.value {
+            DeValue::Table(entries) => TomlTable::new(&self.node.at, entries).node(key),
+            _ => None,
+        }
+    }
+
     /// The place of one of its keys, or its own when that is not written.
     pub fn key_at(&self, key: &str) -> At {
         match self.node.value {
