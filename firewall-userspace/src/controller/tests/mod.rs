@@ -140,3 +140,12 @@ fn a_clock_that_is_set_back_while_the_disk_refuses_is_lost_by_a_kill() {
     let refuse = Step::RefuseCalls { after: 0, count: 2 };
     run(0, &[bad_disk(7), push, refuse, Step::SetClock(2), Step::SetClock(-3), Step::Kill]);
 }
+
+#[test]
+fn what_was_pushed_before_the_clock_was_set_back_does_not_end_by_a_clock_that_nobody_keeps_right() {
+    let Step::Push(asked) = push(&[1]) else { unreachable!("a push") };
+    for confirm in [None, Some(12)] {
+        let first = AskedPush { add: vec![("b", 1, Some(7))], confirm, ..asked.clone() };
+        run(0, &[Step::Push(first), Step::SetClock(-3), Step::Synchronised(false), Step::SetClock(2)]);
+    }
+}

@@ -110,6 +110,13 @@ impl Provisional {
         entries.for_each(|entry| alike.change(entry, |entry| entry.bring_forward(by_ns)));
     }
 
+    /// Everything that ends does so by a right clock.
+    pub(super) fn forget_eras(&mut self) {
+        let mut alike = Alike::default();
+        let entries = self.before.values_mut().flatten().filter(|entry| entry.era != 0);
+        entries.for_each(|entry| alike.change(entry, |entry| entry.era = 0));
+    }
+
     /// What makes `runtime` what it was, without what is over by `now`, the earliest time that can be believed.
     pub fn undo(&self, runtime: &Runtime, now: Timestamp) -> Vec<Change> {
         let lives = |entry: &&Arc<RuntimeEntry>| entry.expires.is_none_or(|expires| expires > now);

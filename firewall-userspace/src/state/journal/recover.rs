@@ -297,12 +297,16 @@ impl<D: Disk> JournalReader<'_, D> {
             }
             Record::ClockBack { at, by_ns } => {
                 self.found.runtime.bring_forward(by_ns);
-                self.found.provisional.iter_mut().for_each(|provisional| provisional.bring_forward(by_ns));
+                // It is written when a clock is right: all ends are by that since then. Records before it may have later times than
+                // those of an era that began after it.
+                self.found.runtime.forget_eras();
+                for provisional in &mut self.found.provisional {
+                    provisional.bring_forward(by_ns);
+                    provisional.forget_eras();
+                }
                 self.found.latest = Some(at);
                 if self.marks.are_before(place) {
-                    // All ends are by a right clock since then.
                     self.marks = Marks::default();
-                    self.found.runtime.forget_eras();
                     self.found.is_turned = true;
                 }
             }
