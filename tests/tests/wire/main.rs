@@ -43,6 +43,7 @@ mod restart;
 mod signals;
 mod silenced;
 mod state;
+mod syncs;
 mod tags;
 mod told;
 mod upgrade;

@@ -148,16 +148,25 @@ async fn receive(mut body: Body, caller: Caller, ticket: &Arc<SyncTicket>) -> Re
     let forwarded = async {
         loop {
             let deadline = Instant::now() + PIECE_TIMEOUT;
-            let frame = match time::timeout_at(deadline, body.frame()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(error))) => {
-                    let detail = format!("the body cannot be read to its end: {error}");
-                    return Err(ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_BODY, detail));
+            let frame = loop {
+                tokio::select! {
+                    frame = body.frame() => break frame,
+                    () = time::sleep(TELL) => {}
                 }
-                Err(_) => {
+                if ticket.is_cancelled() {
+                    return Err(Refusal::Cancelled.into());
+                }
+                if Instant::now() >= deadline {
                     let detail = format!("nothing more of the body came within {} s", PIECE_TIMEOUT.as_secs());
                     return Err(ProblemDetails::new(StatusCode::REQUEST_TIMEOUT, codes::BODY_TIMEOUT, detail));
+                }
+            };
+            let frame = match frame {
+                None => return Ok(()),
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    let detail = format!("the body cannot be read to its end: {error}");
+                    return Err(ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_BODY, detail));
                 }
             };
             let Ok(piece) = frame.into_data() else { continue };

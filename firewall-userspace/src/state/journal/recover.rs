@@ -300,7 +300,7 @@ impl<D: Disk> JournalReader<'_, D> {
                 // It is written when a clock is right: all ends are by that since then. Records before it may have later times than
                 // those of an era that began after it.
                 self.found.runtime.forget_eras();
-                for provisional in &mut self.found.provisional {
+                if let Some(provisional) = &mut self.found.provisional {
                     provisional.bring_forward(by_ns);
                     provisional.forget_eras();
                 }

@@ -1,0 +1,103 @@
+//! Pushes of any size: streamed, told, cancelled, exported and restored.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use firewall_tests::{
+    daemon::{Daemon, Site},
+    lab::{HOST4, Lab, STRANGER4},
+    traffic::Probe,
+};
+use serde_json::Value;
+
+use crate::policy::{DATA, POLICY};
+
+/// Entries of a push that the command line streams.
+const MANY: u32 = 20_000;
+
+fn file(lab: &Lab, name: &str, numbers: std::ops::Range<u32>, and: &str) -> Result<String> {
+    let mut text: String =
+        numbers.map(|number| format!("{}\n", std::net::Ipv4Addr::from(0x0a00_0000 + number))).collect();
+    text.push_str(and);
+    let file = lab.trial.write(name, &text)?;
+    Ok(file.to_str().context("the path is text")?.to_owned())
+}
+
+fn count(daemon: &Daemon<'_>, list: &str) -> Result<usize> {
+    let listed: Value = serde_json::from_str(&daemon.ok(&["deny", "list", list, "-o", "json"])?)?;
+    Ok(listed["entries"].as_array().context("entries")?.len())
+}
+
+#[test]
+fn a_push_of_thousands_is_streamed_and_exported_and_restored_with_owner_and_comment() -> Result<()> {
+    let lab = Lab::new()?;
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    let probe = Probe::new(&lab, HOST4, DATA, STRANGER4)?;
+    let first = file(&lab, "first.txt", 0..MANY, STRANGER4)?;
+    let said =
+        daemon.ok(&["deny", "replace", "foes", "--file", &first, "--ttl", "2h", "--comment", "feed of today"])?;
+    ensure!(said.contains("20001 added, 0 removed, 0 unchanged"), "{said}");
+    ensure!(!probe.arrives(STRANGER4)?, "it is denied");
+    let export = daemon.ok(&["deny", "list", "foes", "--export"])?;
+    ensure!(export.lines().count() == MANY as usize + 2, "{} lines", export.lines().count());
+
+    let second = file(&lab, "second.txt", MANY / 2..MANY * 2, "")?;
+    let said = daemon.ok(&["deny", "replace", "foes", "--file", &second, "--force"])?;
+    ensure!(said.contains("20000 added, 10000 refreshed, 10001 removed, 0 unchanged"), "{said}");
+    let revision = said.split(':').next().and_then(|begin| begin.split(' ').nth(1)).context("a revision")?;
+    let revision = revision.to_owned();
+    daemon.kill()?;
+    drop(daemon);
+    let daemon = Daemon::start_at(&lab, Site::of(&lab.trial))?;
+    ensure!(count(&daemon, "foes")? == 30_000, "{} of {revision}", count(&daemon, "foes")?);
+
+    let saved = lab.trial.write("foes.jsonl", &export)?;
+    let said = daemon.ok(&["restore", saved.to_str().context("text")?])?;
+    ensure!(said.contains("10001 added, 10000 refreshed, 0 removed, 0 unchanged"), "{said}");
+    let listed: Value =
+        serde_json::from_str(&daemon.ok(&["deny", "list", "foes", "--covers", STRANGER4, "-o", "json"])?)?;
+    let entry = listed["entries"].get(0).context("an entry")?;
+    ensure!(entry["comment"] == "feed of today" && entry["owner"] == "root", "{entry}");
+    ensure!(entry["expires"].is_string() && export.contains(entry["created"].as_str().context("created")?), "{entry}");
+    let undone = said.split(':').next().and_then(|begin| begin.split(' ').nth(1)).context("a revision")?;
+    let said = daemon.ok(&["undo", undone])?;
+    ensure!(said.contains("10000 refreshed, 10001 removed"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_sync_that_is_cancelled_before_it_is_promised_says_so_and_changes_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let (daemon, site) = (Daemon::start(&lab, POLICY)?, Site::of(&lab.trial));
+    let mut stream = UnixStream::connect(&site.socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let lines = "{\"verb\":\"deny\"}\n{\"list\":\"foes\",\"prefix\":\"10.0.0.1\"}\n";
+    write!(
+        stream,
+        "POST /v1/sync HTTP/1.1\r\nHost: portcullis\r\nContent-Type: application/x-ndjson\r\n\
+         Accept: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{lines}\r\n",
+        lines.len()
+    )?;
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.starts_with("{\"progress\"") {
+        line.clear();
+        ensure!(answer.read_line(&mut line)? > 0, "the answer ended early");
+    }
+    let progress: Value = serde_json::from_str(&line)?;
+    let number = progress["progress"]["sync"].as_u64().context("its number")?;
+    let mut other = UnixStream::connect(&site.socket)?;
+    write!(other, "DELETE /v1/sync/{number} HTTP/1.1\r\nHost: portcullis\r\n\r\n")?;
+    let mut said = String::new();
+    other.read_to_string(&mut said)?;
+    ensure!(said.contains("\"cancelled\":true"), "{said}");
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest)?;
+    ensure!(rest.contains("\"problem\"") && rest.contains("\"code\":\"cancelled\""), "{rest}");
+    ensure!(count(&daemon, "foes")? == 0);
+    Ok(())
+}
