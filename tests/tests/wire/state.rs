@@ -18,7 +18,10 @@ use firewall_userspace::{
         pushed::RuntimeEntry,
     },
     policy::Name,
-    state::{disk::Folder, journal::Store},
+    state::{
+        disk::Folder,
+        journal::{Store, VERSION},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -171,12 +174,14 @@ fn a_journal_of_a_newer_daemon_is_refused_with_words() -> Result<()> {
     daemon.kill()?;
     let site = daemon.site().clone();
     let mut octets = fs::read(site.state.join("journal-0000000001"))?;
-    // A whole frame with a payload of format 4; its checksum is that of "length 1" and this octet.
+    // A whole frame with a payload of the next format; its checksum is that of "length 1" and this octet.
     octets.extend_from_slice(b"pcj1\x01\0\0\0");
-    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, 4]).to_le_bytes());
-    octets.push(4);
+    let next = VERSION + 1;
+    octets.extend_from_slice(&crc_of(&[1, 0, 0, 0, next]).to_le_bytes());
+    octets.push(next);
     fs::write(site.state.join("journal-0000000001"), &octets)?;
-    let words = ["it has format 4, and this daemon knows up to 3", "hint: start the newer portcullis that wrote it"];
+    let newer = format!("it has format {next}, and this daemon knows up to {VERSION}");
+    let words = [&*newer, "hint: start the newer portcullis that wrote it"];
     let mut older = Daemon::start_at(&lab, site.clone())?;
     assert!(Probe::new(&lab, HOST4, DATA, FRIEND4)?.arrives(STRANGER4)?, "what can be read is enforced");
     older.cli(&["allow", "add", "friends", "10.0.0.1"])?.assert_refused(&words);
