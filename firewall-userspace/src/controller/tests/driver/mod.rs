@@ -31,7 +31,7 @@ pub struct Driver {
     is_disk_bad: bool,
     /// What the model was when everything was on disk.
     kept: Model,
-    /// What was refused since: the disk may have it, where it also refused to take it back (decision 8).
+    /// What was refused, undone or ended since: the disk may have it, where it also refused to take it back (decision 8).
     refused: BTreeSet<Key>,
     refused_policies: Vec<(usize, Option<crate::policy::Mode>)>,
     /// A kill has lost something: nothing is compared any more.
@@ -404,7 +404,11 @@ impl Driver {
         let is_there = |known: &Key| pushed.iter().any(|(list, holding, _)| key(list, holding) == *known);
         match ended.first() {
             Some(first) if is_there(first) => assert!(self.has_faults(), "what has ended is still there"),
-            _ => self.model.end(&ended),
+            _ => {
+                self.model.end(&ended);
+                // By what is known of the time, which a kill may lose.
+                self.refused.extend(ended);
+            }
         }
     }
 
