@@ -275,6 +275,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Keeps what is still to be kept. The pins stay: only `portcullis detach` ends the filter.
     fn stop(&mut self, now: Now) {
+        self.finish_sync(now);
         self.keeper.settle_now(now);
         if let Err(error) = self.history.settle() {
             tracing::error!(%error, "cannot keep the generations of the policy");

@@ -238,6 +238,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
     }
 
+    /// The daemon stops: what is promised is carried out, and nothing else is.
+    pub(super) fn finish_sync(&mut self, now: Now) {
+        if let Some(underway) = &self.undoable.sync {
+            underway.ticket.cancel();
+        }
+        while self.has_sync_to_do() {
+            self.step_sync(now);
+        }
+    }
+
     /// Nobody waits any more for a sync that is not promised.
     fn forget_cancelled_sync(&mut self) {
         if let Some(underway) = self.undoable.sync.take_if(|underway| underway.ticket.is_cancelled()) {

@@ -235,6 +235,25 @@ fn what_the_kernel_refuses_midway_is_taken_back_also_on_disk() {
 }
 
 #[test]
+fn a_stop_carries_out_what_is_promised_and_answers_everybody() {
+    for stage in [SyncStage::Writing, SyncStage::Enforcing] {
+        let mut world = World::new(0);
+        let mut under_way = begin(&mut world, "ada", &replacing(0..20_000)).unwrap();
+        under_way.until(&mut world, stage);
+        world.ask(Message::Stop);
+        let is_promised = stage == SyncStage::Enforcing;
+        assert_eq!(under_way.answer.try_recv().unwrap().is_ok(), is_promised, "{stage:?}");
+        check_enforced(&world);
+        world.restart().unwrap();
+        assert_eq!(entries(&world).len(), if is_promised { 20_000 } else { 0 });
+    }
+    let mut world = World::new(0);
+    let (ticket, _) = compare(&mut world, "ada", &replacing(0..10)).unwrap();
+    world.ask(Message::Stop);
+    assert!(ticket.is_cancelled(), "it was only compared");
+}
+
+#[test]
 fn many_changes_come_into_force_at_once_or_not_at_all() {
     let mut world = World::new(0);
     push(&mut world, "eve", deny(7)).unwrap();
