@@ -22,6 +22,7 @@ mod report;
 mod results;
 mod rounds;
 mod scrambler;
+mod sizes;
 mod subject;
 mod targets;
 mod wire;
@@ -43,6 +44,9 @@ use nix::unistd::dup2_stdout;
 enum Task {
     /// Measure, as root, and print JSON
     Measure(measure::Options),
+    /// Hold connections, for `measure`
+    #[command(hide = true)]
+    Hold(sizes::Held),
     /// Show results
     Report {
         /// What `measure` printed
@@ -80,6 +84,7 @@ fn run(task: Task) -> Result<()> {
             writeln!(&output)?;
             Ok(())
         }
+        Task::Hold(held) => sizes::hold(&held),
         Task::Report { results, compare, json, write } => {
             report::report(&results, compare.as_deref(), json, write.as_deref())
         }

@@ -14,6 +14,7 @@ use crate::{
     machine::Machine,
     memory, packets, push, readers,
     results::{Results, SCHEMA},
+    sizes,
     subject::reference_object,
     wire,
 };
@@ -27,6 +28,9 @@ pub struct Options {
     /// Few rounds and no long list
     #[arg(long)]
     quick: bool,
+    /// Entries of one sync of `sizes`
+    #[arg(long)]
+    entries: Option<usize>,
     /// Only what has this in its name
     #[arg(long)]
     only: Vec<String>,
@@ -57,6 +61,7 @@ pub fn measure(options: &Options) -> Result<Results> {
         memory: Vec::new(),
         pushes: None,
         readers: None,
+        sizes: None,
     };
     let cases = Case::all().into_iter();
     for case in cases.filter(|case| case.prefixes <= effort.longest && options.wants(&case.to_string())) {
@@ -93,12 +98,21 @@ pub fn measure(options: &Options) -> Result<Results> {
         eprintln!("{pushes}");
         results.pushes = Some(pushes);
     }
+    control_plane(options, effort, &mut results)?;
+    Ok(results)
+}
+
+/// What does not look at frames.
+fn control_plane(options: &Options, effort: Effort, results: &mut Results) -> Result<()> {
     if options.wants("readers") {
         let readers = readers::measure(effort).context("cannot time readers")?;
         eprintln!("{readers}");
         results.readers = Some(readers);
     }
-    Ok(results)
+    if options.wants("sizes") {
+        results.sizes = Some(sizes::measure(effort, options.entries).context("cannot measure sizes")?);
+    }
+    Ok(())
 }
 
 /// Calls `work` on a thread that stays on the last CPU: the first takes more of the interrupts.

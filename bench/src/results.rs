@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effort::Effort, kept::Kept, load::Load, machine::Machine, memory::Memory, packets::Measured, push::Pushes,
-    readers::Readers, wire::Wire,
+    readers::Readers, sizes::Sizes, wire::Wire,
 };
 
 /// Name and version of the form of [`Results`].
@@ -35,4 +35,7 @@ pub struct Results {
     /// Readers beside work.
     #[serde(default)]
     pub readers: Option<Readers>,
+    /// Sizes of the control plane.
+    #[serde(default)]
+    pub sizes: Option<Sizes>,
 }

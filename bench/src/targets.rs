@@ -58,6 +58,25 @@ pub const PUSH_US: f64 = 1_000.0;
 /// What readers wait beside work, of which 99 in 100 calls stay below: times what they wait beside nothing, at most.
 pub const READERS_TIMES: f64 = 3.0;
 
+/// Entries of a list of which the next three are promised.
+pub const SIZES_ENTRIES: usize = 2_000_000;
+/// Pushed, replaced, listed, and read again at a start: seconds each, at most.
+pub const SIZES_ENTRIES_S: f64 = 20.0;
+/// Memory of the daemon meanwhile: MiB, at most.
+pub const SIZES_ENTRIES_MIB: f64 = 1024.0;
+/// Pushes of one entry meanwhile, of which 99 in 100 stay below: times what they take beside nothing, at most.
+pub const SIZES_PUSH_TIMES: f64 = 10.0;
+
+/// Established connections of which the next is promised.
+pub const SIZES_CONNECTIONS: usize = 30_000;
+/// Pushes a second with them, relative to those without them, at least.
+pub const SIZES_CONNECTIONS_RATE: f64 = 0.5;
+
+/// An answer to any request that does not ask for a list: MiB, at most.
+pub const SIZES_ANSWER_MIB: f64 = 1.0;
+/// Memory of the daemon ten seconds after a request, above that before it: MiB, at most.
+pub const SIZES_KEPT_MIB: f64 = 64.0;
+
 /// What was promised of a case, if anything.
 pub fn target(case: Case) -> Option<Target> {
     let (.., net_ns, ratio) = PACKETS

@@ -31,9 +31,12 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
     /// Only what has this in its name: `v4/unlisted/1M`, `limited`, `wire`, `load`, `kept`, `memory`,
-    /// `push`, `readers`
+    /// `push`, `readers`, `sizes`
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Entries of one sync of `sizes`, instead of two million
+    #[arg(long, value_name = "N")]
+    entries: Option<usize>,
 }
 
 /// Measures and reports. A whole run also writes `docs/performance.md` and its plot.
@@ -55,7 +58,7 @@ pub fn bench(tree: &Tree, options: &Options) -> Result<()> {
     if let Some(earlier) = &options.compare {
         report.arg("--compare").arg(earlier);
     }
-    if !options.quick && options.only.is_empty() {
+    if !options.quick && options.only.is_empty() && options.entries.is_none() {
         report.arg("--write").arg(tree.root.join("docs"));
     }
     process::run(&mut report)
@@ -72,6 +75,9 @@ fn measure(program: &Path, options: &Options, reference: &Path, built: &build::B
         vec![binary, program.into(), "measure".into(), "--reference".into(), reference.into()];
     if options.quick {
         arguments.push("--quick".into());
+    }
+    if let Some(entries) = options.entries {
+        arguments.extend(["--entries".into(), entries.to_string().into()]);
     }
     for name in &options.only {
         arguments.extend(["--only".into(), name.into()]);

@@ -83,6 +83,7 @@ mod tests {
             memory: Vec::new(),
             pushes: None,
             readers: None,
+            sizes: None,
         };
         let sections = sections(&results, &mut Promises::default());
         assert!(sections.iter().all(|(name, _)| TEMPLATE.matches(&format!("{{{{{name}}}}}")).count() == 1));

@@ -9,6 +9,7 @@ mod document;
 mod plot;
 mod promise;
 mod sections;
+mod sizes;
 mod table;
 
 use std::{fs, path::Path};

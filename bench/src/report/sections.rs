@@ -2,6 +2,7 @@
 
 use super::{
     promise::{Promises, at_least, at_most},
+    sizes,
     table::Table,
 };
 use crate::{
@@ -37,6 +38,7 @@ pub fn sections(results: &Results, promises: &mut Promises) -> Vec<(&'static str
     all.push(("memory", memory(&results.memory, promises)));
     all.push(("push", push(results.pushes.as_ref(), promises)));
     all.push(("readers", readers(results.readers.as_ref(), promises)));
+    all.extend(sizes::sections(results.sizes.as_ref(), promises));
     all
 }
 
