@@ -28,9 +28,13 @@ fn entries(times: Option<&SyncTimes>, promises: &mut Promises) -> Table {
     let head = ["entries", "s", "MiB at most", "pushes", "p50 ms", "p99 ms", "most ms", "of idle", "promised", "kept"];
     let mut table = Table::new(title, &head);
     let Some(times) = times else { return table };
-    let idle =
-        SyncStage { name: "none, idle".to_owned(), seconds: 0.0, peak_mib: 0.0, pushes: Some(times.idle.clone()) };
-    for (is_idle, stage) in std::iter::once((true, &idle)).chain(times.stages.iter().map(|stage| (false, stage))) {
+    let idle = [("none, idle", &times.idle), ("all, idle", &times.idle_with)].map(|(name, pushes)| {
+        let pushes = Some(pushes.clone());
+        SyncStage { name: name.to_owned(), seconds: 0.0, peak_mib: 0.0, pushes }
+    });
+    for (is_idle, stage) in
+        idle.iter().map(|stage| (true, stage)).chain(times.stages.iter().map(|stage| (false, stage)))
+    {
         let ratio = stage.pushes.as_ref().map(|pushes| pushes.p99_ms / times.idle.p99_ms);
         let mut parts = vec![at_most("s", stage.seconds, SIZES_ENTRIES_S)];
         parts.push(at_most("MiB", stage.peak_mib, SIZES_ENTRIES_MIB));
@@ -68,7 +72,7 @@ fn connections(rates: Option<&GuardedRates>, promises: &mut Promises) -> Table {
     let mut table = Table::new(title, &head);
     let Some(rates) = rates else { return table };
     for rate in &rates.rates {
-        let name = format!("sizes: {} connections, {} clients", rates.connections, rate.clients);
+        let name = format!("sizes: {} connections, clients: {}", rates.connections, rate.clients);
         let parts = [at_least("rate", rate.ratio(), SIZES_CONNECTIONS_RATE)];
         let is_promised = rates.connections == SIZES_CONNECTIONS;
         let (promised, kept) = if is_promised { promises.note(&name, &parts) } else { Default::default() };

@@ -46,7 +46,7 @@ impl fmt::Display for GuardedRates {
         write!(f, "sizes/{} connections", self.connections)?;
         for rate in &self.rates {
             let (without, with) = (rate.without.median(), rate.with.median());
-            write!(f, "\n  {} clients: {without:.0} pushes a second, {with:.0} with them", rate.clients)?;
+            write!(f, "\n  clients {}: {without:.0} pushes a second, {with:.0} with them", rate.clients)?;
         }
         Ok(())
     }

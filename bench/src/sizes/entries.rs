@@ -31,6 +31,8 @@ pub struct SyncTimes {
     pub entries: usize,
     /// Pushes beside nothing, before there are entries.
     pub idle: PushWaits,
+    /// The same once there are.
+    pub idle_with: PushWaits,
     /// What was done, in turn.
     pub stages: Vec<SyncStage>,
 }
@@ -56,7 +58,8 @@ const IDLE: Duration = Duration::from_secs(4);
 
 impl fmt::Display for SyncTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sizes/{}: idle pushes p99 {:.1} ms", short(self.entries), self.idle.p99_ms)?;
+        write!(f, "sizes/{}: idle pushes p99 {:.1} ms, ", short(self.entries), self.idle.p99_ms)?;
+        write!(f, "with the entries {:.1} ms", self.idle_with.p99_ms)?;
         for SyncStage { name, seconds, peak_mib, pushes } in &self.stages {
             write!(f, "\n  {name}: {seconds:.1} s, at most {peak_mib:.0} MiB")?;
             if let Some(pushes) = pushes {
@@ -94,7 +97,7 @@ pub fn measure(entries: usize, seed: u64) -> Result<SyncTimes> {
         anyhow::Ok(())
     };
     stage("pushed", &daemon, &|| replace(&site.socket, &first))?;
-    stage("nothing, with them", &daemon, &rest)?;
+    let ((), idle_with) = pusher.beside(PAUSE, rest)?;
     stage("replaced", &daemon, &|| replace(&site.socket, &second))?;
     stage("listed", &daemon, &|| list(&lab, &site.socket, entries))?;
     daemon.kill()?;
@@ -107,7 +110,7 @@ pub fn measure(entries: usize, seed: u64) -> Result<SyncTimes> {
     list(&lab, &site.socket, entries).context("after the restart")?;
     let said = command_line(&site.socket, &["status"])?;
     ensure!(said.code == 0, "no status after the restart: {}", said.stderr);
-    Ok(SyncTimes { entries, idle, stages })
+    Ok(SyncTimes { entries, idle, idle_with, stages })
 }
 
 fn replace(socket: &Path, file: &Path) -> Result<()> {

@@ -12,9 +12,12 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use firewall_tests::lab::{HOST4, INTERFACE, Lab};
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket},
+use nix::{
+    libc::linger,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt::Linger},
+    },
 };
 
 /// What one process holds: both ends of each connection.
@@ -110,7 +113,10 @@ fn connect_one(number: usize) -> Result<TcpStream> {
     let host: Ipv4Addr = HOST4.parse()?;
     let [a, b, c, d] = host.octets();
     let source = (1 + number % SOURCES) as u8;
+    // Ended by a reset, it is gone at once, and the kernel does not walk past it for another minute.
+    let at_once = linger { l_onoff: 1, l_linger: 0 };
     let stream = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&stream, Linger, &at_once).context("cannot set how a connection ends")?;
     bind(stream.as_raw_fd(), &SockaddrIn::new(198, 51, 100, source, 0)).context("cannot bind a source")?;
     connect(stream.as_raw_fd(), &SockaddrIn::new(a, b, c, d, PORT))
         .with_context(|| format!("connection {number} from 198.51.100.{source} to {HOST4}:{PORT}"))?;
