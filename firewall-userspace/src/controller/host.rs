@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, io, net::IpAddr};
 
 use crate::{
     host::{
-        connections::{self, Established},
+        connections::Established,
         devices,
         memory::{self, MemoryRoom},
         reach::{self, Reach},
+        recent::RecentConnections,
         sshd,
         surroundings::{self, Surroundings},
     },
@@ -50,12 +51,14 @@ pub trait Host: Send + Sync {
 }
 
 /// The host that the daemon runs on.
-#[derive(Clone, Copy, Debug)]
-pub struct ThisHost;
+#[derive(Debug, Default)]
+pub struct ThisHost {
+    connections: RecentConnections,
+}
 
 impl Host for ThisHost {
     fn connections(&self, sources: Option<&[Prefix]>) -> io::Result<Vec<Established>> {
-        connections::established(sources)
+        self.connections.established(sources)
     }
 
     fn sshd_ports(&self) -> io::Result<BTreeSet<u16>> {

@@ -137,7 +137,7 @@ impl Beginner {
             tracing::error!("PUSHES ARE REFUSED, what can be read of what was pushed is enforced: {why}");
         }
         tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
-        let (config, host) = (self.config.clone(), Arc::new(ThisHost));
+        let (config, host) = (self.config.clone(), Arc::new(ThisHost::default()));
         Ok(Setup { config, start, history, own: self.own.clone(), store, runtime, host })
     }
 }

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod netlink;
 mod raw;
 pub mod reach;
+pub mod recent;
 mod routes;
 mod source_filter;
 pub mod sshd;
