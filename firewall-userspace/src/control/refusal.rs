@@ -58,8 +58,8 @@ pub enum Refusal {
         /// What became of what did, when that is known.
         why: Option<String>,
     },
-    /// Another sync is under way.
-    AnotherSync,
+    /// A sync is under way, and no push waits for a confirmation beside it.
+    SyncUnderway,
     /// A sync was cancelled before it was promised.
     Cancelled,
     /// What a sync was compared with has changed meanwhile.
@@ -139,7 +139,7 @@ impl fmt::Display for Refusal {
                 f.write_str("nothing waits for a confirmation")?;
                 why.iter().try_for_each(|why| write!(f, ": {why}"))
             }
-            Self::AnotherSync => f.write_str("another sync is under way\nhint: try again when it is over"),
+            Self::SyncUnderway => f.write_str("a sync is under way, and no push waits for a confirmation beside it\nhint: try again when it is over, or push without `--confirm`"),
             Self::Cancelled => f.write_str("the sync was cancelled before it was promised"),
             Self::Overtaken { what } => {
                 write!(f, "{what} changed while the sync was compared with what is there\nhint: push all of it again")

@@ -8,8 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket, Syncs,
-    sync::PAUSE,
+    Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket, SyncTurn, Syncs,
     traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
@@ -46,7 +45,7 @@ pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
     /// See [`Controller::sync`]: it begins.
-    SyncOpen(Caller, Arc<SyncTicket>, oneshot::Sender<Result<SyncBase, Refusal>>),
+    SyncOpen(Caller, Arc<SyncTicket>, SyncTurn, oneshot::Sender<Result<SyncBase, Refusal>>),
     /// See [`Controller::sync`]: it was compared, and is carried out.
     SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
     /// See [`Controller::undo`].
@@ -271,15 +270,8 @@ impl Controller {
     /// # Errors
     /// See [`Refusal`].
     pub async fn sync(&self, caller: Caller, set: SyncSet, ticket: &Arc<SyncTicket>) -> Result<Pushed, Refusal> {
-        let _turn = self.syncs.turn.lock().await;
-        let base = loop {
-            let (caller, ticket) = (caller.clone(), Arc::clone(ticket));
-            match self.ask(|reply| Message::SyncOpen(caller, ticket, reply)).await? {
-                // One that nobody waits for, and that was promised.
-                Err(Refusal::AnotherSync) => tokio::time::sleep(PAUSE).await,
-                opened => break opened?,
-            }
-        };
+        let turn = self.syncs.turn().await;
+        let base = self.ask(|reply| Message::SyncOpen(caller, Arc::clone(ticket), turn, reply)).await??;
         let followed = Arc::clone(ticket);
         let compared = task::spawn_blocking(move || {
             let comparison = Comparison::new(base, set)?;

@@ -43,7 +43,7 @@ pub use idle::{Begin, NoPolicy, WithoutPolicy};
 pub use report::generation_document;
 pub use sync::{
     CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncOrder, SyncReply, SyncSet, SyncTicket,
-    Syncs,
+    SyncTurn, Syncs,
 };
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};

@@ -101,7 +101,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// How long a push waits that is to be confirmed, when nothing else does; `None` when it does not wait.
     fn admit_provisional(&self, push: &Push, now: Now) -> Result<Option<Duration>, Refusal> {
         match self.pending(now) {
-            _ if push.confirm.is_some() && !push.dry_run && self.undoable.sync.is_some() => Err(Refusal::AnotherSync),
+            _ if push.confirm.is_some() && !push.dry_run && self.undoable.sync.is_some() => Err(Refusal::SyncUnderway),
             Some(pending) if push.confirm.is_some() && !push.dry_run => Err(Refusal::Pending(Box::new(pending))),
             _ => Ok(confirm_within(push.confirm.as_deref())?.filter(|_| !push.dry_run)),
         }

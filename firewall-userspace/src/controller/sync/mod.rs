@@ -23,9 +23,8 @@ pub use self::{
     compare::{Comparison, SyncBase},
     set::{MAX_LINE, SyncCollector, SyncSet},
     survey::Survey,
-    ticket::{CancelOnDrop, SyncTicket, Syncs},
+    ticket::{CancelOnDrop, SyncTicket, SyncTurn, Syncs},
 };
-pub(super) use survey::PAUSE;
 
 use super::{
     Core,
@@ -62,6 +61,7 @@ pub(super) struct Underway {
     ticket: Arc<SyncTicket>,
     caller: Caller,
     stage: SyncCourse,
+    _turn: SyncTurn,
 }
 
 /// How far it is.
@@ -136,11 +136,13 @@ impl fmt::Debug for SyncOrder {
 
 impl<F: Filter, D: Disk> Core<F, D> {
     /// A sync begins: what it is compared with. Changes of entries are watched from now on.
-    pub(super) fn open_sync(&mut self, caller: Caller, ticket: Arc<SyncTicket>, now: Now) -> Result<SyncBase, Refusal> {
-        self.forget_cancelled_sync();
-        if self.undoable.sync.is_some() {
-            return Err(Refusal::AnotherSync);
-        }
+    pub(super) fn open_sync(
+        &mut self,
+        caller: Caller,
+        ticket: Arc<SyncTicket>,
+        turn: SyncTurn,
+        now: Now,
+    ) -> Result<SyncBase, Refusal> {
         if let Some(pending) = self.pending(now) {
             return Err(Refusal::Pending(Box::new(pending)));
         }
@@ -148,7 +150,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return Err(Refusal::NotKept { message: format!("syncs are refused: {why}") });
         }
         self.lists.watch();
-        self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing });
+        self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing, _turn: turn });
         Ok(SyncBase {
             policy: Arc::clone(&self.in_force.policy),
             pushed: self.lists.pushed().clone(),

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    time::Duration,
 };
 
 use super::{
@@ -266,6 +265,3 @@ impl SyncTally {
         }
     }
 }
-
-/// How long whoever waits for the end of another sync sleeps between two looks.
-pub(in crate::controller) const PAUSE: Duration = Duration::from_millis(50);

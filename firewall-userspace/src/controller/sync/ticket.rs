@@ -2,83 +2,90 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::control::{SyncProgress, SyncStage};
 
 /// Syncs whose lines are received at once; each may have millions of entries in memory.
 const AT_ONCE: usize = 2;
 
-/// Whether a sync goes on, is cancelled, or is promised and cannot be cancelled any more.
-const OPEN: u8 = 0;
-const CANCELLED: u8 = 1;
-const PROMISED: u8 = 2;
-
 /// A sync, for those who wait for it and for those who carry it out.
 #[derive(Debug)]
 pub struct SyncTicket {
-    number: u64,
-    state: AtomicU8,
-    stage: AtomicU8,
-    done: AtomicU64,
-    /// 0 while nobody knows.
-    total: AtomicU64,
+    progress: watch::Sender<SyncProgress>,
+    state: watch::Sender<SyncState>,
     _room: OwnedSemaphorePermit,
+}
+
+/// Whether a sync can still be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SyncState {
+    Open,
+    Cancelled,
+    Promised,
 }
 
 impl SyncTicket {
     /// Its number.
     pub fn number(&self) -> u64 {
-        self.number
+        self.progress.borrow().sync
     }
 
     /// What is being done of it now, and with how many entries of `total`.
     pub fn begin(&self, stage: SyncStage, total: Option<u64>) {
-        self.done.store(0, Ordering::Relaxed);
-        self.total.store(total.unwrap_or(0), Ordering::Relaxed);
-        self.stage.store(stage as u8, Ordering::Relaxed);
+        self.progress.send_modify(|progress| *progress = SyncProgress { stage, total, done: 0, ..*progress });
     }
 
     /// That is done with so many entries more.
     pub fn advance(&self, entries: usize) {
-        self.done.fetch_add(entries as u64, Ordering::Relaxed);
+        self.progress.send_modify(|progress| progress.done += entries as u64);
     }
 
-    /// How far it is.
-    pub fn progress(&self) -> SyncProgress {
-        let stages = [SyncStage::Receiving, SyncStage::Comparing, SyncStage::Writing, SyncStage::Enforcing];
-        let stage = stages.get(usize::from(self.stage.load(Ordering::Relaxed)));
-        let total = self.total.load(Ordering::Relaxed);
-        SyncProgress {
-            sync: self.number,
-            stage: stage.copied().unwrap_or(SyncStage::Enforcing),
-            done: self.done.load(Ordering::Relaxed),
-            total: (total > 0).then_some(total),
-        }
+    /// How far it is, now and whenever it gets further.
+    pub fn progress(&self) -> watch::Receiver<SyncProgress> {
+        let mut progress = self.progress.subscribe();
+        progress.mark_changed();
+        progress
     }
 
     /// Nothing of it happens, unless it is promised; whether nothing does.
     pub fn cancel(&self) -> bool {
-        let cancelled = self.state.compare_exchange(OPEN, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
-        cancelled.is_ok_and(|_| true) || cancelled == Err(CANCELLED)
+        self.leave_open(SyncState::Cancelled);
+        self.is_cancelled()
     }
 
     /// It cannot be cancelled any more; `false` when it was before.
     pub(in crate::controller) fn promise(&self) -> bool {
-        self.state.compare_exchange(OPEN, PROMISED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.leave_open(SyncState::Promised)
+    }
+
+    fn leave_open(&self, next: SyncState) -> bool {
+        self.state.send_if_modified(|state| {
+            let is_open = *state == SyncState::Open;
+            if is_open {
+                *state = next;
+            }
+            is_open
+        })
     }
 
     /// Whether nothing of it is to happen.
     pub fn is_cancelled(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CANCELLED
+        *self.state.borrow() == SyncState::Cancelled
+    }
+
+    /// Completes when nothing of it is to happen.
+    pub async fn cancelled(&self) {
+        // The sender is here, so it does not end before.
+        let _ = self.state.subscribe().wait_for(|state| *state == SyncState::Cancelled).await;
     }
 }
+
+/// Held while a sync is carried out: one at a time is.
+pub type SyncTurn = OwnedMutexGuard<()>;
 
 /// Cancels a sync when nobody waits for it any more.
 #[derive(Debug)]
@@ -95,8 +102,7 @@ impl Drop for CancelOnDrop {
 pub struct Syncs {
     room: Arc<Semaphore>,
     known: Mutex<KnownSyncs>,
-    /// Held by the one that is carried out.
-    pub(in crate::controller) turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +113,7 @@ struct KnownSyncs {
 
 impl Default for Syncs {
     fn default() -> Self {
-        Self { room: Arc::new(Semaphore::new(AT_ONCE)), known: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Self { room: Arc::new(Semaphore::new(AT_ONCE)), known: Mutex::default(), turn: Arc::default() }
     }
 }
 
@@ -117,12 +123,18 @@ impl Syncs {
         let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
         let mut known = self.known();
         known.last += 1;
-        let (state, stage) = (AtomicU8::new(OPEN), AtomicU8::new(SyncStage::Receiving as u8));
-        let (done, total, number) = (AtomicU64::new(0), AtomicU64::new(0), known.last);
-        let ticket = Arc::new(SyncTicket { number, state, stage, done, total, _room: room });
+        let number = known.last;
+        let begin = SyncProgress { sync: number, stage: SyncStage::Receiving, done: 0, total: None };
+        let (progress, state) = (watch::Sender::new(begin), watch::Sender::new(SyncState::Open));
+        let ticket = Arc::new(SyncTicket { progress, state, _room: room });
         known.tickets.retain(|_, ticket| ticket.strong_count() > 0);
         known.tickets.insert(number, Arc::downgrade(&ticket));
         Some(ticket)
+    }
+
+    /// Waits until the sync before is over; the next one is not carried out before this turn is dropped.
+    pub async fn turn(&self) -> SyncTurn {
+        Arc::clone(&self.turn).lock_owned().await
     }
 
     /// Cancels the sync `number`; whether nothing of it happens, and `None` when there is none.
@@ -138,6 +150,8 @@ impl Syncs {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -153,5 +167,29 @@ mod tests {
         drop(CancelOnDrop(second));
         assert_eq!(syncs.cancel(number), None);
         assert!(syncs.begin().is_some());
+    }
+
+    #[test]
+    fn the_next_one_waits_for_its_turn() {
+        let syncs = Syncs::default();
+        let first = syncs.turn().now_or_never().unwrap();
+        assert!(syncs.turn().now_or_never().is_none());
+        drop(first);
+        assert!(syncs.turn().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_follows_is_told_of_each_step_and_of_the_end() {
+        let ticket = Syncs::default().begin().unwrap();
+        let mut progress = ticket.progress();
+        progress.changed().await.unwrap();
+        assert_eq!((progress.borrow_and_update().done, ticket.cancelled().now_or_never()), (0, None));
+        ticket.begin(SyncStage::Writing, Some(7));
+        ticket.advance(3);
+        progress.changed().await.unwrap();
+        let wanted = SyncProgress { sync: 1, stage: SyncStage::Writing, done: 3, total: Some(7) };
+        assert_eq!(*progress.borrow_and_update(), wanted);
+        assert!(ticket.cancel());
+        ticket.cancelled().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
@@ -29,8 +30,9 @@ fn compare(world: &mut World, owner: &str, text: &str) -> Result<(Arc<SyncTicket
     let mut collector = SyncCollector::begin(lines.next().unwrap(), owner)?;
     lines.try_for_each(|line| collector.line(line))?;
     let set = collector.finish()?;
-    let ticket = Syncs::default().begin().unwrap();
-    let base: SyncBase = world.ask(|reply| Message::SyncOpen(caller(owner), Arc::clone(&ticket), reply))?;
+    let syncs = Syncs::default();
+    let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
+    let base: SyncBase = world.ask(|reply| Message::SyncOpen(caller(owner), Arc::clone(&ticket), turn, reply))?;
     let compared = Comparison::new(base, set).and_then(|comparison| {
         let survey = comparison.survey(&ticket)?;
         Ok(SyncOrder { comparison: Arc::new(comparison), survey })
@@ -62,10 +64,15 @@ impl Sync {
         }
     }
 
+    fn is_at(&self, stage: SyncStage) -> bool {
+        let progress = *self.ticket.progress().borrow();
+        progress.stage == stage && progress.done > 0
+    }
+
     /// All pieces until something is done at `stage`.
     fn until(&mut self, world: &mut World, stage: SyncStage) {
         for _ in 0..1000 {
-            if self.ticket.progress().stage == stage && self.ticket.progress().done > 0 {
+            if self.is_at(stage) {
                 return;
             }
             assert_eq!(self.step(world).map(|answer| answer.map(drop)), None);
@@ -302,18 +309,16 @@ fn a_disk_that_refuses_a_part_or_the_promise_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn one_at_a_time_and_nothing_that_waits_beside_it() {
+fn nothing_waits_for_a_confirmation_beside_it() {
     let mut world = World::new(0);
     let mut first = begin(&mut world, "ada", &replacing(0..20_000)).unwrap();
     first.until(&mut world, SyncStage::Writing);
-    let second = begin(&mut world, "ada", &replacing(0..1)).map(drop);
-    assert_eq!(second, Err(Refusal::AnotherSync));
     let waits = Push { confirm: Some("60s".into()), ..deny(1) };
-    assert_eq!(push(&mut world, "eve", waits.clone()).map(drop), Err(Refusal::AnotherSync));
+    assert_eq!(push(&mut world, "eve", waits.clone()).map(drop), Err(Refusal::SyncUnderway));
     first.ticket.cancel();
     push(&mut world, "eve", deny(2)).unwrap();
-    let second = begin(&mut world, "ada", &replacing(0..1)).unwrap();
-    second.end(&mut world).unwrap();
+    assert_eq!(first.step(&mut world), Some(Err(Refusal::Cancelled)));
+    sync(&mut world, "ada", &replacing(0..1)).unwrap();
     push(&mut world, "eve", waits).unwrap();
     let third = begin(&mut world, "ada", &replacing(0..2)).map(drop);
     assert!(matches!(third, Err(Refusal::Pending(_))), "{third:?}");

@@ -49,7 +49,7 @@ impl From<Refusal> for ProblemDetails {
                 let detail = refusal.to_string();
                 Self::new(StatusCode::CONFLICT, codes::PENDING, detail.lines().next().unwrap_or_default())
             }
-            Refusal::AnotherSync => Self::new(StatusCode::CONFLICT, codes::BUSY, refusal.to_string()),
+            Refusal::SyncUnderway => Self::new(StatusCode::CONFLICT, codes::BUSY, refusal.to_string()),
             Refusal::Cancelled => Self::new(StatusCode::CONFLICT, codes::CANCELLED, refusal.to_string()),
             Refusal::Overtaken { .. } => Self::new(StatusCode::CONFLICT, codes::OVERTAKEN, refusal.to_string()),
             refusal @ Refusal::NothingPending { .. } => {

@@ -1,6 +1,6 @@
 //! `POST /v1/sync`: a push of any size, line by line, with word on how far it is.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -13,9 +13,9 @@ use futures_util::stream;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task,
-    time::{self, Instant},
+    time::{self, Interval, MissedTickBehavior},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     peer::Peer,
 };
 use crate::{
-    control::{Caller, Cancelled, Pushed, Refusal, SyncEvent},
+    control::{Caller, Cancelled, Pushed, Refusal, SyncEvent, SyncProgress},
     controller::{CancelOnDrop, Controller, MAX_LINE, SyncCollector, SyncSet, SyncTicket},
     serve::http::problem::{ProblemDetails, codes},
 };
@@ -59,7 +59,7 @@ pub async fn sync(
         return Err(ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, detail));
     };
     let is_told = names(request.headers(), header::ACCEPT, LINES);
-    let follows = Arc::clone(&ticket);
+    let progress = ticket.progress();
     let guard = CancelOnDrop(Arc::clone(&ticket));
     let work = async move {
         let set = receive(request.into_body(), peer.caller(), &ticket).await?;
@@ -70,7 +70,7 @@ pub async fn sync(
     if !is_told {
         return Ok(axum::Json(work.await?).into_response());
     }
-    let told = SyncAnswer { work: Some(Box::pin(work)), ticket: follows, last: None };
+    let told = SyncAnswer::new(Box::pin(work), progress);
     Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(stream::unfold(told, SyncAnswer::next))).into_response())
 }
 
@@ -97,31 +97,39 @@ type SyncWork = Pin<Box<dyn Future<Output = Result<Pushed, ProblemDetails>> + Se
 struct SyncAnswer {
     /// `None` when the last line has come.
     work: Option<SyncWork>,
-    ticket: Arc<SyncTicket>,
-    /// What was told last.
-    last: Option<crate::control::SyncProgress>,
+    progress: watch::Receiver<SyncProgress>,
+    /// A line of progress each.
+    ticks: Interval,
 }
 
 impl SyncAnswer {
+    fn new(work: SyncWork, progress: watch::Receiver<SyncProgress>) -> Self {
+        let mut ticks = time::interval(TELL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { work: Some(work), progress, ticks }
+    }
+
     async fn next(mut self) -> Option<(Result<Vec<u8>, Infallible>, Self)> {
         let work = self.work.as_mut()?;
-        loop {
-            let event = tokio::select! {
-                done = work.as_mut() => {
-                    self.work = None;
-                    let event = match done {
-                        Ok(pushed) => SyncEvent::Pushed(Box::new(pushed)),
-                        Err(problem) => SyncEvent::Problem(problem),
-                    };
-                    return Some((Ok(line(&event)), self));
-                }
-                () = time::sleep(if self.last.is_some() { TELL } else { Duration::ZERO }) => self.ticket.progress(),
-            };
-            if self.last != Some(event) {
-                self.last = Some(event);
-                return Some((Ok(line(&SyncEvent::<ProblemDetails>::Progress(event))), self));
+        let further = async {
+            self.ticks.tick().await;
+            match self.progress.changed().await {
+                Ok(()) => *self.progress.borrow_and_update(),
+                // Its ticket is gone: the work is over.
+                Err(_) => pending().await,
             }
-        }
+        };
+        let event = tokio::select! {
+            done = work.as_mut() => {
+                self.work = None;
+                match done {
+                    Ok(pushed) => SyncEvent::Pushed(Box::new(pushed)),
+                    Err(problem) => SyncEvent::Problem(problem),
+                }
+            }
+            progress = further => SyncEvent::Progress(progress),
+        };
+        Some((Ok(line(&event)), self))
     }
 }
 
@@ -147,26 +155,20 @@ async fn receive(mut body: Body, caller: Caller, ticket: &Arc<SyncTicket>) -> Re
     let read = task::spawn_blocking(move || read_lines(received, &caller.name, &follows));
     let forwarded = async {
         loop {
-            let deadline = Instant::now() + PIECE_TIMEOUT;
-            let frame = loop {
-                tokio::select! {
-                    frame = body.frame() => break frame,
-                    () = time::sleep(TELL) => {}
-                }
-                if ticket.is_cancelled() {
-                    return Err(Refusal::Cancelled.into());
-                }
-                if Instant::now() >= deadline {
-                    let detail = format!("nothing more of the body came within {} s", PIECE_TIMEOUT.as_secs());
-                    return Err(ProblemDetails::new(StatusCode::REQUEST_TIMEOUT, codes::BODY_TIMEOUT, detail));
-                }
+            let frame = tokio::select! {
+                frame = time::timeout(PIECE_TIMEOUT, body.frame()) => frame,
+                () = ticket.cancelled() => return Err(Refusal::Cancelled.into()),
             };
             let frame = match frame {
-                None => return Ok(()),
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => {
                     let detail = format!("the body cannot be read to its end: {error}");
                     return Err(ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_BODY, detail));
+                }
+                Err(_) => {
+                    let detail = format!("nothing more of the body came within {} s", PIECE_TIMEOUT.as_secs());
+                    return Err(ProblemDetails::new(StatusCode::REQUEST_TIMEOUT, codes::BODY_TIMEOUT, detail));
                 }
             };
             let Ok(piece) = frame.into_data() else { continue };
