@@ -14,6 +14,7 @@
 mod keeper;
 mod mark;
 mod note;
+mod parts;
 mod provisional;
 mod reckoned;
 mod record;
@@ -238,16 +239,8 @@ impl<D: Disk> Store<D> {
             Some(_) => changes.iter().map(|change| (change.list.clone(), change.holding.clone())).collect(),
             None => Vec::new(),
         };
-        let era = self.clock.era();
-        if changes.iter().any(|change| change.entry.as_ref().is_some_and(|entry| entry.is_of_another_era(era))) {
-            // What was is put back: all of it by one write.
-            let (of_now, others) = self.by_era(changes);
-            let others = others.into_iter().map(|(mark, changes)| Record::of(mark, changes));
-            let of_now = (!of_now.is_empty()).then(|| Record::of(at, of_now));
-            self.write_all(&others.chain(of_now).collect::<Vec<_>>(), at)?;
-        } else {
-            self.write(&Record::of(at, changes))?;
-        }
+        let records = self.records(at, changes);
+        self.write_all(&records, at)?;
         if let Some(provisional) = &mut self.provisional {
             touched.iter().for_each(|(list, holding)| provisional.leave(list, holding));
         }
@@ -272,62 +265,6 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Parts of a sync may come from now on; its number. No snapshot is taken meanwhile.
-    ///
-    /// # Errors
-    /// When nothing is kept.
-    pub fn begin_sync(&mut self) -> Result<u64, StoreError> {
-        self.admit()?;
-        // Where it begins tells it from all others in the journals.
-        let number = (self.journal.number << 32) | (self.journal.length & u64::from(u32::MAX));
-        self.sync = Some((number, 0));
-        Ok(number)
-    }
-
-    /// Keeps a part of the sync `number`, which does not count before the sync is [promised](Self::promise_sync).
-    ///
-    /// # Errors
-    /// As for [`append`](Self::append). The sync cannot go on then.
-    pub fn append_part(&mut self, at: Timestamp, number: u64, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.admit()?;
-        self.prepare(at)?;
-        self.settle()?;
-        let (of_now, others) = self.by_era(changes);
-        let of_now = (!of_now.is_empty()).then_some((at, of_now));
-        for (at, changes) in others.into_iter().chain(of_now) {
-            self.write(&Record::Part { at, sync: number, changes })?;
-            match &mut self.sync {
-                Some((own, parts)) if *own == number => *parts += 1,
-                _ => return Err(self.without_sync()),
-            }
-        }
-        Ok(())
-    }
-
-    /// All parts of the sync `number` count from now on.
-    ///
-    /// # Errors
-    /// As for [`append`](Self::append): then none does.
-    pub fn promise_sync(&mut self, at: Timestamp, number: u64) -> Result<(), StoreError> {
-        self.admit()?;
-        self.prepare(at)?;
-        self.settle()?;
-        let Some((_, parts)) = self.sync.filter(|(own, _)| *own == number) else { return Err(self.without_sync()) };
-        self.write(&Record::Synced { at, sync: number, parts })?;
-        self.sync = None;
-        Ok(())
-    }
-
-    /// No more parts come: those that are there and are not promised never count.
-    pub fn end_sync(&mut self) {
-        self.sync = None;
-    }
-
-    fn without_sync(&self) -> StoreError {
-        let why = "what is on disk was written anew meanwhile\nhint: push it again".to_owned();
-        StoreError::Closed { what: "the rest of a sync", why }
-    }
-
     /// The push that waits for a confirmation.
     pub fn provisional(&self) -> Option<&Provisional> {
         self.provisional.as_ref()
@@ -349,8 +286,9 @@ impl<D: Disk> Store<D> {
     /// Remembers that the push that waits for a confirmation has been undone by `changes`.
     pub fn owe_decision(&mut self, at: Timestamp, changes: Vec<Change>) {
         self.provisional = None;
-        let (of_now, others) = self.by_era(changes);
-        self.owe_all(others);
+        let mut groups = self.by_mark(at, changes);
+        let of_now = groups.pop_if(|(mark, _)| *mark == at).map_or(Vec::new(), |(_, changes)| changes);
+        groups.into_iter().for_each(|(mark, changes)| self.remember(Record::of(mark, changes)));
         self.remember(Record::Decided { at, changes: of_now, of_sole: false });
     }
 
@@ -368,29 +306,25 @@ impl<D: Disk> Store<D> {
 
     /// Remembers changes that have happened whether or not they can be kept now; they are kept before anything else is.
     pub fn owe(&mut self, at: Timestamp, changes: Vec<Change>) {
-        let (of_now, others) = self.by_era(changes);
-        self.owe_all(others);
-        if !of_now.is_empty() {
-            self.remember(Record::of(at, of_now));
+        for (mark, changes) in self.by_mark(at, changes) {
+            self.remember(Record::of(mark, changes));
         }
     }
 
-    /// Changes of now, and those that make entries what they were in an era before, by the mark of that.
-    fn by_era(&self, changes: Vec<Change>) -> (Vec<Change>, BTreeMap<Timestamp, Vec<Change>>) {
+    /// Changes by the time at which they are said to be written: those that make entries what they were in an era before by the mark of
+    /// that, then those of now.
+    fn by_mark(&self, at: Timestamp, changes: Vec<Change>) -> Vec<(Timestamp, Vec<Change>)> {
         let (mut of_now, mut others) = (Vec::new(), BTreeMap::<_, Vec<Change>>::new());
-        let marks = self.clock.marks();
+        let (marks, current) = (self.clock.marks(), self.clock.era());
         for change in changes {
-            let era = change.entry.as_ref().map_or(self.clock.era(), |entry| entry.era);
-            match marks.get(era as usize).filter(|_| era != self.clock.era()) {
+            let era = change.entry.as_ref().and_then(|entry| entry.end()).map_or(current, |(_, era)| era);
+            match marks.get(era as usize).filter(|_| era != current) {
                 Some(mark) => others.entry(*mark).or_default().push(change),
                 None => of_now.push(change),
             }
         }
-        (of_now, others)
-    }
-
-    fn owe_all(&mut self, by_mark: BTreeMap<Timestamp, Vec<Change>>) {
-        by_mark.into_iter().for_each(|(at, changes)| self.remember(Record::of(at, changes)));
+        let of_now = (!of_now.is_empty()).then_some((at, of_now));
+        others.into_iter().chain(of_now).collect()
     }
 
     /// Remembers that the clock is known better, and what has become by that of entries that another clock was about.
@@ -686,7 +620,8 @@ impl<D: Disk> Store<D> {
         self.write_all(std::slice::from_ref(record), record.at())
     }
 
-    /// Writes records by one write, of now, which is `at`. A crash in the middle of it may leave the first of them.
+    /// Writes records by one write, of now, which is `at`. A crash in the middle of it may leave the first of them: all that counts is in
+    /// the last one.
     fn write_all(&mut self, records: &[Record], at: Timestamp) -> Result<(), StoreError> {
         let mut octets = Vec::new();
         records.iter().try_for_each(|record| record.push(&mut octets))?;

@@ -95,7 +95,7 @@ pub fn numbers(names: &[String], kind: &str) -> Vec<u64> {
 /// When something is lost that was acknowledged, or a newer daemon wrote it.
 pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, StoreError> {
     let (found, alike) = (Found::default(), Alike::default());
-    let mut reader = JournalReader { disk, care, marks, found, alike, parts: None, is_stopped: false };
+    let mut reader = JournalReader { disk, care, marks, found, alike, parts: BTreeMap::new(), is_stopped: false };
     let names = match disk.names() {
         Ok(names) => names,
         Err(source) => {
@@ -110,6 +110,9 @@ pub fn read<D: Disk>(disk: &D, care: Strictness, marks: Marks) -> Result<Found, 
     Ok(reader.found)
 }
 
+/// Changes that come in parts at the same time: a sync, and what was put back meanwhile.
+const MOST_IN_PARTS: usize = 2;
+
 /// Changes of a sync with their times.
 type SyncParts = Vec<(Timestamp, Vec<Change>)>;
 
@@ -120,8 +123,8 @@ struct JournalReader<'a, D> {
     found: Found,
     /// Entries of all records share what they have in common.
     alike: Alike,
-    /// Number of the sync whose parts have come so far, and those.
-    parts: Option<(u64, SyncParts)>,
+    /// Parts that have come so far, by the number of what they are parts of.
+    parts: BTreeMap<u64, SyncParts>,
     /// A newer daemon has written what comes now.
     is_stopped: bool,
 }
@@ -230,7 +233,7 @@ impl<D: Disk> JournalReader<'_, D> {
             };
             match record {
                 Ok((record, next)) if (offset == 0) == matches!(record, Record::Journal { .. }) => {
-                    self.apply(record, (number, offset as u64), &path)?;
+                    self.apply(record, (number, offset as u64), octets.len() as u64, &path)?;
                     offset = next;
                 }
                 Err(RecordError::Newer(version)) => {
@@ -264,7 +267,8 @@ impl<D: Disk> JournalReader<'_, D> {
         Ok(())
     }
 
-    fn apply(&mut self, record: Record, place: (u64, u64), path: &Path) -> Result<(), StoreError> {
+    /// Takes a record at a place, the number of its journal and the octets before it, of a journal of this `length`.
+    fn apply(&mut self, record: Record, place: (u64, u64), length: u64, path: &Path) -> Result<(), StoreError> {
         match record {
             Record::Journal { number: own, .. } if own == place.0 => {}
             Record::Changes { at, changes, of_sole } => {
@@ -281,13 +285,17 @@ impl<D: Disk> JournalReader<'_, D> {
                 self.found.provisional = None;
             }
             Record::Part { at, sync, changes } => {
-                let (_, parts) = self.parts.take_if(|(before, _)| *before == sync).unwrap_or((sync, Vec::new()));
-                self.parts.insert((sync, parts)).1.push((at, changes));
+                self.parts.entry(sync).or_default().push((at, changes));
+                if self.parts.len() > MOST_IN_PARTS {
+                    // Given up: what came after it began later.
+                    self.parts.pop_first();
+                }
             }
             Record::Synced { at, sync, parts } => {
-                let there = self.parts.take().filter(|(of, _)| *of == sync).map_or(Vec::new(), |(_, there)| there);
+                let there = self.parts.remove(&sync).unwrap_or_default();
                 if there.len() as u64 != parts {
-                    self.lose(StoreError::Missing { path: path.to_owned() })?;
+                    // What can be read of it counts all the same, where the reader goes on.
+                    self.lose(StoreError::Damaged { path: path.to_owned(), offset: place.1, length })?;
                 }
                 for (at, changes) in there {
                     self.leave(&changes, at, false);

@@ -306,6 +306,38 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a removal took, of two clocks, is put back as a whole, wherever a loss of power cuts the write.
+#[test]
+fn entries_of_two_clocks_come_back_together_or_not_at_all() {
+    let mut host = Host::new();
+    host.push("foes", 1, 600);
+    host.is_synchronised = false;
+    host.wrong = 100;
+    host.look();
+    host.push("foes", 2, 600);
+    let live: Vec<Change> = host
+        .runtime
+        .iter()
+        .map(|(list, holding, entry)| Change {
+            list: list.clone(),
+            holding: holding.clone(),
+            entry: Some(entry.clone().into()),
+        })
+        .collect();
+    let gone: Vec<Change> = live.iter().cloned().map(|change| Change { entry: None, ..change }).collect();
+    let written = host.store.clock().written(host.now());
+    host.store.append(written, gone).unwrap();
+    let before = host.disk.get(&journal_name(1)).len();
+    host.store.append(written, live).unwrap();
+    let whole = host.disk.get(&journal_name(1));
+    for length in before..=whole.len() {
+        let disk = host.disk.after_kill();
+        disk.put(&journal_name(1), &whole[..length]);
+        let there = Store::open(disk, host.now(), NEVER).unwrap().runtime.len();
+        assert_eq!(there, if length == whole.len() { 2 } else { 0 }, "{length} of {before} to {}", whole.len());
+    }
+}
+
 proptest! {
     #[test]
     fn no_deny_ends_before_its_time_and_no_allow_is_up_for_longer(steps in prop::collection::vec(step(), 1..30)) {

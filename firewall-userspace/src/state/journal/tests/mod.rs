@@ -3,6 +3,7 @@
 mod astray;
 mod clock;
 mod holders;
+mod parts;
 mod provisional;
 mod steps;
 mod tolerant;
