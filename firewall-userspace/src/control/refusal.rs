@@ -60,6 +60,8 @@ pub enum Refusal {
     },
     /// A sync is under way, and no push waits for a confirmation beside it.
     SyncUnderway,
+    /// Two syncs are under way already.
+    Crowded,
     /// A sync was cancelled before it was promised.
     Cancelled,
     /// What a sync was compared with has changed meanwhile.
@@ -140,9 +142,10 @@ impl fmt::Display for Refusal {
                 why.iter().try_for_each(|why| write!(f, ": {why}"))
             }
             Self::SyncUnderway => f.write_str("a sync is under way, and no push waits for a confirmation beside it\nhint: try again when it is over, or push without `--confirm`"),
+            Self::Crowded => f.write_str("two syncs are under way already\nhint: try again when one is over"),
             Self::Cancelled => f.write_str("the sync was cancelled before it was promised"),
             Self::Overtaken { what } => {
-                write!(f, "{what} changed while the sync was compared with what is there\nhint: push all of it again")
+                write!(f, "{what} changed while the sync was compared with what is there\nhint: ask for all of it again")
             }
             Self::NoGeneration { wanted, kept } => {
                 match wanted {

@@ -22,11 +22,14 @@ pub(super) const MOST_OCTETS: usize = 128 << 20;
 /// One entry that a push has changed: its list, who holds it, what it was, and what the push made of it.
 pub(super) type Touched<'a> = (&'a Name, &'a Holding, Option<&'a Arc<RuntimeEntry>>, Option<&'a Arc<RuntimeEntry>>);
 
+/// The same of what was taken.
+type Left<'a> = (&'a Name, Holding, Option<&'a Arc<RuntimeEntry>>, Option<&'a Arc<RuntimeEntry>>);
+
 /// What a push has changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Footprint {
     pub(super) lists: Vec<Name>,
-    holders: Vec<(Layer, Owner)>,
+    pub(super) holders: Vec<(Layer, Owner)>,
     /// Each with the place of its list: the ends of denied entries follow the clock in another way.
     pub(super) values: Vec<(u16, Arc<RuntimeEntry>)>,
     entries: Vec<Footmark>,
@@ -34,12 +37,12 @@ pub(super) struct Footprint {
 }
 
 /// What a push has changed of one entry: places in the tables of its [`Footprint`].
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Footmark {
-    prefix: Prefix,
-    list: u16,
-    holder: u16,
-    before: u32,
+    pub(super) prefix: Prefix,
+    pub(super) list: u16,
+    pub(super) holder: u16,
+    pub(super) before: u32,
     after: u32,
 }
 
@@ -62,14 +65,18 @@ impl Footprint {
     }
 
     /// Every entry, with what it was, and as what the push left it.
-    pub(super) fn entries(
-        &self,
-    ) -> impl Iterator<Item = (&Name, Holding, Option<&Arc<RuntimeEntry>>, Option<&Arc<RuntimeEntry>>)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = Left<'_>> {
+        self.marks().map(|(_, entry)| entry)
+    }
+
+    /// The same with what that is made of.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (&Footmark, Left<'_>)> {
         let value = |place: u32| self.values.get(usize::try_from(place).ok()?).map(|(_, value)| value);
-        self.entries.iter().filter_map(move |Footmark { prefix, list, holder, before, after }| {
+        self.entries.iter().filter_map(move |mark| {
+            let Footmark { prefix, list, holder, before, after } = mark;
             let (layer, owner) = self.holders.get(usize::from(*holder))?.clone();
             let holding = Holding { prefix: *prefix, layer, owner };
-            Some((self.lists.get(usize::from(*list))?, holding, value(*before), value(*after)))
+            Some((mark, (self.lists.get(usize::from(*list))?, holding, value(*before), value(*after))))
         })
     }
 }

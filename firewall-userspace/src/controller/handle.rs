@@ -8,7 +8,8 @@ use tokio::{
 };
 
 use super::{
-    Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket, SyncTurn, Syncs,
+    CancelOnDrop, Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket,
+    SyncTurn, Syncs,
     traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
@@ -44,8 +45,8 @@ pub struct Controller {
 pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::sync`]: it begins.
-    SyncOpen(Caller, Arc<SyncTicket>, SyncTurn, oneshot::Sender<Result<SyncBase, Refusal>>),
+    /// See [`Controller::sync`]: it begins, or the push of a revision is to be taken back as one.
+    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), Option<u64>, oneshot::Sender<Result<SyncBase, Refusal>>),
     /// See [`Controller::sync`]: it was compared, and is carried out.
     SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
     /// See [`Controller::undo`].
@@ -166,6 +167,11 @@ pub trait Readings: Send + Sync + fmt::Debug {
     /// The last pushes that can be taken back, the newest first; at most so many.
     fn pushes(&self, limit: usize) -> Pushes;
 
+    /// Whether it is so much that is to be undone that it is [carried out as a sync](Controller::undo).
+    fn is_much(&self, _: &Undo) -> bool {
+        false
+    }
+
     /// The counters of the data plane, read from the kernel now.
     ///
     /// # Errors
@@ -270,10 +276,22 @@ impl Controller {
     /// # Errors
     /// See [`Refusal`].
     pub async fn sync(&self, caller: Caller, set: SyncSet, ticket: &Arc<SyncTicket>) -> Result<Pushed, Refusal> {
-        let turn = self.syncs.turn().await;
-        let base = self.ask(|reply| Message::SyncOpen(caller, Arc::clone(ticket), turn, reply)).await??;
+        self.carry_out_sync(caller, None, ticket, |_| Ok(set)).await
+    }
+
+    /// Carries out what `set` makes of what there is; `undone` is the revision of a push that it takes back.
+    async fn carry_out_sync(
+        &self,
+        caller: Caller,
+        undone: Option<u64>,
+        ticket: &Arc<SyncTicket>,
+        set: impl FnOnce(&mut SyncBase) -> Result<SyncSet, Refusal> + Send + 'static,
+    ) -> Result<Pushed, Refusal> {
+        let turn = (Arc::clone(ticket), self.syncs.turn().await);
+        let mut base = self.ask(|reply| Message::SyncOpen(caller, turn, undone, reply)).await??;
         let followed = Arc::clone(ticket);
         let compared = task::spawn_blocking(move || {
+            let set = set(&mut base)?;
             let comparison = Comparison::new(base, set)?;
             let survey = comparison.survey(&followed)?;
             Ok::<_, Refusal>(SyncOrder { comparison: Arc::new(comparison), survey })
@@ -299,12 +317,19 @@ impl Controller {
         self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?
     }
 
-    /// Takes a push back: what it has changed, and nobody since, becomes what it was.
+    /// Takes a push back: what it has changed, and nobody since, becomes what it was. A push of very many entries is taken back as a
+    /// [sync](Self::sync) is carried out, unless that waits for a confirmation; who drops this future cancels that.
     ///
     /// # Errors
     /// As for [`push`](Self::push), and [`Refusal::NotUndoable`].
     pub async fn undo(&self, caller: Caller, undo: Undo) -> Result<Pushed, Refusal> {
-        self.ask(|reply| Message::Undo(caller, undo, reply)).await?
+        if !self.readings()?.is_much(&undo) {
+            return self.ask(|reply| Message::Undo(caller, undo, reply)).await?;
+        }
+        let Some(ticket) = self.syncs.begin() else { return Err(Refusal::Crowded) };
+        let _cancels = CancelOnDrop(Arc::clone(&ticket));
+        let revision = undo.revision;
+        self.carry_out_sync(caller, Some(revision), &ticket, move |base| SyncSet::undoing(base, &undo)).await
     }
 
     /// What would become of a packet now. Nothing changes by it.

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use firewall_common::Family;
 
-use super::{Counters, Readings, published::Snapshot, push::check};
+use super::{Counters, Readings, published::Snapshot, push::check, sync::MANY_UNDONE};
 use crate::{
     clock::{Now, reckoning::Doubt},
     config::{self, Loaded},
     control::{
         ClockStatus, Condition, EntriesQuery, GenerationDocument, Generations, InterfaceStatus, KeptGeneration,
         ListEntries, ListStatus, Page, Position, PushSummary, Pushes, Refusal, ReloadStatus, ServiceStatus, Status,
+        Undo,
     },
     datapath::{AttachmentState, FrameCounters, Presence},
     lists::{
@@ -139,6 +140,16 @@ impl Readings for Snapshot {
         let all = &self.undoable.pushes;
         let pushes = all.into_iter().rev().take(limit).map(|(_, push)| PushSummary::clone(push)).collect();
         Pushes::new(self.in_force.revision(), all.len(), pushes)
+    }
+
+    fn is_much(&self, undo: &Undo) -> bool {
+        let policy = &self.in_force.policy;
+        let is_configured = |name: &String| policy.lists.iter().any(|list| *list.name == **name);
+        undo.confirm.is_none()
+            && self.undoable.pushes.get(&undo.revision).is_some_and(|push| {
+                let changes = push.added + push.refreshed + push.removed;
+                changes >= MANY_UNDONE && push.lists.iter().all(is_configured)
+            })
     }
 
     fn history(&self, now: Now) -> Generations {

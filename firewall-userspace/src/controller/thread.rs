@@ -191,8 +191,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
-            Message::SyncOpen(caller, ticket, turn, reply) => {
-                answer(reply, self.open_sync(caller, ticket, turn, now));
+            Message::SyncOpen(caller, (ticket, turn), undone, reply) => {
+                answer(reply, self.open_sync(caller, ticket, turn, undone, now));
             }
             Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply),
             Message::Undo(caller, undo, reply) => {

@@ -57,7 +57,7 @@ pub(super) struct UndoLog {
 /// A push.
 enum Remembered {
     /// It can be undone.
-    Whole(Arc<PushSummary>, Footprint),
+    Whole(Arc<PushSummary>, Arc<Footprint>),
     /// It was too large.
     TooLarge,
     /// It was undone, by this revision.
@@ -125,7 +125,7 @@ impl UndoLog {
                 self.octets += footprint.octets;
                 let summary = Arc::new(summary);
                 self.told.insert_cow(revision, Arc::clone(&summary));
-                Remembered::Whole(summary, footprint)
+                Remembered::Whole(summary, Arc::new(footprint))
             }
             None => Remembered::TooLarge,
         };
@@ -154,7 +154,7 @@ impl UndoLog {
     }
 
     /// What the push of `revision` has changed, where `last` is the revision of now.
-    pub(super) fn find(&self, revision: u64, last: u64) -> Result<(&PushSummary, &Footprint), NotUndoable> {
+    pub(super) fn find(&self, revision: u64, last: u64) -> Result<(&PushSummary, &Arc<Footprint>), NotUndoable> {
         match self.pushes.get(&revision) {
             Some(Remembered::Whole(summary, footprint)) => Ok((summary, footprint)),
             Some(Remembered::TooLarge) => Err(NotUndoable::TooLarge),
@@ -218,7 +218,8 @@ impl UndoLog {
     pub(super) fn follow(&mut self, turn: &Turn, is_denied: impl Fn(&Name) -> bool) {
         let mut alike = Alike::default();
         for remembered in self.pushes.values_mut() {
-            let Remembered::Whole(_, Footprint { lists, values, .. }) = remembered else { continue };
+            let Remembered::Whole(_, footprint) = remembered else { continue };
+            let Footprint { lists, values, .. } = Arc::make_mut(footprint);
             let denied: Vec<bool> = lists.iter().map(&is_denied).collect();
             for (list, value) in values {
                 let is_denied = denied.get(usize::from(*list)).copied().unwrap_or(true);

@@ -1,6 +1,7 @@
 //! Prefixes as operators write them: canonical or refused.
 
 use std::{
+    cmp::Ordering,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
@@ -15,7 +16,7 @@ use crate::text::shown::shown;
 /// An IPv4 or IPv6 prefix without host bits.
 ///
 /// Ordered by family, address, then length, so that a prefix comes right before what it covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Prefix(IpNet);
 
@@ -124,6 +125,30 @@ impl Prefix {
     }
 }
 
+impl Ord for Prefix {
+    // As numbers: octet by octet it was a quarter of the time of a sync of millions.
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.0, other.0) {
+            (IpNet::V4(one), IpNet::V4(other)) => {
+                let key = |net: Ipv4Net| u64::from(net.addr().to_bits()) << 8 | u64::from(net.prefix_len());
+                key(one).cmp(&key(other))
+            }
+            (IpNet::V6(one), IpNet::V6(other)) => {
+                let key = |net: Ipv6Net| (net.addr().to_bits(), net.prefix_len());
+                key(one).cmp(&key(other))
+            }
+            (IpNet::V4(_), IpNet::V6(_)) => Ordering::Less,
+            (IpNet::V6(_), IpNet::V4(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Prefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl FromStr for Prefix {
     type Err = PrefixError;
 
@@ -216,6 +241,35 @@ mod tests {
 
     fn parse(text: &str) -> Result<String, String> {
         text.parse::<Prefix>().map(|prefix| prefix.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn prefixes_are_in_order_of_family_address_and_length() {
+        let in_order = [
+            "0.0.0.0/0",
+            "10.0.0.0/7",
+            "10.0.0.0/8",
+            "10.0.0.0/24",
+            "10.0.0.0/32",
+            "10.0.0.1/32",
+            "128.0.0.0/1",
+            "255.255.255.255/32",
+            "::/0",
+            "::/128",
+            "::1/128",
+            "2001:db8::/32",
+            "2001:db8::/127",
+            "2001:db8::1/128",
+            "2001:db8:0:1::/64",
+            "8000::/1",
+            "ffff::/16",
+        ];
+        let prefixes: Vec<Prefix> = in_order.iter().map(|text| text.parse().unwrap()).collect();
+        for (index, one) in prefixes.iter().enumerate() {
+            for (other_index, other) in prefixes.iter().enumerate() {
+                assert_eq!(one.cmp(other), index.cmp(&other_index), "{one} and {other}");
+            }
+        }
     }
 
     #[test]

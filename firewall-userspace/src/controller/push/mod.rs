@@ -6,7 +6,7 @@
 mod answers;
 pub(super) mod check;
 mod plan;
-mod undo;
+pub(super) mod undo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     clock::{Now, deadline::Until},
-    control::{Caller, EntryChange, EntryChangeKind, KeptEntry, NotUndoable, Push, Pushed, Refusal, Undo},
-    controller::{Core, sight::Sight},
+    control::{Caller, EntryChange, EntryChangeKind, KeptEntry, NotUndoable, Push, PushSummary, Pushed, Refusal, Undo},
+    controller::{Core, footprint::Footprint, sight::Sight},
     datapath::Filter,
     lists::{
         change::Change,
@@ -54,12 +54,21 @@ impl<F: Filter, D: Disk> Core<F, D> {
         Ok(pushed)
     }
 
-    /// What makes the entries of a push what they were, and which stay.
-    fn plan_undo(&self, revision: u64, now: Now) -> Result<Plan, NotUndoable> {
+    /// A push that can be taken back, and what it has changed.
+    pub(in crate::controller) fn find_undoable(
+        &self,
+        revision: u64,
+        now: Now,
+    ) -> Result<(&PushSummary, &Arc<Footprint>), NotUndoable> {
         if let Some(pending) = self.pending(now).filter(|_| self.undoable.log.waits(revision)) {
             return Err(NotUndoable::Waits(Box::new(pending)));
         }
-        let (summary, footprint) = self.undoable.log.find(revision, self.in_force.revision())?;
+        self.undoable.log.find(revision, self.in_force.revision())
+    }
+
+    /// What makes the entries of a push what they were, and which stay.
+    fn plan_undo(&self, revision: u64, now: Now) -> Result<Plan, NotUndoable> {
+        let (summary, footprint) = self.find_undoable(revision, now)?;
         let pushed = Pushed { undone: Some(summary.clone()), ..Pushed::default() };
         let mut plan = Plan { pushed, changes: Vec::with_capacity(footprint.len()), shown: Few::default() };
         let earliest = self.lists.clock().earliest(now);
@@ -74,7 +83,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let lives = |entry: &&Arc<RuntimeEntry>| entry.expires.is_none_or(|expires| expires > earliest);
             let back = before.filter(lives);
             if back.is_none() && before.is_some() {
-                keep(&holding, "does not come back: its time is over");
+                keep(&holding, IS_OVER);
             }
             plan.put_back(list, holding, live, back);
         }
@@ -118,13 +127,21 @@ impl Plan {
     }
 }
 
-fn told(list: &Name, Holding { prefix, layer, owner }: &Holding, detail: &str) -> KeptEntry {
+/// Why an entry does not come back that nobody has touched.
+pub(in crate::controller) const IS_OVER: &str = "does not come back: its time is over";
+
+/// An entry that stays as it is.
+pub(in crate::controller) fn told(list: &Name, Holding { prefix, layer, owner }: &Holding, detail: &str) -> KeptEntry {
     let (list, owner, detail) = (list.to_string(), owner.to_string(), detail.to_owned());
     KeptEntry { list, prefix: *prefix, layer: *layer, owner, detail }
 }
 
 /// Why an entry is left alone that is not what the push made of it.
-fn why_kept(live: Option<&Arc<RuntimeEntry>>, after: Option<&Arc<RuntimeEntry>>, now: Timestamp) -> &'static str {
+pub(in crate::controller) fn why_kept(
+    live: Option<&Arc<RuntimeEntry>>,
+    after: Option<&Arc<RuntimeEntry>>,
+    now: Timestamp,
+) -> &'static str {
     match (live, after) {
         (None, Some(after)) if after.expires.is_some_and(|expires| expires <= now) => "stays out: it has ended since",
         (None, _) => "stays out: it was removed since",

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::set::{RestoredEntry, SyncSet, WantedEntry, Wish};
+use super::{
+    set::{RestoredEntry, SyncSet, WantedEntry, Wish},
+    undo::Undoing,
+};
 use crate::{
     clock::{Now, reckoning::Reckoning},
     control::{Pushed, Refusal},
@@ -34,6 +37,8 @@ pub struct SyncBase {
     /// The numbers of then.
     pub(super) numbers: Pushed,
     pub(super) now: Now,
+    /// The push that is to be taken back.
+    pub(super) undoing: Option<Undoing>,
 }
 
 impl fmt::Debug for SyncBase {
@@ -241,6 +246,9 @@ impl Comparison {
     fn entry_of(&self, entry: &WantedEntry, known: Option<&Arc<RuntimeEntry>>) -> Option<Arc<RuntimeEntry>> {
         let fresh = self.fresh.get(entry.wish as usize)?.as_ref()?;
         let Some(known) = known else { return Some(Arc::clone(fresh)) };
+        if let Wish::Was(was) = self.wish(entry) {
+            return (known != was).then(|| Arc::clone(was));
+        }
         if (known.end(), &known.comment) == (fresh.end(), &fresh.comment) {
             return None;
         }
@@ -257,6 +265,9 @@ impl Comparison {
         holding: &Holding,
         known: Option<&Arc<RuntimeEntry>>,
     ) -> Option<Option<Arc<RuntimeEntry>>> {
+        if self.set.undone.is_some() {
+            return None;
+        }
         let segment = self.segments.iter().find(|segment| segment.name == *list)?;
         let entries = self.set.entries.get(segment.begin..segment.end)?;
         let first = entries.partition_point(|entry| entry.prefix < holding.prefix);
@@ -273,6 +284,15 @@ impl Comparison {
             }
         }
         (segment.is_replaced && self.is_own(holding)).then_some(None)
+    }
+
+    /// What it says of an entry that is held so.
+    pub(super) fn wanted_of(&self, list: &Name, holding: &Holding) -> Option<&WantedEntry> {
+        let segment = self.segments.iter().find(|segment| segment.name == *list)?;
+        let entries = self.set.entries.get(segment.begin..segment.end)?;
+        let first = entries.partition_point(|entry| entry.prefix < holding.prefix);
+        let mut its = entries.iter().skip(first).take_while(|entry| entry.prefix == holding.prefix);
+        its.find(|entry| self.holding(entry).as_ref() == Some(holding))
     }
 
     /// Lists that are replaced, with how many entries of the caller they have.
@@ -333,6 +353,7 @@ fn fresh(base: &SyncBase, wish: &Wish, person: Option<&Arc<str>>) -> Option<Arc<
     let era_of = |expires: Option<Timestamp>| if expires.is_some() { clock.era() } else { 0 };
     Some(Arc::new(match wish {
         Wish::Gone => return None,
+        Wish::Was(was) => return Some(Arc::clone(was)),
         Wish::There(ttl, comment) => {
             let expires = ttl.map(|ttl| clock.latest(*now).checked_add(ttl).unwrap_or(Timestamp::MAX));
             let (person, comment) = (person.cloned(), comment.clone());

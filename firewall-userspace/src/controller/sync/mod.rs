@@ -13,17 +13,22 @@ mod compare;
 mod set;
 mod survey;
 mod ticket;
+mod undo;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use self::compare::{Said, SyncPlace};
 pub use self::{
     compare::{Comparison, SyncBase},
     set::{MAX_LINE, SyncCollector, SyncSet},
     survey::Survey,
     ticket::{CancelOnDrop, SyncTicket, SyncTurn, Syncs},
+    undo::MANY_UNDONE,
+};
+use self::{
+    compare::{Said, SyncPlace},
+    undo::Undoing,
 };
 
 use super::{
@@ -105,7 +110,7 @@ struct Rest {
     late: BTreeSet<Prefix>,
     /// Entries that others have changed meanwhile.
     touched: BTreeSet<(Name, Holding)>,
-    /// What filters gets fresh tables at the end, and nothing before.
+    /// What filters gets fresh tables.
     is_at_once: bool,
 }
 
@@ -135,12 +140,14 @@ impl fmt::Debug for SyncOrder {
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    /// A sync begins: what it is compared with. Changes of entries are watched from now on.
+    /// A sync begins, or the push of a revision is to be `undone` as one: what it is compared with. Changes of entries are watched from
+    /// now on.
     pub(super) fn open_sync(
         &mut self,
         caller: Caller,
         ticket: Arc<SyncTicket>,
         turn: SyncTurn,
+        undone: Option<u64>,
         now: Now,
     ) -> Result<SyncBase, Refusal> {
         if let Some(pending) = self.pending(now) {
@@ -149,6 +156,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         if let Some(why) = self.keeper.refuses() {
             return Err(Refusal::NotKept { message: format!("syncs are refused: {why}") });
         }
+        let undoing = match undone {
+            Some(revision) => {
+                let found = self.find_undoable(revision, now).map_err(|why| Refusal::NotUndoable { revision, why })?;
+                Some(Undoing { summary: found.0.clone(), footprint: Arc::clone(found.1) })
+            }
+            None => None,
+        };
         self.lists.watch();
         self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing, _turn: turn });
         Ok(SyncBase {
@@ -159,6 +173,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             host: Arc::clone(&self.host),
             numbers: self.numbered(Pushed::default()),
             now,
+            undoing,
         })
     }
 
@@ -227,6 +242,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             Ok(mut step) => {
                 if was_writing && let SyncStep::Enforcing(rest) = &mut step {
                     result.footprint.leave_out(&rest.touched);
+                    comparison.keep_touched(&rest.touched, self.lists.pushed(), &mut result.pushed);
                     rest.is_at_once = self.are_many(&result.pushed);
                 }
                 underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
@@ -343,14 +359,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         place: &mut SyncPlace,
         now: Now,
     ) -> Result<SyncStep, Refusal> {
+        if rest.is_at_once {
+            self.enforce_at_once().inspect_err(|_| self.take_sync_back(comparison, &rest, now))?;
+            ticket.advance(comparison.len());
+            return Ok(SyncStep::Answering(Few::default()));
+        }
         if comparison.is_over(place) && rest.late.is_empty() {
             *place = SyncPlace::default();
-            if rest.is_at_once
-                && let Err(error) = self.filter.switch(&self.in_force.policy, self.lists.members())
-            {
-                self.take_sync_back(comparison, &rest, now);
-                return Err(Refusal::Datapath { message: error.to_string() });
-            }
             return Ok(SyncStep::Answering(Few::default()));
         }
         let portions = if comparison.is_over(place) {
@@ -371,11 +386,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         for prefixes in portions {
             let moved = self.lists.bring_in_line(&self.in_force.policy, prefixes);
-            if rest.is_at_once {
-                let room = prepare::require_room(self.lists.members().len());
-                room.inspect_err(|_| self.take_sync_back(comparison, &rest, now))?;
-                continue;
-            }
             if let Err(refusal) = self.enforce(&mut moved.keys().copied()) {
                 self.take_sync_back(comparison, &rest, now);
                 self.restore(moved.into_keys());
@@ -384,6 +394,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
             self.lists.refreshed(moved.keys());
         }
         Ok(SyncStep::Enforcing(rest))
+    }
+
+    /// Brings what filters in line with the entries, by fresh tables.
+    fn enforce_at_once(&mut self) -> Result<(), Refusal> {
+        let members = self.lists.members_with(&self.in_force.policy);
+        prepare::require_room(members.len())?;
+        let switched = self.filter.switch(&self.in_force.policy, &members);
+        switched.map_err(|error| Refusal::Datapath { message: error.to_string() })?;
+        self.lists.follow(members);
+        Ok(())
     }
 
     /// The kernel has refused a promised sync: entries are what they were, but for those that others have changed.
@@ -441,6 +461,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a sync");
             if !self.undoable.log.remember(revision, &caller.name, person, now, footprint) {
                 pushed.notes.push(NOT_REMEMBERED.to_owned());
+            }
+            if let Some(undone) = comparison.undone() {
+                self.undoable.log.undone(undone.summary.revision, revision);
+                tracing::info!(revision, of = undone.summary.revision, kept = pushed.kept_count, "undid a push");
             }
         }
         self.numbered(pushed)

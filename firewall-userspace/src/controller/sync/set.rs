@@ -10,11 +10,15 @@ use std::{
 use firewall_common::abi::MAX_PREFIXES;
 use jiff::Timestamp;
 
+use super::undo::Undone;
 use crate::{
     config::EXPLAINED,
     control::{Push, Refusal, Sync, SyncLine},
     controller::push::check::wrong_comment,
-    lists::entry::{Layer, Owner},
+    lists::{
+        entry::{Layer, Owner},
+        pushed::RuntimeEntry,
+    },
     policy::Prefix,
     text::{
         duration,
@@ -48,6 +52,8 @@ pub struct SyncSet {
     pub(super) entries: Vec<WantedEntry>,
     /// Lines that said again what another one had.
     pub(super) repeated: usize,
+    /// The push that it takes back.
+    pub(super) undone: Option<Box<Undone>>,
 }
 
 /// An entry of a sync: numbers into the tables of its [`SyncSet`].
@@ -68,6 +74,8 @@ pub(super) enum Wish {
     There(Option<Duration>, Option<Arc<str>>),
     /// It is as it once was.
     Restored(RestoredEntry),
+    /// It is exactly what it was.
+    Was(Arc<RuntimeEntry>),
 }
 
 /// An entry as it was exported.
@@ -335,6 +343,6 @@ impl SyncCollector {
         }
         let repeated = before - entries.len();
         entries.shrink_to_fit();
-        Ok(SyncSet { terms, lists: lists.all, holders: holders.all, wishes, entries, repeated })
+        Ok(SyncSet { terms, lists: lists.all, holders: holders.all, wishes, entries, repeated, undone: None })
     }
 }

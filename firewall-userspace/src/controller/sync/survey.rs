@@ -8,6 +8,7 @@ use std::{
 use super::{
     compare::{Comparison, Said, SyncBase, SyncPlace},
     ticket::SyncTicket,
+    undo::Undone,
 };
 use crate::{
     control::{EntryChange, EntryChangeKind, Pushed, Refusal, SyncStage},
@@ -103,6 +104,10 @@ impl Comparison {
         if self.checked.repeated > 0 {
             pushed.unchanged += self.checked.repeated;
             pushed.notes.push(format!("{}: the longest time to live counts", repeated(self.checked.repeated)));
+        }
+        if let Some(Undone { summary, kept }) = self.undone() {
+            pushed.undone = Some(summary.clone());
+            (pushed.kept_count, pushed.kept) = (kept.len(), kept.first().to_vec());
         }
         match self.overdue() {
             0 => {}

@@ -8,8 +8,8 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::world::{EMPTY, World};
 use crate::{
-    control::{Addition, Caller, Push, Pushed, Refusal, Removal, SyncStage, Way},
-    controller::{Comparison, Message, SyncBase, SyncCollector, SyncOrder, SyncTicket, Syncs},
+    control::{Addition, Caller, NotUndoable, Push, Pushed, Refusal, Removal, SyncStage, Undo, Way},
+    controller::{Comparison, Message, SyncBase, SyncCollector, SyncOrder, SyncSet, SyncTicket, Syncs},
     lists::{entry::Holding, pushed::RuntimeEntry},
     policy::{Name, Prefix},
 };
@@ -32,7 +32,8 @@ fn compare(world: &mut World, owner: &str, text: &str) -> Result<(Arc<SyncTicket
     let set = collector.finish()?;
     let syncs = Syncs::default();
     let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
-    let base: SyncBase = world.ask(|reply| Message::SyncOpen(caller(owner), Arc::clone(&ticket), turn, reply))?;
+    let base: SyncBase =
+        world.ask(|reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), None, reply))?;
     let compared = Comparison::new(base, set).and_then(|comparison| {
         let survey = comparison.survey(&ticket)?;
         Ok(SyncOrder { comparison: Arc::new(comparison), survey })
@@ -48,6 +49,22 @@ fn compare(world: &mut World, owner: &str, text: &str) -> Result<(Arc<SyncTicket
 
 fn begin(world: &mut World, owner: &str, text: &str) -> Result<Sync, Refusal> {
     let (ticket, order) = compare(world, owner, text)?;
+    run(world, ticket, order)
+}
+
+/// The push of `revision` is taken back as a sync.
+fn begin_undo(world: &mut World, owner: &str, revision: u64) -> Result<Sync, Refusal> {
+    let syncs = Syncs::default();
+    let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
+    let open = |reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), Some(revision), reply);
+    let mut base: SyncBase = world.ask(open)?;
+    let set = SyncSet::undoing(&mut base, &Undo::of(revision))?;
+    let comparison = Comparison::new(base, set)?;
+    let survey = comparison.survey(&ticket)?;
+    run(world, ticket, SyncOrder { comparison: Arc::new(comparison), survey })
+}
+
+fn run(world: &mut World, ticket: Arc<SyncTicket>, order: SyncOrder) -> Result<Sync, Refusal> {
     let (reply, answer) = oneshot::channel();
     world.core.handle(Message::SyncRun(Arc::clone(&ticket), Box::new(order), reply), world.now);
     Ok(Sync { ticket, answer })
@@ -78,6 +95,17 @@ impl Sync {
             assert_eq!(self.step(world).map(|answer| answer.map(drop)), None);
         }
         panic!("it does not come to {stage:?}");
+    }
+
+    /// All pieces until it is promised, and nothing of it is in what filters.
+    fn until_promised(&mut self, world: &mut World) {
+        for _ in 0..1000 {
+            if self.ticket.progress().borrow().stage == SyncStage::Enforcing {
+                return;
+            }
+            assert_eq!(self.step(world).map(|answer| answer.map(drop)), None);
+        }
+        panic!("it is not promised");
     }
 
     fn end(mut self, world: &mut World) -> Result<Pushed, Refusal> {
@@ -265,7 +293,7 @@ fn many_changes_come_into_force_at_once_or_not_at_all() {
     let mut world = World::new(0);
     push(&mut world, "eve", deny(7)).unwrap();
     let mut under_way = begin(&mut world, "ada", &replacing(0..70_000)).unwrap();
-    under_way.until(&mut world, SyncStage::Enforcing);
+    under_way.until_promised(&mut world);
     assert_eq!(world.kernel.enforced().unwrap().table.len(), 3, "nothing before all of it");
     push(&mut world, "eve", deny(100_000)).unwrap();
     under_way.end(&mut world).unwrap();
@@ -273,7 +301,7 @@ fn many_changes_come_into_force_at_once_or_not_at_all() {
     let before = entries(&world);
     assert_eq!(before.len(), 70_002);
     let mut under_way = begin(&mut world, "ada", &replacing(60_000..140_000)).unwrap();
-    under_way.until(&mut world, SyncStage::Enforcing);
+    under_way.until_promised(&mut world);
     world.kernel.refuse(0, 1);
     let refused = under_way.end(&mut world).unwrap_err();
     assert!(matches!(refused, Refusal::Datapath { .. }), "{refused:?}");
@@ -281,6 +309,54 @@ fn many_changes_come_into_force_at_once_or_not_at_all() {
     check_enforced(&world);
     world.restart().unwrap();
     assert_eq!(entries(&world), before);
+}
+
+#[test]
+fn a_push_is_taken_back_piece_by_piece_and_what_others_touch_meanwhile_stays() {
+    let mut world = World::new(0);
+    let first = sync(&mut world, "ada", &replacing(0..20_000)).unwrap();
+    push(&mut world, "eve", deny(30_000)).unwrap();
+    let before = entries(&world);
+    let pushed = sync(&mut world, "ada", &replacing(10_000..25_000)).unwrap();
+    assert_eq!(counts(&pushed), [5_000, 0, 10_000, 10_000]);
+    push(&mut world, "ada", deny(3)).unwrap();
+    let mut under_way = begin_undo(&mut world, "bob", pushed.revision).unwrap();
+    under_way.until(&mut world, SyncStage::Writing);
+    push(&mut world, "ada", deny(4)).unwrap();
+    let undone = under_way.end(&mut world).unwrap();
+    assert_eq!((counts(&undone), undone.kept_count), ([9_998, 0, 5_000, 0], 2));
+    let touched = [3, 4].map(|number| format!("{}/32", address(number)));
+    assert_eq!(undone.kept.iter().map(|kept| kept.prefix.to_string()).collect::<Vec<_>>(), touched);
+    assert_eq!(undone.undone.as_ref().map(|summary| summary.revision), Some(pushed.revision));
+    let is_theirs = |holding: &Holding| touched.contains(&holding.prefix.to_string());
+    let others =
+        |entries: Entries| -> Entries { entries.into_iter().filter(|(_, holding, _)| !is_theirs(holding)).collect() };
+    assert_eq!(others(entries(&world)), others(before));
+    check_enforced(&world);
+    let again = begin_undo(&mut world, "bob", pushed.revision).map(drop).unwrap_err();
+    let by = undone.revision;
+    let Refusal::NotUndoable { why: NotUndoable::Undone { by: last, .. }, .. } = again else { panic!("{again:?}") };
+    assert_eq!(last, by);
+    begin_undo(&mut world, "bob", by).unwrap().end(&mut world).unwrap();
+    assert_eq!(entries(&world).len(), 15_000 + 1 + 2);
+    check_enforced(&world);
+    begin_undo(&mut world, "bob", first.revision).unwrap().end(&mut world).unwrap();
+    check_enforced(&world);
+    let left = entries(&world);
+    world.restart().unwrap();
+    assert_eq!(entries(&world), left);
+}
+
+#[test]
+fn an_undo_that_is_not_promised_changes_nothing_over_a_kill() {
+    let mut world = World::new(0);
+    let pushed = sync(&mut world, "ada", &replacing(0..20_000)).unwrap();
+    let before = entries(&world);
+    let mut under_way = begin_undo(&mut world, "bob", pushed.revision).unwrap();
+    under_way.until(&mut world, SyncStage::Writing);
+    world.restart().unwrap();
+    assert_eq!(entries(&world), before);
+    check_enforced(&world);
 }
 
 #[test]

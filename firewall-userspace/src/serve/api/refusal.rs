@@ -50,6 +50,7 @@ impl From<Refusal> for ProblemDetails {
                 Self::new(StatusCode::CONFLICT, codes::PENDING, detail.lines().next().unwrap_or_default())
             }
             Refusal::SyncUnderway => Self::new(StatusCode::CONFLICT, codes::BUSY, refusal.to_string()),
+            Refusal::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, refusal.to_string()),
             Refusal::Cancelled => Self::new(StatusCode::CONFLICT, codes::CANCELLED, refusal.to_string()),
             Refusal::Overtaken { .. } => Self::new(StatusCode::CONFLICT, codes::OVERTAKEN, refusal.to_string()),
             refusal @ Refusal::NothingPending { .. } => {

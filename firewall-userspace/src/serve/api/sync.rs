@@ -55,8 +55,7 @@ pub async fn sync(
         return Err(ProblemDetails::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::WRONG_CONTENT_TYPE, detail));
     }
     let Some(ticket) = controller.syncs().begin() else {
-        let detail = "two syncs are being received already";
-        return Err(ProblemDetails::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, detail));
+        return Err(Refusal::Crowded.into());
     };
     let is_told = names(request.headers(), header::ACCEPT, LINES);
     let progress = ticket.progress();
