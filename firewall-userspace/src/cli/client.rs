@@ -51,12 +51,22 @@ impl Client {
 
     /// Reads what is at `path`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
-        self.ask(&Method::GET, path, Bytes::new())
+        self.ask(&Method::GET, path, Bytes::new(), false)
     }
 
-    /// Posts `json`, or nothing when it is empty, to `path`.
-    pub fn post<T: DeserializeOwned>(&self, path: &str, json: impl Into<Bytes>) -> Result<Answer<T>, Failure> {
-        self.ask(&Method::POST, path, json.into())
+    /// Posts a question to `path`: nothing changes by it.
+    pub fn question<T: DeserializeOwned>(&self, path: &str, json: impl Into<Bytes>) -> Result<Answer<T>, Failure> {
+        self.ask(&Method::POST, path, json.into(), false)
+    }
+
+    /// Posts a change to `path`, or with `is_dry` the question what it would come to.
+    pub fn change<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: impl Into<Bytes>,
+        is_dry: bool,
+    ) -> Result<Answer<T>, Failure> {
+        self.ask(&Method::POST, path, json.into(), !is_dry)
     }
 
     /// Reads what is at `path` piece by piece, however much it is.
@@ -163,11 +173,16 @@ impl Client {
         Failure::Unconfirmed { socket: self.socket.clone(), why }
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer<T>, Failure> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+        is_change: bool,
+    ) -> Result<Answer<T>, Failure> {
         // Only a change can be left in doubt.
-        let lost = |why: String| match *method {
-            Method::GET => Failure::Lost { socket: self.socket.clone(), why },
-            _ => Failure::Unconfirmed { socket: self.socket.clone(), why },
+        let lost = |why: String| {
+            if is_change { self.unconfirmed(why) } else { Failure::Lost { socket: self.socket.clone(), why } }
         };
         let request = self.request(method, path, body)?;
         let (status, json) = self.runtime()?.block_on(async {
@@ -175,7 +190,7 @@ impl Client {
             let answer = time::timeout(ANSWER_TIMEOUT, exchange(stream, request));
             let answer = tokio::select! {
                 answer = answer => answer,
-                Ok(()) = signal::ctrl_c(), if *method != Method::GET => {
+                Ok(()) = signal::ctrl_c(), if is_change => {
                     return Err(lost("interrupted before the answer came".into()));
                 }
             };

@@ -20,7 +20,7 @@ pub struct ConfirmArgs {
 /// Keeps what waits for a confirmation.
 pub fn run(client: &Client, output: Output, ConfirmArgs { dry_run }: ConfirmArgs) -> Result<(), Failure> {
     let body = serde_json::to_vec(&Confirm { dry_run }).map_err(|error| Failure::Write(error.into()))?;
-    let Answer { value, json } = client.post::<Confirmed>("/v1/confirm", body)?;
+    let Answer { value, json } = client.change::<Confirmed>("/v1/confirm", body, false)?;
     match output {
         Output::Json => output::data(&json),
         Output::Table if value.dry_run => output::data(

@@ -226,7 +226,7 @@ impl Failure {
                     | codes::NO_POLICY,
                     _,
                 ) => Exit::Refused,
-                (codes::UNANSWERED, _) | (_, 409) => Exit::Unconfirmed,
+                (codes::UNANSWERED | codes::BUSY, _) | (_, 409) => Exit::Unconfirmed,
                 (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED, _) => Exit::Negative,
                 (_, 403) => Exit::Refused,
                 (_, 400..=499) => Exit::Invalid,

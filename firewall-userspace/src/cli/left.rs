@@ -30,10 +30,12 @@ pub fn report(failure: &Failure, folder: &Path, output: Output) -> ExitCode {
     exit
 }
 
-/// The sentence on standard error; empty when nothing filters, which needs no words.
+/// The sentence on standard error.
 fn words(folder: &Path, found: &Result<LeftFilter, DatapathError>) -> String {
     match found {
-        Ok(filter) if is_none(filter) => String::new(),
+        Ok(filter) if is_none(filter) => {
+            format!("note: {}\nhint: `--pin-directory` names the pins of another daemon", says(filter))
+        }
         Ok(filter) => {
             let start = "start the daemon, or stop filtering by `portcullis detach`";
             let start = (!filter.attached.is_empty()).then(|| start.to_owned());
@@ -56,6 +58,9 @@ fn words(folder: &Path, found: &Result<LeftFilter, DatapathError>) -> String {
 fn says(LeftFilter { attached, others }: &LeftFilter) -> String {
     let its: Vec<String> = attached.iter().map(|link| format!("{link} ({})", attach_label(link.mode))).collect();
     let pinned = match its.join(", ") {
+        none if none.is_empty() && others.is_empty() => {
+            "nothing filters: no daemon answers, and no filter is pinned here".to_owned()
+        }
         none if none.is_empty() => "no filter is pinned here".to_owned(),
         its => format!("the daemon is not running; the filter is attached to {its} and goes on with its last policy"),
     };
@@ -110,7 +115,11 @@ mod tests {
         assert_eq!(told["interfaces"][1], json!({ "interface": "eth1", "mode": "generic" }));
         assert_eq!(told["attached"], true);
         let none = LeftFilter { attached: Vec::new(), others: Vec::new() };
-        assert_eq!((screen(&none), words(folder, &Ok(none.clone()))), (String::new(), String::new()));
+        let said = words(folder, &Ok(none.clone()));
+        assert!(
+            screen(&none).is_empty() && said.starts_with("note: nothing filters: ") && said.contains("hint: "),
+            "{said}"
+        );
         assert_eq!(data(&none)["attached"], false);
     }
 

@@ -15,9 +15,7 @@ use super::{
     terms::TermsArgs,
 };
 use crate::{
-    control::{
-        Addition, AddressAnswer, EntryChange, EntryChangeKind, Force, Push, Pushed, Removal, Sync, SyncLine, Verb,
-    },
+    control::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Sync, SyncLine, Verb},
     lists::entry::Layer,
     serve::http::problem::codes,
     text::{problem::Problem, shown},
@@ -237,20 +235,7 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
 
 /// A sync on these terms.
 fn synced(verb: Verb, layer: Layer, terms: TermsArgs) -> Sync {
-    let sync = Sync {
-        verb: Some(verb),
-        layer,
-        replace: Vec::new(),
-        remove_of: None,
-        remove_all: false,
-        restore: false,
-        person: person(),
-        dry_run: false,
-        force: Force::Nothing,
-        confirm: None,
-        caller: None,
-    };
-    sync.on(terms.asked())
+    Sync { verb: Some(verb), person: person(), ..Sync::of(layer) }.on(terms.asked())
 }
 
 /// The line of a prefix of `list`.
@@ -305,7 +290,7 @@ fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], act
         "push in parts; each part is all or nothing"
     };
     let answer = client
-        .post::<Pushed>("/v1/entries", body)
+        .change::<Pushed>("/v1/entries", body, push.dry_run)
         .map_err(|failure| refused(failure, push.verb, items, action).with_hint(codes::BODY_TOO_LARGE, too_large))?;
     tell_pushed(output, &answer)
 }

@@ -67,16 +67,18 @@ enum ModeName {
 pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
     let config::Bundle { name, config, files } = load(&file)?.bundle;
     let apply = Apply { name, config, files, ..Apply::default() };
-    change(client, output, "/v1/apply", &apply.on(terms.asked()), &Done::WithChanges("applied"))
+    let is_dry = terms.dry_run;
+    change(client, output, "/v1/apply", (&apply.on(terms.asked()), is_dry), &Done::WithChanges("applied"))
 }
 
 /// Has the daemon load its configuration anew.
 pub fn reload(client: &Client, output: Output, terms: TermsArgs) -> Result<(), Failure> {
+    let is_dry = terms.dry_run;
     change(
         client,
         output,
         "/v1/reload",
-        &Reload::default().on(terms.asked()),
+        (&Reload::default().on(terms.asked()), is_dry),
         &Done::WithChanges("configuration loaded"),
     )
 }
@@ -88,7 +90,8 @@ pub fn rollback(
     RollbackArgs { generation, terms }: RollbackArgs,
 ) -> Result<(), Failure> {
     let rollback = Rollback { generation, ..Rollback::default() };
-    change(client, output, "/v1/rollback", &rollback.on(terms.asked()), &Done::Words("rolled back"))
+    let is_dry = terms.dry_run;
+    change(client, output, "/v1/rollback", (&rollback.on(terms.asked()), is_dry), &Done::WithChanges("rolled back"))
 }
 
 /// Gives the policy another mode, or shows which it has.
@@ -109,7 +112,8 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
         ModeName::Observe => (Mode::Observe, "drops are only counted"),
     };
-    change(client, output, "/v1/mode", &SetMode::to(mode).on(terms.asked()), &Done::Words(done))
+    let is_dry = terms.dry_run;
+    change(client, output, "/v1/mode", (&SetMode::to(mode).on(terms.asked()), is_dry), &Done::Words(done))
 }
 
 /// What is said of a change that happened.
@@ -121,9 +125,15 @@ enum Done {
 }
 
 /// Asks for a change, and says what became of it.
-fn change(client: &Client, output: Output, path: &str, request: &impl Serialize, done: &Done) -> Result<(), Failure> {
+fn change(
+    client: &Client,
+    output: Output,
+    path: &str,
+    (request, is_dry): (&impl Serialize, bool),
+    done: &Done,
+) -> Result<(), Failure> {
     let body = serde_json::to_vec(request).map_err(|error| Failure::Write(error.into()))?;
-    let answer = client.post::<Reloaded>(path, body);
+    let answer = client.change::<Reloaded>(path, body, is_dry);
     let Answer { value, json } = answer.map_err(|failure| {
         failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
     })?;

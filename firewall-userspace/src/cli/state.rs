@@ -27,7 +27,7 @@ use crate::{
 /// What to do with a state folder.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateCommand {
-    /// Keep all that can be read of a damaged state folder, after a start was refused because of it.
+    /// Keep all that can be read of a damaged state folder, while its daemon is stopped.
     ///
     /// Says what is lost. Files that were there are kept under names that end in `.damaged`. Nothing changes when nothing is
     /// damaged. An entry whose removal is lost is back: look at `portcullis allow list` afterwards.

@@ -34,6 +34,9 @@ pub const STREAMED_FROM: usize = 10_000;
 /// Octets of the body that are sent at once.
 const PIECE: usize = 64 << 10;
 
+/// How long the daemon may take to say whether a sync is cancelled.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How often progress is written where standard error is no terminal.
 const TELL: Duration = Duration::from_secs(5);
 
@@ -91,10 +94,15 @@ fn line(thing: &impl Serialize) -> io::Result<Vec<u8>> {
 async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) -> Result<Answer<Pushed>, Failure> {
     let mut rest: Vec<u8> = Vec::new();
     let (mut number, mut is_late) = (None, false);
+    let interrupted = "interrupted before the answer came";
     loop {
         let frame = tokio::select! {
             frame = time::timeout(ANSWER_TIMEOUT, body.frame()) => frame,
-            Ok(()) = signal::ctrl_c(), if !is_late => {
+            Ok(()) = signal::ctrl_c() => {
+                if is_late {
+                    return Err(client.unconfirmed(interrupted.to_owned()));
+                }
+                let Some(number) = number else { return Err(client.unconfirmed(interrupted.to_owned())) };
                 is_late = !cancel(client, number).await?;
                 continue;
             }
@@ -128,17 +136,23 @@ async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) ->
 }
 
 /// Asks the daemon to cancel the sync; `false` when it is too late.
-async fn cancel(client: &Client, number: Option<u64>) -> Result<bool, Failure> {
-    let Some(number) = number else { return Err(Failure::Cancelled) };
+async fn cancel(client: &Client, number: u64) -> Result<bool, Failure> {
     let request = client.request(&Method::DELETE, &format!("/v1/sync/{number}"), Bytes::new())?;
-    let response = client.begin(request).await?;
-    let json = response.into_body().collect().await.map_err(|error| client.unconfirmed(error.to_string()))?;
-    match serde_json::from_slice::<Cancelled>(&json.to_bytes()) {
+    let exchange = async {
+        let response = client.begin(request).await?;
+        response.into_body().collect().await.map_err(|error| client.unconfirmed(error.to_string()))
+    };
+    let Ok(answer) = time::timeout(CANCEL_TIMEOUT, exchange).await else {
+        return Err(client.unconfirmed("interrupted, and the daemon does not say what became of it".to_owned()));
+    };
+    match serde_json::from_slice::<Cancelled>(&answer?.to_bytes()) {
         Ok(Cancelled { cancelled: true, .. }) => Err(Failure::Cancelled),
-        _ => {
+        Ok(Cancelled { cancelled: false, .. }) => {
             output::words("note: too late to cancel: all of it is promised, and is brought into force");
             Ok(false)
         }
+        // It is over: its answer is on the way.
+        Err(_) => Ok(false),
     }
 }
 

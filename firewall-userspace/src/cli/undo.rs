@@ -48,7 +48,7 @@ pub fn run(client: &Client, output: Output, args: UndoArgs) -> Result<(), Failur
 fn undo(client: &Client, output: Output, revision: u64, terms: TermsArgs) -> Result<(), Failure> {
     let undo = Undo { person: person(), ..Undo::of(revision) }.on(terms.asked());
     let body = serde_json::to_vec(&undo).map_err(|error| Failure::Write(error.into()))?;
-    let answer = client.post::<Pushed>("/v1/undo", body);
+    let answer = client.change::<Pushed>("/v1/undo", body, undo.dry_run);
     let Answer { value, json } = answer.map_err(|failure| failure.told_by(tell))?;
     tell_answers(&value);
     for KeptEntry { list, prefix, layer, owner, detail } in &value.kept {
@@ -83,6 +83,9 @@ fn said(pushed: &Pushed, revision: u64, now: Timestamp) -> String {
         (pushed.dry_run, counts_of([pushed.added, pushed.refreshed, pushed.removed], pushed.kept_count));
     if is_dry {
         return changes(pushed) + &format!("dry run: would undo revision {revision}{of}: {done}; nothing was changed");
+    }
+    if [pushed.added, pushed.refreshed, pushed.removed] == [0; 3] {
+        return format!("revision {revision} stays{of}: {done}; nothing was changed");
     }
     let mut text = format!("revision {}: undid revision {revision}{of}: {done}", pushed.revision);
     pushed.pending.iter().for_each(|pending| text.push_str(&format!("\n{}", until_confirmed(pending))));

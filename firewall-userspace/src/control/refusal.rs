@@ -139,7 +139,8 @@ impl fmt::Display for Refusal {
             ),
             Self::NothingPending { why } => {
                 f.write_str("nothing waits for a confirmation")?;
-                why.iter().try_for_each(|why| write!(f, ": {why}"))
+                why.iter().try_for_each(|why| write!(f, ": {why}"))?;
+                f.write_str("\nhint: `portcullis history` shows the last policies, `portcullis undo --list` the last pushes")
             }
             Self::SyncUnderway => f.write_str("a sync is under way, and no push waits for a confirmation beside it\nhint: try again when it is over, or push without `--confirm`"),
             Self::Crowded => f.write_str("two syncs are under way already\nhint: try again when one is over"),

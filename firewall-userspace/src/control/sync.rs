@@ -45,6 +45,23 @@ const fn runtime() -> Layer {
 }
 
 impl Sync {
+    /// Nothing yet, of entries in `layer`.
+    pub fn of(layer: Layer) -> Self {
+        Self {
+            verb: None,
+            layer,
+            replace: Vec::new(),
+            remove_of: None,
+            remove_all: false,
+            restore: false,
+            person: None,
+            dry_run: false,
+            force: super::Force::Nothing,
+            confirm: None,
+            caller: None,
+        }
+    }
+
     /// The push that says the same, without its entries.
     pub fn into_push(self) -> Push {
         let terms = self.terms();

@@ -81,6 +81,20 @@ impl Footprint {
     }
 }
 
+/// The count of what became of an entry; `None` when it is what it was.
+fn count_of_kind<'a>(
+    [added, refreshed, removed]: &'a mut [usize; 3],
+    before: Option<&Arc<RuntimeEntry>>,
+    after: Option<&Arc<RuntimeEntry>>,
+) -> Option<&'a mut usize> {
+    match (before, after) {
+        (None, Some(_)) => Some(added),
+        (Some(before), Some(after)) if before != after => Some(refreshed),
+        (Some(_), None) => Some(removed),
+        _ => None,
+    }
+}
+
 /// A footprint that is being taken.
 pub(super) struct FootprintTaker {
     footprint: Footprint,
@@ -112,13 +126,8 @@ impl FootprintTaker {
 
     /// What a push has made of one entry.
     pub(super) fn add(&mut self, (list, holding, before, after): Touched<'_>) {
-        let [added, refreshed, removed] = &mut self.counts;
-        match (before, after) {
-            (None, Some(_)) => *added += 1,
-            (Some(before), Some(after)) if before != after => *refreshed += 1,
-            (Some(_), None) => *removed += 1,
-            _ => return,
-        }
+        let Some(count) = count_of_kind(&mut self.counts, before, after) else { return };
+        *count += 1;
         let Some(list) = self.list(list) else { return self.give_up() };
         if self.is_too_large {
             return;
@@ -132,12 +141,20 @@ impl FootprintTaker {
         }
     }
 
+    /// An entry that was taken so is [left out](Self::leave_out): it does not count.
+    pub(super) fn discount(&mut self, before: Option<&Arc<RuntimeEntry>>, after: Option<&Arc<RuntimeEntry>>) {
+        if let Some(count) = count_of_kind(&mut self.counts, before, after) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// Added, refreshed, removed.
     pub(super) fn counts(&self) -> [usize; 3] {
         self.counts
     }
 
-    /// Nothing of these entries: somebody else has changed them meanwhile.
+    /// Nothing of these entries: somebody else has changed them meanwhile. They count on until they are
+    /// [discounted](Self::discount).
     pub(super) fn leave_out(&mut self, touched: &BTreeSet<(Name, Holding)>) {
         let prefixes: BTreeSet<Prefix> = touched.iter().map(|(_, holding)| holding.prefix).collect();
         let Footprint { entries, lists, holders, .. } = &mut self.footprint;

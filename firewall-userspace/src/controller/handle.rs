@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
-    CancelOnDrop, Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncOrder, SyncReply, SyncSet, SyncTicket,
-    SyncTurn, Syncs,
+    CancelOnDrop, Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncKind, SyncOrder, SyncReply, SyncSet,
+    SyncTicket, SyncTurn, Syncs,
     traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
@@ -45,8 +45,10 @@ pub struct Controller {
 pub enum Message {
     /// See [`Controller::push`].
     Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::sync`]: it begins, or the push of a revision is to be taken back as one.
-    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), Option<u64>, oneshot::Sender<Result<SyncBase, Refusal>>),
+    /// See [`Controller::sync`]: it begins.
+    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), SyncKind, oneshot::Sender<Result<SyncBase, Refusal>>),
+    /// See [`Controller::sync`]: one was cancelled.
+    SyncClose(oneshot::Sender<()>),
     /// See [`Controller::sync`]: it was compared, and is carried out.
     SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
     /// See [`Controller::undo`].
@@ -81,6 +83,7 @@ impl Message {
         match self {
             Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
             Self::SyncOpen(.., reply) => reply.is_closed(),
+            Self::SyncClose(_) => false,
             Self::Explain(.., reply) => reply.is_closed(),
             Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
@@ -95,6 +98,7 @@ impl Message {
         match self {
             Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
             Self::SyncOpen(.., reply) => drop(reply.send(Err(refusal))),
+            Self::SyncClose(reply) => drop(reply.send(())),
             Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
@@ -107,7 +111,7 @@ impl Message {
     /// What the controller does with it.
     pub(super) fn job(&self) -> Activity {
         match self {
-            Self::Push(..) | Self::SyncOpen(..) | Self::SyncRun(..) => Activity::Push,
+            Self::Push(..) | Self::SyncOpen(..) | Self::SyncClose(..) | Self::SyncRun(..) => Activity::Push,
             Self::Undo(..) => Activity::Undo,
             Self::Explain(..) => Activity::Explain,
             Self::Reload(..) => Activity::Reload,
@@ -276,19 +280,20 @@ impl Controller {
     /// # Errors
     /// See [`Refusal`].
     pub async fn sync(&self, caller: Caller, set: SyncSet, ticket: &Arc<SyncTicket>) -> Result<Pushed, Refusal> {
-        self.carry_out_sync(caller, None, ticket, |_| Ok(set)).await
+        let kind = SyncKind { is_dry: set.is_dry(), undoes: None };
+        self.carry_out_sync(caller, kind, ticket, |_| Ok(set)).await
     }
 
-    /// Carries out what `set` makes of what there is; `undone` is the revision of a push that it takes back.
+    /// Carries out what `set` makes of what there is.
     async fn carry_out_sync(
         &self,
         caller: Caller,
-        undone: Option<u64>,
+        kind: SyncKind,
         ticket: &Arc<SyncTicket>,
         set: impl FnOnce(&mut SyncBase) -> Result<SyncSet, Refusal> + Send + 'static,
     ) -> Result<Pushed, Refusal> {
         let turn = (Arc::clone(ticket), self.syncs.turn().await);
-        let mut base = self.ask(|reply| Message::SyncOpen(caller, turn, undone, reply)).await??;
+        let mut base = self.ask(|reply| Message::SyncOpen(caller, turn, kind, reply)).await??;
         let followed = Arc::clone(ticket);
         let compared = task::spawn_blocking(move || {
             let set = set(&mut base)?;
@@ -296,23 +301,25 @@ impl Controller {
             let survey = comparison.survey(&followed)?;
             Ok::<_, Refusal>(SyncOrder { comparison: Arc::new(comparison), survey })
         });
-        let order = match compared.await {
-            Ok(Ok(order)) => order,
-            Ok(Err(refusal)) => {
+        let compared = compared.await.unwrap_or_else(|error| {
+            Err(Refusal::Datapath { message: format!("cannot compare the sync with what is there: {error}") })
+        });
+        let answered = match compared {
+            Ok(order) => match order.preview() {
+                None => Ok(order),
+                Some(previewed) => Err(Ok(previewed)),
+            },
+            Err(refusal) => Err(Err(refusal)),
+        };
+        let order = match answered {
+            Ok(order) => order,
+            Err(answer) => {
+                // Whoever has the answer may begin with something else.
                 ticket.cancel();
-                return Err(refusal);
-            }
-            Err(error) => {
-                ticket.cancel();
-                return Err(Refusal::Datapath {
-                    message: format!("cannot compare the sync with what is there: {error}"),
-                });
+                self.ask(Message::SyncClose).await?;
+                return answer;
             }
         };
-        if let Some(previewed) = order.preview() {
-            ticket.cancel();
-            return Ok(previewed);
-        }
         let order = Box::new(order);
         self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?
     }
@@ -328,8 +335,8 @@ impl Controller {
         }
         let Some(ticket) = self.syncs.begin() else { return Err(Refusal::Crowded) };
         let _cancels = CancelOnDrop(Arc::clone(&ticket));
-        let revision = undo.revision;
-        self.carry_out_sync(caller, Some(revision), &ticket, move |base| SyncSet::undoing(base, &undo)).await
+        let kind = SyncKind { is_dry: undo.dry_run, undoes: Some(undo.revision) };
+        self.carry_out_sync(caller, kind, &ticket, move |base| SyncSet::undoing(base, &undo)).await
     }
 
     /// What would become of a packet now. Nothing changes by it.

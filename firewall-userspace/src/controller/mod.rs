@@ -42,8 +42,8 @@ pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
 pub use report::generation_document;
 pub use sync::{
-    CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncOrder, SyncReply, SyncSet, SyncTicket,
-    SyncTurn, Syncs,
+    CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncKind, SyncOrder, SyncReply, SyncSet,
+    SyncTicket, SyncTurn, Syncs,
 };
 pub use thread::{Beginning, LateUpkeep, Launch, Launched, start};
 pub use work::{Activity, Doing, LONGEST_JOB, Work};
@@ -94,6 +94,10 @@ struct Core<F: Filter, D: Disk> {
 
 /// Starts a filter by a policy with what every prefix is in.
 type StartFilter<'a, F> = dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send + 'a;
+
+/// From so many changes on what filters gets fresh tables for all of them at once, where these are not few beside the rest: tables that
+/// grow from one piece to the next would be filled anew several times.
+const MANY: usize = 1 << 16;
 
 /// Longest wait while something ends by itself: the wall clock may be set forward.
 const TICK: Duration = Duration::from_secs(1);
@@ -191,10 +195,23 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Brings what filters in line with the lists, of which `prefixes` have changed.
-    fn enforce(&mut self, prefixes: &mut dyn Iterator<Item = Prefix>) -> Result<(), Refusal> {
+    fn enforce(&mut self, prefixes: &mut dyn ExactSizeIterator<Item = Prefix>) -> Result<(), Refusal> {
         prepare::require_room(self.lists.members().len())?;
-        let members = self.lists.members();
-        self.filter.update(members, prefixes).map_err(|error| Refusal::Datapath { message: error.to_string() })
+        self.tell_filter(prefixes).map_err(|error| Refusal::Datapath { message: error.to_string() })
+    }
+
+    /// Tells what filters that `prefixes` have changed, one by one or, where they are very many, by fresh tables.
+    fn tell_filter(&mut self, prefixes: &mut dyn ExactSizeIterator<Item = Prefix>) -> Result<(), DatapathError> {
+        if self.are_many(prefixes.len()) {
+            self.filter.switch(&self.in_force.policy, self.lists.members())
+        } else {
+            self.filter.update(self.lists.members(), prefixes)
+        }
+    }
+
+    /// Whether what filters gets fresh tables for so many changes.
+    fn are_many(&self, changes: usize) -> bool {
+        changes >= MANY.max(self.lists.members().len().iter().sum::<usize>() / 4)
     }
 
     /// Brings what filters in line with the lists again, after a change of `prefixes` that was refused: a part of it may be
@@ -202,7 +219,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     fn restore(&mut self, prefixes: impl IntoIterator<Item = Prefix>) {
         self.lists.mark_stale(prefixes);
         let prefixes = self.lists.all_stale();
-        match self.filter.update(self.lists.members(), &mut prefixes.iter().copied()) {
+        match self.tell_filter(&mut prefixes.iter().copied()) {
             Ok(()) => self.lists.refreshed(&prefixes),
             Err(error) => tracing::error!(%error, "cannot undo a part of the change; trying again"),
         }
@@ -211,7 +228,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Tries again to undo what could not be undone.
     fn refresh(&mut self, now: Now) {
         let stale = self.lists.stale(now);
-        if !stale.is_empty() && self.filter.update(self.lists.members(), &mut stale.iter().copied()).is_ok() {
+        if !stale.is_empty() && self.tell_filter(&mut stale.iter().copied()).is_ok() {
             self.lists.refreshed(&stale);
             tracing::info!("undid the part of a change that could not be undone before");
         }

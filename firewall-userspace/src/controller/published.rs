@@ -68,13 +68,13 @@ pub(super) struct Publisher {
     sender: Option<watch::Sender<Arc<dyn Readings>>>,
     of_policy: Option<OfPolicy>,
     /// Generations of the policy, with the number of changes of the history that they are from.
-    generations: (u64, Arc<[Generation]>),
+    generations: (u64, Arc<[Generation]>, bool),
 }
 
 impl Publisher {
     /// Nothing is told yet.
     pub(super) fn new() -> Self {
-        Self { sender: None, of_policy: None, generations: (0, Arc::from([])) }
+        Self { sender: None, of_policy: None, generations: (0, Arc::from([]), false) }
     }
 
     /// Those who listen to `sender` are told.
@@ -107,12 +107,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         self.publisher.of_policy = Some(of_policy.clone());
         if self.publisher.generations.0 != self.history.changes() {
-            self.publisher.generations = (self.history.changes(), self.history.generations().into());
+            let differs = self.history.differs_from_file();
+            self.publisher.generations = (self.history.changes(), self.history.generations().into(), differs);
         }
         let standing = HistoryView {
             generations: Arc::clone(&self.publisher.generations.1),
             active: self.history.active().map(|active| active.number),
-            differs_from_file: self.history.differs_from_file(),
+            differs_from_file: self.publisher.generations.2,
         };
         let keeping = Keeping {
             counters: StoreCounters {

@@ -191,8 +191,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn handle(&mut self, message: Message, now: Now) {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
-            Message::SyncOpen(caller, (ticket, turn), undone, reply) => {
-                answer(reply, self.open_sync(caller, ticket, turn, undone, now));
+            Message::SyncOpen(caller, (ticket, turn), kind, reply) => {
+                answer(reply, self.open_sync(caller, ticket, turn, kind, now));
+            }
+            Message::SyncClose(reply) => {
+                self.forget_cancelled_sync();
+                answer(reply, ());
             }
             Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply),
             Message::Undo(caller, undo, reply) => {

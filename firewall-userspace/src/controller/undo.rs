@@ -46,8 +46,8 @@ pub(super) struct UndoLog {
     told: MapM<u64, Arc<PushSummary>>,
     octets: usize,
     most_octets: usize,
-    /// The push of this daemon that waits for a confirmation: it is undone in another way.
-    waits: Option<u64>,
+    /// The push of this daemon that waits for a confirmation: it is undone in another way. And the push that it takes back.
+    waits: Option<(u64, Option<u64>)>,
     /// The revision with which the daemon began.
     began: u64,
     /// The last push that is not remembered any more.
@@ -173,33 +173,39 @@ impl UndoLog {
 
     /// The push of `revision` waits for a confirmation from now on.
     pub(super) fn wait(&mut self, revision: u64) {
-        self.waits = Some(revision);
+        self.waits = Some((revision, None));
         self.told.remove_cow(&revision);
     }
 
     /// Whether the push of `revision` waits for a confirmation. One that waits since before the daemon started is none of these.
     pub(super) fn waits(&self, revision: u64) -> bool {
-        self.waits == Some(revision)
+        self.waits.is_some_and(|(waits, _)| waits == revision)
     }
 
     /// What waits for a confirmation is confirmed.
     pub(super) fn confirmed(&mut self) {
-        if let Some(revision) = self.waits.take()
-            && let Some(Remembered::Whole(summary, _)) = self.pushes.get(&revision)
-        {
+        let Some((revision, of)) = self.waits.take() else { return };
+        if let Some(Remembered::Whole(summary, _)) = self.pushes.get(&revision) {
             self.told.insert_cow(revision, Arc::clone(summary));
+        }
+        if let Some(of) = of {
+            self.undone(of, revision);
         }
     }
 
     /// The push that waits for a confirmation was undone, by the revision `by`.
     pub(super) fn lapsed(&mut self, by: u64) {
-        if let Some(revision) = self.waits.take() {
+        if let Some((revision, _)) = self.waits.take() {
             self.undone(revision, by);
         }
     }
 
-    /// The push of `revision` was undone, by the revision `by`.
+    /// The push of `revision` was undone, by the revision `by`: for good, or until that waits for its confirmation in vain.
     pub(super) fn undone(&mut self, revision: u64, by: u64) {
+        if let Some((_, of)) = self.waits.as_mut().filter(|(waits, _)| *waits == by) {
+            *of = Some(revision);
+            return;
+        }
         if let Some(known) = self.pushes.get_mut(&revision)
             && let Remembered::Whole(_, footprint) = std::mem::replace(known, Remembered::Undone(by))
         {
@@ -208,9 +214,7 @@ impl UndoLog {
         self.told.remove_cow(&revision);
         if let Some(Remembered::Whole(summary, _)) = self.pushes.get_mut(&by) {
             Arc::make_mut(summary).undoes = Some(revision);
-            if self.waits != Some(by) {
-                self.told.insert_cow(by, Arc::clone(summary));
-            }
+            self.told.insert_cow(by, Arc::clone(summary));
         }
     }
 

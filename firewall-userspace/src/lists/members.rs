@@ -369,9 +369,10 @@ mod tests {
 
     #[test]
     fn many_changes_at_once_are_the_same_as_one_after_the_other() {
-        let all: Vec<Prefix> = (0..64).map(|last| prefix(&format!("192.0.2.{last}/32"))).collect();
+        let v4 = (0..32).map(|last| prefix(&format!("192.0.{last}.0/{}", 24 + last % 9)));
+        let all: Vec<Prefix> = v4.chain((0..32).map(|last| prefix(&format!("2001:db8:{last}::/48")))).collect();
         let changes = |step: usize, list: u32| -> Vec<(Prefix, Member)> {
-            let is_gone = |index: usize| index.is_multiple_of(3);
+            let is_gone = |index: usize| (index + list as usize).is_multiple_of(3);
             let member = |index| if is_gone(index) { Member::default() } else { in_list(list) };
             all.iter().enumerate().step_by(step).map(|(index, prefix)| (*prefix, member(index))).collect()
         };

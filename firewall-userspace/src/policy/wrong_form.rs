@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Subnets};
 
-use super::Prefix;
+use super::{Prefix, PrefixError};
 use crate::text::shown::shown;
 
 /// A text that is no prefix, in a form that is known.
@@ -96,7 +96,7 @@ fn json(text: &str) -> Recognized {
     if !(text.starts_with(['{', '}', ']']) || is_element || is_nested) {
         return None;
     }
-    let meant = text.split('"').filter_map(network).take(1).collect();
+    let meant = text.split('"').filter_map(network).collect();
     Some((Form::Json, meant))
 }
 
@@ -160,7 +160,7 @@ fn masked(text: &str) -> Recognized {
 fn bracketed(text: &str) -> Recognized {
     let (inside, behind) = text.strip_prefix('[')?.split_once(']')?;
     let address: Ipv6Addr = inside.parse().ok()?;
-    let alone = IpNet::from(IpAddr::V6(address));
+    let alone = IpNet::from(IpAddr::V6(address).to_canonical());
     match behind.strip_prefix(':') {
         Some(port) => port.parse::<u16>().ok().map(|_| (Form::Port, vec![alone])),
         None => Some((Form::Brackets, vec![network(&format!("{address}{behind}")).unwrap_or(alone)])),
@@ -267,7 +267,11 @@ fn unmapped(net: IpNet) -> IpNet {
 /// The network of a prefix as it may be written in a table, host bits cut off.
 fn network(text: &str) -> Option<IpNet> {
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(|address: IpAddr| IpNet::from(address)))?;
-    Prefix::new(net.network(), net.prefix_len()).ok().map(|_| net.trunc())
+    match Prefix::new(net.network(), net.prefix_len()) {
+        Ok(_) => Some(net.trunc()),
+        Err(PrefixError::V4Mapped { meant, .. }) => Some(IpNet::V4(meant)),
+        Err(_) => None,
+    }
 }
 
 impl fmt::Display for WrongForm {
@@ -386,6 +390,8 @@ mod tests {
             ),
             ("[2001:db8::1]", "stands in brackets; write `2001:db8::1/128`"),
             ("[2001:db8::]/32", "stands in brackets; write `2001:db8::/32`"),
+            ("[::ffff:192.0.2.0]/120", "stands in brackets; write `192.0.2.0/24`"),
+            ("[::ffff:192.0.2.1]", "stands in brackets; write `192.0.2.1/32`"),
             ("fe80::1%eth0", "has a zone, which no packet carries; write `fe80::1/128`"),
             ("198.051.100.001", "has leading zeros, which some programs read as octal; write `198.51.100.1/32`"),
             ("10.0.0.0/08", "has leading zeros, which some programs read as octal; write `10.0.0.0/8`"),

@@ -32,6 +32,11 @@ impl Problems {
         self.0.add(kind, make);
     }
 
+    /// Counts one of a kind that nobody has looked at: [`Few::count`].
+    pub fn count(&mut self, kind: &'static str, make: impl FnOnce() -> Problem) {
+        self.0.count(kind, make);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -23,6 +23,8 @@ fn a_daemon_that_is_not_there_is_exit_3() {
         let wanted = words(&[
             &format!("error: cannot reach the daemon at {}: {why}", socket.display()),
             "hint: is it running? `--socket` names the socket of another one",
+            "note: nothing filters: no daemon answers, and no filter is pinned here",
+            "hint: `--pin-directory` names the pins of another daemon",
         ]);
         assert_eq!(seen(&output), (3, String::new(), wanted));
     }
@@ -103,6 +105,13 @@ fn a_change_without_an_answer_is_not_confirmed() {
         (&b""[..], &["allow", "add", "partners", "::1"][..], 6),
         (b"", &["reload"], 6),
         (b"", &["status"], 3),
+        (b"", &["explain", "192.0.2.1", "--dport", "443"], 3),
+        (b"", &["explain", "192.0.2.1"], 3),
+        (b"", &["allow", "add", "partners", "::1", "--dry-run"], 3),
+        (b"", &["reload", "--dry-run"], 3),
+        (b"", &["undo", "7", "--dry-run"], 3),
+        (b"", &["undo", "7"], 6),
+        (b"", &["confirm"], 6),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{", &["reload"], 6),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", &["reload"], 1),
         (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 2\r\n\r\nno", &["status"], 1),

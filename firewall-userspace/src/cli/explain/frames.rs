@@ -99,7 +99,7 @@ fn judge(client: &Client, records: Vec<CapturedFrame>) -> Result<Vec<ToldFrame>,
         let asked = frames.len();
         let questions = Questions { frames, ..Questions::default() };
         let body = serde_json::to_vec(&questions).map_err(|error| Failure::Write(error.into()))?;
-        answers = client.post::<ExplanationSet>("/v1/explanations", body).map_err(told)?.value.answers;
+        answers = client.question::<ExplanationSet>("/v1/explanations", body).map_err(told)?.value.answers;
         if answers.len() != asked {
             return Err(client.strange(format!("{} to {}", counted(answers.len(), "answer"), counted(asked, "frame"))));
         }

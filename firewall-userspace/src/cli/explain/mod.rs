@@ -19,14 +19,30 @@ use super::{
 };
 use crate::{
     exit::Exit,
+    policy::Prefix,
     preview::explain::{AskedProtocol, Explained, Question, Questions},
 };
+
+/// Reads one address; listings write one as a prefix.
+fn address(text: &str) -> Result<IpAddr, String> {
+    let prefix = || text.parse::<Prefix>().ok();
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address),
+        Err(_) if prefix().is_some_and(|prefix| prefix == Prefix::host(prefix.address())) => {
+            prefix().map(Prefix::address).ok_or_else(String::new)
+        }
+        Err(_) if prefix().is_some() => {
+            Err("it is a prefix, and one packet has one source; `allow list --inside` and `deny list --covers` show entries".to_owned())
+        }
+        Err(_) => Err("it is no address".to_owned()),
+    }
+}
 
 /// Arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
     /// Source address of the packet; alone, every service is asked for, TCP by a packet that opens a connection.
-    #[arg(value_name = "SRC", required_unless_present = "frame")]
+    #[arg(value_name = "SRC", required_unless_present = "frame", value_parser = address)]
     source: Option<IpAddr>,
     /// Destination address; default: the address that this host answers SRC from, or one that the service names.
     #[arg(long = "dst", value_name = "ADDRESS")]
@@ -104,7 +120,7 @@ fn asks_services(protocol: Option<AskedProtocol>, syn: bool) -> bool {
 /// Asks about one packet; whether it passes.
 fn packet(client: &Client, output: Output, question: &Question) -> Result<bool, Failure> {
     let body = serde_json::to_vec(question).map_err(|error| Failure::Write(error.into()))?;
-    let Answer { value, json } = client.post::<Explained>("/v1/explain", body).map_err(told)?;
+    let Answer { value, json } = client.question::<Explained>("/v1/explain", body).map_err(told)?;
     match output {
         Output::Json => output::data(&json)?,
         Output::Table => output::data(screen::whole(&value).as_bytes())?,

@@ -16,7 +16,7 @@ use crate::{
 /// Asks what would become of a packet of the source to each service; whether all pass.
 pub fn run(client: &Client, output: Output, questions: &Questions) -> Result<bool, Failure> {
     let body = serde_json::to_vec(questions).map_err(|error| Failure::Write(error.into()))?;
-    let answer = client.post::<ExplanationSet>("/v1/explanations", body).map_err(told)?;
+    let answer = client.question::<ExplanationSet>("/v1/explanations", body).map_err(told)?;
     let explained = |answer| match answer {
         Answered::Explained(explained) => Ok(*explained),
         Answered::Refused(why) => Err(client.strange(why)),

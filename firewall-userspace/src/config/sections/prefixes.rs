@@ -34,8 +34,10 @@ pub fn array(reader: &mut Reader<'_>, node: &Node<'_>) -> Vec<(Prefix, At)> {
         let prefix = match parsed {
             Ok(prefix) => prefix,
             Err(error) => {
-                let kind = error.as_ref().map_or(UNEXPLAINED, PrefixError::kind);
-                bad.add(kind, || (element.at, error.map_or_else(String::new, |error| error.to_string())));
+                match error {
+                    Some(error) => bad.add(error.kind(), || (element.at, error.to_string())),
+                    None => bad.count(UNEXPLAINED, || (element.at, String::new())),
+                }
                 continue;
             }
         };

@@ -144,7 +144,7 @@ pub(in crate::controller) fn why_kept(
 ) -> &'static str {
     match (live, after) {
         (None, Some(after)) if after.expires.is_some_and(|expires| expires <= now) => "stays out: it has ended since",
-        (None, _) => "stays out: it was removed since",
+        (None, _) => "stays out: it was removed, or has ended, since",
         (Some(_), None) => "stays: it was added again since",
         (Some(_), Some(_)) => "stays as it is: it was pushed again since",
     }

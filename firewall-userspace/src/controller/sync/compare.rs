@@ -99,10 +99,13 @@ impl Comparison {
         let mut checked = check::check(&set.terms, policy)?;
         let mut problems = Problems::default();
         let mut indexes = Vec::new();
-        for (number, name) in set.lists.iter().enumerate() {
+        let mut counts = vec![0; set.lists.len()];
+        for entry in &set.entries {
+            counts.get_mut(usize::from(entry.list)).into_iter().for_each(|count| *count += 1);
+        }
+        for (name, count) in set.lists.iter().zip(counts) {
             let index = list_index(policy, name);
             if index.is_none() {
-                let count = set.entries.iter().filter(|entry| usize::from(entry.list) == number).count();
                 problems.add("lists that do not exist", || Problem {
                     pointer: String::new(),
                     detail: format!("{}; {} it", unknown_list(policy, name), counted_name(count)),
@@ -246,15 +249,16 @@ impl Comparison {
     fn entry_of(&self, entry: &WantedEntry, known: Option<&Arc<RuntimeEntry>>) -> Option<Arc<RuntimeEntry>> {
         let fresh = self.fresh.get(entry.wish as usize)?.as_ref()?;
         let Some(known) = known else { return Some(Arc::clone(fresh)) };
-        if let Wish::Was(was) = self.wish(entry) {
-            return (known != was).then(|| Arc::clone(was));
+        match self.wish(entry) {
+            Wish::Was(was) => return (known != was).then(|| Arc::clone(was)),
+            // What is there stays, unless what is restored ends later.
+            Wish::Restored(_) => return ends_later(fresh, known).then(|| Arc::clone(fresh)),
+            Wish::Gone | Wish::There(..) => {}
         }
         if (known.end(), &known.comment) == (fresh.end(), &fresh.comment) {
             return None;
         }
-        let keeps_created = !matches!(self.wish(entry), Wish::Restored(_));
-        let created = if keeps_created { known.created } else { fresh.created };
-        Some(Arc::new(RuntimeEntry { created, ..RuntimeEntry::clone(fresh) }))
+        Some(Arc::new(RuntimeEntry { created: known.created, ..RuntimeEntry::clone(fresh) }))
     }
 
     /// What a sync makes of an entry that is `known` so now, and was so or otherwise when it was compared; `None` when it says nothing
@@ -265,9 +269,21 @@ impl Comparison {
         holding: &Holding,
         known: Option<&Arc<RuntimeEntry>>,
     ) -> Option<Option<Arc<RuntimeEntry>>> {
-        if self.set.undone.is_some() {
-            return None;
-        }
+        // What others have made of a push meanwhile stays.
+        if self.set.undone.is_some() { None } else { self.of(list, holding, known) }
+    }
+
+    /// What it makes of an entry as that was when it was compared.
+    pub(super) fn of_base(&self, list: &Name, holding: &Holding) -> Option<Option<Arc<RuntimeEntry>>> {
+        self.of(list, holding, self.base.pushed.entry(list, holding))
+    }
+
+    fn of(
+        &self,
+        list: &Name,
+        holding: &Holding,
+        known: Option<&Arc<RuntimeEntry>>,
+    ) -> Option<Option<Arc<RuntimeEntry>>> {
         let segment = self.segments.iter().find(|segment| segment.name == *list)?;
         let entries = self.set.entries.get(segment.begin..segment.end)?;
         let first = entries.partition_point(|entry| entry.prefix < holding.prefix);
@@ -284,15 +300,6 @@ impl Comparison {
             }
         }
         (segment.is_replaced && self.is_own(holding)).then_some(None)
-    }
-
-    /// What it says of an entry that is held so.
-    pub(super) fn wanted_of(&self, list: &Name, holding: &Holding) -> Option<&WantedEntry> {
-        let segment = self.segments.iter().find(|segment| segment.name == *list)?;
-        let entries = self.set.entries.get(segment.begin..segment.end)?;
-        let first = entries.partition_point(|entry| entry.prefix < holding.prefix);
-        let mut its = entries.iter().skip(first).take_while(|entry| entry.prefix == holding.prefix);
-        its.find(|entry| self.holding(entry).as_ref() == Some(holding))
     }
 
     /// Lists that are replaced, with how many entries of the caller they have.
@@ -367,6 +374,11 @@ fn fresh(base: &SyncBase, wish: &Wish, person: Option<&Arc<str>>) -> Option<Arc<
             RuntimeEntry { person, comment, created: *created, expires: *expires, era: era_of(*expires) }
         }
     }))
+}
+
+/// Whether one ends later than another one.
+fn ends_later(one: &RuntimeEntry, other: &RuntimeEntry) -> bool {
+    other.expires.is_some_and(|other| one.expires.is_none_or(|one| one > other))
 }
 
 fn is_of(holding: &Holding, whose: &Whose) -> bool {

@@ -54,10 +54,6 @@ const WRITTEN_AT_ONCE: usize = 1 << 13;
 /// The same for one step of what filters: others wait for no longer than this takes.
 const ENFORCED_AT_ONCE: usize = 1 << 12;
 
-/// From so many changes on what filters gets fresh tables for all of them at once, where these are not few beside the rest: tables that
-/// grow from one piece to the next would be filled anew several times.
-const MANY: usize = 1 << 16;
-
 /// Where the answer goes.
 pub type SyncReply = oneshot::Sender<Result<Pushed, Refusal>>;
 
@@ -114,6 +110,15 @@ struct Rest {
     is_at_once: bool,
 }
 
+/// What a sync is for.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncKind {
+    /// It only says what would happen.
+    pub is_dry: bool,
+    /// It takes back the push of this revision.
+    pub undoes: Option<u64>,
+}
+
 /// What a sync is to be carried out with.
 pub struct SyncOrder {
     /// What it changes.
@@ -140,23 +145,22 @@ impl fmt::Debug for SyncOrder {
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    /// A sync begins, or the push of a revision is to be `undone` as one: what it is compared with. Changes of entries are watched from
-    /// now on.
+    /// A sync begins: what it is compared with. Changes of entries are watched from now on.
     pub(super) fn open_sync(
         &mut self,
         caller: Caller,
         ticket: Arc<SyncTicket>,
         turn: SyncTurn,
-        undone: Option<u64>,
+        kind: SyncKind,
         now: Now,
     ) -> Result<SyncBase, Refusal> {
-        if let Some(pending) = self.pending(now) {
+        if let Some(pending) = self.pending(now).filter(|_| !kind.is_dry) {
             return Err(Refusal::Pending(Box::new(pending)));
         }
         if let Some(why) = self.keeper.refuses() {
             return Err(Refusal::NotKept { message: format!("syncs are refused: {why}") });
         }
-        let undoing = match undone {
+        let undoing = match kind.undoes {
             Some(revision) => {
                 let found = self.find_undoable(revision, now).map_err(|why| Refusal::NotUndoable { revision, why })?;
                 Some(Undoing { summary: found.0.clone(), footprint: Arc::clone(found.1) })
@@ -226,7 +230,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let was_writing = matches!(step, SyncStep::Writing(..));
         let next = match step {
             SyncStep::Writing(number, runtime) => {
-                self.write_sync(&comparison, &ticket, (number, runtime), &mut place, now)
+                self.write_sync((&comparison, &mut result), &ticket, (number, runtime), &mut place, now)
             }
             SyncStep::Enforcing(rest) => self.enforce_sync(&comparison, &ticket, rest, &mut place, now),
             SyncStep::Answering(answers) if comparison.is_over(&place) => {
@@ -241,9 +245,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         match next {
             Ok(mut step) => {
                 if was_writing && let SyncStep::Enforcing(rest) = &mut step {
-                    result.footprint.leave_out(&rest.touched);
-                    comparison.keep_touched(&rest.touched, self.lists.pushed(), &mut result.pushed);
-                    rest.is_at_once = self.are_many(&result.pushed);
+                    rest.is_at_once = self.are_many(result.footprint.counts().iter().sum());
                 }
                 underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
                 self.undoable.sync = Some(underway);
@@ -267,7 +269,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Nobody waits any more for a sync that is not promised.
-    fn forget_cancelled_sync(&mut self) {
+    pub(super) fn forget_cancelled_sync(&mut self) {
         if let Some(underway) = self.undoable.sync.take_if(|underway| underway.ticket.is_cancelled()) {
             self.end_sync();
             if let SyncCourse::Running(running) = underway.stage {
@@ -286,7 +288,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Writes a part of it; after the last one it is promised, and all entries are exchanged.
     fn write_sync(
         &mut self,
-        comparison: &Comparison,
+        (comparison, result): (&Comparison, &mut SyncResult),
         ticket: &SyncTicket,
         (number, runtime): (u64, Runtime),
         place: &mut SyncPlace,
@@ -301,7 +303,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             return Ok(SyncStep::Writing(number, runtime));
         }
         let touched = self.lists.touched().cloned().unwrap_or_default();
-        let (runtime, corrections) = self.compare_again(comparison, runtime, &touched);
+        let (runtime, corrections) = self.compare_again(comparison, result, runtime, &touched);
         self.keeper.keep_part(now, number, corrections).map_err(not_kept)?;
         if !ticket.promise() {
             return Err(Refusal::Cancelled);
@@ -313,12 +315,6 @@ impl<F: Filter, D: Disk> Core<F, D> {
         ticket.begin(SyncStage::Enforcing, Some(comparison.len() as u64));
         let late = touched.iter().map(|(_, holding)| holding.prefix).collect();
         Ok(SyncStep::Enforcing(Rest { late, touched, is_at_once: false }))
-    }
-
-    /// Whether what filters gets fresh tables for so many changes.
-    fn are_many(&self, pushed: &Pushed) -> bool {
-        let changes = pushed.added + pushed.refreshed + pushed.removed;
-        changes >= MANY.max(self.lists.members().len().iter().sum::<usize>() / 4)
     }
 
     /// Refuses to go on where what it was compared with is gone.
@@ -333,20 +329,30 @@ impl<F: Filter, D: Disk> Core<F, D> {
         Err(Refusal::Overtaken { what })
     }
 
-    /// What becomes of entries that others have changed since: all entries with that, and how they are told.
+    /// What becomes of entries that others have changed since: all entries with that, and how they are told. What they were before the
+    /// sync is what others have left.
     fn compare_again(
         &self,
         comparison: &Comparison,
+        result: &mut SyncResult,
         mut runtime: Runtime,
         touched: &BTreeSet<(Name, Holding)>,
     ) -> (Runtime, Vec<Change>) {
         let mut corrections = Vec::with_capacity(touched.len());
+        let SyncResult { pushed, footprint, .. } = result;
+        footprint.leave_out(touched);
         for (list, holding) in touched {
+            let was = comparison.base.pushed.entry(list, holding);
             let known = self.lists.pushed().entry(list, holding);
-            let entry = comparison.of_now(list, holding, known).unwrap_or_else(|| known.cloned());
+            let (wanted, again) = (comparison.of_base(list, holding), comparison.of_now(list, holding, known));
+            footprint.discount(was, wanted.as_ref().map_or(was, Option::as_ref));
+            let entry = again.unwrap_or_else(|| known.cloned());
+            footprint.add((list, holding, known, entry.as_ref()));
             runtime.set(list, holding, entry.clone());
             corrections.push(Change { list: list.clone(), holding: holding.clone(), entry });
         }
+        comparison.keep_touched(touched, self.lists.pushed(), pushed);
+        [pushed.added, pushed.refreshed, pushed.removed] = footprint.counts();
         (runtime, corrections)
     }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::undo::Undone;
 use crate::{
-    config::EXPLAINED,
+    config::{EXPLAINED, UNEXPLAINED},
     control::{Push, Refusal, Sync, SyncLine},
     controller::push::check::wrong_comment,
     lists::{
@@ -24,7 +24,7 @@ use crate::{
         duration,
         object::Object,
         problem::{Problem, Problems},
-        shown::{cut, shown},
+        shown::cut,
     },
 };
 
@@ -146,6 +146,13 @@ pub struct SyncCollector {
     problems: Problems,
 }
 
+impl SyncSet {
+    /// Whether it only asks what would happen.
+    pub fn is_dry(&self) -> bool {
+        self.terms.dry_run
+    }
+}
+
 impl SyncCollector {
     /// Begins with the first line, which `owner` has sent.
     ///
@@ -216,8 +223,8 @@ impl SyncCollector {
             return Some(prefix);
         }
         if self.problems.len() >= EXPLAINED {
-            let detail = || format!("`{}` is not a prefix either", shown(&line.prefix));
-            self.wrong("prefixes", number, "/prefix", detail);
+            let pointer = || Problem { pointer: format!("/add/{number}/prefix"), detail: String::new() };
+            self.problems.count(UNEXPLAINED, pointer);
             return None;
         }
         match line.prefix.parse::<Prefix>() {

@@ -12,11 +12,7 @@ use crate::{
         footprint::{Footmark, Footprint},
         push::{check::check_person, undo},
     },
-    lists::{
-        change::Change,
-        entry::Holding,
-        pushed::{Runtime, RuntimeEntry},
-    },
+    lists::{entry::Holding, pushed::Runtime},
     policy::Name,
     text::few::Few,
 };
@@ -95,24 +91,13 @@ impl Comparison {
         let Some(Undone { kept, .. }) = self.undone() else { return };
         let mut kept = kept.clone();
         for (list, holding) in touched {
-            let Some(change) = self.change_of(list, holding) else { continue };
             let was = self.base.pushed.entry(list, holding);
-            *match (was, &change.entry) {
-                (None, _) => &mut pushed.added,
-                (Some(_), Some(_)) => &mut pushed.refreshed,
-                (Some(_), None) => &mut pushed.removed,
-            } -= 1;
-            let live: Option<&Arc<RuntimeEntry>> = live.entry(list, holding);
+            if self.of_base(list, holding).is_none_or(|wanted| wanted.as_ref() == was) {
+                continue;
+            }
+            let live = live.entry(list, holding);
             kept.add("entries", || undo::told(list, holding, undo::why_kept(live, was, self.base.now.wall)));
         }
         (pushed.kept_count, pushed.kept) = (kept.len(), kept.first().to_vec());
-    }
-
-    /// What it makes of one entry as that was when it was compared.
-    fn change_of(&self, list: &Name, holding: &Holding) -> Option<Change> {
-        let entry = self.wanted_of(list, holding)?;
-        let mut changes = Vec::new();
-        self.changes_of(list, entry, &self.base.pushed, &mut changes);
-        changes.pop()
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::world::{EMPTY, World};
 use crate::{
-    control::{Addition, Caller, NotUndoable, Push, Pushed, Refusal, Removal, SyncStage, Undo, Way},
-    controller::{Comparison, Message, SyncBase, SyncCollector, SyncOrder, SyncSet, SyncTicket, Syncs},
+    control::{Addition, Caller, Confirm, NotUndoable, Push, Pushed, Refusal, Removal, Rollback, SyncStage, Undo, Way},
+    controller::{Comparison, Message, SyncBase, SyncCollector, SyncKind, SyncOrder, SyncSet, SyncTicket, Syncs},
     lists::{entry::Holding, pushed::RuntimeEntry},
     policy::{Name, Prefix},
 };
@@ -32,8 +32,9 @@ fn compare(world: &mut World, owner: &str, text: &str) -> Result<(Arc<SyncTicket
     let set = collector.finish()?;
     let syncs = Syncs::default();
     let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
+    let kind = SyncKind { is_dry: set.is_dry(), undoes: None };
     let base: SyncBase =
-        world.ask(|reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), None, reply))?;
+        world.ask(|reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), kind, reply))?;
     let compared = Comparison::new(base, set).and_then(|comparison| {
         let survey = comparison.survey(&ticket)?;
         Ok(SyncOrder { comparison: Arc::new(comparison), survey })
@@ -56,7 +57,8 @@ fn begin(world: &mut World, owner: &str, text: &str) -> Result<Sync, Refusal> {
 fn begin_undo(world: &mut World, owner: &str, revision: u64) -> Result<Sync, Refusal> {
     let syncs = Syncs::default();
     let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
-    let open = |reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), Some(revision), reply);
+    let kind = SyncKind { is_dry: false, undoes: Some(revision) };
+    let open = |reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), kind, reply);
     let mut base: SyncBase = world.ask(open)?;
     let set = SyncSet::undoing(&mut base, &Undo::of(revision))?;
     let comparison = Comparison::new(base, set)?;
@@ -345,6 +347,80 @@ fn a_push_is_taken_back_piece_by_piece_and_what_others_touch_meanwhile_stays() {
     let left = entries(&world);
     world.restart().unwrap();
     assert_eq!(entries(&world), left);
+}
+
+#[test]
+fn an_undo_brings_back_what_others_touched_while_the_sync_was_compared() {
+    let mut world = World::new(0);
+    push(&mut world, "ada", deny(1)).unwrap();
+    push(&mut world, "ada", deny(2)).unwrap();
+    let under_way = begin(&mut world, "ada", &replacing(2..10_000)).unwrap();
+    push(&mut world, "ada", undeny(2)).unwrap();
+    push(&mut world, "ada", deny(10_001)).unwrap();
+    let before = entries(&world);
+    let pushed = under_way.end(&mut world).unwrap();
+    assert_eq!(counts(&pushed)[..3], [9_998, 0, 2], "as it came after what others did");
+    let undone = begin_undo(&mut world, "bob", pushed.revision).unwrap().end(&mut world).unwrap();
+    assert_eq!((counts(&undone), undone.kept_count), ([2, 0, 9_998, 0], 0));
+    assert_eq!(entries(&world), before);
+    check_enforced(&world);
+}
+
+#[test]
+fn an_undo_that_nobody_confirms_can_be_asked_for_again() {
+    for is_confirmed in [false, true] {
+        let mut world = World::new(0);
+        let pushed = push(&mut world, "ada", deny(1)).unwrap();
+        let waits = Undo { confirm: Some("60s".into()), ..Undo::of(pushed.revision) };
+        let undone = world.ask(|reply| Message::Undo(caller("bob"), waits, reply)).unwrap();
+        assert!(entries(&world).is_empty());
+        if is_confirmed {
+            world.ask(|reply| Message::Confirm(caller("bob"), Confirm::default(), reply)).unwrap();
+        } else {
+            world.ask(|reply| Message::Rollback(caller("bob"), Rollback::default(), reply)).unwrap();
+            assert_eq!(entries(&world).len(), 1);
+        }
+        let again = world.ask(|reply| Message::Undo(caller("bob"), Undo::of(pushed.revision), reply));
+        match again {
+            Ok(again) => assert!(!is_confirmed && again.removed == 1 && entries(&world).is_empty(), "{again:?}"),
+            Err(Refusal::NotUndoable { why: NotUndoable::Undone { by, .. }, .. }) => {
+                assert_eq!((is_confirmed, by), (true, undone.revision));
+            }
+            Err(refusal) => panic!("{refusal:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_push_of_very_many_that_nobody_confirms_is_gone_at_once() {
+    let mut world = World::new(0);
+    let add = (0..70_000).map(|number| deny(number).add.remove(0)).collect();
+    let many = Push { add, confirm: Some("60s".into()), ..Push::default() };
+    push(&mut world, "ada", many).unwrap();
+    assert_eq!(world.kernel.enforced().unwrap().table.len(), 70_002);
+    check_enforced(&world);
+    world.ask(|reply| Message::Rollback(caller("bob"), Rollback::default(), reply)).unwrap();
+    assert!(entries(&world).is_empty());
+    check_enforced(&world);
+}
+
+#[test]
+fn what_is_restored_does_not_shorten_what_is_there() {
+    let mut world = World::new(0);
+    push(&mut world, "ada", deny(1)).unwrap();
+    let there = entries(&world);
+    let line = |address: u32, expires: &str| {
+        let address = self::address(address);
+        format!(
+            "{{\"list\":\"b\",\"prefix\":\"{address}\",\"layer\":\"runtime\",\"owner\":\"ada\",\"created\":\"2020-01-01T00:00:00Z\"{expires}}}\n"
+        )
+    };
+    let ends = ",\"expires\":\"2200-01-01T00:00:00Z\"";
+    let restore = |lines: String| format!("{{\"restore\":true}}\n{lines}");
+    let pushed = sync(&mut world, "root", &restore(line(1, ends) + &line(2, ends))).unwrap();
+    assert_eq!((counts(&pushed), &entries(&world)[..1]), ([1, 0, 0, 1], &there[..]));
+    let pushed = sync(&mut world, "root", &restore(line(2, ""))).unwrap();
+    assert_eq!((counts(&pushed), entries(&world)[1].2.expires), ([0, 1, 0, 0], None));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn what_somebody_has_touched_since_stays_and_is_named() {
         .map(|KeptEntry { prefix, owner, detail, .. }| format!("{prefix} of {owner} {detail}"))
         .collect();
     let wanted = [
-        "192.0.2.3/32 of ada stays out: it was removed since",
+        "192.0.2.3/32 of ada stays out: it was removed, or has ended, since",
         "192.0.2.4/32 of ada stays as it is: it was pushed again since",
         "192.0.2.7/32 of ada stays: it was added again since",
     ];

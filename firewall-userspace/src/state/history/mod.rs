@@ -246,7 +246,14 @@ impl<D: Disk> History<D> {
 
     /// Whether the configuration file, as it was last read, says something else than the live generation.
     pub fn differs_from_file(&self) -> bool {
-        self.active().is_some_and(|active| active.mode.is_some() || self.document.read != Some(active.bundle))
+        let is_other = |mode| self.read_mode() != Some(mode);
+        self.active()
+            .is_some_and(|active| active.mode.is_some_and(is_other) || self.document.read != Some(active.bundle))
+    }
+
+    /// The mode that the configuration file says, as it was last read.
+    fn read_mode(&self) -> Option<Mode> {
+        Some(Basics::of(&self.read_as().ok()??.config).mode)
     }
 
     /// Whether `bundle` in this mode, or in its own, is the live generation.
@@ -258,8 +265,7 @@ impl<D: Disk> History<D> {
     /// the file's own mode changes.
     pub fn kept_mode(&self, own: Mode) -> Option<Mode> {
         let set = self.active()?.mode?;
-        let read = self.read_as().ok()??;
-        (Basics::of(&read.config).mode == own).then_some(set)
+        (self.read_mode()? == own).then_some(set)
     }
 
     /// What waits for a confirmation was confirmed by `who`.

@@ -122,7 +122,10 @@ impl Driver {
         let (told, active) = (self.told(), self.model.active());
         assert_eq!((told.revision, told.policy_generation), (self.model.revision, self.model.active), "numbers");
         assert_eq!(told.mode, crate::policy::mode_label(self.model.policy().mode));
-        assert_eq!(told.differs_from_file, active.mode.is_some() || active.bundle != self.model.read.0);
+        let (bundle, config) = self.model.read;
+        let own = || world::load(config).unwrap().policy.mode;
+        let differs = active.mode.is_some_and(|mode| mode != own()) || active.bundle != bundle;
+        assert_eq!(told.differs_from_file, differs);
         let is_refused = told.conditions.iter().any(|one| one.code == Condition::NOT_THE_FILE);
         assert_eq!(is_refused, self.model.is_file_refused, "whether the file was refused");
         let pending = told.pending.map(|pending| (pending.change, pending.generation, pending.previous));
