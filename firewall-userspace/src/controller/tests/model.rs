@@ -83,6 +83,8 @@ pub struct Model {
     pub undone: BTreeSet<u64>,
     /// The push of this daemon that waits.
     pub waits: Option<u64>,
+    /// The push that it takes back.
+    takes_back: Option<u64>,
     /// The configuration file was refused when it was last tried.
     pub is_file_refused: bool,
     /// How far ahead of the boot clock the wall clock was at the last look, and the times that can be believed are.
@@ -134,6 +136,7 @@ impl Model {
             pushes: BTreeMap::new(),
             undone: BTreeSet::new(),
             waits: None,
+            takes_back: None,
             is_file_refused: false,
             wall: ahead(now),
             earliest: ahead(now),
@@ -199,6 +202,7 @@ impl Model {
                 let what = What::Push { revision: self.revision + 1, before };
                 self.waiting = Some(Waiting::new(what, length, now));
                 self.waits = is_counted.then_some(self.revision + 1);
+                self.takes_back = None;
             }
             // What a later push has changed is its own.
             (None, Some(Waiting { what: What::Push { before: kept, .. }, .. })) => {
@@ -244,7 +248,9 @@ impl Model {
         }
         let is_counted = !before.is_empty();
         self.note(before, is_counted, confirm, now);
-        if is_counted {
+        if is_counted && confirm.is_some() {
+            self.takes_back = Some(revision);
+        } else if is_counted {
             self.pushes.remove(&revision);
             self.undone.insert(revision);
         }
@@ -260,7 +266,7 @@ impl Model {
     pub fn forget_pushes(&mut self) {
         self.pushes.clear();
         self.undone.clear();
-        self.waits = None;
+        (self.waits, self.takes_back) = (None, None);
     }
 
     /// Puts back what a push that was not confirmed has changed.
@@ -268,6 +274,7 @@ impl Model {
         let Some(Waiting { what: What::Push { before, .. }, .. }) = self.waiting.take() else {
             panic!("no push waits")
         };
+        self.takes_back = None;
         if let Some(revision) = self.waits.take() {
             self.pushes.remove(&revision);
             self.undone.insert(revision);
@@ -354,6 +361,10 @@ impl Model {
 
     pub fn confirm(&mut self) {
         self.waits = None;
+        if let Some(revision) = self.takes_back.take() {
+            self.pushes.remove(&revision);
+            self.undone.insert(revision);
+        }
         if let Some(Waiting { what: What::Policy { generation, .. }, .. }) = self.waiting.take() {
             self.generations.iter_mut().filter(|one| one.number == generation).for_each(|one| one.is_confirmed = true);
         }
