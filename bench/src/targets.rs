@@ -64,6 +64,8 @@ pub const SIZES_ENTRIES: usize = 2_000_000;
 pub const SIZES_ENTRIES_S: f64 = 20.0;
 /// Memory of the daemon meanwhile: MiB, at most.
 pub const SIZES_ENTRIES_MIB: f64 = 1024.0;
+/// At most, the memory of a reload beside that before it.
+pub const SIZES_RELOAD_TIMES: f64 = 2.0;
 /// Pushes of one entry meanwhile, of which 99 in 100 stay below: times what they take beside nothing, at most.
 pub const SIZES_PUSH_TIMES: f64 = 10.0;
 

@@ -9,7 +9,7 @@ use crate::{
     sizes::{BadAnswer, GuardedRates, Sizes, SyncStage, SyncTimes},
     targets::{
         SIZES_ANSWER_MIB, SIZES_CONNECTIONS, SIZES_CONNECTIONS_RATE, SIZES_ENTRIES, SIZES_ENTRIES_MIB, SIZES_ENTRIES_S,
-        SIZES_KEPT_MIB, SIZES_PUSH_TIMES,
+        SIZES_KEPT_MIB, SIZES_PUSH_TIMES, SIZES_RELOAD_TIMES,
     },
 };
 
@@ -30,7 +30,7 @@ fn entries(times: Option<&SyncTimes>, promises: &mut Promises) -> Table {
     let Some(times) = times else { return table };
     let idle = [("none, idle", &times.idle), ("all, idle", &times.idle_with)].map(|(name, pushes)| {
         let pushes = Some(pushes.clone());
-        SyncStage { name: name.to_owned(), seconds: 0.0, peak_mib: 0.0, pushes }
+        SyncStage { name: name.to_owned(), seconds: 0.0, peak_mib: 0.0, before_mib: None, pushes }
     });
     for (is_idle, stage) in
         idle.iter().map(|stage| (true, stage)).chain(times.stages.iter().map(|stage| (false, stage)))
@@ -38,7 +38,11 @@ fn entries(times: Option<&SyncTimes>, promises: &mut Promises) -> Table {
         let ratio = stage.pushes.as_ref().map(|pushes| pushes.p99_ms / times.idle.p99_ms);
         let mut parts = vec![at_most("s", stage.seconds, SIZES_ENTRIES_S)];
         parts.push(at_most("MiB", stage.peak_mib, SIZES_ENTRIES_MIB));
-        parts.extend(ratio.map(|ratio| at_most("p99 of idle", ratio, SIZES_PUSH_TIMES)));
+        parts.extend(
+            stage.before_mib.map(|before| at_most("MiB of before", stage.peak_mib / before, SIZES_RELOAD_TIMES)),
+        );
+        let waits = ratio.filter(|_| stage.before_mib.is_none());
+        parts.extend(waits.map(|ratio| at_most("p99 of idle", ratio, SIZES_PUSH_TIMES)));
         let name = format!("sizes: {} {}", short(times.entries), stage.name);
         let is_promised = !is_idle && times.entries == SIZES_ENTRIES;
         let (promised, kept) = if is_promised { promises.note(&name, &parts) } else { Default::default() };

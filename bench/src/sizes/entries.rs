@@ -21,7 +21,7 @@ use firewall_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::pusher::{PushWaits, Pusher, memory_mib};
+use super::pusher::{PushWaits, Pusher, forget_peak, memory_mib};
 use crate::{cases::short, interrupt};
 
 /// What very many entries took.
@@ -44,11 +44,16 @@ pub struct SyncStage {
     pub name: String,
     /// How long it took.
     pub seconds: f64,
-    /// The most memory of the daemon since its start, in MiB.
+    /// The most memory of the daemon since its start, in MiB; since the beginning of this where `before_mib` says what it was then.
     pub peak_mib: f64,
+    /// Its memory at the beginning, in MiB, where the peak is compared with that.
+    pub before_mib: Option<f64>,
     /// Pushes meanwhile, where the daemon ran all the time.
     pub pushes: Option<PushWaits>,
 }
+
+/// What the configuration has besides when it is loaded again.
+const OTHER_SERVICE: &str = "[services.other]\nprotocol = \"tcp\"\nports = [8443]\ndeny = [\"blocked\"]\n";
 
 /// Between two pushes.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -60,8 +65,11 @@ impl fmt::Display for SyncTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sizes/{}: idle pushes p99 {:.1} ms, ", short(self.entries), self.idle.p99_ms)?;
         write!(f, "with the entries {:.1} ms", self.idle_with.p99_ms)?;
-        for SyncStage { name, seconds, peak_mib, pushes } in &self.stages {
+        for SyncStage { name, seconds, peak_mib, before_mib, pushes } in &self.stages {
             write!(f, "\n  {name}: {seconds:.1} s, at most {peak_mib:.0} MiB")?;
+            if let Some(before) = before_mib {
+                write!(f, " after {before:.0} MiB")?;
+            }
             if let Some(pushes) = pushes {
                 let PushWaits { count, p50_ms, p99_ms, most_ms, .. } = pushes;
                 write!(f, ", {count} pushes: p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, most {most_ms:.0} ms")?;
@@ -93,24 +101,41 @@ pub fn measure(entries: usize, seed: u64) -> Result<SyncTimes> {
         let begin = Instant::now();
         let (seconds, pushes) = pusher.beside(PAUSE, || work().map(|()| begin.elapsed().as_secs_f64()))?;
         let peak_mib = memory_mib(daemon.pid(), "VmHWM")?;
-        stages.push(SyncStage { name: name.to_owned(), seconds, peak_mib, pushes: Some(pushes) });
+        stages.push(SyncStage { name: name.to_owned(), seconds, peak_mib, before_mib: None, pushes: Some(pushes) });
         anyhow::Ok(())
     };
     stage("pushed", &daemon, &|| replace(&site.socket, &first))?;
     let ((), idle_with) = pusher.beside(PAUSE, rest)?;
     stage("replaced", &daemon, &|| replace(&site.socket, &second))?;
     stage("listed", &daemon, &|| list(&lab, &site.socket, entries))?;
+    stages.push(reload(&daemon, &site, &pusher)?);
     daemon.kill()?;
     super::forget_log(&lab)?;
     drop(daemon);
     let begin = Instant::now();
     let again = super::ready(Daemon::launch(&lab, site.clone())?)?;
     let (seconds, peak_mib) = (begin.elapsed().as_secs_f64(), memory_mib(again.pid(), "VmHWM")?);
-    stages.push(SyncStage { name: "started again".to_owned(), seconds, peak_mib, pushes: None });
+    stages.push(SyncStage { name: "started again".to_owned(), seconds, peak_mib, before_mib: None, pushes: None });
     list(&lab, &site.socket, entries).context("after the restart")?;
     let said = command_line(&site.socket, &["status"])?;
     ensure!(said.code == 0, "no status after the restart: {}", said.stderr);
     Ok(SyncTimes { entries, idle, idle_with, stages })
+}
+
+/// Loads a configuration that differs, with all entries.
+fn reload(daemon: &Daemon<'_>, site: &Site, pusher: &Pusher<'_>) -> Result<SyncStage> {
+    interrupt::check()?;
+    site.configure(&format!("{}{OTHER_SERVICE}", super::POLICY))?;
+    forget_peak(daemon.pid())?;
+    let before_mib = Some(memory_mib(daemon.pid(), "VmRSS")?);
+    let begin = Instant::now();
+    let (seconds, pushes) = pusher.beside(PAUSE, || {
+        let said = command_line(&site.socket, &["reload"])?;
+        ensure!(said.code == 0, "the configuration was refused: {}", said.stderr);
+        Ok(begin.elapsed().as_secs_f64())
+    })?;
+    let peak_mib = memory_mib(daemon.pid(), "VmHWM")?;
+    Ok(SyncStage { name: "reloaded".to_owned(), seconds, peak_mib, before_mib, pushes: Some(pushes) })
 }
 
 fn replace(socket: &Path, file: &Path) -> Result<()> {

@@ -14,8 +14,10 @@ use crate::{
         devices::{self, Devices, DevicesError},
         ephemeral,
         memory::{self, MemoryRoom},
+        surroundings::{self, Surroundings},
     },
     policy::{Policy, Protocol, Service, ephemeral::EphemeralPorts},
+    preview::guard,
     text::{ports, shown::few},
 };
 
@@ -55,12 +57,13 @@ pub struct HostFacts {
     pub given: EphemeralPorts,
     /// What is left of the memory of the daemon; `None` without a limit.
     memory: Option<MemoryRoom>,
+    around: io::Result<Surroundings>,
 }
 
 type Look = fn(&Policy, &HostFacts) -> Vec<HostFinding>;
 
 /// Everything that is looked at, in the order in which it is told.
-const LOOKS: [Look; 5] = [interfaces, pairs, unheard, unfiltered, memory_left];
+const LOOKS: [Look; 6] = [interfaces, pairs, unheard, unfiltered, needed, memory_left];
 
 /// Most ports that one line names.
 const MOST_PORTS: usize = 12;
@@ -78,6 +81,7 @@ impl HostFacts {
             listeners: connections::listeners(),
             given: ephemeral::read(),
             memory: memory::room_of_unit(),
+            around: surroundings::read(),
         }
     }
 }
@@ -127,6 +131,22 @@ fn interfaces(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
         }
     }
     findings
+}
+
+/// Entries that services deny and that cover what this host needs itself: a reload refuses them, and a start does not.
+fn needed(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
+    const LOOK: &str = "surroundings";
+    let around = match &facts.around {
+        Ok(around) => around,
+        Err(error) => {
+            let message = format!("cannot list the networks of this host and its gateways: {error}");
+            return vec![finding(LOOK, Weight::Warning, "host".into(), message, None)];
+        }
+    };
+    let denied = policy.lists.iter().enumerate().filter(|(index, _)| policy.denies_list(*index));
+    let harms = denied.flat_map(|(_, list)| guard::covers(&list.name, &list.entries, around));
+    let hint = "take it out, or name in `management` whoever must not be dropped";
+    harms.map(|harm| finding(LOOK, Weight::Warning, "host".into(), harm.to_string(), Some(hint.to_owned()))).collect()
 }
 
 /// Lists that are too long for the memory of the daemon.
@@ -242,7 +262,27 @@ mod tests {
             listeners: Ok(listeners.iter().map(listener).collect()),
             given: EphemeralPorts::default(),
             memory: None,
+            around: Ok(Surroundings::default()),
         }
+    }
+
+    #[test]
+    fn a_denied_entry_that_covers_a_network_or_a_gateway_of_this_host_is_a_warning() {
+        let around = Surroundings {
+            networks: ["192.0.2.0/25".parse().unwrap()].into(),
+            gateways: ["192.0.2.1".parse().unwrap()].into(),
+            ..Surroundings::default()
+        };
+        let facts = || HostFacts { around: Ok(around.clone()), ..facts(vec![device("eth0", 2)], &WEB) };
+        let denies = policy(&format!("[[interface]]\nname = \"eth0\"\n{}", SERVICE.replace("allow", "deny")));
+        let said = told(&denies, &facts());
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said.iter().all(|(level, subject, _)| (*level, &**subject) == (Weight::Warning, "host")), "{said:?}");
+        assert!(
+            said[0].2.contains("192.0.2.0/24 of list `a`, which is denied, covers 192.0.2.0/25, a network"),
+            "{said:?}"
+        );
+        assert_eq!(told(&on(&["eth0"]), &facts()), [], "what is only allowed");
     }
 
     #[test]

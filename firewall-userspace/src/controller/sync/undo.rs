@@ -43,7 +43,6 @@ impl SyncSet {
     pub fn undoing(base: &mut SyncBase, undo: &Undo) -> Result<Self, Refusal> {
         check_person(undo.person.as_deref())?;
         let terms = Push { person: undo.person.clone(), ..Push::default() }.on(undo.terms());
-        let lists = |footprint: &Footprint| footprint.lists.iter().map(Name::to_string).collect();
         let mut set = Self {
             terms,
             lists: Vec::new(),
@@ -54,7 +53,7 @@ impl SyncSet {
             undone: None,
         };
         let Some(Undoing { summary, footprint }) = base.undoing.take() else { return Ok(set) };
-        set.lists = lists(&footprint);
+        set.lists = footprint.lists.iter().map(Name::to_string).collect();
         set.holders.clone_from(&footprint.holders);
         set.wishes = footprint.values.iter().map(|(_, value)| Wish::Was(Arc::clone(value))).collect();
         let gone = set.wishes.len() as u32;
