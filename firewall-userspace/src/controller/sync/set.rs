@@ -1,7 +1,7 @@
 //! What a sync says, in few octets an entry, from its lines on.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     sync::Arc,
     time::Duration,
@@ -24,7 +24,7 @@ use crate::{
         duration,
         object::Object,
         problem::{Problem, Problems},
-        shown::cut,
+        shown::{cut, shown},
     },
 };
 
@@ -254,6 +254,11 @@ impl SyncCollector {
             }
         }
         if line.remove {
+            if line.ttl.is_some() || line.comment.is_some() {
+                let detail = "what is removed has no `ttl` and no `comment`";
+                self.wrong("removals with more", number, "", || detail.to_owned());
+                return None;
+            }
             return Some(Wish::Gone);
         }
         let comment = line.comment.as_deref().map(|text| self.text(text));
@@ -281,7 +286,12 @@ impl SyncCollector {
             return Some(0);
         }
         let (layer, owner) = (line.layer.unwrap_or(Layer::Runtime), line.owner.as_deref().unwrap_or_default());
-        if layer == Layer::Config || owner.is_empty() || wrong_comment(owner).is_some() {
+        if wrong_comment(owner).is_some() {
+            let detail = "the owner is too long, or has control characters";
+            self.wrong("owners that cannot be", number, "/owner", || detail.to_owned());
+            return None;
+        }
+        if layer == Layer::Config || owner.is_empty() {
             let detail = "it is held by nobody, or by the configuration, whose file it belongs into";
             self.wrong("entries of the configuration", number, "/owner", || detail.to_owned());
             return None;
@@ -326,12 +336,12 @@ impl SyncCollector {
         let of = |entry: &WantedEntry| wishes.get(entry.wish as usize);
         entries.sort_unstable();
         let before = entries.len();
-        let mut contradicts: BTreeMap<Prefix, ()> = BTreeMap::new();
+        let mut contradicts = BTreeSet::new();
         entries.dedup_by(|next, kept| {
             let is_same = (next.list, next.prefix, next.holder) == (kept.list, kept.prefix, kept.holder);
             if let (true, Some(kept_wish), Some(wish)) = (is_same, of(kept), of(next)) {
                 if (*kept_wish == Wish::Gone) != (*wish == Wish::Gone) {
-                    contradicts.insert(next.prefix, ());
+                    contradicts.insert((next.list, next.prefix));
                 }
                 if kept_wish.yields_to(wish) {
                     kept.wish = next.wish;
@@ -339,10 +349,11 @@ impl SyncCollector {
             }
             is_same
         });
-        for prefix in contradicts.into_keys() {
+        for (list, prefix) in contradicts {
+            let list = lists.all.get(usize::from(list)).map_or("", String::as_str);
             problems.add("prefixes that are both added and removed", || Problem {
                 pointer: String::new(),
-                detail: format!("{prefix} is both added and removed"),
+                detail: format!("{prefix} is both added to `{}` and removed from it", shown(list)),
             });
         }
         if !problems.is_empty() {

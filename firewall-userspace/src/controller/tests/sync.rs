@@ -405,6 +405,31 @@ fn a_push_of_very_many_that_nobody_confirms_is_gone_at_once() {
 }
 
 #[test]
+fn what_a_line_cannot_say_is_named() {
+    let restored = |owner: &str| {
+        format!(
+            "{{\"restore\":true}}\n{{\"list\":\"b\",\"prefix\":\"192.0.2.1\",\"layer\":\"runtime\",\"owner\":\"{owner}\",\"created\":\"2020-01-01T00:00:00Z\"}}"
+        )
+    };
+    let push = |lines: &str| format!("{{\"verb\":\"deny\"}}\n{lines}");
+    for (text, wanted) in [
+        (restored(&"x".repeat(300)), "the owner is too long"),
+        (restored("a\\u0000"), "has control characters"),
+        (restored(""), "held by nobody"),
+        (push("{\"list\":\"b\",\"prefix\":\"192.0.2.1\",\"remove\":true,\"ttl\":\"1h\"}"), "no `ttl` and no `comment`"),
+        (
+            push(
+                "{\"list\":\"b\",\"prefix\":\"192.0.2.1\"}\n{\"list\":\"b\",\"prefix\":\"192.0.2.1\",\"remove\":true}",
+            ),
+            "192.0.2.1/32 is both added to `b` and removed from it",
+        ),
+    ] {
+        let refused = compare(&mut World::new(0), "ada", &text).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(wanted), "{refused}");
+    }
+}
+
+#[test]
 fn what_is_restored_does_not_shorten_what_is_there() {
     let mut world = World::new(0);
     push(&mut world, "ada", deny(1)).unwrap();

@@ -232,6 +232,7 @@ fn read_lines(mut pieces: mpsc::Receiver<Option<Bytes>>, owner: &str, ticket: &S
 
 fn take(collector: &mut Option<SyncCollector>, line: &[u8], owner: &str) -> Result<(), Refusal> {
     match collector {
+        None if line.trim_ascii().is_empty() => {}
         None => *collector = Some(SyncCollector::begin(line, owner)?),
         Some(collector) => collector.line(line)?,
     }
