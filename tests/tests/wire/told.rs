@@ -133,7 +133,9 @@ fn generations_are_shown_compared_and_not_used_up_by_a_mode() -> Result<()> {
     assert_eq!(said.stdout, wanted);
     let dry = daemon.ok(&["rollback", "1", "--dry-run"])?;
     assert!(dry.contains("\ndry run: would roll back to generation 1 (start by "), "{dry}");
-    assert_eq!(daemon.ok(&["rollback", "1"])?, "generation 8: rolled back to generation 1\n");
+    let back = "~ policy.mode: \"observe\" -> \"enforce\"\n~ services.data.ports: [\"9001\"] -> [\"9000\"]\n";
+    let wanted = format!("generation 8: rolled back to generation 1: 2 settings changed\n{back}");
+    assert_eq!(daemon.ok(&["rollback", "1"])?, wanted);
     Ok(())
 }
 
