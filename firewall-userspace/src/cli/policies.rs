@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config,
-    control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status},
+    control::{Apply, Pending, Reload, Reloaded, Rollback, SetMode, Status, Terms},
     policy::{Mode, ephemeral::EphemeralPorts},
     serve::http::problem::codes,
     state::history::Generation,
@@ -67,20 +67,13 @@ enum ModeName {
 pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
     let config::Bundle { name, config, files } = load(&file)?.bundle;
     let apply = Apply { name, config, files, ..Apply::default() };
-    let is_dry = terms.dry_run;
-    change(client, output, "/v1/apply", (&apply.on(terms.asked()), is_dry), &Done::WithChanges("applied"))
+    change(client, output, ("/v1/apply", terms), |terms| apply.on(terms), &Done::WithChanges("applied"))
 }
 
 /// Has the daemon load its configuration anew.
 pub fn reload(client: &Client, output: Output, terms: TermsArgs) -> Result<(), Failure> {
-    let is_dry = terms.dry_run;
-    change(
-        client,
-        output,
-        "/v1/reload",
-        (&Reload::default().on(terms.asked()), is_dry),
-        &Done::WithChanges("configuration loaded"),
-    )
+    let done = Done::WithChanges("configuration loaded");
+    change(client, output, ("/v1/reload", terms), |terms| Reload::default().on(terms), &done)
 }
 
 /// Brings a generation back.
@@ -90,8 +83,7 @@ pub fn rollback(
     RollbackArgs { generation, terms }: RollbackArgs,
 ) -> Result<(), Failure> {
     let rollback = Rollback { generation, ..Rollback::default() };
-    let is_dry = terms.dry_run;
-    change(client, output, "/v1/rollback", (&rollback.on(terms.asked()), is_dry), &Done::WithChanges("rolled back"))
+    change(client, output, ("/v1/rollback", terms), |terms| rollback.on(terms), &Done::WithChanges("rolled back"))
 }
 
 /// Gives the policy another mode, or shows which it has.
@@ -112,8 +104,7 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
         ModeName::Observe => (Mode::Observe, "drops are only counted"),
     };
-    let is_dry = terms.dry_run;
-    change(client, output, "/v1/mode", (&SetMode::to(mode).on(terms.asked()), is_dry), &Done::Words(done))
+    change(client, output, ("/v1/mode", terms), |terms| SetMode::to(mode).on(terms), &Done::Words(done))
 }
 
 /// What is said of a change that happened.
@@ -124,15 +115,16 @@ enum Done {
     WithChanges(&'static str),
 }
 
-/// Asks for a change, and says what became of it.
-fn change(
+/// Asks for a change on these terms, and says what became of it.
+fn change<R: Serialize>(
     client: &Client,
     output: Output,
-    path: &str,
-    (request, is_dry): (&impl Serialize, bool),
+    (path, terms): (&str, TermsArgs),
+    request: impl FnOnce(Terms) -> R,
     done: &Done,
 ) -> Result<(), Failure> {
-    let body = serde_json::to_vec(request).map_err(|error| Failure::Write(error.into()))?;
+    let is_dry = terms.dry_run;
+    let body = serde_json::to_vec(&request(terms.asked())).map_err(|error| Failure::Write(error.into()))?;
     let answer = client.change::<Reloaded>(path, body, is_dry);
     let Answer { value, json } = answer.map_err(|failure| {
         failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")

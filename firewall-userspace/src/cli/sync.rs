@@ -94,15 +94,13 @@ fn line(thing: &impl Serialize) -> io::Result<Vec<u8>> {
 async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) -> Result<Answer<Pushed>, Failure> {
     let mut rest: Vec<u8> = Vec::new();
     let (mut number, mut is_late) = (None, false);
-    let interrupted = "interrupted before the answer came";
     loop {
         let frame = tokio::select! {
             frame = time::timeout(ANSWER_TIMEOUT, body.frame()) => frame,
             Ok(()) = signal::ctrl_c() => {
-                if is_late {
-                    return Err(client.unconfirmed(interrupted.to_owned()));
-                }
-                let Some(number) = number else { return Err(client.unconfirmed(interrupted.to_owned())) };
+                let Some(number) = number.filter(|_| !is_late) else {
+                    return Err(client.unconfirmed("interrupted before the answer came".to_owned()));
+                };
                 is_late = !cancel(client, number).await?;
                 continue;
             }

@@ -171,10 +171,8 @@ pub trait Readings: Send + Sync + fmt::Debug {
     /// The last pushes that can be taken back, the newest first; at most so many.
     fn pushes(&self, limit: usize) -> Pushes;
 
-    /// Whether it is so much that is to be undone that it is [carried out as a sync](Controller::undo).
-    fn is_much(&self, _: &Undo) -> bool {
-        false
-    }
+    /// Whether an undo is [carried out as a sync](Controller::undo), because very much is to be undone.
+    fn is_undone_as_sync(&self, undo: &Undo) -> bool;
 
     /// The counters of the data plane, read from the kernel now.
     ///
@@ -304,24 +302,20 @@ impl Controller {
         let compared = compared.await.unwrap_or_else(|error| {
             Err(Refusal::Datapath { message: format!("cannot compare the sync with what is there: {error}") })
         });
-        let answered = match compared {
+        let answer = match compared {
             Ok(order) => match order.preview() {
-                None => Ok(order),
-                Some(previewed) => Err(Ok(previewed)),
+                None => {
+                    let order = Box::new(order);
+                    return self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?;
+                }
+                Some(previewed) => Ok(previewed),
             },
-            Err(refusal) => Err(Err(refusal)),
+            Err(refusal) => Err(refusal),
         };
-        let order = match answered {
-            Ok(order) => order,
-            Err(answer) => {
-                // Whoever has the answer may begin with something else.
-                ticket.cancel();
-                self.ask(Message::SyncClose).await?;
-                return answer;
-            }
-        };
-        let order = Box::new(order);
-        self.ask(|reply| Message::SyncRun(Arc::clone(ticket), order, reply)).await?
+        // Whoever has the answer may begin with something else.
+        ticket.cancel();
+        self.ask(Message::SyncClose).await?;
+        answer
     }
 
     /// Takes a push back: what it has changed, and nobody since, becomes what it was. A push of very many entries is taken back as a
@@ -330,7 +324,7 @@ impl Controller {
     /// # Errors
     /// As for [`push`](Self::push), and [`Refusal::NotUndoable`].
     pub async fn undo(&self, caller: Caller, undo: Undo) -> Result<Pushed, Refusal> {
-        if !self.readings()?.is_much(&undo) {
+        if !self.readings()?.is_undone_as_sync(&undo) {
             return self.ask(|reply| Message::Undo(caller, undo, reply)).await?;
         }
         let Some(ticket) = self.syncs.begin() else { return Err(Refusal::Crowded) };

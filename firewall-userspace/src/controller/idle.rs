@@ -13,7 +13,7 @@ use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{
-        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status,
+        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status, Undo,
     },
     datapath::{Filter, FrameCounters},
     logging,
@@ -150,6 +150,10 @@ impl Readings for NoPolicy {
 
     fn history(&self, _: Now) -> Generations {
         Generations { schema: "portcullis.history/v1".into(), active: None, pending: None, generations: Vec::new() }
+    }
+
+    fn is_undone_as_sync(&self, _: &Undo) -> bool {
+        false
     }
 
     fn pushes(&self, _: usize) -> Pushes {

@@ -95,8 +95,9 @@ struct Core<F: Filter, D: Disk> {
 /// Starts a filter by a policy with what every prefix is in.
 type StartFilter<'a, F> = dyn FnMut(&Arc<Policy>, &Members, Unwilling) -> Result<F, DatapathError> + Send + 'a;
 
-/// From so many changes on what filters gets fresh tables for all of them at once, where these are not few beside the rest: tables that
-/// grow from one piece to the next would be filled anew several times.
+/// From so many changes on they are very many: what filters gets fresh tables for all of them at once, where they are not few beside the
+/// rest, since tables that grow from one piece to the next would be filled anew several times; and they are undone beside the
+/// controller.
 const MANY: usize = 1 << 16;
 
 /// Longest wait while something ends by itself: the wall clock may be set forward.

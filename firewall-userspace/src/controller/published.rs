@@ -13,7 +13,7 @@ use crate::{
         pushed::{EntryCounts, Runtime, count_of},
     },
     policy::{Policy, Prefix},
-    state::{disk::Disk, history::Generation, journal::StoreCounters},
+    state::{disk::Disk, journal::StoreCounters},
 };
 
 /// All that readers are told, as of one moment.
@@ -67,14 +67,14 @@ pub(super) struct Publisher {
     /// `None` until something was told.
     sender: Option<watch::Sender<Arc<dyn Readings>>>,
     of_policy: Option<OfPolicy>,
-    /// Generations of the policy, with the number of changes of the history that they are from.
-    generations: (u64, Arc<[Generation]>, bool),
+    /// What the history says, with the number of its changes.
+    standing: Option<(u64, HistoryView)>,
 }
 
 impl Publisher {
     /// Nothing is told yet.
     pub(super) fn new() -> Self {
-        Self { sender: None, of_policy: None, generations: (0, Arc::from([]), false) }
+        Self { sender: None, of_policy: None, standing: None }
     }
 
     /// Those who listen to `sender` are told.
@@ -106,15 +106,15 @@ impl<F: Filter, D: Disk> Core<F, D> {
             },
         };
         self.publisher.of_policy = Some(of_policy.clone());
-        if self.publisher.generations.0 != self.history.changes() {
-            let differs = self.history.differs_from_file();
-            self.publisher.generations = (self.history.changes(), self.history.generations().into(), differs);
-        }
-        let standing = HistoryView {
-            generations: Arc::clone(&self.publisher.generations.1),
-            active: self.history.active().map(|active| active.number),
-            differs_from_file: self.publisher.generations.2,
+        let standing = match self.publisher.standing.take() {
+            Some((changes, known)) if changes == self.history.changes() => known,
+            _ => HistoryView {
+                generations: self.history.generations().into(),
+                active: self.history.active().map(|active| active.number),
+                differs_from_file: self.history.differs_from_file(),
+            },
         };
+        self.publisher.standing = Some((self.history.changes(), standing.clone()));
         let keeping = Keeping {
             counters: StoreCounters {
                 failures: self.keeper.counters().failures + self.history.failures(),

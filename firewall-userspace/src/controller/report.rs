@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use firewall_common::Family;
 
-use super::{Counters, Readings, published::Snapshot, push::check, sync::MANY_UNDONE};
+use super::{Counters, MANY, Readings, published::Snapshot, push::check};
 use crate::{
     clock::{Now, reckoning::Doubt},
     config::{self, Loaded},
@@ -142,13 +142,13 @@ impl Readings for Snapshot {
         Pushes::new(self.in_force.revision(), all.len(), pushes)
     }
 
-    fn is_much(&self, undo: &Undo) -> bool {
+    fn is_undone_as_sync(&self, undo: &Undo) -> bool {
         let policy = &self.in_force.policy;
         let is_configured = |name: &String| policy.lists.iter().any(|list| *list.name == **name);
         undo.confirm.is_none()
             && self.undoable.pushes.get(&undo.revision).is_some_and(|push| {
                 let changes = push.added + push.refreshed + push.removed;
-                changes >= MANY_UNDONE && push.lists.iter().all(is_configured)
+                changes >= MANY && push.lists.iter().all(is_configured)
             })
     }
 

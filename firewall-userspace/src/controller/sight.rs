@@ -12,7 +12,7 @@ use super::{
 use crate::{
     control::Push,
     host::{
-        connections::{Connection, Established, MOST_SOURCES},
+        connections::{Connection, Established, MOST_SOURCES, within},
         surroundings::Surroundings,
     },
     lists::members::Member,
@@ -57,9 +57,7 @@ impl Sight {
         }
         let mut touched = BTreeSet::new();
         for prefix in moved.keys() {
-            let from = all.partition_point(|one| one.connection.source.ip() < prefix.address());
-            let to = all.partition_point(|one| one.connection.source.ip() <= prefix.last());
-            touched.extend(all.get(from..to).unwrap_or_default());
+            touched.extend(within(all, *prefix));
         }
         touched.into_iter().collect()
     }

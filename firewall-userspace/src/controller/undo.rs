@@ -46,12 +46,20 @@ pub(super) struct UndoLog {
     told: MapM<u64, Arc<PushSummary>>,
     octets: usize,
     most_octets: usize,
-    /// The push of this daemon that waits for a confirmation: it is undone in another way. And the push that it takes back.
-    waits: Option<(u64, Option<u64>)>,
+    /// The push of this daemon that waits for a confirmation: it is undone in another way.
+    waits: Option<WaitingPush>,
     /// The revision with which the daemon began.
     began: u64,
     /// The last push that is not remembered any more.
     forgotten: u64,
+}
+
+/// A push that waits for a confirmation.
+#[derive(Clone, Copy)]
+struct WaitingPush {
+    revision: u64,
+    /// The push that it takes back.
+    undoes: Option<u64>,
 }
 
 /// A push.
@@ -173,37 +181,37 @@ impl UndoLog {
 
     /// The push of `revision` waits for a confirmation from now on.
     pub(super) fn wait(&mut self, revision: u64) {
-        self.waits = Some((revision, None));
+        self.waits = Some(WaitingPush { revision, undoes: None });
         self.told.remove_cow(&revision);
     }
 
     /// Whether the push of `revision` waits for a confirmation. One that waits since before the daemon started is none of these.
     pub(super) fn waits(&self, revision: u64) -> bool {
-        self.waits.is_some_and(|(waits, _)| waits == revision)
+        self.waits.is_some_and(|waits| waits.revision == revision)
     }
 
     /// What waits for a confirmation is confirmed.
     pub(super) fn confirmed(&mut self) {
-        let Some((revision, of)) = self.waits.take() else { return };
+        let Some(WaitingPush { revision, undoes }) = self.waits.take() else { return };
         if let Some(Remembered::Whole(summary, _)) = self.pushes.get(&revision) {
             self.told.insert_cow(revision, Arc::clone(summary));
         }
-        if let Some(of) = of {
-            self.undone(of, revision);
+        if let Some(undone) = undoes {
+            self.undone(undone, revision);
         }
     }
 
     /// The push that waits for a confirmation was undone, by the revision `by`.
     pub(super) fn lapsed(&mut self, by: u64) {
-        if let Some((revision, _)) = self.waits.take() {
+        if let Some(WaitingPush { revision, .. }) = self.waits.take() {
             self.undone(revision, by);
         }
     }
 
-    /// The push of `revision` was undone, by the revision `by`: for good, or until that waits for its confirmation in vain.
+    /// The push of `revision` was undone, by the revision `by`; where that waits for a confirmation, it is so when that comes.
     pub(super) fn undone(&mut self, revision: u64, by: u64) {
-        if let Some((_, of)) = self.waits.as_mut().filter(|(waits, _)| *waits == by) {
-            *of = Some(revision);
+        if let Some(waits) = self.waits.as_mut().filter(|waits| waits.revision == by) {
+            waits.undoes = Some(revision);
             return;
         }
         if let Some(known) = self.pushes.get_mut(&revision)

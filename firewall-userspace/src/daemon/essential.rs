@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Now,
-        control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
+        control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
         controller::{ConfigFile, Counters, Readings},
         datapath::FrameCounters,
         preview::{diff::PolicyDocument, explain::Membership},
@@ -147,6 +147,10 @@ mod tests {
 
         fn history(&self, _: Now) -> Generations {
             unreachable!("nobody asks")
+        }
+
+        fn is_undone_as_sync(&self, _: &Undo) -> bool {
+            false
         }
 
         fn pushes(&self, _: usize) -> Pushes {

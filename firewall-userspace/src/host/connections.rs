@@ -43,6 +43,13 @@ pub struct Established {
     pub is_outgoing: bool,
 }
 
+/// Those of `all`, in order, whose sources are in a prefix.
+pub fn within(all: &[Established], sources: Prefix) -> &[Established] {
+    let from = all.partition_point(|one| one.connection.source.ip() < sources.address());
+    let to = all.partition_point(|one| one.connection.source.ip() <= sources.last());
+    all.get(from..to).unwrap_or_default()
+}
+
 /// A socket that takes what anybody sends to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Listening {

@@ -1,4 +1,4 @@
-//! Connections of this host as they were less than a second ago, where it has so many that each look costs milliseconds.
+//! Connections of this host as they were less than a second ago, where it has very many.
 //!
 //! The kernel walks through its whole table of sockets for each question, whatever is asked for (net/ipv4/inet_diag.c,
 //! `inet_diag_dump_icsk`): the filter makes the answer short, and not the walk.
@@ -45,25 +45,23 @@ impl RecentConnections {
         let (_, all) = match last.take().filter(|(at, _)| at.elapsed() < AGE) {
             Some(recent) => last.insert(recent),
             None => {
+                // It may miss what comes while it is taken.
+                let begun = Instant::now();
                 let mut all = look()?;
                 all.sort_unstable();
-                last.insert((Instant::now(), all))
+                last.insert((begun, all))
             }
         };
         let mut from: Vec<Established> = Vec::new();
-        for source in sources {
-            let first = all.partition_point(|one| one.connection.source.ip() < source.address());
-            let behind = all.partition_point(|one| one.connection.source.ip() <= source.last());
-            from.extend(all.get(first..behind).unwrap_or_default());
-        }
+        sources.iter().for_each(|source| from.extend(connections::within(all, *source)));
         Ok(from)
     }
 }
 
-/// TCP sockets that are open in the network namespace of this process; 0 when the kernel does not tell.
+/// TCP sockets that are open in the network namespace of this thread; 0 when the kernel does not tell.
 fn in_use() -> u64 {
     let read = |file| fs::read_to_string(file).unwrap_or_default();
-    in_use_of(&read("/proc/self/net/sockstat")) + in_use_of(&read("/proc/self/net/sockstat6"))
+    in_use_of(&read("/proc/thread-self/net/sockstat")) + in_use_of(&read("/proc/thread-self/net/sockstat6"))
 }
 
 /// What such a file says (net/ipv4/proc.c, `sockstat_seq_show`).

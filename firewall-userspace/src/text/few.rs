@@ -105,5 +105,7 @@ mod tests {
         (0..20).for_each(|number| few.count("others", || number));
         assert_eq!((few.len(), few.first(), few.is_empty()), (20, &[][..], false));
         assert_eq!(few.more().collect::<Vec<_>>(), [(&0, "from here on, 20 more: others".to_owned())]);
+        few.add("others", || 7);
+        assert_eq!((few.len(), few.first()), (21, &[7][..]), "somebody has looked at this one");
     }
 }

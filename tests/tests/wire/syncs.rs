@@ -30,6 +30,12 @@ fn file(lab: &Lab, name: &str, numbers: std::ops::Range<u32>, and: &str) -> Resu
     Ok(file.to_str().context("the path is text")?.to_owned())
 }
 
+/// The revision that an answer begins with.
+fn revision_of(said: &str) -> Result<&str> {
+    let begin = said.strip_prefix("revision ").and_then(|rest| rest.split(':').next());
+    begin.with_context(|| format!("no revision: {said}"))
+}
+
 /// Entries of a list that were pushed.
 fn count(daemon: &Daemon<'_>, list: &str) -> Result<usize> {
     let listed: Value = serde_json::from_str(&daemon.ok(&["deny", "list", list, "-o", "json"])?)?;
@@ -55,8 +61,7 @@ fn a_push_of_thousands_is_streamed_and_exported_and_restored_with_owner_and_comm
     let said = daemon.ok(&["deny", "replace", "foes", "--file", &second, "--force"])?;
     ensure!(said.contains("20000 added, 10000 refreshed, 10001 removed, 0 unchanged"), "{said}");
     ensure!(probe.arrives(FRIEND4)?, "it is out again");
-    let revision = said.split(':').next().and_then(|begin| begin.split(' ').nth(1)).context("a revision")?;
-    let revision = revision.to_owned();
+    let revision = revision_of(&said)?.to_owned();
     daemon.kill()?;
     drop(daemon);
     let daemon = Daemon::start_at(&lab, Site::of(&lab.trial))?;
@@ -69,6 +74,10 @@ fn a_push_of_thousands_is_streamed_and_exported_and_restored_with_owner_and_comm
     let twice = lab.trial.write("twice.jsonl", &format!("{export}{export}"))?;
     let again = daemon.ok(&["restore", "--dry-run", twice.to_str().context("text")?])?;
     ensure!(again.contains("0 to add, 0 to remove, 40002 unchanged"), "{again}");
+    // One that is over is in nobody's way, and one that changes nothing has nobody in its way.
+    daemon.ok(&["deny", "add", "foes", "203.0.113.1", "--confirm", "60s"])?;
+    daemon.ok(&["restore", "--dry-run", twice.to_str().context("text")?])?;
+    daemon.ok(&["confirm"])?;
     let wrong = lab.trial.write("wrong.jsonl", &export.replace("\"10.0.0.7/32\"", "\"10.0.0.7/33\""))?;
     let wrong = wrong.to_str().context("text")?;
     let refused = daemon.cli(&["restore", wrong])?;
@@ -78,8 +87,7 @@ fn a_push_of_thousands_is_streamed_and_exported_and_restored_with_owner_and_comm
     let entry = listed["entries"].get(0).context("an entry")?;
     ensure!(entry["comment"] == "feed of today" && entry["owner"] == "root", "{entry}");
     ensure!(entry["expires"].is_string() && export.contains(entry["created"].as_str().context("created")?), "{entry}");
-    let undone = said.split(':').next().and_then(|begin| begin.split(' ').nth(1)).context("a revision")?;
-    let said = daemon.ok(&["undo", undone])?;
+    let said = daemon.ok(&["undo", revision_of(&said)?])?;
     ensure!(said.contains(": 10001 removed"), "{said}");
     Ok(())
 }
@@ -92,7 +100,7 @@ fn a_push_of_very_many_is_taken_back() -> Result<()> {
     let very_many = file(&lab, "very-many.txt", 0..VERY_MANY, FRIEND4)?;
     let said = daemon.ok(&["deny", "add", "foes", "--file", &very_many])?;
     ensure!(!probe.arrives(FRIEND4)?, "it is denied");
-    let revision = said.split(':').next().and_then(|begin| begin.split(' ').nth(1)).context("a revision")?;
+    let revision = revision_of(&said)?;
     let all = VERY_MANY as usize + 1;
     let previewed = daemon.ok(&["undo", revision, "--dry-run"])?;
     ensure!(previewed.contains(&format!("{all} removed")) && count(&daemon, "foes")? == all, "{previewed}");

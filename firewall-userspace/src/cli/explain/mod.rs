@@ -23,18 +23,13 @@ use crate::{
     preview::explain::{AskedProtocol, Explained, Question, Questions},
 };
 
-/// Reads one address; listings write one as a prefix.
-fn address(text: &str) -> Result<IpAddr, String> {
-    let prefix = || text.parse::<Prefix>().ok();
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(address),
-        Err(_) if prefix().is_some_and(|prefix| prefix == Prefix::host(prefix.address())) => {
-            prefix().map(Prefix::address).ok_or_else(String::new)
-        }
-        Err(_) if prefix().is_some() => {
-            Err("it is a prefix, and one packet has one source; `allow list --inside` and `deny list --covers` show entries".to_owned())
-        }
-        Err(_) => Err("it is no address".to_owned()),
+/// Reads one address, also as listings write it: `192.0.2.1/32`.
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    match (text.parse::<IpAddr>(), text.parse::<Prefix>()) {
+        (Ok(address), _) => Ok(address),
+        (_, Ok(prefix)) if prefix.is_host() => Ok(prefix.address()),
+        (_, Ok(_)) => Err("one packet has one source; `allow list --inside` and `deny list --covers` show entries"),
+        (_, Err(_)) => Err("it is no address"),
     }
 }
 
@@ -158,4 +153,26 @@ fn option_of(pointer: &str, detail: &str) -> String {
         other => other,
     };
     format!("{option}: {detail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_address_also_as_listings_write_it() {
+        for (text, wanted) in [
+            ("192.0.2.1", Ok("192.0.2.1")),
+            ("192.0.2.1/32", Ok("192.0.2.1")),
+            ("2001:db8::1/128", Ok("2001:db8::1")),
+            ("192.0.2.0/24", Err("--inside")),
+            ("office", Err("no address")),
+        ] {
+            match (address(text), wanted) {
+                (Ok(told), Ok(wanted)) => assert_eq!(told.to_string(), wanted),
+                (Err(told), Err(wanted)) => assert!(told.contains(wanted), "{text}: {told}"),
+                (told, _) => panic!("{text}: {told:?}"),
+            }
+        }
+    }
 }

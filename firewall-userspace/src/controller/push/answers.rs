@@ -113,8 +113,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// The entries of a list inside of a prefix.
     fn inside(&self, index: usize, prefix: Prefix) -> impl Iterator<Item = Entry> {
         // Most prefixes are single addresses, and nothing is inside of them.
-        let is_host = prefix == Prefix::host(prefix.address());
-        let list = self.in_force.policy.lists.get(index).filter(|_| !is_host);
+        let list = self.in_force.policy.lists.get(index).filter(|_| !prefix.is_host());
         list.into_iter()
             .flat_map(move |list| layers::entries_inside(list, self.lists.pushed(), self.telling(index), prefix))
     }

@@ -75,17 +75,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let mut kept = Few::default();
         for (list, holding, before, after) in footprint.entries() {
             let live = self.lists.pushed().entry(list, &holding);
-            let mut keep = |holding: &Holding, why: &str| kept.add("entries", || told(list, holding, why));
-            if live != after {
-                keep(&holding, why_kept(live, after, earliest));
-                continue;
+            let Fate { back, why } = fate([before, after], live, earliest);
+            if let Some(why) = why {
+                kept.add("entries", || told(list, &holding, why));
             }
-            let lives = |entry: &&Arc<RuntimeEntry>| entry.expires.is_none_or(|expires| expires > earliest);
-            let back = before.filter(lives);
-            if back.is_none() && before.is_some() {
-                keep(&holding, IS_OVER);
+            if let Some(back) = back {
+                plan.put_back(list, holding, live, back);
             }
-            plan.put_back(list, holding, live, back);
         }
         plan.pushed.kept_count = kept.len();
         plan.pushed.kept = kept.first().to_vec();
@@ -127,8 +123,27 @@ impl Plan {
     }
 }
 
-/// Why an entry does not come back that nobody has touched.
-pub(in crate::controller) const IS_OVER: &str = "does not come back: its time is over";
+/// What becomes of an entry of a push that is taken back.
+pub(in crate::controller) struct Fate<'a> {
+    /// What it is made; `None`: it stays as it is.
+    pub(in crate::controller) back: Option<Option<&'a Arc<RuntimeEntry>>>,
+    /// Why that is not what it was.
+    pub(in crate::controller) why: Option<&'static str>,
+}
+
+/// What becomes of an entry that is `live` now, of which a push has made `after` from `before`.
+pub(in crate::controller) fn fate<'a>(
+    [before, after]: [Option<&'a Arc<RuntimeEntry>>; 2],
+    live: Option<&Arc<RuntimeEntry>>,
+    now: Timestamp,
+) -> Fate<'a> {
+    if live != after {
+        return Fate { back: None, why: Some(why_kept(live, after, now)) };
+    }
+    let back = before.filter(|entry| entry.expires.is_none_or(|expires| expires > now));
+    let is_over = back.is_none() && before.is_some();
+    Fate { back: Some(back), why: is_over.then_some("does not come back: its time is over") }
+}
 
 /// An entry that stays as it is.
 pub(in crate::controller) fn told(list: &Name, Holding { prefix, layer, owner }: &Holding, detail: &str) -> KeptEntry {

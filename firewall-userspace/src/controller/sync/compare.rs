@@ -270,15 +270,15 @@ impl Comparison {
         known: Option<&Arc<RuntimeEntry>>,
     ) -> Option<Option<Arc<RuntimeEntry>>> {
         // What others have made of a push meanwhile stays.
-        if self.set.undone.is_some() { None } else { self.of(list, holding, known) }
+        if self.set.undone.is_some() { None } else { self.made_of(list, holding, known) }
     }
 
     /// What it makes of an entry as that was when it was compared.
     pub(super) fn of_base(&self, list: &Name, holding: &Holding) -> Option<Option<Arc<RuntimeEntry>>> {
-        self.of(list, holding, self.base.pushed.entry(list, holding))
+        self.made_of(list, holding, self.base.pushed.entry(list, holding))
     }
 
-    fn of(
+    fn made_of(
         &self,
         list: &Name,
         holding: &Holding,

@@ -24,7 +24,6 @@ pub use self::{
     set::{MAX_LINE, SyncCollector, SyncSet},
     survey::Survey,
     ticket::{CancelOnDrop, SyncTicket, SyncTurn, Syncs},
-    undo::MANY_UNDONE,
 };
 use self::{
     compare::{Said, SyncPlace},
@@ -381,9 +380,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         } else {
             let (changes, steps, last) = comparison.portion(place, ENFORCED_AT_ONCE);
             ticket.advance(steps);
-            let is_late = |prefix: Prefix| {
-                last.is_none_or(|last| prefix.covers(last)) && prefix != Prefix::host(prefix.address())
-            };
+            let is_late = |prefix: Prefix| last.is_none_or(|last| prefix.covers(last)) && !prefix.is_host();
             let (added, gone): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.entry.is_some());
             let (late, gone): (Vec<_>, Vec<_>) =
                 gone.iter().map(|change| change.holding.prefix).partition(|prefix| is_late(*prefix));

@@ -10,15 +10,15 @@ use crate::{
     control::{KeptEntry, Push, PushSummary, Pushed, Refusal, Undo},
     controller::{
         footprint::{Footmark, Footprint},
-        push::{check::check_person, undo},
+        push::{
+            check::check_person,
+            undo::{self, Fate},
+        },
     },
     lists::{entry::Holding, pushed::Runtime},
     policy::Name,
     text::few::Few,
 };
-
-/// From so many changes on a push is taken back beside the controller: by then it would have others wait for about a second.
-pub const MANY_UNDONE: usize = 1 << 16;
 
 /// A push and what it has changed.
 #[derive(Clone, Debug)]
@@ -62,16 +62,14 @@ impl SyncSet {
         let mut kept = Few::default();
         for (Footmark { prefix, list, holder, before, .. }, (name, holding, was, left)) in footprint.marks() {
             let live = base.pushed.entry(name, &holding);
-            if live != left {
-                kept.add("entries", || undo::told(name, &holding, undo::why_kept(live, left, earliest)));
-                continue;
+            let Fate { back, why } = undo::fate([was, left], live, earliest);
+            if let Some(why) = why {
+                kept.add("entries", || undo::told(name, &holding, why));
             }
-            let is_over = was.is_some_and(|was| was.expires.is_some_and(|expires| expires <= earliest));
-            if is_over {
-                kept.add("entries", || undo::told(name, &holding, undo::IS_OVER));
+            if let Some(back) = back {
+                let wish = if back.is_some() { *before } else { gone };
+                set.entries.push(WantedEntry { list: *list, prefix: *prefix, holder: *holder, wish });
             }
-            let wish = if is_over || was.is_none() { gone } else { *before };
-            set.entries.push(WantedEntry { list: *list, prefix: *prefix, holder: *holder, wish });
         }
         set.entries.sort_unstable();
         set.undone = Some(Box::new(Undone { summary, kept }));

@@ -86,8 +86,7 @@ fn whole(new: &[Prefix], part: Prefix) -> Option<Option<Prefix>> {
     }
     let from = new.partition_point(|entry| *entry < part);
     let to = new.partition_point(|entry| *entry <= Prefix::host(part.last()));
-    let inside: Vec<Prefix> =
-        new.get(from..to)?.iter().copied().filter(|entry| *entry != Prefix::host(entry.address())).collect();
+    let inside: Vec<Prefix> = new.get(from..to)?.iter().copied().filter(|entry| !entry.is_host()).collect();
     is_covered(part, &inside).then_some(None)
 }
 

@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use super::{peer::Peer, router};
 use crate::{
     clock::Now,
-    control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status},
+    control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
     controller::{ConfigFile, Controller, Counters, Message, Readings},
     datapath::FrameCounters,
     preview::{diff::PolicyDocument, explain::Membership},
@@ -67,6 +67,10 @@ impl Readings for Nothing {
 
     fn history(&self, _: Now) -> Generations {
         unreachable!("nobody asks for the history")
+    }
+
+    fn is_undone_as_sync(&self, _: &Undo) -> bool {
+        false
     }
 
     fn pushes(&self, _: usize) -> Pushes {

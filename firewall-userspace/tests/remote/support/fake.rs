@@ -280,6 +280,10 @@ impl Readings for Told {
         Generations { schema, active: None, pending: None, generations }
     }
 
+    fn is_undone_as_sync(&self, _: &Undo) -> bool {
+        false
+    }
+
     fn pushes(&self, limit: usize) -> Pushes {
         Pushes::new(8, 3, [7, 6, 5].into_iter().take(limit).map(pushed_before).collect())
     }

@@ -33,13 +33,20 @@ fn a_part_that_is_damaged_is_missed() {
     let disk = FakeDisk::default();
     let Opened { mut store, .. } = open(&disk);
     let number = store.begin_sync().unwrap();
-    let mut before = 0;
+    let (mut before, mut second) = (0, 0);
     for one in [1, 2, 3] {
-        before = disk.get(&journal_name(1)).len();
+        (second, before) = (before, disk.get(&journal_name(1)).len());
         store.append_part(at(0), number, vec![add(one, None, "a")]).unwrap();
     }
     store.promise_sync(at(0), number).unwrap();
-    let mut octets = disk.get(&journal_name(1));
+    let whole = disk.get(&journal_name(1));
+    // One that is not there at all is missed when they are counted.
+    disk.put(&journal_name(1), &[&whole[..second], &whole[before..]].concat());
+    assert!(refused(&disk).contains("damaged at octet"), "{}", refused(&disk));
+    let opened = Store::open_tolerant(disk.after_kill(), at(0), NEVER).unwrap();
+    assert_eq!((opened.runtime.len(), opened.store.refuses().is_some()), (2, true), "what can be read filters");
+
+    let mut octets = whole;
     octets[before + 20] ^= 1;
     disk.put(&journal_name(1), &octets);
     assert!(refused(&disk).contains(&format!("damaged at octet {before}")), "{}", refused(&disk));
