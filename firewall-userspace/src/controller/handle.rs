@@ -1,6 +1,6 @@
 //! The handle on the controller: requests go to its thread, readers look at what it has published.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -8,25 +8,23 @@ use tokio::{
 };
 
 use super::{
-    CancelOnDrop, Comparison, ConfigFile, Counters, ReadConfig, SyncBase, SyncKind, SyncOrder, SyncReply, SyncSet,
-    SyncTicket, SyncTurn, Syncs,
+    CancelOnDrop, Comparison, ConfigFile, ReadConfig, SyncBase, SyncKind, SyncOrder, SyncSet, SyncTicket, Syncs,
+    message::{Explaining, Inquiry, Message},
+    readings::Readings,
     traffic::TrafficSamples,
-    work::{Activity, Doing, Work, milliseconds},
+    work::{Doing, Work, milliseconds},
 };
 use crate::{
     clock::Now,
     config::Bundle,
     control::{
-        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, KeptGeneration, Page, Push, Pushed, Pushes,
-        Refusal, Reload, Reloaded, Rollback, SetMode, Status, Terms, Undo,
+        Apply, Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback, SetMode,
+        Status, Undo,
     },
-    datapath::{Explainer, FrameCounters, give_way},
+    datapath::give_way,
     logging,
     policy::Prefix,
-    preview::{
-        diff::PolicyDocument,
-        explain::{Answered, Explained, ExplanationSet, Membership, Question, Questions},
-    },
+    preview::explain::{Answered, Explained, ExplanationSet, Question, Questions},
 };
 
 /// A handle on the controller; cheap to clone.
@@ -38,153 +36,6 @@ pub struct Controller {
     config: ConfigFile,
     samples: Arc<TrafficSamples>,
     syncs: Arc<Syncs>,
-}
-
-/// One request and where its answer goes.
-#[derive(Debug)]
-pub enum Message {
-    /// See [`Controller::push`].
-    Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::sync`]: it begins.
-    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), SyncKind, oneshot::Sender<Result<SyncBase, Refusal>>),
-    /// See [`Controller::sync`]: one was cancelled.
-    SyncClose(oneshot::Sender<()>),
-    /// See [`Controller::sync`]: it was compared, and is carried out.
-    SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
-    /// See [`Controller::undo`].
-    Undo(Caller, Undo, oneshot::Sender<Result<Pushed, Refusal>>),
-    /// See [`Controller::explain`] and [`Controller::explain_many`]. With `true` the controller itself loads what answers, if it is not
-    /// loaded.
-    Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
-    /// See [`Controller::reload`]; with what the configuration file says.
-    Reload(Caller, Reload, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
-    /// See [`Controller::apply`]; with what was sent.
-    Apply(Caller, Terms, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
-    /// See [`Controller::rollback`].
-    Rollback(Caller, Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
-    /// See [`Controller::set_mode`].
-    SetMode(Caller, SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
-    /// See [`Controller::generation`].
-    Generation(u64, oneshot::Sender<Result<KeptGeneration, Refusal>>),
-    /// See [`Controller::confirm`].
-    Confirm(Caller, Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
-    /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now. The answer says
-    /// whether they are refused as sources.
-    OwnAddresses(Vec<Prefix>, oneshot::Sender<bool>),
-    /// Interfaces may have come, gone or changed.
-    Interfaces,
-    /// See [`Controller::stop`].
-    Stop(oneshot::Sender<()>),
-}
-
-impl Message {
-    /// Whether whoever asked has given up: it does not want it any more.
-    pub fn is_given_up(&self) -> bool {
-        match self {
-            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
-            Self::SyncOpen(.., reply) => reply.is_closed(),
-            Self::SyncClose(_) => false,
-            Self::Explain(.., reply) => reply.is_closed(),
-            Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
-            Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
-            Self::Confirm(.., reply) => reply.is_closed(),
-            Self::Generation(.., reply) => reply.is_closed(),
-            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => false,
-        }
-    }
-
-    /// Answers a request with a refusal; what is no request is nobody's.
-    pub(super) fn refuse(self, refusal: Refusal) {
-        match self {
-            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
-            Self::SyncOpen(.., reply) => drop(reply.send(Err(refusal))),
-            Self::SyncClose(reply) => drop(reply.send(())),
-            Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
-            Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
-            Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),
-            Self::Confirm(.., reply) => drop(reply.send(Err(refusal))),
-            Self::Generation(.., reply) => drop(reply.send(Err(refusal))),
-            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => {}
-        }
-    }
-
-    /// What the controller does with it.
-    pub(super) fn job(&self) -> Activity {
-        match self {
-            Self::Push(..) | Self::SyncOpen(..) | Self::SyncClose(..) | Self::SyncRun(..) => Activity::Push,
-            Self::Undo(..) => Activity::Undo,
-            Self::Explain(..) => Activity::Explain,
-            Self::Reload(..) => Activity::Reload,
-            Self::Apply(..) => Activity::Apply,
-            Self::Rollback(..) => Activity::Rollback,
-            Self::SetMode(..) => Activity::SetMode,
-            Self::Confirm(..) => Activity::Confirm,
-            Self::Generation(..) => Activity::Generation,
-            Self::OwnAddresses(..) => Activity::OwnAddresses,
-            Self::Interfaces => Activity::Interfaces,
-            Self::Stop(..) => Activity::Stop,
-        }
-    }
-}
-
-/// What is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inquiry {
-    /// One packet.
-    Packet(Question),
-    /// Several.
-    Packets(Questions),
-}
-
-/// What comes of a question.
-#[derive(Debug)]
-pub enum Explaining {
-    /// The answers, in the order of what was asked: exactly one to the question about one packet.
-    Explained(Vec<Answered>),
-    /// What answers has to be loaded first, which takes a while and needs nobody else.
-    NotLoaded(Arc<dyn Explainer>),
-}
-
-/// What readers are told: all of it is of one moment, and nobody waits for it.
-pub trait Readings: Send + Sync + fmt::Debug {
-    /// The state of the daemon.
-    fn status(&self, now: Now) -> Status;
-
-    /// The next entries of one list or of all.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] for an unknown list.
-    fn entries(&self, query: &EntriesQuery) -> Result<Page, Refusal>;
-
-    /// What a source is in.
-    ///
-    /// # Errors
-    /// [`Refusal::NoPolicy`].
-    fn membership(&self, source: IpAddr) -> Result<Membership, Refusal>;
-
-    /// The policy in force as a document; it may be large.
-    fn document(&self) -> PolicyDocument;
-
-    /// The generations of the policy that are kept.
-    fn history(&self, now: Now) -> Generations;
-
-    /// The last pushes that can be taken back, the newest first; at most so many.
-    fn pushes(&self, limit: usize) -> Pushes;
-
-    /// Whether an undo is [carried out as a sync](Controller::undo), because very much is to be undone.
-    fn is_undone_as_sync(&self, undo: &Undo) -> bool;
-
-    /// The counters of the data plane, read from the kernel now.
-    ///
-    /// # Errors
-    /// [`Refusal::Datapath`] when a map cannot be read.
-    fn frames(&self) -> Result<FrameCounters, Refusal>;
-
-    /// All counters, with those.
-    ///
-    /// # Errors
-    /// Those of [`frames`](Self::frames).
-    fn counters(&self) -> Result<Counters, Refusal>;
 }
 
 /// How often what answers is loaded off the controller's thread for one question.

@@ -17,10 +17,12 @@ mod handle;
 mod host;
 mod idle;
 mod in_force;
+mod message;
 mod policy;
 mod prepare;
 mod published;
 mod push;
+mod readings;
 mod reply;
 mod report;
 mod sight;
@@ -37,9 +39,11 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 pub use counters::Counters;
 pub use file::{ConfigFile, ReadConfig};
-pub use handle::{Controller, Explaining, Inquiry, Message, Readings};
+pub use handle::Controller;
 pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
+pub use message::{Explaining, Inquiry, Message};
+pub use readings::Readings;
 pub use report::generation_document;
 pub use sync::{
     CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncKind, SyncOrder, SyncReply, SyncSet,

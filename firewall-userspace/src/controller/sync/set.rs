@@ -65,6 +65,9 @@ pub(super) struct WantedEntry {
     pub(super) wish: u32,
 }
 
+/// Of these there are millions: docs/architecture.md has the number.
+const _: () = assert!(size_of::<WantedEntry>() == 28);
+
 /// What is to become of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wish {
