@@ -1,25 +1,21 @@
 //! Carries a script out on a daemon and on the model; `compare.rs` holds the one against the other.
-//!
-//! A kill loses what the disk had refused so far. What comes back then is what was kept, or what is so, for each entry and for the
-//! policy; a script ends there.
 
 mod compare;
+mod kill;
+mod policy;
+mod push;
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    model::{Key, Model, Waiting, What, Wish},
-    script::{AskedPush, RemovedOf, Step},
-    world::{self, PATH, World, is_injected},
+    model::{Key, Model, Waiting, What},
+    script::Step,
+    world::{World, is_injected},
 };
 use crate::{
-    config::{Diagnostic, Report},
-    control::{
-        Addition, Caller, Confirm, NotUndoable, PendingChange, Push, Refusal, Reload, Reloaded, Removal, Rollback,
-        SetMode, Terms, Undo, Way,
-    },
-    controller::{Message, ReadConfig},
-    lists::entry::{Holding, Layer},
+    control::{Caller, Confirm, Refusal, SetMode, Way},
+    controller::Message,
+    lists::entry::Holding,
     policy::{Name, Prefix},
 };
 
@@ -160,219 +156,6 @@ impl Driver {
         self.tend();
     }
 
-    fn push(&mut self, asked: &AskedPush) {
-        let AskedPush { owner, layer, replace, add, remove, of, confirm, dry_run } = asked;
-        let addition = |(list, last, ttl): &(&str, u8, Option<u32>)| Addition {
-            list: (*list).into(),
-            prefix: prefix(*last).to_string(),
-            ttl: text(*ttl),
-            comment: None,
-        };
-        let removal = |(list, last): &(&str, u8)| Removal { list: (*list).into(), prefix: prefix(*last).to_string() };
-        let push = Push {
-            layer: *layer,
-            replace: replace.iter().map(|list| (*list).into()).collect(),
-            add: add.iter().map(addition).collect(),
-            remove: remove.iter().map(removal).collect(),
-            remove_of: of.owner().map(str::to_owned),
-            remove_all: matches!(of, RemovedOf::Anybody),
-            confirm: text(*confirm),
-            dry_run: *dry_run,
-            ..Push::default()
-        };
-        let answer = self.world.ask(|reply| Message::Push(caller(owner), push, reply));
-        let key = |list: &str, last: u8| -> Key { (list.into(), prefix(last), *layer, (*owner).into()) };
-        let mut wishes: Vec<Wish> = Vec::new();
-        for (list, last, ttl) in add {
-            let (key, ttl) = (key(list, *last), ttl.map(seconds));
-            match wishes.iter_mut().find(|(known, _)| *known == key) {
-                // The longest counts.
-                Some((_, Some(known))) => *known = known.zip(ttl).map(|(one, other)| one.max(other)),
-                _ => wishes.push((key, Some(ttl))),
-            }
-        }
-        let added: Vec<Key> = wishes.iter().map(|(key, _)| key.clone()).collect();
-        let contradicts = remove.iter().any(|(list, last)| added.contains(&key(list, *last)));
-        for (list, last) in remove {
-            let wanted = key(list, *last);
-            let held = self.model.entries.keys().filter(|key| (&key.0, &key.1) == (&wanted.0, &wanted.1));
-            let held = held.filter(|key| match of {
-                RemovedOf::Own => **key == wanted,
-                RemovedOf::Owner(owner) => Layer::OF_PEOPLE.contains(&key.2) && key.3 == *owner,
-                RemovedOf::Anybody => Layer::OF_PEOPLE.contains(&key.2),
-            });
-            // What is not there is a wish all the same: its list has to be known.
-            let held: Vec<Key> =
-                held.cloned().chain([wanted.clone()].into_iter().filter(|_| matches!(of, RemovedOf::Own))).collect();
-            wishes.extend(held.into_iter().map(|key| (key, None)));
-        }
-        let replaced = self.model.entries.keys().filter(|(list, _, of, by)| {
-            replace.is_some_and(|replaced| *list == replaced) && of == layer && by == owner
-        });
-        let replaced: Vec<Key> = replaced.filter(|key| !added.contains(key)).cloned().collect();
-        wishes.extend(replaced.into_iter().map(|key| (key, None)));
-
-        let lists = world::load(self.model.active().config).unwrap().policy.lists;
-        let is_known = |list: &str| lists.iter().any(|known| *known.name == *list);
-        let is_of_others = !matches!(of, RemovedOf::Own);
-        let is_invalid = contradicts
-            || is_of_others && (*layer != Layer::Runtime || replace.is_some())
-            || remove.iter().any(|(list, _)| !is_known(list))
-            || wishes.iter().any(|((list, ..), _)| !is_known(list))
-            || replace.is_some_and(|list| !is_known(list));
-        match answer {
-            Ok(pushed) => {
-                assert!(!is_invalid, "a push with mistakes was taken: {pushed:?}");
-                assert!(confirm.is_none() || self.model.waiting.is_none() || *dry_run, "two things wait: {pushed:?}");
-                if !dry_run {
-                    self.model.push(&wishes, confirm.map(seconds), self.world.now);
-                }
-                assert_eq!(
-                    (pushed.revision, pushed.generation),
-                    (self.model.revision, self.model.revision),
-                    "the answer"
-                );
-            }
-            Err(Refusal::Pending(_)) => assert!(confirm.is_some() && self.model.waiting.is_some()),
-            Err(Refusal::Invalid(problems)) => assert!(is_invalid, "{problems:?}"),
-            Err(refusal) => {
-                self.refused.extend(wishes.into_iter().map(|(key, _)| key));
-                self.expect_injected(&refusal);
-            }
-        }
-    }
-
-    fn undo(&mut self, back: u64, confirm: Option<u32>) {
-        let revision = self.model.revision.saturating_sub(back);
-        let undo = Undo { confirm: text(confirm), ..Undo::of(revision) };
-        let answer = self.world.ask(|reply| Message::Undo(caller("eve"), undo, reply));
-        let is_known = self.model.pushes.contains_key(&revision);
-        let waits = self.model.waits;
-        match answer {
-            Ok(pushed) => {
-                assert!(is_known && waits != Some(revision), "{revision} was undone: {pushed:?}");
-                assert!(confirm.is_none() || self.model.waiting.is_none(), "two things wait: {pushed:?}");
-                let kept = self.model.undo(revision, confirm.map(seconds), self.world.now);
-                assert_eq!((pushed.kept_count, pushed.revision), (kept, self.model.revision), "the answer: {pushed:?}");
-            }
-            Err(Refusal::NotUndoable { why: NotUndoable::Waits(_), .. }) => assert_eq!(waits, Some(revision)),
-            Err(Refusal::NotUndoable { why: NotUndoable::Undone { .. }, .. }) => {
-                assert!(self.model.undone.contains(&revision), "{revision} was not undone");
-            }
-            Err(Refusal::NotUndoable { why, .. }) => {
-                assert!(!is_known && !self.model.undone.contains(&revision), "{why:?}");
-            }
-            Err(Refusal::Pending(_)) => assert!(confirm.is_some() && self.model.waiting.is_some()),
-            Err(Refusal::Invalid(problems)) => {
-                assert!(confirm.is_some() && !self.model.is_settled(), "{problems:?}");
-            }
-            Err(refusal) => {
-                self.refused.extend(self.model.pushes[&revision].keys().cloned());
-                self.expect_injected(&refusal);
-            }
-        }
-    }
-
-    fn reload(&mut self, confirm: Option<u32>, dry_run: bool) {
-        let file = *self.world.file.lock().unwrap();
-        let reload = Reload { confirm: text(confirm), dry_run, ..Reload::default() };
-        let read = Box::new(ReadConfig { loaded: world::load(file), is_file: true });
-        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), reload, read, reply));
-        let mode = world::load(file).ok().and_then(|loaded| self.model.kept_mode(loaded.policy.mode));
-        if dry_run {
-            let may_be_refused = self.may_be_refused(file) || self.model.locks_out(file, mode);
-            assert!(answer.is_ok_and(|answer| answer.dry_run) || may_be_refused);
-            return;
-        }
-        self.model.is_file_refused |= answer.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Pending(_)));
-        self.changed(answer, file, mode, None, true, confirm);
-    }
-
-    /// Whatever the file says, it could not be read in time.
-    fn hung_reload(&mut self) {
-        let report = Report::new(vec![Diagnostic::of_file(PATH.as_ref(), "", "it does not answer".into())], &[]);
-        let read = Box::new(ReadConfig { loaded: Err(report), is_file: true });
-        let answer = self.world.ask(|reply| Message::Reload(caller("SIGHUP"), Reload::default(), read, reply));
-        let refusal = answer.expect_err("a file that cannot be read was loaded");
-        assert!(matches!(refusal, Refusal::Config { .. } | Refusal::Pending(_)), "{refusal:?}");
-        self.model.is_file_refused |= matches!(refusal, Refusal::Config { .. });
-    }
-
-    fn apply(&mut self, config: usize, confirm: Option<u32>) {
-        let is_read = *self.world.file.lock().unwrap() == config;
-        let terms = Terms { confirm: text(confirm), ..Terms::default() };
-        let sent = Box::new(ReadConfig { loaded: world::load(config), is_file: is_read });
-        let answer = self.world.ask(|reply| Message::Apply(caller("ben"), terms, sent, reply));
-        self.changed(answer, config, None, None, is_read, confirm);
-    }
-
-    fn rollback(&mut self, back: Option<u64>, confirm: Option<u32>) {
-        let last = self.model.generations.last().unwrap().number;
-        let generation = back.map(|back| last.saturating_sub(back));
-        let rollback = Rollback { generation, confirm: text(confirm), ..Rollback::default() };
-        let answer = self.world.ask(|reply| Message::Rollback(caller("ada"), rollback, reply));
-        let waits = self.model.waiting.as_ref().map(|waiting| waiting.what.clone());
-        if generation.is_none() && confirm.is_none() && matches!(waits, Some(What::Push { .. })) {
-            match answer {
-                Ok(answer) => {
-                    assert!(answer.push_undone, "{answer:?}");
-                    self.model.undo_push(self.world.now);
-                }
-                Err(refusal) => self.expect_injected(&refusal),
-            }
-            return;
-        }
-        let wanted = match (generation, waits) {
-            (Some(number), _) | (None, Some(What::Policy { previous: number, .. })) => self.model.generation(number),
-            _ => self.model.previous(),
-        };
-        let Some(wanted) = wanted.cloned() else {
-            let refusal = answer.expect_err("there is nothing to go back to");
-            assert!(matches!(refusal, Refusal::NoGeneration { .. }), "{refusal:?}");
-            return;
-        };
-        self.changed(answer, wanted.config, wanted.mode, Some(wanted.number), false, confirm);
-    }
-
-    /// A change of the policy was asked for, to this one.
-    fn changed(
-        &mut self,
-        answer: Result<Reloaded, Refusal>,
-        config: usize,
-        mode: Option<crate::policy::Mode>,
-        of: Option<u64>,
-        is_read: bool,
-        confirm: Option<u32>,
-    ) {
-        match answer {
-            Ok(answer) => {
-                assert!(world::load(config).is_ok(), "a configuration with mistakes was taken");
-                let undoes = of.is_some() && self.model.waiting.is_some() && confirm.is_none();
-                assert!(undoes || !self.model.locks_out(config, mode), "the way in was taken from the management");
-                self.model.switch(config, mode, of, is_read, confirm.map(seconds), self.world.now);
-                assert_eq!((answer.revision, answer.policy_generation), (self.model.revision, self.model.active));
-            }
-            Err(Refusal::Pending(pending)) => {
-                let is_push = pending.change == PendingChange::Push;
-                assert!(self.model.waiting.is_some() && (!is_push || confirm.is_some()), "{pending:?}");
-            }
-            // It may be on disk, and the disk may not let it be struck.
-            Err(Refusal::NotKept { .. } | Refusal::Datapath { .. }) if self.has_faults() => {
-                self.refused_policies.push((config, mode));
-            }
-            Err(Refusal::Guarded(harms)) => assert!(self.model.locks_out(config, mode), "{harms:?}"),
-            Err(refusal) => {
-                assert!(is_injected(&refusal) && self.has_faults() || self.may_be_refused(config), "{refusal:?}");
-            }
-        }
-    }
-
-    /// Whether a configuration is refused without a fault: it has mistakes, or a new interface that is not there.
-    fn may_be_refused(&self, config: usize) -> bool {
-        let Ok(loaded) = world::load(config) else { return true };
-        loaded.policy.interfaces.iter().any(|interface| !self.world.kernel.has_interface(&interface.name))
-    }
-
     fn confirm(&mut self) {
         let answer = self.world.ask(|reply| Message::Confirm(caller("ada"), Confirm::default(), reply));
         match answer {
@@ -418,49 +201,6 @@ impl Driver {
             self.world.kernel.refuse_interface(name, false);
         }
         self.world.kernel.set_bpffs(true);
-    }
-
-    /// Whether a start with this configuration meets an interface that refuses, or a new one that is not there.
-    fn meets_unwilling(&self, config: usize) -> bool {
-        let filtered = self.world.kernel.filtered();
-        let Ok(loaded) = world::load(config) else { return false };
-        let before = self.model.policy().interfaces;
-        loaded.policy.interfaces.iter().any(|interface| {
-            let is_new = before.iter().all(|known| known.name != interface.name);
-            if is_new && !self.world.kernel.has_interface(&interface.name) {
-                return true;
-            }
-            let index = self.world.kernel.index_of(&interface.name);
-            self.unwilling.contains(&*interface.name) && index.is_some_and(|index| !filtered.contains(&index))
-        })
-    }
-
-    fn kill(&mut self, is_reboot: bool) {
-        let is_owing = self.is_owing();
-        // The new daemon's file system is there, and the kernel works, or it does not start.
-        self.world.kernel.refuse(0, 0);
-        (self.is_refusing, self.is_disk_bad) = (false, false);
-        // Nor does a daemon start without a place for its pins.
-        self.world.kernel.set_bpffs(true);
-        if is_reboot {
-            self.world.kernel.reboot();
-        } else {
-            self.world.kernel.drop_unpinned();
-        }
-        let file = *self.world.file.lock().unwrap();
-        let mut is_met = self.meets_unwilling(file);
-        if let Err(why) = self.world.restart() {
-            assert!(why.contains("refused as told: attach"), "{why}");
-            self.give_in();
-            is_met = self.meets_unwilling(file);
-            self.world.restart().unwrap();
-        }
-        if is_owing {
-            return self.check_what_came_back(file);
-        }
-        self.model.restart(file, is_met, self.world.now);
-        self.model.forget_pushes();
-        self.read_at = None;
     }
 
     /// Whether the disk has refused something that is so.
