@@ -32,7 +32,7 @@ pub use words::Words;
 /// The memory that readers see.
 #[derive(Clone)]
 pub struct Memory<R, L> {
-    /// Root of IPv4, [`ROOT_SLOTS`] slots, then the groups of each.
+    /// Root of IPv4, [`ROOT_SLOTS`](firewall_common::prefix_table::ROOT_SLOTS) slots, then the groups of each.
     pub root_v4: L,
     /// Root of IPv6, as many.
     pub root_v6: R,
