@@ -7,12 +7,13 @@ use std::{
     io,
     os::fd::AsFd,
     path::Path,
+    sync::OnceLock,
 };
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags, OFlag, openat},
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
-    unistd::geteuid,
+    unistd::{User, geteuid},
 };
 
 /// Why something that has the name of a file is not used: what it is instead.
@@ -81,6 +82,26 @@ pub fn own(owner: u32, mode: u32) -> Result<(), NotOwn> {
         Err(NotOwn::Writable(mode & PERMISSIONS))
     } else {
         Ok(())
+    }
+}
+
+/// The user that the package makes for the daemon (packaging/sysusers.conf).
+pub const SERVICE_USER: &str = "portcullis";
+
+/// Number of [`SERVICE_USER`], looked up once; `None` where there is none.
+pub fn service_user() -> Option<u32> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    *FOUND.get_or_init(|| User::from_name(SERVICE_USER).ok().flatten().map(|user| user.uid.as_raw()))
+}
+
+/// The same as [`own`]; and root believes what belongs to the user of the service, which root has given its rights.
+///
+/// # Errors
+/// Those of [`own`].
+pub fn own_or_of_service(owner: u32, mode: u32) -> Result<(), NotOwn> {
+    match geteuid().is_root() && owner != 0 && service_user() == Some(owner) {
+        true => own(geteuid().as_raw(), mode),
+        false => own(owner, mode),
     }
 }
 

@@ -1,12 +1,15 @@
 //! `portcullis state`: the folder of pushed entries, while no daemon uses it.
 
 use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use nix::unistd::{Gid, Uid, geteuid, setegid, seteuid};
 
 use super::{
     failure,
@@ -15,6 +18,7 @@ use super::{
 use crate::{
     config,
     exit::Exit,
+    files::{SERVICE_USER, service_user},
     state::{
         disk::Folder,
         error::StoreError,
@@ -78,8 +82,20 @@ fn repair(directory: &Path) -> Result<Repaired, String> {
         let error = StoreError::Folder { path: directory.to_owned(), attempt: "open", source };
         return Err(error.to_string());
     }
+    become_service(directory)?;
     let folder = Folder::open(directory).map_err(|error| error.to_string())?;
     let mut repaired = salvage(&folder, Timestamp::now()).map_err(|error| error.to_string())?;
     repaired.set_aside.extend(history::repair(&folder).map_err(|error| error.to_string())?);
     Ok(repaired)
+}
+
+/// Root becomes the user of the service where the folder is that user's: what is written has to be its own, or the service could not
+/// use it afterwards.
+fn become_service(directory: &Path) -> Result<(), String> {
+    let owner = fs::metadata(directory).ok().map(|facts| (facts.uid(), facts.gid()));
+    let Some((user, group)) = owner.filter(|(user, _)| geteuid().is_root() && service_user() == Some(*user)) else {
+        return Ok(());
+    };
+    let changed = setegid(Gid::from_raw(group)).and_then(|()| seteuid(Uid::from_raw(user)));
+    changed.map_err(|error| format!("cannot repair {} as {SERVICE_USER}, whose it is: {error}", directory.display()))
 }

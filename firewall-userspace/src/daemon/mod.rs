@@ -6,6 +6,7 @@
 mod begin;
 mod essential;
 mod follow;
+mod notify;
 mod rlimits;
 mod signals;
 
@@ -13,7 +14,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
-use self::{essential::Essential, signals::Signals};
+use self::{essential::Essential, notify::Notifier, signals::Signals};
 use crate::{
     clock::Now,
     controller::{self, ConfigFile, Controller, Launch, Launched},
@@ -90,7 +91,7 @@ fn run_logged(options: &RunOptions) -> Result<(), EndedDaemon> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| EndedDaemon { words: format!("error: cannot start: {error}"), exit: Exit::Refused })?;
-    let ended = runtime.block_on(serve(options));
+    let ended = runtime.block_on(serve(options, Notifier::start()));
     // A file that hangs cannot be called off, and ends with the process.
     runtime.shutdown_timeout(LEFTOVER);
     ended.map_err(why)
@@ -108,7 +109,7 @@ fn why(ended: StartError) -> EndedDaemon {
     EndedDaemon { words, exit }
 }
 
-async fn serve(options: &RunOptions) -> Result<(), StartError> {
+async fn serve(options: &RunOptions, notifier: Notifier) -> Result<(), StartError> {
     let signals = Signals::follow().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
     rlimits::raise_descriptors();
     let config = ConfigFile::new(options.config.clone());
@@ -147,8 +148,10 @@ async fn serve(options: &RunOptions) -> Result<(), StartError> {
     essential.serve("the admin port", admin::serve(admin, controller.clone(), until(stopping.clone())));
     essential.serve("the API", api::serve(api, controller.clone(), until(stopping)));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    notifier.started(&controller);
 
     let ended = essential::first_end(signals.handle(&controller), &controller, &mut essential).await;
+    notifier.stopping();
     let is_stopped = timeout(STOP_LIMIT, controller.stop()).await.is_ok();
     drop(stop);
     essential.finish().await;

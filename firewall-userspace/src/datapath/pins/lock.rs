@@ -17,7 +17,7 @@ use nix::{
 };
 
 use super::{DatapathError, pin_error};
-use crate::datapath::holder::Holder;
+use crate::{datapath::holder::Holder, files::service_user};
 
 /// The folder inside that is locked.
 pub(super) const LOCK: &str = "lock";
@@ -70,10 +70,13 @@ pub(super) fn require_free(folder: &Path) -> Result<(), DatapathError> {
     if holders.is_empty() { Ok(()) } else { Err(DatapathError::InUse { folder: folder.to_owned(), holders }) }
 }
 
-/// A daemon that has the folder runs as its owner and lives. Where nobody is known, one may.
+/// A daemon that has the folder runs as its owner, which may be the user of the service, and lives. Where nobody is known, one may.
 fn is_of_others(holders: &[Holder]) -> bool {
-    let us = geteuid().as_raw();
-    !holders.is_empty() && holders.iter().all(|holder| holder.user != Some(us) && holder.user != Some(0))
+    is_of_none(holders, &[Some(geteuid().as_raw()), Some(0), service_user().or(Some(0))])
+}
+
+fn is_of_none(holders: &[Holder], users: &[Option<u32>]) -> bool {
+    !holders.is_empty() && holders.iter().all(|holder| !users.contains(&holder.user))
 }
 
 /// Locks `path` on behalf of `folder`.
@@ -160,5 +163,8 @@ mod tests {
         assert!(is_of_others(&[holder(None)]));
         assert!(!is_of_others(&[holder(Some(4_000_000)), holder(Some(us))]));
         assert!(!is_of_others(&[]), "nobody tells");
+        assert!(
+            is_of_none(&[holder(Some(997))], &[Some(0)]) && !is_of_none(&[holder(Some(997))], &[Some(0), Some(997)])
+        );
     }
 }

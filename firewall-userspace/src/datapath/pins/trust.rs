@@ -1,4 +1,4 @@
-//! Whose a pin folder is: the user's that this process runs as, and nobody else's.
+//! Whose a pin folder is: the user's that this process runs as, and nobody else's. For root it may be the user's of the service.
 //!
 //! In: a folder on a BPF file system. Out: the same folder with mode 0700, or why what lies in it cannot be believed. Whoever
 //! may write there can take a filter off or give the daemon maps of his own. Links in the file system are never followed.
@@ -15,7 +15,7 @@ use nix::{
 };
 
 use super::{DatapathError, Distrust, pin_error};
-use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, names_in, own};
+use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, names_in, own_or_of_service};
 
 /// Mode of every folder that is made here.
 const FOLDER_MODE: u32 = 0o700;
@@ -184,7 +184,7 @@ fn require_pin(path: &Path) -> Result<(), DatapathError> {
 
 /// What is wrong with something that has to be this user's alone.
 fn judge(facts: &fs::Metadata, is_kind: bool) -> Option<Distrust> {
-    match own(facts.uid(), facts.mode()) {
+    match own_or_of_service(facts.uid(), facts.mode()) {
         _ if facts.file_type().is_symlink() => Some(Distrust::Link),
         Err(NotOwn::Owner(owner)) => Some(Distrust::Owner(owner)),
         _ if !is_kind => Some(Distrust::Kind),
