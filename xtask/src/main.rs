@@ -16,6 +16,8 @@ mod needs;
 mod packages;
 mod privilege;
 mod process;
+mod report;
+mod service;
 mod setup;
 mod test;
 mod tree;
@@ -68,6 +70,8 @@ enum Task {
     Verify,
     /// Boot Debian's kernels in emulated machines and run the XDP program on them
     Kernels(kernels::Choice),
+    /// Install the package on a Debian that boots in namespaces, and see it live there until it is removed
+    Service(service::Trial),
     /// Hold the sources against the rules of docs/architecture.md and CONTRIBUTING.md
     House {
         /// Show all violations, however many there are
@@ -122,6 +126,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench(options) => bench::bench(&tree, &options),
         Task::Verify => verify::verify(&tree),
         Task::Kernels(choice) => kernels::kernels(&tree, &choice),
+        Task::Service(options) => service::service(&tree, &options),
         Task::House { all, tree: other } => house::house(other.as_ref().unwrap_or(&tree.root), all),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),

@@ -59,7 +59,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 14] = [
+const PACKAGES: [Package; 15] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -115,6 +115,13 @@ const PACKAGES: [Package; 14] = [
         program: "xz",
         why: "unpacks the drivers of those kernels",
         scope: Scope::Kernels,
+        service: None,
+    },
+    Package {
+        name: "mmdebstrap",
+        program: "mmdebstrap",
+        why: "makes the Debian that the package is tried on",
+        scope: Scope::Ci,
         service: None,
     },
     Package {

@@ -222,7 +222,8 @@ fn words(status: &Status) -> String {
     parts.extend(status.pending.as_ref().map(|_| "a change waits for `portcullis confirm`".to_owned()));
     match status.conditions.as_slice() {
         [] => {}
-        [one] => parts.push(one.message.clone()),
+        // The rest of a report is for `portcullis status`.
+        [one] => parts.push(one.message.lines().next().unwrap_or_default().to_owned()),
         many => parts.push(format!("{}: see `portcullis status`", counted(many.len(), "condition"))),
     }
     parts.extend(status.pin_failure.as_ref().map(|_| "NOT PINNED: the filter would end with this daemon".to_owned()));
@@ -270,8 +271,8 @@ mod tests {
         assert_eq!(words(&status("enforce", &[("eth0", "refused")])), "enforce, but NO INTERFACE IS FILTERED");
         assert_eq!(words(&status("none", &[])), "NOTHING IS ENFORCED");
         let mut faulty = enforcing.clone();
-        faulty.conditions = vec![condition(Condition::NOT_THE_FILE, "the file\nis refused")];
-        assert_eq!(words(&faulty), "enforcing at eth0, eth2; the file\\nis refused", "it is one line");
+        faulty.conditions = vec![condition(Condition::NOT_THE_FILE, "the file is refused\n --> 12:1")];
+        assert_eq!(words(&faulty), "enforcing at eth0, eth2; the file is refused", "it is one line");
         faulty.conditions.push(condition(Condition::INTERFACE, "eth1 is not there"));
         faulty.pin_failure = Some("no space".into());
         assert_eq!(

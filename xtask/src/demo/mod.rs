@@ -2,16 +2,15 @@
 
 mod counters;
 mod flood;
-mod report;
 mod steps;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-use self::report::{Report, Seen};
 use crate::{
     lab::{self, Lab},
+    report::{Report, Seen},
     tree::Tree,
 };
 
@@ -33,5 +32,5 @@ pub fn demo(tree: &Tree, built: Option<PathBuf>) -> Result<()> {
         let seen = if left.is_empty() { "nothing left".to_owned() } else { left.join(", ") };
         Ok(Seen { as_expected: left.is_empty(), seen })
     })?;
-    report.conclude()
+    report.conclude(KIND)
 }

@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 use super::{
     counters::Counters,
     flood::{Flood, flood},
-    report::{Report, Seen},
 };
 use crate::{
     interrupt,
     lab::{self, Answer, CLIENT_A, CLIENT_B, FLOOD_BURST, FLOOD_RATE, HOST, Host, Lab, WIDE_PREFIX_V4, WIDE_PREFIX_V6},
+    report::{Report, Seen},
 };
 
 /// How long a pushed source may take to get in. It takes milliseconds.

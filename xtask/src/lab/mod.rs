@@ -35,6 +35,7 @@ use self::{
 };
 pub use self::{
     config::{FLOOD_BURST, FLOOD_PORT, FLOOD_RATE},
+    namespace::Namespace,
     network::{ATTACKER, CLIENT_A, CLIENT_B, HOST, Host, WIDE_PREFIX_V4, WIDE_PREFIX_V6},
     trace::Trace,
 };

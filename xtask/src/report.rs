@@ -1,4 +1,4 @@
-//! How a step is shown.
+//! How the steps of a demonstration are shown.
 
 use std::time::{Duration, Instant};
 
@@ -51,11 +51,11 @@ impl Report {
         !self.differ.is_empty()
     }
 
-    /// The last line; an error when a step differs.
-    pub fn conclude(self) -> Result<()> {
+    /// The last line, about `what`; an error when a step differs.
+    pub fn conclude(self, what: &str) -> Result<()> {
         let seconds = self.start.elapsed().max(Duration::from_millis(1)).as_secs_f64();
         if self.differ.is_empty() {
-            println!("demo: all {} steps as expected in {seconds:.1} s", self.steps);
+            println!("{what}: all {} steps as expected in {seconds:.1} s", self.steps);
             return Ok(());
         }
         let differ: Vec<_> = self.differ.iter().map(u32::to_string).collect();
