@@ -33,6 +33,9 @@ pub struct RunArgs {
     /// Log every packet: interface, source, destination, ports, service and verdict; for debugging only, it costs most of the speed.
     #[arg(long)]
     trace_packets: bool,
+    /// Do not confine the daemon to what it needs; to find out whether that is in the way of something.
+    #[arg(long, hide = true)]
+    no_sandbox: bool,
 }
 
 /// Runs the daemon until it is told to stop; why it ended by itself is on standard error, and as a document with `-o json`.
@@ -48,7 +51,8 @@ pub fn run(args: RunArgs, output: Output) -> ExitCode {
 
 impl From<RunArgs> for RunOptions {
     fn from(args: RunArgs) -> Self {
-        let RunArgs { config, pins, replace, strict, state_directory, trace_packets } = args;
-        Self { config, pin_directory: pins.pin_directory, replace, strict, state_directory, trace_packets }
+        let RunArgs { config, pins, replace, strict, state_directory, trace_packets, no_sandbox } = args;
+        let pin_directory = pins.pin_directory;
+        Self { config, pin_directory, replace, strict, state_directory, trace_packets, sandbox: !no_sandbox }
     }
 }

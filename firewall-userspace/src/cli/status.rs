@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     control::{
-        ClockStatus, Condition, InterfaceStatus, ListStatus, ServiceStatus, Status, TrafficCounts, TrafficStatus,
+        ClockStatus, Condition, InterfaceStatus, LandlockForce, ListStatus, SandboxStatus, ServiceStatus, Status,
+        TrafficCounts, TrafficStatus,
     },
     lists::entry::Layer,
     text::{
@@ -219,6 +220,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
         ("", config),
         ("metrics", format!("http://{}/metrics", status.admin_listen)),
     ];
+    facts.extend(status.sandbox.as_ref().map(confinement));
     let traffic = status.traffic.as_ref().map(|traffic| ("traffic", total(traffic, status)));
     let unread = status.traffic_failure.iter().flat_map(|cause| cause.lines()).next();
     let unread = unread.map(|cause| ("TRAFFIC", format!("its counters cannot be read: {cause}")));
@@ -245,6 +247,26 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
     };
     facts.extend(status.conditions.iter().map(said));
     facts
+}
+
+/// How the daemon is confined.
+fn confinement(sandbox: &SandboxStatus) -> (&'static str, String) {
+    let SandboxStatus { landlock, seccomp, user, capabilities, all_capabilities, why, .. } = sandbox;
+    let landlock = match landlock.state {
+        LandlockForce::Full => "Landlock".to_owned(),
+        LandlockForce::Partial => format!("Landlock as far as the kernel has it (ABI {})", landlock.abi),
+        LandlockForce::None => "NO Landlock".to_owned(),
+    };
+    let seccomp = if *seccomp { "seccomp" } else { "NO seccomp" };
+    let user = user.map_or_else(|| "?".to_owned(), |user| user.to_string());
+    let capabilities = match capabilities.as_slice() {
+        _ if *all_capabilities => "all capabilities".to_owned(),
+        [] => "no capabilities".to_owned(),
+        some => some.join(", "),
+    };
+    let why = why.iter().flat_map(|why| why.lines()).next().map_or_else(String::new, |why| format!(": {why}"));
+    let name = if why.is_empty() { "sandbox" } else { "SANDBOX" };
+    (name, format!("{landlock}, {seccomp}; user {user}, {capabilities}{why}"))
 }
 
 /// What of the log is lost.

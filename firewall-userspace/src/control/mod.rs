@@ -9,6 +9,7 @@ mod force;
 mod policies;
 mod push;
 mod refusal;
+mod sandbox;
 mod status;
 mod sync;
 mod terms;
@@ -23,6 +24,7 @@ pub use policies::{
 };
 pub use push::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Pushed, Removal, Verb};
 pub use refusal::{Refusal, guarded};
+pub use sandbox::{LandlockForce, LandlockView, SandboxStatus};
 pub use status::{
     ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadStatus, ServiceStatus,
     ServiceTraffic, Status, TrafficCounts, TrafficStatus,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Pending;
+use super::{Pending, SandboxStatus};
 use crate::{lists::entry::Layer, state::history::Generation};
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
@@ -40,6 +40,9 @@ pub struct Status {
     pub config: PathBuf,
     /// Where metrics are served.
     pub admin_listen: SocketAddr,
+    /// How the daemon is confined; `None` when it does not tell.
+    #[serde(default)]
+    pub sandbox: Option<SandboxStatus>,
     /// What the daemon knows of the time.
     #[serde(default)]
     pub clock: ClockStatus,

@@ -18,8 +18,8 @@ use crate::{
     clock::Now,
     config::Bundle,
     control::{
-        Apply, Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback, SetMode,
-        Status, Undo,
+        Apply, Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback,
+        SandboxStatus, SetMode, Status, Undo,
     },
     datapath::give_way,
     logging,
@@ -36,6 +36,7 @@ pub struct Controller {
     config: ConfigFile,
     samples: Arc<TrafficSamples>,
     syncs: Arc<Syncs>,
+    sandbox: Option<Arc<SandboxStatus>>,
 }
 
 /// How often what answers is loaded off the controller's thread for one question.
@@ -49,7 +50,13 @@ impl Controller {
         work: Arc<Work>,
         config: ConfigFile,
     ) -> Self {
-        Self { messages, readings, work, config, samples: Arc::default(), syncs: Arc::default() }
+        Self { messages, readings, work, config, samples: Arc::default(), syncs: Arc::default(), sandbox: None }
+    }
+
+    /// The same, of a daemon that is confined as `sandbox` says.
+    #[must_use]
+    pub fn in_sandbox(self, sandbox: SandboxStatus) -> Self {
+        Self { sandbox: Some(Arc::new(sandbox)), ..self }
     }
 
     /// What readers are told now.
@@ -77,6 +84,7 @@ impl Controller {
             age_ms: doing.map_or(0, |doing| milliseconds(doing.age)),
             doing: doing.map(|doing| doing.job.label().into()),
             log_lines_lost: logging::lost(),
+            sandbox: self.sandbox.as_deref().cloned(),
             ..readings.status(now)
         };
         Ok((status, readings))

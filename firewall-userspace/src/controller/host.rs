@@ -9,7 +9,7 @@ use crate::{
         memory::{self, MemoryRoom},
         reach::{self, Reach},
         recent::RecentConnections,
-        sshd,
+        sshd::{self, SshdPorts},
         surroundings::{self, Surroundings},
     },
     logging,
@@ -54,6 +54,14 @@ pub trait Host: Send + Sync {
 #[derive(Debug, Default)]
 pub struct ThisHost {
     connections: RecentConnections,
+    sshd: SshdPorts,
+}
+
+impl ThisHost {
+    /// The host at which `sshd` was seen before the daemon confined itself.
+    pub fn seen(sshd: SshdPorts) -> Self {
+        Self { sshd, ..Self::default() }
+    }
 }
 
 impl Host for ThisHost {
@@ -62,7 +70,7 @@ impl Host for ThisHost {
     }
 
     fn sshd_ports(&self) -> io::Result<BTreeSet<u16>> {
-        sshd::ports()
+        sshd::ports(&self.sshd)
     }
 
     fn surroundings(&self) -> io::Result<Surroundings> {

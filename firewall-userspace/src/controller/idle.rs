@@ -112,6 +112,7 @@ impl Readings for NoPolicy {
             doing: None,
             clock: ClockStatus::default(),
             log_lines_lost: 0,
+            sandbox: None,
             pin_failure: None,
             mode: "none".into(),
             config: self.config.clone(),

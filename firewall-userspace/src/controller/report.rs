@@ -56,6 +56,7 @@ impl Readings for Snapshot {
             age_ms: 0,
             doing: None,
             log_lines_lost: 0,
+            sandbox: None,
             mode: mode_label(policy.mode).into(),
             config: self.in_force.config.clone(),
             admin_listen: policy.admin_listen,

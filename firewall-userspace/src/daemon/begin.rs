@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time;
 
-use super::{RunOptions, StartError};
+use super::{RunOptions, StartError, sandbox::Sandbox};
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
@@ -32,6 +32,7 @@ pub(super) struct Beginner {
     pub(super) folder: PatientFolder,
     pub(super) basics: Basics,
     pub(super) own: BTreeSet<Prefix>,
+    pub(super) sandbox: Sandbox,
 }
 
 /// Where this daemon keeps and serves things, and what its configuration file says; what is wrong with it is printed.
@@ -114,6 +115,7 @@ impl Beginner {
         if let Ok(loaded) = &loaded
             && loaded.policy.state != self.basics.state
         {
+            self.sandbox.require_state(&loaded.policy.state.directory).map_err(Nothing::Refused)?;
             self.folder = PatientFolder::open_folder(&loaded.policy.state.directory).map_err(|error| fail(&error))?;
             self.basics.state = loaded.policy.state.clone();
         }
@@ -137,7 +139,7 @@ impl Beginner {
             tracing::error!("PUSHES ARE REFUSED, what can be read of what was pushed is enforced: {why}");
         }
         tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
-        let (config, host) = (self.config.clone(), Arc::new(ThisHost::default()));
+        let (config, host) = (self.config.clone(), Arc::new(ThisHost::seen(self.sandbox.sshd().clone())));
         Ok(Setup { config, start, history, own: self.own.clone(), store, runtime, host })
     }
 }
@@ -171,6 +173,7 @@ mod tests {
             strict: false,
             state_directory: "/srv/told".into(),
             trace_packets: false,
+            sandbox: false,
         };
         for (state, folder) in [
             ("", "/srv/told"),

@@ -8,13 +8,19 @@ mod essential;
 mod follow;
 mod notify;
 mod rlimits;
+pub mod sandbox;
 mod signals;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
-use self::{essential::Essential, notify::Notifier, signals::Signals};
+use self::{
+    essential::Essential,
+    notify::Notifier,
+    sandbox::Sandbox,
+    signals::{HeldSignals, Signals},
+};
 use crate::{
     clock::Now,
     controller::{self, ConfigFile, Controller, Launch, Launched},
@@ -41,6 +47,8 @@ pub struct RunOptions {
     pub state_directory: PathBuf,
     /// Log every packet.
     pub trace_packets: bool,
+    /// Confine the daemon to what it needs.
+    pub sandbox: bool,
 }
 
 /// Why the daemon did not start, or ended by itself. Nothing is attached that was not attached before.
@@ -69,17 +77,20 @@ pub struct EndedDaemon {
     pub exit: Exit,
 }
 
-/// Runs the daemon in the foreground.
+/// Runs the daemon in the foreground, on a thread that is the only one.
 ///
 /// # Errors
 /// When it did not start, or ended although nobody had asked it to; standard error is told.
 pub fn run(options: &RunOptions) -> Result<(), EndedDaemon> {
+    // Threads have the bounds of the one that starts them.
+    let held = HeldSignals::hold();
+    let sandbox = sandbox::enter(options);
     if let Err(error) = logging::start() {
         let words = format!("error: cannot start: no thread to be had that writes the log: {error}");
         logging::say_directly(&words);
         return Err(EndedDaemon { words, exit: Exit::Refused });
     }
-    let ended = run_logged(options);
+    let ended = run_logged(options, held, sandbox);
     if let Err(ended) = &ended {
         logging::say(&ended.words);
     }
@@ -87,11 +98,11 @@ pub fn run(options: &RunOptions) -> Result<(), EndedDaemon> {
     ended
 }
 
-fn run_logged(options: &RunOptions) -> Result<(), EndedDaemon> {
+fn run_logged(options: &RunOptions, held: Option<HeldSignals>, sandbox: Sandbox) -> Result<(), EndedDaemon> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| EndedDaemon { words: format!("error: cannot start: {error}"), exit: Exit::Refused })?;
-    let ended = runtime.block_on(serve(options, Notifier::start()));
+    let ended = runtime.block_on(serve(options, held, sandbox, Notifier::start()));
     // A file that hangs cannot be called off, and ends with the process.
     runtime.shutdown_timeout(LEFTOVER);
     ended.map_err(why)
@@ -109,8 +120,15 @@ fn why(ended: StartError) -> EndedDaemon {
     EndedDaemon { words, exit }
 }
 
-async fn serve(options: &RunOptions, notifier: Notifier) -> Result<(), StartError> {
-    let signals = Signals::follow().map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+async fn serve(
+    options: &RunOptions,
+    held: Option<HeldSignals>,
+    sandbox: Sandbox,
+    notifier: Notifier,
+) -> Result<(), StartError> {
+    let signals =
+        Signals::follow(held).map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    sandbox.log();
     rlimits::raise_descriptors();
     let config = ConfigFile::new(options.config.clone());
     // Everything that can be refused without touching an interface comes first.
@@ -119,7 +137,8 @@ async fn serve(options: &RunOptions, notifier: Notifier) -> Result<(), StartErro
     let addresses = Addresses::subscribe().map_err(refused)?;
     let links = Links::subscribe(follow::LOOK).map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
-    let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone() };
+    let confined = sandbox.status().clone();
+    let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone(), sandbox };
     let beginning = begin::beginning(begin, loaded, options.strict)?;
     let pins = open_pins(options).map_err(refused)?;
     let (listen, socket) = beginning.places();
@@ -136,6 +155,7 @@ async fn serve(options: &RunOptions, notifier: Notifier) -> Result<(), StartErro
             return Err(refused(error));
         }
     };
+    let controller = controller.in_sandbox(confined);
     signals.started();
     let (stop, stopping) = watch::channel(());
     let mut essential = Essential::default();

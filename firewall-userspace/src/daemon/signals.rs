@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
@@ -59,12 +60,30 @@ struct Heard {
     reload: Notify,
 }
 
+/// Signals of this thread that wait until somebody follows them. A stop does not: it ends a start at once anyway.
+#[derive(Debug)]
+#[must_use]
+pub struct HeldSignals {
+    before: SigSet,
+}
+
+impl HeldSignals {
+    /// Holds them back from this thread, and from those that it starts.
+    pub fn hold() -> Option<Self> {
+        let mut held = SigSet::all();
+        for stop in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+            held.remove(stop);
+        }
+        held.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok().map(|before| Self { before })
+    }
+}
+
 impl Signals {
-    /// Follows them from now on.
+    /// Follows them from now on, `held` ones too, which this thread has held.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn follow() -> io::Result<Self> {
+    pub fn follow(held: Option<HeldSignals>) -> io::Result<Self> {
         let heard = Arc::new(Heard::default());
         for (number, name) in STOPS {
             let (mut stops, heard) = (signal(SignalKind::from_raw(number))?, Arc::clone(&heard));
@@ -92,6 +111,10 @@ impl Signals {
         for number in iter::once(libc::SIGXFSZ).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
             // The handler is never taken back: from now on the signal does nothing. Where it cannot be had, nobody misses it.
             drop(signal(SignalKind::from_raw(number)));
+        }
+        if let Some(HeldSignals { before }) = held {
+            // What has come meanwhile comes now.
+            before.thread_set_mask()?;
         }
         Ok(Self { heard })
     }

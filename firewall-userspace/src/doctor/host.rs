@@ -11,7 +11,10 @@ use nix::{sys::utsname::uname, unistd::geteuid};
 use super::Check;
 use crate::{
     datapath::{DEFAULT_PINS, MOUNT, PINS_VARIABLE, probe},
-    host::connections,
+    host::{
+        confinement::{Confinement, LandlockSupport},
+        connections,
+    },
     text::shown::counted,
 };
 
@@ -19,7 +22,7 @@ const HOST: &str = "host";
 
 /// Everything about the host.
 pub fn checks() -> Vec<Check> {
-    vec![kernel(), program(), capabilities(), features(), compiler(), bpffs(), guard()]
+    vec![kernel(), program(), capabilities(), features(), compiler(), bpffs(), landlock(), seccomp(), guard()]
 }
 
 /// Processors that may judge packets.
@@ -104,6 +107,29 @@ fn bpffs_of(pins: &Path, found: Option<(PathBuf, u32)>) -> Check {
         (0, _) => Check::ok(HOST, "bpffs", told),
         (_, 0) => Check::fail(HOST, "bpffs", format!("{told}: others may replace what is pinned there"), fix),
         _ => Check::warn(HOST, "bpffs", format!("{told}: others may make the pin folder first"), fix),
+    }
+}
+
+/// Whether the daemon can confine what it does with files.
+fn landlock() -> Check {
+    let support = LandlockSupport::of_this_kernel();
+    match (support, support.obstacle()) {
+        (LandlockSupport::Version(version), _) => Check::ok(HOST, "Landlock", format!("ABI {version}")),
+        (_, obstacle) => {
+            let [found, fix] = obstacle.unwrap_or_default();
+            Check::warn(HOST, "Landlock", format!("{found}: the daemon is not confined to its files"), fix)
+        }
+    }
+}
+
+/// Whether it can refuse itself system calls.
+fn seccomp() -> Check {
+    match Confinement::of_this_thread().has_filter {
+        Some(_) => Check::ok(HOST, "seccomp", "system calls can be refused"),
+        None => {
+            let found = "the kernel has no seccomp: the daemon is not kept from any system call";
+            Check::warn(HOST, "seccomp", found, "boot a kernel with CONFIG_SECCOMP_FILTER")
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: sysfs, procfs, netlink and sock_diag. Out: facts, true at the moment they were asked. Nothing is changed here, and the caller owns
 //! what it is told.
 
+pub mod confinement;
 pub mod connections;
 pub mod devices;
 pub mod ephemeral;

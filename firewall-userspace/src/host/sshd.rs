@@ -11,14 +11,32 @@ use super::connections::listening_inodes;
 /// The name of its process, as the kernel has it.
 const NAME: &str = "sshd";
 
+/// Ports at which sshd was seen to listen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SshdPorts(BTreeSet<u16>);
+
+/// Ports at which sshd listens now; none when the kernel does not tell.
+pub fn look() -> SshdPorts {
+    SshdPorts(ports(&SshdPorts::default()).unwrap_or_default())
+}
+
 /// Ports of TCP sockets that listen, in the network namespace of this thread, and belong to a process named `sshd`. None when there is
 /// no such process, when another one listens in its place (socket activation), or when this one may not look into it, for which it needs
-/// its capabilities or `CAP_SYS_PTRACE` (proc_pid_fd(5)).
+/// its capabilities or `CAP_SYS_PTRACE`, and no sandbox (proc_pid_fd(5), landlock(7)). A port in `before` at which somebody listens still
+/// is one of them.
 ///
 /// # Errors
 /// When the kernel does not tell which sockets listen.
-pub fn ports() -> io::Result<BTreeSet<u16>> {
-    Ok(ports_in(Path::new("/proc"), &listening_inodes()?))
+pub fn ports(before: &SshdPorts) -> io::Result<BTreeSet<u16>> {
+    let listening = listening_inodes()?;
+    let still = before.still(&listening);
+    Ok(ports_in(Path::new("/proc"), &listening).into_iter().chain(still).collect())
+}
+
+impl SshdPorts {
+    fn still(&self, listening: &HashMap<u32, u16>) -> impl Iterator<Item = u16> {
+        self.0.iter().copied().filter(|port| listening.values().any(|one| one == port))
+    }
 }
 
 fn ports_in(proc: &Path, listening: &HashMap<u32, u16>) -> BTreeSet<u16> {
@@ -63,5 +81,17 @@ mod tests {
         let listening = HashMap::from([(5, 25), (7, 22), (8, 2222), (9, 443)]);
         assert_eq!(ports_in(proc.path(), &listening), BTreeSet::from([22, 2222]));
         assert!(ports_in(&proc.path().join("none"), &listening).is_empty());
+    }
+
+    #[test]
+    fn a_port_of_sshd_counts_on_from_a_sandbox_as_long_as_somebody_listens_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // As if its process were one that cannot be looked into any more.
+        let before = SshdPorts(BTreeSet::from([port]));
+        assert!(ports(&before).unwrap().contains(&port));
+        drop(listener);
+        assert!(!before.still(&HashMap::from([(1, port.wrapping_add(1))])).any(|one| one == port));
+        assert_eq!(before.still(&HashMap::from([(1, port)])).collect::<Vec<_>>(), [port]);
     }
 }

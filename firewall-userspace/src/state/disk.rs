@@ -207,12 +207,18 @@ impl Folder {
     }
 }
 
+/// Makes the folder at `path` when it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() { Ok(()) } else { DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path) }
+}
+
 /// Opens and locks the folder at `path`, which is made when it is not there.
 fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     let fail = |attempt| move |source| StoreError::Folder { path: path.to_owned(), attempt, source };
-    if !path.is_dir() {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(fail("make"))?;
-    }
+    make_folder(path).map_err(fail("make"))?;
     let handle = open(path, FOLDER_FLAGS, Mode::empty()).map_err(|errno| fail("open")(errno.into()))?;
     trust::require_own_folder(path, &handle)?;
     Flock::lock(File::from(handle), FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {

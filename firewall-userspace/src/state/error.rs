@@ -302,7 +302,11 @@ pub(super) fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Resul
             "\nhint: look for a file system that is frozen (`fsfreeze --unfreeze`) or a file server that is gone; pushes work \
              again as soon as it answers",
         ),
-        io::ErrorKind::PermissionDenied => f.write_str("\nhint: run the daemon as root, which owns the folder"),
+        io::ErrorKind::PermissionDenied => f.write_str(
+            "\nhint: run the daemon as root, which owns the folder; when somebody has put the folder there while the daemon ran, \
+             its sandbox keeps it out: `portcullis allow list --export` and `deny list --export` write what was pushed, then \
+             start it again",
+        ),
         _ => Ok(()),
     }
 }

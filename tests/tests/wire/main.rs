@@ -40,6 +40,7 @@ mod readers;
 mod refusals;
 mod reload;
 mod restart;
+mod sandbox;
 mod signals;
 mod silenced;
 mod state;

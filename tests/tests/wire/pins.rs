@@ -208,6 +208,10 @@ fn a_user_with_exactly_three_capabilities_takes_over_what_root_hands_it_and_need
     let mut next = Daemon::start_by(&lab, site.clone(), run())?;
     assert_ne!(lab.program_id()?, program_of_root, "it has taken over");
     assert_eq!(next.metrics()?.reason("denied"), 1, "counters go on");
+    let sandbox = &next.status()?["sandbox"];
+    println!("{sandbox}");
+    assert_eq!((&sandbox["user"], &sandbox["seccomp"]), (&NOBODY.into(), &true.into()), "{sandbox}");
+    assert_eq!(sandbox["capabilities"], serde_json::json!(["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]), "{sandbox}");
     assert_eq!((probe.arrives(FRIEND4)?, probe.arrives(FOE4)?), (true, false));
     for _ in 0..2 {
         let explained = next.cli(&["explain", FRIEND4, "--dport", "80", "--syn"])?;

@@ -24,7 +24,7 @@ use tokio::net::UnixListener;
 
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
 pub use handlers::CONTROLLER_TIMEOUT;
-pub use socket::{ApiBindError, bind};
+pub use socket::{ApiBindError, bind, folder_of, make_folder};
 
 use self::{listener::ApiListener, peer::Peers};
 use super::http::{host, problem, requests, room::Patience, server};

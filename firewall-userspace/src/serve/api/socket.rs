@@ -78,12 +78,9 @@ pub enum ApiBindError {
 /// # Errors
 /// See [`ApiBindError`].
 pub fn bind(path: &Path) -> Result<UnixListener, ApiBindError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let folder_error = |source| ApiBindError::Folder { path: folder.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(folder_error)?;
+    make_folder(folder).map_err(folder_error)?;
     // Two daemons that start at once must not each take the socket of the other for a stale one.
     let lock = fs::File::open(folder).map_err(folder_error)?;
     take(&lock, folder)?;
@@ -94,6 +91,22 @@ pub fn bind(path: &Path) -> Result<UnixListener, ApiBindError> {
     let refused = |source| ApiBindError::Socket { path: path.to_owned(), attempt: "listen at", source };
     listener.set_nonblocking(true).map_err(refused)?;
     UnixListener::from_std(listener).map_err(refused)
+}
+
+/// The folder of a socket at `path`.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes `folder`, that of a socket, when it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
 fn take(lock: &fs::File, folder: &Path) -> Result<(), ApiBindError> {

@@ -4,7 +4,7 @@ use firewall_common::abi::ABI_VERSION;
 
 use super::family::Family;
 use crate::{
-    control::{Condition, InterfaceStatus, PendingChange, Status},
+    control::{Condition, InterfaceStatus, LandlockForce, PendingChange, SandboxStatus, Status},
     controller::{Activity, Doing},
     logging,
     policy::{Mode, mode_label},
@@ -24,6 +24,7 @@ pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u6
         families.extend(conditions(status)?);
         families.extend(confirmations(status)?);
         families.push(clock(status)?);
+        families.extend(status.sandbox.as_ref().map(sandbox).transpose()?);
     }
     Ok(families)
 }
@@ -32,6 +33,19 @@ fn build_info() -> prometheus::Result<Family> {
     let help = "Always 1; version of the daemon and of what it shares with the program in the kernel.";
     let mut family = Family::gauge("portcullis_build_info", help, &["version", "abi"])?;
     family.push(&[env!("CARGO_PKG_VERSION"), &ABI_VERSION.to_string()], 1.0);
+    Ok(family)
+}
+
+fn sandbox(sandbox: &SandboxStatus) -> prometheus::Result<Family> {
+    let help = "1 for a part of the sandbox that is in force, as far as the kernel has it; 0: see `portcullis status`.";
+    let mut family = Family::gauge("portcullis_sandbox", help, &["part"])?;
+    for (part, is_in_force) in [
+        ("landlock", sandbox.landlock.state != LandlockForce::None),
+        ("seccomp", sandbox.seccomp),
+        ("no_new_privileges", sandbox.no_new_privileges),
+    ] {
+        family.push(&[part], f64::from(u8::from(is_in_force)));
+    }
     Ok(family)
 }
 

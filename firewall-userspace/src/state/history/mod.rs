@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod file;
 mod held;
+mod peek;
 mod repair;
 pub mod start;
 
@@ -22,6 +23,7 @@ mod tests;
 pub use choice::{Choice, Why, choose};
 pub use document::{Generation, How, Provision, Standing};
 pub use error::HistoryError;
+pub use peek::configurations;
 pub use repair::repair;
 
 use std::time::Duration;

@@ -418,3 +418,24 @@ fn what_nobody_can_write_anew_is_missed_once() {
     assert!(history.tend(now(80)), "what is held is written anew all the same");
     assert!(disk.names().unwrap().contains(&"policy-0000000001".into()));
 }
+
+#[test]
+fn a_look_finds_the_configurations_that_a_start_may_go_back_to_and_locks_nothing() {
+    let path = std::env::temp_dir().join(format!("portcullis-peek-{}", std::process::id()));
+    let disk = crate::state::disk::Folder::open(&path).unwrap();
+    assert_eq!(configurations(&path), [""; 0], "nothing is there");
+    let numbered = |number| Generation { bundle: number, ..generation(number, How::Reload) };
+    let mut document = HistoryDocument::default();
+    (document.generations, document.active) = ((1..=6).map(numbered).collect(), Some(2));
+    crate::state::whole::write(&disk, NAME, "history.tmp", &document).unwrap();
+    for number in 1..=6 {
+        let name = file::bundle_name(number);
+        crate::state::whole::write(&disk, &name, "history.tmp", &bundle(&number.to_string(), "192.0.2.1")).unwrap();
+    }
+    // Of the live one and the three newest; the lock of a daemon is no obstacle.
+    assert_eq!(configurations(&path), ["2", "4", "5", "6"]);
+    disk.remove(&file::bundle_name(2)).unwrap();
+    assert_eq!(configurations(&path), ["4", "5", "6"], "what cannot be read is left out");
+    drop(disk);
+    std::fs::remove_dir_all(path).unwrap();
+}

@@ -441,6 +441,7 @@ pub fn status() -> Status {
         age_ms: 0,
         doing: None,
         log_lines_lost: 0,
+        sandbox: None,
         clock: ClockStatus { synchronised: true, ..ClockStatus::default() },
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),

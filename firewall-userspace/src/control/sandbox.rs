@@ -1,0 +1,46 @@
+//! How the daemon is confined.
+
+use serde::{Deserialize, Serialize};
+
+/// How the daemon is confined, since before it read anything that others send.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct SandboxStatus {
+    /// What it may do with files and ports.
+    pub landlock: LandlockView,
+    /// Whether system calls that it never makes are refused.
+    pub seccomp: bool,
+    /// Whether nothing that it executes would get more rights.
+    pub no_new_privileges: bool,
+    /// The user that it runs as; `None` when the kernel does not tell.
+    pub user: Option<u32>,
+    /// Its effective capabilities.
+    pub capabilities: Vec<String>,
+    /// Whether it has all that there are.
+    #[serde(default)]
+    pub all_capabilities: bool,
+    /// Why it is confined less than it could be; `None` when all is in force.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+/// What Landlock (landlock(7)) holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct LandlockView {
+    /// How much of it is in force.
+    pub state: LandlockForce,
+    /// Version of what the kernel offers; 0 when it has none.
+    pub abi: u32,
+}
+
+/// How much of Landlock is in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LandlockForce {
+    /// Nothing.
+    #[default]
+    None,
+    /// What this kernel knows, which is not all.
+    Partial,
+    /// Everything.
+    Full,
+}

@@ -1,0 +1,37 @@
+//! A look at the generations before anything is opened for writing: nothing is locked, and what cannot be read is left out.
+
+use std::{io::Read as _, path::Path};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{NAME, document::HistoryDocument, file::bundle_name};
+use crate::{files::open_regular, state::whole};
+
+/// How many of the newest generations are looked at besides the live one: a start goes back when that cannot be used.
+const NEWEST: usize = 3;
+
+/// The configuration in a bundle, without its list files.
+#[derive(Debug, Deserialize)]
+struct ConfigOnly {
+    config: String,
+}
+
+/// The configurations in the state folder `folder` that a start may use: those of the live generation, of the one that comes back when it
+/// is not confirmed, and of the newest.
+pub fn configurations(folder: &Path) -> Vec<String> {
+    let Some(document) = read::<HistoryDocument>(&folder.join(NAME)) else { return Vec::new() };
+    let mut wanted = vec![document.active, document.pending.as_ref().map(|pending| pending.previous)];
+    wanted.extend(document.generations.iter().rev().take(NEWEST).map(|one| Some(one.number)));
+    let known = document.generations.iter().filter(|one| wanted.contains(&Some(one.number)));
+    let mut bundles: Vec<u64> = known.map(|one| one.bundle).collect();
+    bundles.sort_unstable();
+    bundles.dedup();
+    let texts = bundles.into_iter().filter_map(|bundle| read::<ConfigOnly>(&folder.join(bundle_name(bundle))));
+    texts.map(|only| only.config).collect()
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let mut octets = Vec::new();
+    open_regular(path).ok()?.read_to_end(&mut octets).ok()?;
+    whole::parse(&octets)
+}

@@ -1,0 +1,156 @@
+//! The daemon in the bounds that it gives itself: what the kernel tells of them, and what is refused.
+
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, thread};
+
+use anyhow::{Context as _, Result, ensure};
+use firewall_tests::{
+    bpf::{Constant, XdpAction},
+    daemon::{Daemon, LIMIT, Site},
+    lab::{FOE4, FRIEND4, Lab, STRANGER4},
+    running::wait_until,
+    trial::Trial,
+};
+use firewall_userspace::{
+    control::{LandlockForce, SandboxStatus},
+    daemon::sandbox::{Places, confine, refused_calls},
+    host::confinement::{Confinement, LandlockSupport},
+};
+
+use crate::policy::POLICY;
+
+/// What the kernel tells of each thread of a process.
+fn threads(process: u32) -> Result<Vec<Confinement>> {
+    let folder = Path::new("/proc").join(process.to_string()).join("task");
+    let mut threads = Vec::new();
+    for thread in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        // A thread may end meanwhile.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
+        let name = status.lines().next().unwrap_or_default().to_owned();
+        let confinement = Confinement::read(&status);
+        println!(
+            "{name}: user {:?}, filter {:?}, no new privileges {}, {} capabilities",
+            confinement.user,
+            confinement.has_filter,
+            confinement.has_no_new_privileges,
+            confinement.capabilities.len()
+        );
+        threads.push(confinement);
+    }
+    Ok(threads)
+}
+
+/// Whether the kernel has all of Landlock that a daemon asks for.
+fn has_all_of_landlock() -> bool {
+    matches!(LandlockSupport::of_this_kernel(), LandlockSupport::Version(6..))
+}
+
+#[test]
+fn every_thread_of_a_daemon_is_confined_and_status_metrics_and_log_say_so() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, POLICY)?;
+    // Threads that come later: one that explains, one that writes a snapshot, those that scrape.
+    daemon.ok(&["explain", FRIEND4, "--dport", "80", "--syn"])?;
+    daemon.ok(&["allow", "add", "friends", STRANGER4])?;
+    daemon.ok(&["reload"])?;
+    let metrics = daemon.metrics()?;
+    for thread in threads(daemon.pid())? {
+        ensure!(thread.has_filter == Some(true) && thread.has_no_new_privileges, "{thread:?}");
+    }
+    let status = daemon.status()?;
+    let sandbox: SandboxStatus = serde_json::from_value(status["sandbox"].clone())?;
+    println!("{sandbox:?}");
+    let own = Confinement::of_this_thread();
+    ensure!((sandbox.user, &sandbox.capabilities) == (own.user, &own.capabilities), "{sandbox:?}");
+    ensure!(sandbox.seccomp && sandbox.no_new_privileges, "{sandbox:?}");
+    let part = |part| metrics.value("portcullis_sandbox", &[("part", part)]);
+    ensure!([part("seccomp"), part("no_new_privileges")] == [Some(1.0); 2]);
+    if has_all_of_landlock() {
+        ensure!(sandbox.landlock.state == LandlockForce::Full && sandbox.why.is_none(), "{sandbox:?}");
+        ensure!(part("landlock") == Some(1.0) && daemon.log().contains(" confined "), "{}", daemon.log());
+        ensure!(daemon.ok(&["status"])?.contains("sandbox     Landlock, seccomp; user 0, "));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_daemon_without_its_sandbox_says_so_everywhere() -> Result<()> {
+    let lab = Lab::new()?;
+    let site = Site::of(&lab.trial);
+    site.configure(POLICY)?;
+    let mut command = site.command(&lab.host)?;
+    command.arg("--no-sandbox");
+    let daemon = Daemon::start_by(&lab, site, command)?;
+    let own = Confinement::of_this_thread();
+    ensure!(threads(daemon.pid())?.iter().all(|thread| *thread == own));
+    let words = "it was started with --no-sandbox";
+    let told = daemon.ok(&["status"])?;
+    ensure!(told.contains(&format!("SANDBOX     NO Landlock, NO seccomp; user 0, ")) && told.contains(words), "{told}");
+    ensure!(daemon.log().contains(&format!("CONFINED LESS THAN IT COULD BE: {words}")), "{}", daemon.log());
+    let metrics = daemon.metrics()?;
+    ensure!(metrics.value("portcullis_sandbox", &[("part", "landlock")]) == Some(0.0));
+    Ok(())
+}
+
+/// Somebody leads the daemon out of its folders: it follows, and the kernel refuses.
+#[test]
+fn a_daemon_that_is_led_elsewhere_by_a_link_writes_nothing_there_and_filters_on() -> Result<()> {
+    if !has_all_of_landlock() {
+        println!("the kernel has not all of Landlock: nothing was tried");
+        return Ok(());
+    }
+    let (lab, elsewhere) = (Lab::new()?, Trial::begin()?);
+    let mut daemon = Daemon::start(&lab, POLICY)?;
+    daemon.ok(&["allow", "add", "friends", STRANGER4])?;
+    let state = daemon.site().state.clone();
+    fs::rename(&state, state.with_extension("aside"))?;
+    symlink(elsewhere.folder(), &state)?;
+    wait_until("a push that is refused", LIMIT, || {
+        let said = daemon.cli(&["allow", "add", "friends", "10.0.0.1"])?;
+        Ok(said.stderr.contains("Permission denied").then_some(()))
+    })
+    .with_context(|| daemon.log())?;
+    ensure!(fs::read_dir(elsewhere.folder())?.next().is_none(), "it wrote there");
+    ensure!(daemon.cli(&["explain", FOE4, "--dport", "80", "--syn"])?.code == 1, "it filters on");
+    // Back in its place it is used again, with everything that was pushed.
+    fs::remove_file(&state)?;
+    fs::rename(state.with_extension("aside"), &state)?;
+    wait_until("pushes that are taken again", LIMIT, || {
+        Ok((daemon.cli(&["allow", "add", "friends", "10.0.0.2"])?.code == 0).then_some(()))
+    })?;
+    daemon.stop()
+}
+
+#[test]
+fn every_call_of_the_list_is_refused_and_programs_are_loaded_and_pinned_all_the_same() -> Result<()> {
+    let (trial, elsewhere) = (Trial::begin()?, Trial::begin()?);
+    fs::create_dir(trial.pins())?;
+    let places = Places {
+        state: trial.folder().join("a/state"),
+        sockets: BTreeSet::from([trial.folder().join("api.sock")]),
+        ports: BTreeSet::from([0]),
+        pins: trial.pins().to_owned(),
+    };
+    thread::scope(|scope| {
+        let confined = scope.spawn(|| -> Result<()> {
+            println!("{:?}", confine(&places));
+            for call in refused_calls() {
+                // SAFETY: the filter refuses the call before it does anything; were it not so, none of them takes an address that is
+                // good with nothing but zeroes.
+                let result = unsafe { libc::syscall(call, 0, 0, 0, 0, 0, 0) };
+                let error = std::io::Error::last_os_error();
+                ensure!(result == -1 && error.raw_os_error() == Some(libc::EPERM), "call {call}: {result} {error}");
+            }
+            let program = Constant::load(XdpAction::Pass)?;
+            program.pin(&trial.pins().join("program"))?;
+            fs::remove_file(trial.pins().join("program"))?;
+            fs::remove_dir(trial.pins())?;
+            fs::create_dir(trial.pins())?;
+            program.pin(&trial.pins().join("program"))?;
+            if has_all_of_landlock() {
+                ensure!(fs::write(elsewhere.folder().join("file"), "").is_err(), "it is outside");
+            }
+            Ok(())
+        });
+        confined.join().expect("no panic")
+    })
+}
