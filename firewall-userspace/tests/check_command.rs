@@ -137,7 +137,7 @@ fn failing_tests_are_named_with_both_verdicts_and_the_exit_code_is_1() {
     assert_eq!(passed, [true, false, false, true]);
     let failed = serde_json::json!({
         "name": "strangers reach it too", "passed": false, "expected": "pass", "expected_service": null,
-        "verdict": "not_allowed", "service": "https", "line": 31, "column": 10,
+        "verdict": "not_allowed", "service": "https", "file": "tests.toml", "line": 31, "column": 10,
     });
     assert_eq!(tests[1], failed);
 }

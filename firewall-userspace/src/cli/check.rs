@@ -181,6 +181,7 @@ struct TestRow<'t> {
     expected_service: Option<&'t str>,
     verdict: &'static str,
     service: Option<&'t str>,
+    file: String,
     line: usize,
     column: usize,
 }
@@ -195,6 +196,7 @@ impl<'t> From<&'t Outcome<'t>> for TestRow<'t> {
             expected_service: test.service.as_deref(),
             verdict: judged.verdict.label(),
             service: judged.service.as_deref(),
+            file: test.place.file.to_string_lossy().into_owned(),
             line: test.place.location.line,
             column: test.place.location.column,
         }

@@ -124,6 +124,10 @@ fn shown(GenerationDocument { generation, active, bundle, .. }: &GenerationDocum
     let mut text: String = facts.iter().map(|fact| format!("# {}\n", escaped(fact))).collect();
     text.push('\n');
     bundle.config.lines().for_each(|line| text.push_str(&format!("{}\n", with_tabs(line))));
+    for file in &bundle.included {
+        text.push_str(&format!("\n# included {}\n", escaped(&file.path)));
+        file.text.lines().for_each(|line| text.push_str(&format!("#   {}\n", with_tabs(line))));
+    }
     for file in &bundle.files {
         let count = file.text.lines().count();
         text.push_str(&format!("\n# list file {}: {}\n", escaped(&file.path), counted(count, "line")));

@@ -26,7 +26,7 @@ use crate::{
 /// Arguments of `portcullis apply`.
 #[derive(Args, Clone, Debug)]
 pub struct ApplyArgs {
-    /// Configuration, `-` for standard input; list files are relative to its folder.
+    /// Configuration, `-` for standard input; files that it includes and list files are sent with it.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -65,8 +65,8 @@ enum ModeName {
 
 /// Makes the configuration in a file the policy.
 pub fn apply(client: &Client, output: Output, ApplyArgs { file, terms }: ApplyArgs) -> Result<(), Failure> {
-    let config::Bundle { name, config, files } = load(&file)?.bundle;
-    let apply = Apply { name, config, files, ..Apply::default() };
+    let config::Bundle { name, config, included, files } = load(&file)?.bundle;
+    let apply = Apply { name, config, included, files, ..Apply::default() };
     change(client, output, ("/v1/apply", terms), |terms| apply.on(terms), &Done::WithChanges("applied"))
 }
 

@@ -81,7 +81,7 @@ impl Reader<'_> {
     /// The elements of an array of `things`.
     pub fn array<'d>(&mut self, node: &Node<'d>, things: &str) -> Vec<Node<'d>> {
         let DeValue::Array(elements) = node.value else {
-            let text = self.source().text.get(node.at.span.clone()).unwrap_or_default();
+            let text = self.text(&node.at);
             let message = format!("expected an array of {things}, found {}", node.kind());
             if matches!(node.value, DeValue::Table(_)) {
                 self.error(&node.at, message);
@@ -213,7 +213,8 @@ fn one_of<'w>(words: impl DoubleEndedIterator<Item = &'w str>) -> String {
     text
 }
 
-fn join(path: &str, key: &str) -> String {
+/// The path of `key` in the table at `path`.
+pub fn join(path: &str, key: &str) -> String {
     let is_bare = |symbol: char| symbol.is_ascii_alphanumeric() || symbol == '_' || symbol == '-';
     let key = if !key.is_empty() && key.chars().all(is_bare) { shown(key) } else { format!("\"{}\"", shown(key)) };
     if path.is_empty() { key } else { format!("{path}.{key}") }

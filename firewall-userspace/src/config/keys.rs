@@ -2,6 +2,7 @@
 
 /// The document itself.
 pub const ROOT: &[&str] = &[
+    "include",
     "interface",
     "policy",
     "lists",

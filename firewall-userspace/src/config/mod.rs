@@ -1,7 +1,7 @@
 //! From a configuration file to a validated [`Policy`], with every problem reported at once.
 //!
 //! ```text
-//! text --toml--> document --document.rs, one file a section--> drafts --overlap.rs--> Policy --advice.rs--> warnings
+//! texts --include.rs, merge.rs--> document --document.rs, one file a section--> drafts --overlap.rs--> Policy --advice.rs--> warnings
 //!                                  reader.rs collects the problems of all of them
 //! ```
 
@@ -11,7 +11,9 @@ mod bundle;
 mod diagnostic;
 mod document;
 mod entries;
+mod include;
 mod keys;
+mod merge;
 mod reader;
 mod render;
 mod replies;
@@ -22,15 +24,15 @@ mod source;
 mod tests;
 
 use std::{
+    cell::OnceCell,
     fmt, io,
     path::{Path, PathBuf},
 };
 
 use firewall_common::abi::{MAX_LIMITS, MAX_LISTS, MAX_SERVICES};
-use toml::de::DeTable;
 
 pub use basics::Basics;
-pub use bundle::{Bundle, ListFile};
+pub use bundle::{Bundle, BundledFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use entries::{EXPLAINED, FileEntries, UNEXPLAINED, parse_entries_file};
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
@@ -65,19 +67,19 @@ pub struct Loaded {
     pub tests: Vec<PolicyTest>,
     /// What in it may not have been meant.
     pub warnings: Report,
-    /// The configuration, then the list files it names, as they were opened.
+    /// The configuration, the files that it includes, then the list files they name, as they were opened.
     pub files: Vec<PathBuf>,
     /// The texts of all of them.
     pub bundle: Bundle,
 }
 
-/// Largest configuration in octets; long lists belong into list files.
+/// Largest configuration in octets, what it includes and no list files; long lists belong into those.
 const MAX_CONFIG_OCTETS: u64 = 16 << 20;
 
 /// How messages call a configuration that comes from a pipe.
 pub(crate) const STDIN: &str = "<stdin>";
 
-/// Reads the configuration at `path` and the list files it names.
+/// Reads the configuration at `path`, the files that it includes and the list files that they name.
 ///
 /// # Errors
 /// A report of everything that is wrong in all of them.
@@ -93,7 +95,7 @@ pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
     load_from(path, Openness::Any, ports)
 }
 
-/// The same for a daemon, which must not wait for a pipe: the configuration and its list files have to be regular files.
+/// The same for a daemon, which must not wait for a pipe: all of them have to be regular files.
 ///
 /// # Errors
 /// As for [`load`].
@@ -101,13 +103,19 @@ pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
     load_from(path, Openness::RegularOnly, &EphemeralPorts::default())
 }
 
-/// The text of the configuration at `path`, unchecked, which has to be a regular file.
+/// The texts of the configuration at `path` and of the files that it includes, unchecked, without list files. All have to be regular
+/// files; of those that are included, what cannot be read is left out.
 ///
 /// # Errors
-/// When it cannot be read, in words.
-pub fn text_regular(path: &Path) -> Result<String, Report> {
-    let text = source::read(path, "", MAX_CONFIG_OCTETS, Openness::RegularOnly);
-    text.map_err(|problem| Report::new(vec![*problem], &[]))
+/// When the configuration cannot be read, in words.
+pub fn texts_regular(path: &Path) -> Result<Bundle, Report> {
+    let openness = Openness::RegularOnly;
+    let text = source::read(path, "", MAX_CONFIG_OCTETS, openness);
+    let text = text.map_err(|problem| Report::new(vec![*problem], &[]))?;
+    let (main, included) = (Source::new(path, &text, path.parent().unwrap_or(Path::new(""))), OnceCell::new());
+    let mut files = Files::new(path, FilesFrom::Disk(openness));
+    include::document(&mut Reader::default(), &main, &included, &mut files);
+    Ok(files.into_parts(path, &text).1)
 }
 
 fn load_from(path: &Path, openness: Openness, ports: &EphemeralPorts) -> Result<Loaded, Report> {
@@ -116,7 +124,7 @@ fn load_from(path: &Path, openness: Openness, ports: &EphemeralPorts) -> Result<
     read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(openness), ports)
 }
 
-/// Reads a configuration from `input`, for a host that gives `ports` to its own connections; list files are relative to the current
+/// Reads a configuration from `input`, for a host that gives `ports` to its own connections; other files are relative to the current
 /// folder.
 ///
 /// # Errors
@@ -130,7 +138,7 @@ pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded
     read_text((name, &text), Path::new(""), FilesFrom::Disk(Openness::Any), ports)
 }
 
-/// Reads the configuration `text`, which messages call `name`; list files are relative to `folder`.
+/// Reads the configuration `text`, which messages call `name`; other files are relative to `folder`.
 ///
 /// # Errors
 /// A report of everything that is wrong.
@@ -154,19 +162,15 @@ fn read_text(
     from: FilesFrom<'_>,
     ports: &EphemeralPorts,
 ) -> Result<Loaded, Report> {
-    let source = Source::new(name, text);
-    let (document, syntax_errors) = DeTable::parse_recoverable(&source.text);
-    let mut reader = Reader::new(&source, &syntax_errors);
-    let mut files = Files::new(name, from);
-    let policy = read_policy(&mut reader, &TomlTable::document(document.get_ref()), folder, (&mut files, ports));
+    let (main, included) = (Source::new(name, text, folder), OnceCell::new());
+    let (mut reader, mut files) = (Reader::default(), Files::new(name, from));
+    let document = include::document(&mut reader, &main, &included, &mut files);
+    let policy = read_policy(&mut reader, &TomlTable::document(&document), (&mut files, ports));
     let is_clean = reader.is_clean();
-    let (files, texts) = files.into_parts();
+    let (files, bundle) = files.into_parts(name, text);
     let report = Report::new(reader.into_diagnostics(), &files);
     match policy {
-        Some((policy, tests)) if is_clean => {
-            let bundle = Bundle { name: name.to_string_lossy().into_owned(), config: text.to_owned(), files: texts };
-            Ok(Loaded { policy, tests, warnings: report, files, bundle })
-        }
+        Some((policy, tests)) if is_clean => Ok(Loaded { policy, tests, warnings: report, files, bundle }),
         _ => Err(report),
     }
 }
@@ -175,7 +179,6 @@ fn read_text(
 fn read_policy(
     reader: &mut Reader<'_>,
     document: &TomlTable<'_>,
-    folder: &Path,
     (files, ports): (&mut Files<'_>, &EphemeralPorts),
 ) -> Option<(Policy, Vec<PolicyTest>)> {
     reader.check_keys(document, keys::ROOT);
@@ -184,7 +187,7 @@ fn read_policy(
     let lists = Items::read(reader, document, "lists", "list", MAX_LISTS);
     let limits = Items::read(reader, document, "limits", "limit", MAX_LIMITS);
     let services = Items::read(reader, document, "services", "service", MAX_SERVICES);
-    let read_lists: Option<Vec<_>> = all(lists.as_slice(), |item| prefixes::list(reader, item, folder, files));
+    let read_lists: Option<Vec<_>> = all(lists.as_slice(), |item| prefixes::list(reader, item, files));
     let read_limits: Option<Vec<_>> = all(limits.as_slice(), |item| limits::limit(reader, item));
     let definitions = Definitions { lists: &lists, limits: &limits };
     let drafts: Vec<_> =

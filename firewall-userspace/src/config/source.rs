@@ -1,4 +1,5 @@
-//! A text file as it was read, and places in it.
+//! A text file as it was read, and places in it. The texts of a configuration and of the files that it includes stand one behind the
+//! other, so that one number says in which of them something is and where.
 
 use std::{
     fs::File,
@@ -16,32 +17,48 @@ use crate::{
     },
 };
 
-/// The text of a configuration.
+/// The text of a configuration, or of a file that it includes.
 pub struct Source {
     /// How messages call the file.
     pub name: PathBuf,
+    /// Folder that its paths are relative to.
+    pub folder: PathBuf,
     /// Its content without a byte order mark.
     pub text: String,
+    /// Where it begins among all texts.
+    base: usize,
     /// Offset of the first octet of each line.
     line_starts: Vec<usize>,
 }
 
 impl Source {
-    /// Keeps `text` and notes its lines.
-    pub fn new(name: &Path, text: &str) -> Self {
+    /// Keeps `text`, which is the first, and notes its lines; its paths are relative to `folder`.
+    pub fn new(name: &Path, text: &str, folder: &Path) -> Self {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).to_owned();
         let after_newlines = text.match_indices('\n').map(|(offset, _)| offset + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
-        Self { name: name.to_owned(), text, line_starts }
+        Self { name: name.to_owned(), folder: folder.to_owned(), text, base: 0, line_starts }
     }
 
-    /// Line number, from 1, of the octet at `offset`.
-    pub fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset)
+    /// The same behind all texts up to `before`.
+    pub fn behind(self, before: &Self) -> Self {
+        // The end of one text is not the beginning of the next.
+        Self { base: before.base + before.text.len() + 1, ..self }
     }
 
-    /// Where `span` begins; only its first line is kept. The end of the file is the end of its last line.
+    /// Where it begins among all texts.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+
+    /// What stands at `span`, counted over all texts.
+    pub fn at(&self, span: &Range<usize>) -> &str {
+        self.text.get(self.own(span)).unwrap_or_default()
+    }
+
+    /// Where `span`, counted over all texts, begins; only its first line is kept. The end of the file is the end of its last line.
     pub fn locate(&self, span: &Range<usize>) -> Location {
+        let span = self.own(span);
         let mut start = span.start.min(self.text.len());
         if start == self.text.len() {
             start = self.text.trim_end_matches(['\r', '\n']).len();
@@ -50,6 +67,16 @@ impl Source {
         let from = self.line_starts[line - 1];
         let to = self.line_starts.get(line).copied().unwrap_or(self.text.len());
         Location::in_line(line, &self.text[from..to], start - from..span.end.saturating_sub(from).max(start - from))
+    }
+
+    /// `span` in this text.
+    fn own(&self, span: &Range<usize>) -> Range<usize> {
+        span.start.saturating_sub(self.base)..span.end.saturating_sub(self.base)
+    }
+
+    /// Line number, from 1, of the octet at `offset` of this text.
+    fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
     }
 }
 
@@ -82,7 +109,7 @@ pub fn read(path: &Path, key: &str, limit: u64, openness: Openness) -> Result<St
         problem.hint = match error.kind() {
             io::ErrorKind::PermissionDenied => Some("run as root or let this user read the file".to_owned()),
             io::ErrorKind::NotFound if !key.is_empty() => {
-                Some("paths of list files are relative to the folder of the configuration".to_owned())
+                Some("paths are relative to the folder of the file that names them".to_owned())
             }
             _ if NotRegular::is_why(&error) => Some(
                 "write what it gives to a file: a daemon reads regular files only, which do not keep it waiting"
@@ -138,7 +165,7 @@ mod tests {
     use super::*;
 
     fn place(text: &str, span: Range<usize>) -> (usize, usize, String) {
-        let location = Source::new(Path::new("x"), text).locate(&span);
+        let location = Source::new(Path::new("x"), text, Path::new("")).locate(&span);
         let line = location.excerpt.unwrap_or_default();
         (location.line, location.column, line[location.highlight].to_owned())
     }
@@ -148,6 +175,16 @@ mod tests {
         assert_eq!(place("ab\r\ncd = 1\n", 4..6), (2, 1, "cd".into()));
         assert_eq!(place("ab\ncd = [\n1]\n", 8..12), (2, 6, "[".into()));
         assert_eq!(place("ä = 1\n", 5..6), (1, 5, "1".into()));
+    }
+
+    #[test]
+    fn texts_that_stand_behind_each_other_keep_their_own_lines() {
+        let first = Source::new(Path::new("a"), "ab\ncd", Path::new(""));
+        let second = Source::new(Path::new("b"), "\u{feff}ef\ngh\n", Path::new("")).behind(&first);
+        assert_eq!(second.base(), 6);
+        let (end, place) = (first.locate(&(5..5)), second.locate(&(9..11)));
+        assert_eq!((end.line, end.column, place.line, place.column), (2, 3, 2, 1));
+        assert_eq!((first.at(&(3..5)), second.at(&(9..11)), second.at(&(6..8))), ("cd", "gh", "ef"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     terms::{is_false, request},
 };
 use crate::{
-    config::{Bundle, ListFile},
+    config::{Bundle, BundledFile},
     policy::Mode,
     preview::diff::{Difference, PolicyDocument},
     state::history::Generation,
@@ -25,13 +25,16 @@ request! {
     /// A configuration that is to become the policy.
     #[derive(Default)]
     pub struct Apply {
-        /// How messages call the configuration; its list files are relative to its folder.
+        /// How messages call the configuration; what it includes, and its list files, are relative to its folder.
         pub name: String,
         /// Its text.
         pub config: String,
-        /// The list files that it names, with the folder of the configuration; no other file is read.
+        /// The files that it includes, with the folder of the configuration; no other file is read.
         #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::text::object::array")]
-        pub files: Vec<ListFile>,
+        pub included: Vec<BundledFile>,
+        /// The list files that they name, each with the folder of the file that names it; no other file is read.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::text::object::array")]
+        pub files: Vec<BundledFile>,
     }
 }
 
@@ -181,7 +184,7 @@ pub struct GenerationDocument {
     pub active: bool,
     /// Where it comes from.
     pub generation: Generation,
-    /// Its configuration with the list files.
+    /// Its configuration with what it includes and the list files.
     pub bundle: Bundle,
     /// What it says; `None` when this daemon cannot use it.
     #[serde(default)]

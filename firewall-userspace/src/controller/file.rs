@@ -1,6 +1,6 @@
 //! The configuration file, read where the controller does not wait for it: a file system may hang.
 //!
-//! In: a path. Out: what the file and its list files say, or why not, within a limit of time. [`ConfigFile`] owns the one reading that
+//! In: a path. Out: what the file, those that it includes and their list files say, or why not, within a limit of time. [`ConfigFile`] owns the one reading that
 //! is under way.
 
 use std::{
@@ -88,12 +88,12 @@ impl ConfigFile {
         self.on_thread(turn, read).await.flatten()
     }
 
-    /// Its text, unchecked.
+    /// Its text and those of the files that it includes, unchecked.
     ///
     /// # Errors
     /// When it cannot be read in time.
-    pub async fn text(&self, turn: &mut Reading) -> Result<String, Report> {
-        self.on_thread(turn, config::text_regular).await.flatten()
+    pub async fn texts(&self, turn: &mut Reading) -> Result<Bundle, Report> {
+        self.on_thread(turn, config::texts_regular).await.flatten()
     }
 
     async fn on_thread<T: Send + 'static>(
@@ -124,7 +124,10 @@ impl ConfigFile {
             Ok(Err(_)) => Err(self.unreadable("reading it panicked, a bug worth a report")),
             Err(_) => {
                 turn.is_given_up = true;
-                let why = format!("its file system, or that of a list file, has not answered for {:?}", self.limit);
+                let why = format!(
+                    "its file system, or that of an included file or a list file, has not answered for {:?}",
+                    self.limit
+                );
                 Err(self.unreadable(&why))
             }
         }
@@ -164,6 +167,30 @@ mod tests {
             let report = file.read(&mut *file.turn().await).await.unwrap_err();
             assert!(report.render(false).contains("/nonexistent/portcullis.toml"));
         });
+    }
+
+    #[test]
+    fn one_broken_included_file_refuses_all_and_its_texts_are_there_all_the_same() {
+        let folder = std::env::temp_dir().join(format!("portcullis-broken-include-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        write("p.toml", "include = [\"a*.toml\"]\n[[interface]]\nname = \"eth0\"\n");
+        write("a1.toml", "[state]\ndirectory = \"/srv/x\"\n");
+        let file = ConfigFile::new(folder.join("p.toml"));
+        run(async {
+            let mut turn = file.turn().await;
+            let good = file.read(&mut turn).await.unwrap().bundle;
+            write("a2.toml", "[policy]\nmode = \"obsrve\"\n");
+            let said = file.read(&mut turn).await.unwrap_err().render(false);
+            assert!(said.contains("a2.toml:2:8") && !said.contains("a1.toml"), "{said}");
+            let texts = file.texts(&mut turn).await.unwrap();
+            assert_eq!((texts.included.len(), &texts.included[0]), (2, &good.included[0]));
+            write("a2.toml", "[policy]\nmode = \"observe\"\n");
+            assert!(!file.check(good.clone(), &mut turn).await.is_file, "the file has more");
+            std::fs::remove_file(folder.join("a2.toml")).unwrap();
+            assert!(file.check(good, &mut turn).await.is_file);
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -252,9 +252,9 @@ impl Controller {
     /// # Errors
     /// As for [`reload`](Self::reload), [`Refusal::NotKept`] and [`Refusal::Pending`].
     pub async fn apply(&self, caller: Caller, apply: Apply) -> Result<Reloaded, Refusal> {
-        let (terms, Apply { name, config, files, .. }) = (apply.terms(), apply);
+        let (terms, Apply { name, config, included, files, .. }) = (apply.terms(), apply);
         let mut turn = self.config.turn().await;
-        let sent = Box::new(self.config.check(Bundle { name, config, files }, &mut turn).await);
+        let sent = Box::new(self.config.check(Bundle { name, config, included, files }, &mut turn).await);
         self.ask(|reply| Message::Apply(caller, terms, sent, reply)).await?
     }
 

@@ -56,8 +56,8 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
             let errors = counted(report.errors().count(), "error");
             let why = format!("{}{} is refused: {errors}", report.render_short(), options.config.display());
             // What hangs was given up, and is not asked again.
-            let text = config.text(&mut *config.turn().await).await.unwrap_or_default();
-            (Basics::with_state_in(&text, &options.state_directory), Err(why))
+            let texts = config.texts(&mut *config.turn().await).await.unwrap_or_default();
+            (Basics::with_state_in(&texts, &options.state_directory), Err(why))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use firewall_tests::cases::scenarios;
-use firewall_userspace::config::{Bundle, ListFile, load_bundle};
+use firewall_userspace::config::{Bundle, BundledFile, load_bundle};
 
 /// What a paragraph says that no test keeps as a whole.
 const NOT_YET: &str = "not yet kept";
@@ -42,12 +42,12 @@ fn every_paragraph_of_the_contract_names_cases_and_tests_that_exist() {
 fn the_example_is_a_configuration_without_mistakes() {
     let contract = contract();
     let example = contract.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let file = |path: &str, text: &str| ListFile { path: path.into(), text: text.into() };
+    let file = |path: &str, text: &str| BundledFile { path: path.into(), text: text.into() };
     let files = vec![
         file("lists/partners.txt", "192.0.2.128/25 # the second office\n"),
         file("lists/blocked.txt", "# nobody yet\n203.0.113.66\n"),
     ];
-    let bundle = Bundle { name: "policy.toml".into(), config: example.into(), files };
+    let bundle = Bundle { name: "policy.toml".into(), config: example.into(), included: Vec::new(), files };
     let loaded = load_bundle(&bundle).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
 }

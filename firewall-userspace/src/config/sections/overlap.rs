@@ -26,11 +26,11 @@ pub fn refuse(reader: &mut Reader<'_>, drafts: &[Draft]) {
             let place = scope.address.map_or_else(String::new, |address| format!(" on {address}"));
             let (plural, verb) = if low == high { ("", "belongs") } else { ("s", "belong") };
             let message = format!(
-                "{} port{plural} {}{place} {verb} to `{}` already (line {})",
+                "{} port{plural} {}{place} {verb} to `{}` already ({})",
                 scope.protocol,
                 ports::show(&(*low..=*high)),
                 earlier.at.path,
-                reader.line(&first.at),
+                reader.told(&first.at, &second.at),
             );
             let hint = "a packet can belong to one service; give them different ports or `addresses`";
             reader.error_with_hint(&second.at, message, hint);

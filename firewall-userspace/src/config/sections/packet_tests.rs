@@ -13,7 +13,7 @@ use crate::{
     config::{
         document::{Node, TomlTable},
         keys,
-        reader::Reader,
+        reader::{At, Reader},
     },
     policy::{
         Name,
@@ -57,7 +57,7 @@ const PROTOCOLS: [(&str, TestProtocol); 3] =
 /// Reads every `[[test]]`; incomplete after an error.
 pub fn tests(reader: &mut Reader<'_>, document: &TomlTable<'_>, services: &Items<'_>) -> Vec<PolicyTest> {
     let Some(node) = document.node("test") else { return Vec::new() };
-    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut names: HashMap<String, At> = HashMap::new();
     let rows = reader.rows(&node, keys::TEST);
     rows.iter().filter_map(|row| test(reader, row, services, &mut names)).collect()
 }
@@ -66,7 +66,7 @@ fn test(
     reader: &mut Reader<'_>,
     row: &TomlTable<'_>,
     services: &Items<'_>,
-    names: &mut HashMap<String, usize>,
+    names: &mut HashMap<String, At>,
 ) -> Option<PolicyTest> {
     let name = name(reader, row, names);
     let addresses = addresses(reader, row);
@@ -76,10 +76,9 @@ fn test(
         None => Some(false),
     };
     let expect = reader.required(row, "expect", "expect = \"pass\"");
-    let place = expect.as_ref().map(|node| TestPlace {
-        file: reader.source().name.clone(),
-        path: node.at.path.clone(),
-        location: reader.source().locate(&node.at.span),
+    let place = expect.as_ref().map(|node| {
+        let (file, location) = reader.place(&node.at);
+        TestPlace { file, path: node.at.path.clone(), location }
     });
     let expect = expect.and_then(|node| expectation(reader, &node));
     let service = match row.node("service") {
@@ -94,15 +93,16 @@ fn test(
     Some(PolicyTest { name: name?, packet, expect: expect?, service: service?, place: place? })
 }
 
-fn name(reader: &mut Reader<'_>, row: &TomlTable<'_>, names: &mut HashMap<String, usize>) -> Option<String> {
+fn name(reader: &mut Reader<'_>, row: &TomlTable<'_>, names: &mut HashMap<String, At>) -> Option<String> {
     let node = reader.required(row, "name", "name = \"partners reach https\"")?;
     let name = reader.string(&node, "what the test says")?;
     if name.is_empty() {
         reader.error(&node.at, "a test without a name cannot be told apart from others");
         return None;
     }
-    if let Some(line) = names.insert(name.to_owned(), reader.line(&node.at)) {
-        reader.error(&node.at, format!("`{}` is the name of two tests (first in line {line})", shown(name)));
+    if let Some(first) = names.insert(name.to_owned(), node.at.clone()) {
+        let first = reader.told(&first, &node.at);
+        reader.error(&node.at, format!("`{}` is the name of two tests (first in {first})", shown(name)));
     }
     Some(name.to_owned())
 }

@@ -66,14 +66,15 @@ fn tell(few: &Few<(At, String)>, mut tell: impl FnMut(&At, String)) {
     few.more().for_each(|((at, _), message)| tell(at, message));
 }
 
-/// Reads one list with its file, which is relative to `folder` and is read through `files`; `None` after an error.
-pub fn list(reader: &mut Reader<'_>, item: &NamedItem<'_>, folder: &Path, files: &mut Files<'_>) -> Option<List> {
+/// Reads one list with its file, which is relative to the folder of the file that names it and is read through `files`; `None` after an
+/// error.
+pub fn list(reader: &mut Reader<'_>, item: &NamedItem<'_>, files: &mut Files<'_>) -> Option<List> {
     let table = reader.table(&item.node, keys::LIST)?;
     let written = table.node("entries").map(|node| array(reader, &node)).unwrap_or_default();
     let mut entries = Vec::new();
     if let Some(node) = table.node("file") {
         let path = reader.string(&node, "the path of a list file")?;
-        let file = list_path(reader, &node, path, folder)?;
+        let file = list_path(reader, &node, path)?;
         let read = list_file(reader, &node, &file, files)?;
         warn_of_repetitions(reader, &node.at, &file, &read, &written);
         entries = read.prefixes;
@@ -84,12 +85,12 @@ pub fn list(reader: &mut Reader<'_>, item: &NamedItem<'_>, folder: &Path, files:
     Some(List { name: item.name.clone()?, entries })
 }
 
-fn list_path(reader: &mut Reader<'_>, node: &Node<'_>, path: &str, folder: &Path) -> Option<PathBuf> {
+fn list_path(reader: &mut Reader<'_>, node: &Node<'_>, path: &str) -> Option<PathBuf> {
     if path.is_empty() || path.contains('\0') {
         reader.error(&node.at, format!("`{}` is not the path of a file", shown(path)));
         return None;
     }
-    Some(folder.join(path))
+    Some(reader.folder(&node.at).join(path))
 }
 
 fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut Files<'_>) -> Option<FileEntries> {
@@ -99,13 +100,7 @@ fn list_file(reader: &mut Reader<'_>, node: &Node<'_>, file: &Path, files: &mut 
         Ok(read) => return Some(read),
         Err(problems) => problems,
     };
-    for problem in problems {
-        match problem.location {
-            Some(_) => reader.push(problem),
-            // The file as a whole is wrong: show where the configuration names it.
-            None => reader.error_about_file(&node.at, problem),
-        }
-    }
+    problems.into_iter().for_each(|problem| reader.error_about_file(&node.at, problem));
     None
 }
 

@@ -34,7 +34,7 @@ const FULL_FRAME: u64 = 1514;
 /// Reads a rate. `per` is a second unless written, `burst` the rate.
 pub fn read(reader: &mut Reader<'_>, node: &Node<'_>, unit: Unit) -> Option<Rate> {
     if !node.value.is_table() {
-        let text = reader.source().text.get(node.at.span.clone()).unwrap_or_default();
+        let text = reader.text(&node.at);
         let hint = format!("write {{ rate = {}, per = \"1s\" }}", shown(text));
         let message = format!("expected a rate, found {}", node.kind());
         reader.error_with_hint(&node.at, message, hint);
@@ -106,7 +106,7 @@ pub fn read_size(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<u64> {
 /// A length of time.
 pub fn read_duration(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Duration> {
     if node.value.is_integer() {
-        let text = reader.source().text.get(node.at.span.clone()).unwrap_or_default();
+        let text = reader.text(&node.at);
         let hint = format!("write \"{}s\" for seconds", shown(text));
         reader.error_with_hint(&node.at, "expected a length of time, found an integer", hint);
         return None;

@@ -14,7 +14,7 @@ use crate::{
         diagnostic::Severity,
         document::{Node, TomlTable},
         keys,
-        reader::Reader,
+        reader::{At, Reader},
     },
     policy::{AttachMode, FragmentPolicy, HostDefault, Interface, Mode, Prefix},
     text::shown::{counted, shown},
@@ -63,7 +63,7 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
         let message = format!("{} are named; at most {MAX_INTERFACES} are possible", counted(rows.len(), "interface"));
         reader.error(&row.at, message);
     }
-    let mut lines: HashMap<&str, usize> = HashMap::new();
+    let mut places: HashMap<&str, At> = HashMap::new();
     rows.iter()
         .filter_map(|row| {
             let mode = row.node("mode").map(|node| {
@@ -87,8 +87,9 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
                 reader.error_with_hint(&node.at, message, hint);
                 return None;
             }
-            if let Some(line) = lines.insert(name, reader.line(&node.at)) {
-                reader.error(&node.at, format!("`{name}` is named twice (first in line {line})"));
+            if let Some(first) = places.insert(name, node.at.clone()) {
+                let first = reader.told(&first, &node.at);
+                reader.error(&node.at, format!("`{name}` is named twice (first in {first})"));
             }
             Some(Interface {
                 name: name.to_owned(),

@@ -29,7 +29,7 @@ pub enum Choice {
 pub enum Why {
     /// Nothing is kept.
     First,
-    /// The configuration file has changed since it was read.
+    /// The configuration file, or what it includes, has changed since it was read.
     Changed,
     /// The configuration file is the same, its list files have changed.
     ListsChanged,
@@ -74,7 +74,7 @@ pub fn choose<D: Disk>(history: &History<D>, file: Option<(&Bundle, Mode)>, now:
     }
     let Some((file, own)) = file else { return Choice::Kept(active.clone(), Why::Unusable) };
     let Ok(Some(read)) = history.read_as() else { return Choice::File(None, Why::Changed) };
-    if read.config != file.config {
+    if !read.has_the_settings_of(file) {
         return Choice::File(history.kept_mode(own), Why::Changed);
     }
     let live = history.bundle_of(active).ok();
@@ -82,7 +82,7 @@ pub fn choose<D: Disk>(history: &History<D>, file: Option<(&Bundle, Mode)>, now:
         let is_same = live.is_some_and(|live| live.says_the_same_as(file));
         return Choice::Kept(active.clone(), if is_same { Why::Same } else { Why::Unchanged });
     }
-    match live.is_some_and(|live| live.config == file.config) {
+    match live.is_some_and(|live| live.has_the_settings_of(file)) {
         true => Choice::File(active.mode, Why::ListsChanged),
         false => Choice::Kept(active.clone(), Why::Unchanged),
     }

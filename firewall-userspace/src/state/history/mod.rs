@@ -1,7 +1,7 @@
 //! The generations of the policy that were in force, so that one can be gone back to, also after a crash.
 //!
 //! ```text
-//! policy-0000000003   a configuration with its list files, written once
+//! policy-0000000003   a configuration with what it includes and its list files, written once
 //! history             the generations, which is live, what the configuration file was last read as, what waits for a confirmation
 //! ```
 //!
@@ -255,7 +255,7 @@ impl<D: Disk> History<D> {
 
     /// The mode that the configuration file says, as it was last read.
     fn read_mode(&self) -> Option<Mode> {
-        Some(Basics::of(&self.read_as().ok()??.config).mode)
+        Some(Basics::of(&self.read_as().ok()??).mode)
     }
 
     /// Whether `bundle` in this mode, or in its own, is the live generation.

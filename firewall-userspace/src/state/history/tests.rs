@@ -10,7 +10,7 @@ use crate::{
         Now,
         deadline::{Deadline, Until},
     },
-    config::ListFile,
+    config::BundledFile,
     policy::Mode,
     state::fake::{FakeDisk, Fault},
 };
@@ -21,8 +21,8 @@ fn now(second: i64) -> Now {
 }
 
 fn bundle(config: &str, list: &str) -> Bundle {
-    let files = vec![ListFile { path: "/etc/portcullis/list".into(), text: list.into() }];
-    Bundle { name: "/etc/portcullis/portcullis.toml".into(), config: config.into(), files }
+    let files = vec![BundledFile { path: "/etc/portcullis/list".into(), text: list.into() }];
+    Bundle { name: "/etc/portcullis/portcullis.toml".into(), config: config.into(), files, ..Bundle::default() }
 }
 
 fn generation(number: u64, how: How) -> Generation {
@@ -118,6 +118,26 @@ fn list_files_that_have_changed_are_read_anew_and_a_mode_that_was_set_stays() {
     let observing = bundle("[policy]\nmode = \"observe\"\n", "1");
     let choice = choose(&open(&disk), Some((&observing, Mode::Observe)), now(1));
     assert_eq!(choice, Choice::File(None, Why::Changed), "the file's own mode has changed");
+}
+
+#[test]
+fn a_start_sees_that_an_included_file_has_changed_is_new_or_is_gone() {
+    let with = |texts: &[&str]| {
+        let file =
+            |(number, text): (usize, &&str)| BundledFile { path: format!("/d/{number}.toml"), text: (*text).into() };
+        Bundle { included: texts.iter().enumerate().map(file).collect(), ..bundle("a", "1") }
+    };
+    let disk = FakeDisk::default();
+    let content = Content::Sent(with(&["x", "y"]));
+    open(&disk).record(generation(1, How::Start), content, true, None, Care::Must).unwrap();
+    let chosen = |texts: &[&str]| choose(&open(&disk.after_kill()), Some((&with(texts), Mode::Enforce)), now(1));
+    assert!(matches!(chosen(&["x", "y"]), Choice::Kept(_, Why::Same)));
+    for changed in [&["x", "z"][..], &["x", "y", ""], &["x"], &[], &["y", "x"], &["xy"]] {
+        assert_eq!(chosen(changed), Choice::File(None, Why::Changed), "{changed:?}");
+    }
+    let list = Bundle { files: bundle("a", "2").files, ..with(&["x", "y"]) };
+    let choice = choose(&open(&disk.after_kill()), Some((&list, Mode::Enforce)), now(1));
+    assert_eq!(choice, Choice::File(None, Why::ListsChanged));
 }
 
 #[test]

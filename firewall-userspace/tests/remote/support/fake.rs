@@ -9,7 +9,7 @@ use std::{
 use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
     clock::Now,
-    config::{self, Bundle, ListFile},
+    config::{self, Bundle, BundledFile},
     control::{
         Addition, AddressAnswer, Caller, ClockStatus, EntriesQuery, EntryChange, EntryChangeKind, Generations,
         InterfaceStatus, KeptEntry, KeptGeneration, ListEntries, ListStatus, NotUndoable, Page, Position, Push,
@@ -246,8 +246,8 @@ fn kept(number: u64) -> Result<KeptGeneration, Refusal> {
         _ => return Err(Refusal::NoGeneration { wanted: Some(number), kept: vec![3, 4, 5] }),
     };
     let list: String = (1..=12).map(|last| format!("192.0.2.{last}\n")).collect();
-    let files = vec![ListFile { path: "/root/list.txt".into(), text: list }];
-    let bundle = Bundle { name: "/root/new.toml".into(), config, files };
+    let files = vec![BundledFile { path: "/root/list.txt".into(), text: list }];
+    let bundle = Bundle { name: "/root/new.toml".into(), config, included: Vec::new(), files };
     Ok(KeptGeneration { generation: generation(number), is_active: number == 4, bundle })
 }
 
