@@ -25,6 +25,7 @@ mod pins;
 mod policies;
 mod restore;
 mod run;
+mod schema;
 mod state;
 mod status;
 mod sync;
@@ -106,6 +107,8 @@ enum Command {
     Run(run::RunArgs),
     /// Say whether a configuration can be used; needs no root and no kernel.
     Check(check::CheckArgs),
+    /// Print the JSON Schema of the configuration file, for editors and programs.
+    Schema,
     /// Show what a configuration would change: exit code 0 when nothing, 1 when it differs.
     Diff(diff::DiffArgs),
     /// Change or show the lists that services allow.
@@ -177,6 +180,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => {
             refuse_socket(&matches, "`check` does not talk to the daemon");
             return check::run(&args, output);
+        }
+        Command::Schema => {
+            refuse_socket(&matches, "`schema` does not talk to the daemon");
+            schema::run()
         }
         Command::Doctor(args) => {
             refuse_socket(&matches, "`doctor` does not talk to the daemon");

@@ -5,7 +5,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::reader::{At, Reader};
+use super::{
+    keys::ConfigKey,
+    reader::{At, Reader},
+};
 use crate::text::{shown::shown, suggest::nearest};
 
 /// A value and where it stands.
@@ -25,24 +28,25 @@ pub struct TomlTable<'d> {
 
 impl Reader<'_> {
     /// The table at `node`, whose keys must be among `keys`.
-    pub fn table<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Option<TomlTable<'d>> {
+    pub fn table<'d>(&mut self, node: &Node<'d>, keys: &[ConfigKey]) -> Option<TomlTable<'d>> {
         let table = self.named_tables(node)?;
         self.check_keys(&table, keys);
         Some(table)
     }
 
     /// Refuses the keys of `table` that are not among `keys`.
-    pub fn check_keys(&mut self, table: &TomlTable<'_>, keys: &[&str]) {
+    pub fn check_keys(&mut self, table: &TomlTable<'_>, keys: &[ConfigKey]) {
         if self.has_broken_headers() {
             return;
         }
         for (key, at, _) in table.nodes() {
-            if keys.contains(&key) {
+            let known = || keys.iter().map(|key| key.name);
+            if known().any(|known| known == key) {
                 continue;
             }
-            let hint = match nearest(key, keys.iter().copied()) {
+            let hint = match nearest(key, known()) {
                 Some(key) => format!("did you mean `{key}`?"),
-                None => format!("known here: {}", keys.join(", ")),
+                None => format!("known here: {}", known().collect::<Vec<_>>().join(", ")),
             };
             self.error_with_hint(&at, "unknown key", hint);
         }
@@ -60,7 +64,7 @@ impl Reader<'_> {
     }
 
     /// The rows of an array of tables such as `[[interface]]`.
-    pub fn rows<'d>(&mut self, node: &Node<'d>, keys: &[&str]) -> Vec<TomlTable<'d>> {
+    pub fn rows<'d>(&mut self, node: &Node<'d>, keys: &[ConfigKey]) -> Vec<TomlTable<'d>> {
         if let DeValue::Table(_) = node.value {
             let hint = format!("write `[[{}]]`, or put the table into brackets", node.at.path);
             self.error_with_hint(&node.at, "expected an array of tables, found a table", hint);

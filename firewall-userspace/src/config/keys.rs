@@ -1,61 +1,217 @@
-//! Every key a configuration may have, table by table. The sample configuration must show each of them.
+//! Every key that a configuration may have, table by table, with what may be written for it. The reader knows no others, the sample
+//! configuration must show each of them, and the schema is made of them.
+
+use firewall_common::{
+    Verdict,
+    abi::{MAX_INTERFACES, MAX_LIMITS, MAX_LISTS, MAX_SERVICES},
+};
+
+use super::choices::{ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, MODES, PROTOCOLS, TEST_PROTOCOLS, words};
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigKey {
+    /// It.
+    pub name: &'static str,
+    /// What may be written for it.
+    pub value: ValueForm,
+    /// What it means.
+    pub doc: &'static str,
+    /// What counts when it is not written, as JSON; `None` when that is no value of its own.
+    pub default: Option<&'static str>,
+    /// Whether it has to be written.
+    pub is_required: bool,
+}
+
+/// What may be written for a key.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueForm {
+    /// A table with these keys.
+    Table(&'static [ConfigKey]),
+    /// So many tables with these keys at most.
+    Tables(&'static [ConfigKey], usize),
+    /// So many tables at most, each under a name, with these keys.
+    Named(&'static [ConfigKey], usize),
+    /// An array of at least so many values.
+    Array(&'static ValueForm, usize),
+    /// One of a few words.
+    Words(fn() -> Vec<&'static str>),
+    /// `true` or `false`.
+    Boolean,
+    /// A number from the first to the second.
+    Integer(u64, u64),
+    /// A string like this regular expression.
+    Text(&'static str),
+    /// A number of bytes, with a unit or without.
+    Size(u64),
+    /// A port, or a range of ports.
+    Ports,
+}
+
+use ValueForm::{Array, Boolean, Integer, Named, Ports, Size, Table, Tables, Text, Words};
+
+const fn key(name: &'static str, value: ValueForm, doc: &'static str) -> ConfigKey {
+    ConfigKey { name, value, doc, default: None, is_required: false }
+}
+
+const fn required(name: &'static str, value: ValueForm, doc: &'static str) -> ConfigKey {
+    ConfigKey { is_required: true, ..key(name, value, doc) }
+}
+
+impl ConfigKey {
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}
+
+/// Names of lists, limits and services.
+pub const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,31}$";
+const ANY_TEXT: ValueForm = Text("");
+const SOME_TEXT: ValueForm = Text("^[\\s\\S]");
+const LENGTH_OF_TIME: ValueForm = Text("^(?:[0-9]+w)?(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?$");
+const PREFIX: ValueForm = Text("^[0-9a-fA-F:.]+(?:/[0-9]{1,3})?$");
+const ADDRESS: ValueForm = Text("^[0-9a-fA-F:.]+$");
+const ABSOLUTE: ValueForm = Text("^/");
+const A_NAME: ValueForm = Text(NAME);
+const PORT: ValueForm = Integer(0, 65535);
+const NO_LIMIT: u64 = u64::MAX;
 
 /// The document itself.
-pub const ROOT: &[&str] = &[
-    "include",
-    "interface",
-    "policy",
-    "lists",
-    "limits",
-    "services",
-    "essentials",
-    "guard",
-    "admin",
-    "api",
-    "state",
-    "drift",
-    "test",
+pub const ROOT: &[ConfigKey] = &[
+    key(
+        "include",
+        Array(&SOME_TEXT, 0),
+        "Files that belong to this configuration: paths, and patterns with * and ? in the last part, relative to this file.",
+    ),
+    key("interface", Tables(INTERFACE, MAX_INTERFACES), "Network interfaces to filter; at least one in all files."),
+    key("policy", Table(POLICY), "What holds for the whole host."),
+    key("lists", Named(LIST, MAX_LISTS), "Named sets of prefixes, which services allow or deny."),
+    key("limits", Named(LIMIT, MAX_LIMITS), "Named rates; each source has the whole rate for itself."),
+    key("services", Named(SERVICE, MAX_SERVICES), "What is protected. A packet belongs to at most one service."),
+    key("essentials", Table(ESSENTIALS), "Caps for packets without which the host has no network."),
+    key("guard", Table(GUARD), "What a change must not do by mistake."),
+    key("admin", Table(ADMIN), "Metrics and probes."),
+    key("api", Table(API), "The socket that the command line uses."),
+    key("state", Table(STATE), "Where pushed entries and policies persist."),
+    key("drift", Table(DRIFT), "How the tables in the kernel are compared with what was written there."),
+    key("test", Tables(TEST, usize::MAX), "Packets, and the verdicts that this configuration must give them."),
 ];
 /// `[[interface]]`.
-pub const INTERFACE: &[&str] = &["name", "mode", "required"];
-/// `[policy]`.
-pub const POLICY: &[&str] = &["mode", "host_default", "fragments", "management"];
-/// `[lists.NAME]`.
-pub const LIST: &[&str] = &["entries", "file"];
-/// `[limits.NAME]`.
-pub const LIMIT: &[&str] = &["packets", "bytes", "connections", "source_prefix"];
-/// `packets`, `bytes` and `connections` of a limit and every key of `[essentials]`.
-pub const RATE: &[&str] = &["rate", "per", "burst"];
-/// `source_prefix` of a limit.
-pub const SOURCE_PREFIX: &[&str] = &["v4", "v6"];
-/// `[services.NAME]`.
-pub const SERVICE: &[&str] = &["protocol", "ports", "mode", "allow", "deny", "limit", "limit_for", "addresses"];
-/// A row of `limit_for`.
-pub const LIMIT_FOR: &[&str] = &["list", "limit"];
-/// `[essentials]`.
-pub const ESSENTIALS: &[&str] = &["neighbour_discovery", "mld", "icmp_error", "dhcp"];
-/// `[guard]`.
-pub const GUARD: &[&str] = &["shrink_percent", "shrink_entries", "ports"];
-/// `[admin]`.
-pub const ADMIN: &[&str] = &["listen"];
-/// `[drift]`.
-pub const DRIFT: &[&str] = &["interval"];
-/// `[state]`.
-pub const STATE: &[&str] = &["directory", "snapshot_after", "generations"];
-/// `[api]`.
-pub const API: &[&str] = &["socket"];
-/// `[[test]]`.
-pub const TEST: &[&str] = &[
-    "name",
-    "source",
-    "destination",
-    "protocol",
-    "port",
-    "source_port",
-    "flags",
-    "icmp_type",
-    "icmp_code",
-    "fragment",
-    "expect",
-    "service",
+pub const INTERFACE: &[ConfigKey] = &[
+    required("name", Text("^[^/:\\s]{1,15}$"), "Its name, or an alternative name, as `ip link` lists them."),
+    key(
+        "mode",
+        Words(|| words(&ATTACH_MODES)),
+        "Where the program runs: in the driver, in the stack, or where it can.",
+    )
+    .or("\"native\""),
+    key("required", Boolean, "Whether the daemon is not ready without this interface.").or("false"),
 ];
+/// `[policy]`.
+pub const POLICY: &[ConfigKey] = &[
+    key("mode", Words(|| words(&MODES)), "Whether drops are dropped, or only counted.").or("\"enforce\""),
+    key("host_default", Words(host_defaults), "Traffic that belongs to no service.").or("\"pass\""),
+    key("fragments", Words(|| words(&FRAGMENTS)), "IP fragments after the first.").or("\"drop\""),
+    key("management", Array(&PREFIX, 0), "Sources that no list and no limit drops.").or("[]"),
+];
+/// `[lists.NAME]`.
+pub const LIST: &[ConfigKey] = &[
+    key("entries", Array(&PREFIX, 0), "Prefixes.").or("[]"),
+    key("file", SOME_TEXT, "A file with more prefixes, one a line, relative to the file that names it."),
+];
+/// `[limits.NAME]`.
+pub const LIMIT: &[ConfigKey] = &[
+    key("packets", Table(RATE), "Packets."),
+    key("bytes", Table(BYTE_RATE), "Bytes of whole frames."),
+    key("connections", Table(RATE), "New TCP connections: SYN without ACK."),
+    key("source_prefix", Table(SOURCE_PREFIX), "How many leading bits of an address make one source."),
+];
+/// `packets` and `connections` of a limit and every key of `[essentials]`.
+pub const RATE: &[ConfigKey] = &[
+    required("rate", Integer(1, NO_LIMIT), "How many in each `per`."),
+    key("per", LENGTH_OF_TIME, "A length of time.").or("\"1s\""),
+    key("burst", Integer(1, NO_LIMIT), "How many at once after a pause; as many as `rate` unless written."),
+];
+/// `bytes` of a limit: the keys of [`RATE`], for sizes.
+pub const BYTE_RATE: &[ConfigKey] = &[
+    required("rate", Size(1), "How many bytes in each `per`."),
+    key("per", LENGTH_OF_TIME, "A length of time.").or("\"1s\""),
+    key("burst", Size(1), "How many bytes at once after a pause; as many as `rate` unless written."),
+];
+/// `source_prefix` of a limit.
+pub const SOURCE_PREFIX: &[ConfigKey] = &[
+    key("v4", Integer(1, 32), "Bits of an IPv4 address.").or("32"),
+    key("v6", Integer(1, 128), "Bits of an IPv6 address.").or("64"),
+];
+/// `[services.NAME]`.
+pub const SERVICE: &[ConfigKey] = &[
+    required("protocol", Words(|| words(&PROTOCOLS)), "Its protocol."),
+    required("ports", Array(&Ports, 1), "Destination ports: numbers, and ranges such as \"8443-8445\"."),
+    key("mode", Words(|| words(&MODES)), "Whether its drops are dropped, or only counted.").or("\"enforce\""),
+    key("allow", Array(&A_NAME, 1), "Lists whose sources may reach it; without it, everyone who is not denied."),
+    key("deny", Array(&A_NAME, 0), "Lists whose sources may not.").or("[]"),
+    key("limit", A_NAME, "The limit for each source."),
+    key("limit_for", Tables(LIMIT_FOR, usize::MAX), "Exceptions: the first row whose list has the source decides.")
+        .or("[]"),
+    key("addresses", Array(&ADDRESS, 1), "Only packets to these addresses; without it, to all."),
+];
+/// A row of `limit_for`.
+pub const LIMIT_FOR: &[ConfigKey] =
+    &[required("list", A_NAME, "The list."), required("limit", A_NAME, "The limit for its sources.")];
+const CAP: &str = "{\"rate\": 1000, \"per\": \"1s\", \"burst\": 1000}";
+/// `[essentials]`.
+pub const ESSENTIALS: &[ConfigKey] = &[
+    key("neighbour_discovery", Table(RATE), "IPv6 neighbour and router discovery.").or(CAP),
+    key("mld", Table(RATE), "IPv6 multicast listener discovery.").or(CAP),
+    key("icmp_error", Table(RATE), "ICMP errors that path MTU discovery needs.").or(CAP),
+    key("dhcp", Table(RATE), "Replies of DHCP and DHCPv6 servers.").or(CAP),
+];
+/// `[guard]`.
+pub const GUARD: &[ConfigKey] = &[
+    key("shrink_percent", Integer(0, 100), "A reload may remove so much of a list; 100 never refuses.").or("50"),
+    key("shrink_entries", Integer(0, NO_LIMIT), "So many entries of a list may always be removed.").or("20"),
+    key("ports", Array(&Ports, 0), "Ports of this host whose connections a change must not cut off; without it, all."),
+];
+/// `[admin]`.
+pub const ADMIN: &[ConfigKey] =
+    &[key("listen", Text("^[0-9a-fA-F:.\\[\\]%]+:[0-9]+$"), "A loopback address with a port.")
+        .or("\"127.0.0.1:9191\"")];
+/// `[drift]`.
+pub const DRIFT: &[ConfigKey] =
+    &[key("interval", LENGTH_OF_TIME, "Within this time all tables are compared; at least 1s.").or("\"10s\"")];
+/// `[state]`.
+pub const STATE: &[ConfigKey] = &[
+    key("directory", ABSOLUTE, "The folder; an absolute path.").or("\"/var/lib/portcullis\""),
+    key("snapshot_after", Size(0), "Size of the journal after which a snapshot is written.").or("\"8MiB\""),
+    key("generations", Integer(2, 1000), "How many generations of the policy are kept.").or("10"),
+];
+/// `[api]`.
+pub const API: &[ConfigKey] =
+    &[key("socket", ABSOLUTE, "The Unix socket; an absolute path.").or("\"/run/portcullis/api.sock\"")];
+/// `[[test]]`.
+pub const TEST: &[ConfigKey] = &[
+    required("name", SOME_TEXT, "What the test says."),
+    required("source", ADDRESS, "An address."),
+    key("destination", ADDRESS, "An address; one that no service names unless written."),
+    required("protocol", Words(|| words(&TEST_PROTOCOLS)), "What the packet carries."),
+    key("port", PORT, "Destination port, for TCP and UDP."),
+    key("source_port", PORT, "Source port, for TCP and UDP.").or("49152"),
+    key("flags", Array(&Words(|| words(&FLAGS)), 0), "TCP flags.").or("[\"syn\"]"),
+    key("icmp_type", Integer(0, 255), "An echo request unless written."),
+    key("icmp_code", Integer(0, 255), "The code.").or("0"),
+    key("fragment", Boolean, "Whether it is a fragment after the first.").or("false"),
+    required(
+        "expect",
+        Words(expectations),
+        "\"pass\", \"drop\", or a verdict: the `reason` of the metric portcullis_packets_total.",
+    ),
+    key("service", ANY_TEXT, "The service that must decide."),
+];
+
+fn host_defaults() -> Vec<&'static str> {
+    HOST_DEFAULTS.iter().filter_map(|(word, default)| default.as_ref().map(|_| *word)).collect()
+}
+
+fn expectations() -> Vec<&'static str> {
+    ["pass", "drop"].into_iter().chain(Verdict::ALL.iter().map(|verdict| verdict.label())).collect()
+}

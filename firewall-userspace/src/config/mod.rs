@@ -8,6 +8,7 @@
 mod advice;
 mod basics;
 mod bundle;
+mod choices;
 mod diagnostic;
 mod document;
 mod entries;
@@ -17,6 +18,7 @@ mod merge;
 mod reader;
 mod render;
 mod replies;
+mod schema;
 mod sections;
 mod source;
 
@@ -35,6 +37,7 @@ pub use basics::Basics;
 pub use bundle::{Bundle, BundledFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use entries::{EXPLAINED, FileEntries, UNEXPLAINED, parse_entries_file};
+pub use schema::schema;
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{

@@ -69,7 +69,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("lists.*", keys::LIST),
         ("limits.*", keys::LIMIT),
         ("limits.*.packets", keys::RATE),
-        ("limits.*.bytes", keys::RATE),
+        ("limits.*.bytes", keys::BYTE_RATE),
         ("limits.*.connections", keys::RATE),
         ("limits.*.source_prefix", keys::SOURCE_PREFIX),
         ("services.*", keys::SERVICE),
@@ -87,7 +87,9 @@ fn the_sample_shows_every_key_and_no_other() {
         ("test", keys::TEST),
     ]
     .iter()
-    .flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}").trim_start_matches('.').to_owned()))
+    .flat_map(|(table, keys)| {
+        keys.iter().map(move |key| format!("{table}.{}", key.name).trim_start_matches('.').to_owned())
+    })
     .collect();
     assert_eq!(shown, known);
 }

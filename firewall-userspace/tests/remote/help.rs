@@ -9,10 +9,11 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 29] = [
+    let commands: [&[&str]; 30] = [
         &[],
         &["run"],
         &["check"],
+        &["schema"],
         &["diff"],
         &["allow"],
         &["allow", "add"],

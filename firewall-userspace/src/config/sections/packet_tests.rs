@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::named::Items;
 use crate::{
     config::{
+        choices::{FLAGS, TEST_PROTOCOLS, TestProtocol},
         document::{Node, TomlTable},
         keys,
         reader::{At, Reader},
@@ -34,25 +35,6 @@ const SOURCE_PORT: u16 = 49152;
 /// Echo requests.
 const ECHO_V4: u8 = 8;
 const ECHO_V6: u8 = 128;
-
-const FLAGS: [(&str, u8); 6] = [
-    ("syn", packet::SYN),
-    ("ack", packet::ACK),
-    ("fin", packet::FIN),
-    ("rst", packet::RST),
-    ("psh", packet::PSH),
-    ("urg", packet::URG),
-];
-
-#[derive(Clone, Copy, PartialEq)]
-enum TestProtocol {
-    Tcp,
-    Udp,
-    Icmp,
-}
-
-const PROTOCOLS: [(&str, TestProtocol); 3] =
-    [("tcp", TestProtocol::Tcp), ("udp", TestProtocol::Udp), ("icmp", TestProtocol::Icmp)];
 
 /// Reads every `[[test]]`; incomplete after an error.
 pub fn tests(reader: &mut Reader<'_>, document: &TomlTable<'_>, services: &Items<'_>) -> Vec<PolicyTest> {
@@ -139,8 +121,8 @@ fn address(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<IpAddr> {
 /// What the packet carries; a key that its protocol has no use for is refused.
 fn transport(reader: &mut Reader<'_>, row: &TomlTable<'_>, is_v4: bool) -> Option<Transport> {
     let node = reader.required(row, "protocol", "protocol = \"tcp\"")?;
-    let protocol = reader.choice(&node, &PROTOCOLS)?;
-    let word = PROTOCOLS.iter().find(|(_, other)| *other == protocol).map_or("", |(word, _)| *word);
+    let protocol = reader.choice(&node, &TEST_PROTOCOLS)?;
+    let word = TEST_PROTOCOLS.iter().find(|(_, other)| *other == protocol).map_or("", |(word, _)| *word);
     let foreign: &[&str] = match protocol {
         TestProtocol::Tcp => &["icmp_type", "icmp_code"],
         TestProtocol::Udp => &["icmp_type", "icmp_code", "flags"],

@@ -5,6 +5,7 @@ use std::{collections::HashMap, net::IpAddr, ops::RangeInclusive};
 use super::named::{Items, NamedItem};
 use crate::{
     config::{
+        choices::{MODES, PROTOCOLS},
         document::{Node, TomlTable},
         keys,
         reader::{At, Reader},
@@ -50,12 +51,11 @@ type References = Option<Vec<(usize, At)>>;
 /// Reads one service; `None` when it is no table.
 pub fn service(reader: &mut Reader<'_>, item: &NamedItem<'_>, definitions: &Definitions<'_, '_>) -> Option<Draft> {
     let table = reader.table(&item.node, keys::SERVICE)?;
-    let protocol = reader
-        .required(&table, "protocol", "protocol = \"tcp\"")
-        .and_then(|node| reader.choice(&node, &[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]));
+    let protocol =
+        reader.required(&table, "protocol", "protocol = \"tcp\"").and_then(|node| reader.choice(&node, &PROTOCOLS));
     let (claims, ports) = read_ports(reader, &table);
     let mode = match table.node("mode") {
-        Some(node) => reader.choice(&node, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]),
+        Some(node) => reader.choice(&node, &MODES),
         None => Some(Mode::Enforce),
     };
     let addresses = match table.node("addresses") {

@@ -11,6 +11,7 @@ use firewall_common::abi::MAX_INTERFACES;
 use super::prefixes;
 use crate::{
     config::{
+        choices::{ATTACH_MODES, FRAGMENTS, HOST_DEFAULTS, MODES},
         diagnostic::Severity,
         document::{Node, TomlTable},
         keys,
@@ -67,9 +68,7 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
     rows.iter()
         .filter_map(|row| {
             let mode = row.node("mode").map(|node| {
-                let choices =
-                    [("native", AttachMode::Native), ("generic", AttachMode::Generic), ("auto", AttachMode::Auto)];
-                reader.choice(&node, &choices)
+                reader.choice(&node, &ATTACH_MODES)
             });
             let required = row.node("required").map(|node| reader.boolean(&node));
             let node = reader.required(row, "name", "name = \"eth0\"")?;
@@ -118,15 +117,14 @@ pub fn general(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<Gene
     let table = reader.table(&node, keys::POLICY)?;
     let mut is_good = true;
     if let Some(node) = table.node("mode") {
-        let mode = reader.choice(&node, &[("enforce", Mode::Enforce), ("observe", Mode::Observe)]);
+        let mode = reader.choice(&node, &MODES);
         is_good &= mode.map(|mode| general.mode = mode).is_some();
     }
     if let Some(node) = table.node("host_default") {
         is_good &= host_default(reader, &node).map(|default| general.host_default = default).is_some();
     }
     if let Some(node) = table.node("fragments") {
-        let choices = [("drop", FragmentPolicy::Drop), ("source", FragmentPolicy::Source)];
-        is_good &= reader.choice(&node, &choices).map(|fragments| general.fragments = fragments).is_some();
+        is_good &= reader.choice(&node, &FRAGMENTS).map(|fragments| general.fragments = fragments).is_some();
     }
     if let Some(node) = table.node("management") {
         for (prefix, at) in prefixes::array(reader, &node) {
@@ -142,7 +140,7 @@ pub fn general(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Option<Gene
 }
 
 fn host_default(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<HostDefault> {
-    let default = reader.choice(node, &[("pass", Some(HostDefault::Pass)), ("drop", None)])?;
+    let default = reader.choice(node, &HOST_DEFAULTS)?;
     if default.is_none() {
         let message = "\"drop\" is not possible yet: return traffic is not recognised, so every reply to the host's own \
                        connections would be dropped";
