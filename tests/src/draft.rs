@@ -2,9 +2,12 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
-use firewall_userspace::policy::{
-    AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy, Prefix,
-    Protocol, Rate, Service, StateFolder, guard::Guard,
+use firewall_userspace::{
+    logging::LogSettings,
+    policy::{
+        AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name, Policy,
+        Prefix, Protocol, Rate, Service, StateFolder, guard::Guard,
+    },
 };
 
 /// A policy in the making.
@@ -149,6 +152,7 @@ impl Draft {
             api_socket: "/run/portcullis/api.sock".into(),
             state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20, generations: 10 },
             drift_interval: Duration::from_secs(10),
+            log: LogSettings::default(),
         }
     }
 }

@@ -14,10 +14,13 @@ use super::{
     document::TomlTable,
     include,
     reader::Reader,
-    sections::{settings, state},
+    sections::{log, settings, state},
     source::Source,
 };
-use crate::policy::{Mode, StateFolder};
+use crate::{
+    logging::LogSettings,
+    policy::{Mode, StateFolder},
+};
 
 /// The settings that a daemon needs before it has a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Basics {
     pub state: StateFolder,
     /// `[policy] mode`.
     pub mode: Mode,
+    /// `[log]`.
+    pub log: LogSettings,
 }
 
 impl Basics {
@@ -52,6 +57,7 @@ impl Basics {
             api_socket: settings::api_socket(&mut reader, &document).unwrap_or(settings::DEFAULT_SOCKET.into()),
             state: state::readable(&mut reader, &document, otherwise).0,
             mode: settings::general(&mut reader, &document).map_or(Mode::Enforce, |general| general.mode),
+            log: log::readable(&mut reader, &document).0,
         }
     }
 }
@@ -59,7 +65,10 @@ impl Basics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BundledFile;
+    use crate::{
+        config::BundledFile,
+        logging::{LogFormat, LogLevel},
+    };
 
     #[test]
     fn what_can_be_read_is_read_and_the_rest_has_its_default() {
@@ -69,9 +78,10 @@ mod tests {
         assert_eq!((none.admin_listen.to_string(), none.mode), ("127.0.0.1:9191".into(), Mode::Enforce));
         assert_eq!(none.api_socket, PathBuf::from("/run/portcullis/api.sock"));
         let text = "[[interface]]\nnane = 7\n[policy]\nmode = \"observe\"\n[services.x\n[admin]\nlisten = \"127.0.0.1:1\"\n\
-                    [state]\ndirectory = \"/srv/x\"\n[api]\nsocket = 3\n";
+                    [state]\ndirectory = \"/srv/x\"\n[api]\nsocket = 3\n[log]\nformat = \"json\"\nlevel = \"loud\"\n";
         let some = of(text);
         assert_eq!(some.state.directory, PathBuf::from("/srv/x"));
+        assert_eq!((some.log.format, some.log.level), (LogFormat::Json, LogLevel::Info));
         assert_eq!((some.admin_listen.to_string(), some.mode), ("127.0.0.1:1".into(), Mode::Observe));
         assert_eq!(some.api_socket, none.api_socket);
         assert_eq!(of("\0\u{1}[[["), none);

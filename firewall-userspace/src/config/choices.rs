@@ -1,6 +1,9 @@
 //! The words that may be written where there are only a few.
 
-use crate::policy::{AttachMode, FragmentPolicy, HostDefault, Mode, Protocol, packet};
+use crate::{
+    logging::{LogFormat, LogLevel},
+    policy::{AttachMode, FragmentPolicy, HostDefault, Mode, Protocol, packet},
+};
 
 /// `mode` of an interface.
 pub const ATTACH_MODES: [(&str, AttachMode); 3] =
@@ -14,6 +17,14 @@ pub const HOST_DEFAULTS: [(&str, Option<HostDefault>); 2] = [("pass", Some(HostD
 
 /// `fragments` of the policy.
 pub const FRAGMENTS: [(&str, FragmentPolicy); 2] = [("drop", FragmentPolicy::Drop), ("source", FragmentPolicy::Source)];
+
+/// `format` of the log.
+pub const LOG_FORMATS: [(&str, LogFormat); 4] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];
+
+/// `level` of the log.
+pub const LOG_LEVELS: [(&str, LogLevel); 4] =
+    [("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
 
 /// `protocol` of a service.
 pub const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];

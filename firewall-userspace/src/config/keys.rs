@@ -6,7 +6,9 @@ use firewall_common::{
     abi::{MAX_INTERFACES, MAX_LIMITS, MAX_LISTS, MAX_SERVICES},
 };
 
-use super::choices::{ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, MODES, PROTOCOLS, TEST_PROTOCOLS, words};
+use super::choices::{
+    ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, LOG_FORMATS, LOG_LEVELS, MODES, PROTOCOLS, TEST_PROTOCOLS, words,
+};
 
 /// A key of a table.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +96,7 @@ pub const ROOT: &[ConfigKey] = &[
     key("api", Table(API), "The socket that the command line uses."),
     key("state", Table(STATE), "Where pushed entries and policies persist."),
     key("drift", Table(DRIFT), "How the tables in the kernel are compared with what was written there."),
+    key("log", Table(LOG), "How the daemon logs, and what."),
     key("test", Tables(TEST, usize::MAX), "Packets, and the verdicts that this configuration must give them."),
 ];
 /// `[[interface]]`.
@@ -179,6 +182,17 @@ pub const ADMIN: &[ConfigKey] =
 /// `[drift]`.
 pub const DRIFT: &[ConfigKey] =
     &[key("interval", LENGTH_OF_TIME, "Within this time all tables are compared; at least 1s.").or("\"10s\"")];
+/// `[log]`.
+pub const LOG: &[ConfigKey] = &[
+    key(
+        "format",
+        Words(|| words(&LOG_FORMATS)),
+        "How an event is written: one line of text or JSON, or fields of the journal.",
+    )
+    .or("\"auto\""),
+    key("level", Words(|| words(&LOG_LEVELS)), "Which events are logged: those of this level and of the graver ones.")
+        .or("\"info\""),
+];
 /// `[state]`.
 pub const STATE: &[ConfigKey] = &[
     key("directory", ABSOLUTE, "The folder; an absolute path.").or("\"/var/lib/portcullis\""),

@@ -45,7 +45,7 @@ use self::{
     document::TomlTable,
     reader::Reader,
     sections::{
-        drift, guard, limits,
+        drift, guard, limits, log,
         named::Items,
         overlap, packet_tests, prefixes,
         services::{self, Definitions},
@@ -203,6 +203,7 @@ fn read_policy(
     let api_socket = settings::api_socket(reader, document);
     let state = state::state(reader, document);
     let drift_interval = drift::interval(reader, document);
+    let log = log::log(reader, document);
     let tests = packet_tests::tests(reader, document, &services);
     if !reader.is_clean() {
         return None;
@@ -223,6 +224,7 @@ fn read_policy(
         api_socket: api_socket?,
         state: state?,
         drift_interval: drift_interval?,
+        log: log?,
     };
     let places = advice::KeyPlaces { lists: &lists, limits: &limits, services: &services, document };
     advice::advise(reader, &policy, &places);

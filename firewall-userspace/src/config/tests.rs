@@ -84,6 +84,7 @@ fn the_sample_shows_every_key_and_no_other() {
         ("api", keys::API),
         ("state", keys::STATE),
         ("drift", keys::DRIFT),
+        ("log", keys::LOG),
         ("test", keys::TEST),
     ]
     .iter()

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::policy::{Policy, StateFolder};
+use crate::{
+    logging,
+    policy::{Policy, StateFolder},
+};
 
 /// The policy in force.
 #[derive(Clone, Debug)]
@@ -51,6 +54,7 @@ impl InForce {
         let reloads = Reloads { successes, failures, error: refused };
         let revision = last.max(1);
         let places = places(&policy);
+        logging::set(policy.log);
         Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0, places }
     }
 
@@ -86,6 +90,7 @@ impl InForce {
     pub(super) fn switch(&mut self, policy: Arc<Policy>, now: Timestamp) -> Arc<Policy> {
         self.loaded = now;
         self.advance();
+        logging::set(policy.log);
         std::mem::replace(&mut self.policy, policy)
     }
 

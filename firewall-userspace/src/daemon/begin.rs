@@ -14,6 +14,7 @@ use crate::{
     control::{Caller, Condition, Reload},
     controller::{Beginning, ConfigFile, Controller, NoPolicy, Setup, ThisHost, WithoutPolicy},
     host::memory,
+    logging,
     policy::Prefix,
     state::{
         history::{History, start},
@@ -40,6 +41,7 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
     let loaded = config.read(&mut *config.turn().await).await;
     match loaded {
         Ok(loaded) => {
+            logging::set(loaded.policy.log);
             for warning in loaded.warnings.warnings() {
                 tracing::warn!("{warning}");
             }
@@ -49,6 +51,7 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
                 api_socket: policy.api_socket.clone(),
                 state: policy.state.clone(),
                 mode: policy.mode,
+                log: policy.log,
             };
             (basics, Ok(loaded))
         }
@@ -57,7 +60,9 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
             let why = format!("{}{} is refused: {errors}", report.render_short(), options.config.display());
             // What hangs was given up, and is not asked again.
             let texts = config.texts(&mut *config.turn().await).await.unwrap_or_default();
-            (Basics::with_state_in(&texts, &options.state_directory), Err(why))
+            let basics = Basics::with_state_in(&texts, &options.state_directory);
+            logging::set(basics.log);
+            (basics, Err(why))
         }
     }
 }

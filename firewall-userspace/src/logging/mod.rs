@@ -1,35 +1,45 @@
-//! The log of the daemon: standard error, which may be closed, full or frozen, and never stops whoever logs.
+//! The log of the daemon: standard error, which may be closed, full or frozen, or the journal, and never stops whoever logs.
 //!
-//! In: events of `tracing`, words of a start that is refused, panics. Out: lines on standard error, in their order, and the number of
-//! those that were lost. One thread writes (`writer.rs`), and owns standard error while a daemon runs; everybody else only queues.
+//! In: events of `tracing`, words of a start that is refused, panics. Out: lines on standard error or datagrams to the journal, in their
+//! order, and the number of those that were lost. One thread writes (`writer.rs`), and owns standard error while a daemon runs;
+//! everybody else only queues. An event is one line and names no module.
 //!
 //! The non-blocking writer of `tracing-appender` (0.2.5) bounds lines and not octets, does not count what standard error refused, and
-//! panics at the end of a process whose standard output is closed.
+//! panics at the end of a process whose standard output is closed. `tracing-journald` (0.3) sends where an event happens, and would wait there.
 
+mod event;
+mod journal;
 mod queue;
+mod settings;
 mod sparing;
 mod writer;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
-    fmt::Write as _,
     io::{self, Write as _},
     panic::{self, PanicHookInfo},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
     thread::{self, Builder},
     time::{Duration, Instant},
 };
 
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter,
-    fmt::{
-        format::Writer as Formatted,
-        time::{FormatTime, SystemTime},
-    },
+    EnvFilter, Layer, Registry,
+    layer::{Context, SubscriberExt as _},
+    reload::{self, Handle},
+    util::SubscriberInitExt as _,
 };
 
+pub use self::settings::{LogFormat, LogLevel, LogSettings};
 use self::{
+    event::LogEvent,
+    journal::Journal,
     queue::Queue,
+    settings::EventForm,
     sparing::Sparing,
     writer::{StandardError, Writer},
 };
@@ -46,24 +56,59 @@ static SPARING: Sparing = Sparing::new();
 /// Threads and tasks of this process that panicked.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Logs events and panics to standard error from now on; `PORTCULLIS_LOG` sets the level as `RUST_LOG` does elsewhere.
+/// How events are written now: the position in [`FORMS`].
+static FORM: AtomicU8 = AtomicU8::new(0);
+
+const FORMS: [EventForm; 3] = [EventForm::Text, EventForm::Json, EventForm::Journal];
+
+/// Sets the level; nothing does where the environment has set it.
+static LEVEL: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Logs events and panics from now on, to the journal where standard error leads there. `PORTCULLIS_LOG` sets the level as `RUST_LOG`
+/// does elsewhere; without it the configuration does.
 ///
 /// # Errors
 /// When no thread is to be had that writes.
 pub fn start() -> io::Result<()> {
-    Builder::new().name("log".into()).spawn(|| Writer::new(StandardError).serve(&LOG, &SPARING))?;
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // Its own errors would go to standard error directly, by a macro that panics when that is not possible.
-    let subscriber = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
-    let _ = subscriber.with_writer(|| Lines).with_ansi(false).try_init();
+    let settings = LogSettings::default();
+    set(settings);
+    Builder::new()
+        .name("log".into())
+        .spawn(|| Writer::new(StandardError, Journal::of_host(), form).serve(&LOG, &SPARING))?;
+    let told = EnvFilter::try_from_env("PORTCULLIS_LOG").ok();
+    let is_told = told.is_some();
+    let (filter, level) = reload::Layer::new(told.unwrap_or_else(|| EnvFilter::new(settings.level.filter())));
+    if tracing_subscriber::registry().with(filter).with(Events).try_init().is_ok() && !is_told {
+        let _ = LEVEL.set(level);
+    }
     panic::set_hook(Box::new(note_panic));
     Ok(())
 }
 
-/// Says `words` on standard error, behind what was logged before. What has no line feed at its end gets one.
+/// Logs as the configuration says from now on.
+pub fn set(settings: LogSettings) {
+    let form = settings.format.resolve();
+    let number = FORMS.iter().position(|one| *one == form).and_then(|number| u8::try_from(number).ok());
+    FORM.store(number.unwrap_or(0), Ordering::Relaxed);
+    if let Some(level) = LEVEL.get() {
+        // It fails when nothing is logged any more.
+        let _ = level.reload(EnvFilter::new(settings.level.filter()));
+    }
+}
+
+fn form() -> EventForm {
+    FORMS.get(usize::from(FORM.load(Ordering::Relaxed))).copied().unwrap_or(EventForm::Text)
+}
+
+/// Says `words` on standard error, behind what was logged before; in another form than text they are an event. What has no line feed at
+/// its end gets one.
 pub fn say(words: &str) {
+    if form() != EventForm::Text {
+        LOG.push(LogEvent::new(Level::ERROR, words.trim_end()).record(form()));
+        return;
+    }
     let end = if words.ends_with('\n') { "" } else { "\n" };
-    LOG.push(format!("{words}{end}").into_bytes());
+    LOG.push(format!("{words}{end}").into());
 }
 
 /// Says `words` on standard error at once, for a process that has no thread to write them.
@@ -74,7 +119,8 @@ pub fn say_directly(words: &str) {
 
 /// Waits until everything is written that was logged, but not for long.
 pub fn drain() {
-    SPARING.sums(Instant::now(), true).iter().for_each(|sum| LOG.push(line("WARN", sum).into_bytes()));
+    let sums = SPARING.sums(Instant::now(), true);
+    sums.into_iter().for_each(|sum| LOG.push(LogEvent::new(Level::WARN, sum).record(form())));
     LOG.drain(DRAIN_LIMIT);
 }
 
@@ -94,17 +140,12 @@ pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 
-/// Takes each event as one line.
-struct Lines;
+/// Takes each event.
+struct Events;
 
-impl io::Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        LOG.push(line.to_vec());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl<S: Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        LOG.push(LogEvent::of(event).record(form()));
     }
 }
 
@@ -114,20 +155,11 @@ fn note_panic(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let (name, message) = (thread.name().unwrap_or("without a name"), info.payload_as_str().unwrap_or("without words"));
     let at = info.location().map(ToString::to_string).unwrap_or_default();
-    let mut words = format!("a thread panicked: a bug worth a report thread={name:?} at={at} message={message:?}");
+    let event = LogEvent::new(Level::ERROR, "a thread panicked: a bug worth a report");
+    let mut event = event.with("thread", name).with("at", at).with("message", message);
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
-        // Writing to a string cannot fail.
-        let _ = write!(words, "\n{backtrace}");
+        event = event.with("backtrace", backtrace.to_string());
     }
-    LOG.push(line("ERROR", &words).into_bytes());
-}
-
-/// A line in the form of those that `tracing` makes.
-fn line(level: &str, words: &str) -> String {
-    let mut line = String::new();
-    // Writing to a string cannot fail.
-    let _ = SystemTime.format_time(&mut Formatted::new(&mut line));
-    let _ = writeln!(line, " {level:>5} {}: {words}", module_path!());
-    line
+    LOG.push(event.record(form()));
 }

@@ -33,11 +33,18 @@ struct QueuedLines {
     is_writing: bool,
 }
 
-/// A line, or several that belong together.
+/// What is written of one event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LogRecord {
+    /// A line, or several that belong together, with the line feed at the end.
+    pub(super) line: Vec<u8>,
+    /// The same for the journal; empty when it is for standard error.
+    pub(super) datagram: Vec<u8>,
+}
+
 #[derive(Debug)]
 struct LogLine {
-    /// With the line feed at its end.
-    octets: Vec<u8>,
+    record: LogRecord,
     /// How many were refused before it.
     refused_before: u64,
 }
@@ -45,10 +52,24 @@ struct LogLine {
 /// What is to be written next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Next {
-    /// With the line feed at its end; `None` when there is only something to tell.
-    pub(super) line: Option<Vec<u8>>,
+    /// `None` when there is only something to tell.
+    pub(super) line: Option<LogRecord>,
     /// How many were refused before it.
     pub(super) refused: u64,
+}
+
+impl LogRecord {
+    /// Octets that it takes while it waits.
+    fn len(&self) -> usize {
+        self.line.len() + self.datagram.len()
+    }
+}
+
+/// A line for standard error.
+impl<T: Into<Vec<u8>>> From<T> for LogRecord {
+    fn from(line: T) -> Self {
+        Self { line: line.into(), datagram: Vec::new() }
+    }
 }
 
 impl Queue {
@@ -59,18 +80,18 @@ impl Queue {
     }
 
     /// Adds a line, or counts it as lost when too many wait.
-    pub(super) fn push(&self, octets: Vec<u8>) {
+    pub(super) fn push(&self, record: LogRecord) {
         let mut waiting = self.lock();
         let is_full = waiting.lines.len() >= MOST_LINES
-            || (!waiting.lines.is_empty() && waiting.octets + octets.len() > MOST_OCTETS);
+            || (!waiting.lines.is_empty() && waiting.octets + record.len() > MOST_OCTETS);
         if is_full {
             waiting.refused += 1;
             self.count_lost();
             return;
         }
-        waiting.octets += octets.len();
+        waiting.octets += record.len();
         let refused_before = waiting.refused;
-        waiting.lines.push_back(LogLine { octets, refused_before });
+        waiting.lines.push_back(LogLine { record, refused_before });
         drop(waiting);
         self.changed.notify_all();
     }
@@ -90,9 +111,9 @@ impl Queue {
         };
         waiting.is_writing = true;
         match waiting.lines.pop_front() {
-            Some(LogLine { octets, refused_before }) => {
-                waiting.octets -= octets.len();
-                Next { line: Some(octets), refused: refused_before }
+            Some(LogLine { record, refused_before }) => {
+                waiting.octets -= record.len();
+                Next { line: Some(record), refused: refused_before }
             }
             None => Next { line: None, refused: waiting.refused },
         }
@@ -139,7 +160,7 @@ mod tests {
     fn lines_come_out_in_order_and_know_what_was_lost_before_them() {
         let queue = Queue::new();
         for number in 0..MOST_LINES + 3 {
-            queue.push(number.to_string().into_bytes());
+            queue.push(number.to_string().into());
         }
         assert_eq!(queue.lost(), 3);
         assert_eq!(queue.next(0, None), line("0", 0));
@@ -155,7 +176,7 @@ mod tests {
     #[test]
     fn octets_are_limited_too_but_one_long_line_has_room() {
         let queue = Queue::new();
-        queue.push(vec![b'x'; 2 * MOST_OCTETS]);
+        queue.push(vec![b'x'; 2 * MOST_OCTETS].into());
         queue.push("y".into());
         assert_eq!((queue.lost(), queue.lock().lines.len()), (1, 1));
         assert_eq!(queue.next(0, None).line.map(|line| line.len()), Some(2 * MOST_OCTETS));

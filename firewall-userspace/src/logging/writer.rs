@@ -11,9 +11,13 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+use tracing::Level;
+
 use super::{
-    line,
-    queue::{Next, Queue},
+    event::LogEvent,
+    journal::Journal,
+    queue::{LogRecord, Next, Queue},
+    settings::EventForm,
     sparing::Sparing,
 };
 
@@ -53,6 +57,9 @@ fn wait_for_room() -> nix::Result<()> {
 #[derive(Debug)]
 pub(super) struct Writer<W> {
     out: W,
+    journal: Journal,
+    /// How its own words are written.
+    form: fn() -> EventForm,
     /// Lines that were refused by the queue and that are told, or to be told with those that failed.
     told: u64,
     /// Lines that could not be written, and are not told.
@@ -62,16 +69,17 @@ pub(super) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes to `out`.
-    pub(super) fn new(out: W) -> Self {
-        Self { out, told: 0, failed: 0, is_torn: false }
+    /// Writes to `out`, and to `journal` what is for that; its own words have this form.
+    pub(super) fn new(out: W, journal: Journal, form: fn() -> EventForm) -> Self {
+        Self { out, journal, form, told: 0, failed: 0, is_torn: false }
     }
 
     /// Writes what `queue` has, and how many lines `sparing` has left out, for ever.
     pub(super) fn serve(mut self, queue: &Queue, sparing: &Sparing) {
         loop {
             let now = Instant::now();
-            sparing.sums(now, false).iter().for_each(|sum| queue.push(line("WARN", sum).into_bytes()));
+            let sums = sparing.sums(now, false);
+            sums.into_iter().for_each(|sum| queue.push(LogEvent::new(Level::WARN, sum).record((self.form)())));
             self.step(queue, sparing.time_until_sums(now));
         }
     }
@@ -84,7 +92,7 @@ impl<W: Write> Writer<W> {
         self.told = refused;
         let is_told = self.tell();
         if let Some(line) = line
-            && !(is_told && self.put(&line))
+            && !(is_told && self.write(&line))
         {
             self.failed += 1;
             queue.count_lost();
@@ -98,11 +106,17 @@ impl<W: Write> Writer<W> {
             1 => "1 line of this log is lost: it could not be written".to_owned(),
             lost => format!("{lost} lines of this log are lost: they could not be written"),
         };
-        let is_told = self.put(line("WARN", &words).as_bytes());
+        let record = LogEvent::new(Level::WARN, words).record((self.form)());
+        let is_told = self.write(&record);
         if is_told {
             self.failed = 0;
         }
         is_told
+    }
+
+    /// Hands a record to the journal when it is for that; what the journal does not take is written.
+    fn write(&mut self, record: &LogRecord) -> bool {
+        (!record.datagram.is_empty() && self.journal.send(&record.datagram)) || self.put(&record.line)
     }
 
     /// Writes all of `octets`, on a line of their own; whether that was possible.
@@ -132,6 +146,8 @@ impl<W: Write> Writer<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::net::UnixDatagram, path::Path};
+
     use super::*;
 
     /// Takes `room` octets and refuses the rest with an error of the kernel.
@@ -159,7 +175,8 @@ mod tests {
     }
 
     fn writer(errno: Errno) -> Writer<Disk> {
-        Writer::new(Disk { written: Vec::new(), room: usize::MAX, errno })
+        let disk = Disk { written: Vec::new(), room: usize::MAX, errno };
+        Writer::new(disk, Journal::at(Path::new("/nonexistent/journal")), || EventForm::Text)
     }
 
     /// What is written, without the time of each line.
@@ -174,7 +191,7 @@ mod tests {
         for errno in [EPIPE, ENOSPC, EIO, EFBIG, EBADF] {
             let (queue, mut writer) = (Queue::new(), writer(errno));
             let say = |writer: &mut Writer<Disk>, text: &str| {
-                queue.push(format!("{text}\n").into_bytes());
+                queue.push(format!("{text}\n").into());
                 writer.step(&queue, None);
             };
             say(&mut writer, "one");
@@ -185,7 +202,7 @@ mod tests {
             writer.out.room = usize::MAX;
             say(&mut writer, "four");
             say(&mut writer, "five");
-            let told = "firewall_userspace::logging: 2 lines of this log are lost: they could not be written";
+            let told = "2 lines of this log are lost: they could not be written";
             let seen = lines(&writer);
             assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>()[2..], [told, "four", "five"], "{errno}");
             assert_eq!((&*seen[0], seen[1].len()), ("one", 3), "what broke off has a line of its own: {seen:?}");
@@ -198,20 +215,61 @@ mod tests {
         let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
         let long = "x".repeat(5 << 20);
         for text in [&*long, "lost", "lost"] {
-            queue.push(format!("{text}\n").into_bytes());
+            queue.push(format!("{text}\n").into());
         }
         writer.step(&queue, None);
-        queue.push(b"behind\n".to_vec());
+        queue.push("behind\n".into());
         writer.step(&queue, None);
-        let told = "firewall_userspace::logging: 2 lines of this log are lost: they could not be written";
+        let told = "2 lines of this log are lost: they could not be written";
         assert_eq!(lines(&writer), [&*long, told, "behind"]);
+    }
+
+    #[test]
+    fn the_journal_gets_datagrams_and_standard_error_what_the_journal_does_not_take() {
+        let path = std::env::temp_dir().join(format!("portcullis-journal-{}", std::process::id()));
+        let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
+        writer.journal = Journal::at(&path);
+        writer.form = || EventForm::Journal;
+        let log = |writer: &mut Writer<Disk>, words: &str| {
+            queue.push(LogEvent::new(Level::WARN, words).with("owner", "x\ny").record(EventForm::Journal));
+            writer.step(&queue, None);
+        };
+        log(&mut writer, "nobody listens yet");
+        let journal = UnixDatagram::bind(&path).unwrap();
+        let heard = |journal: &UnixDatagram| {
+            let mut octets = vec![0; 4096];
+            let count = journal.recv(&mut octets).unwrap();
+            String::from_utf8(octets[..count].to_vec()).unwrap()
+        };
+        log(&mut writer, "one\ntwo");
+        assert_eq!(
+            heard(&journal),
+            "MESSAGE\n\u{7}\0\0\0\0\0\0\0one\ntwo\nPRIORITY=4\nSYSLOG_IDENTIFIER=portcullis\nPORTCULLIS_OWNER\n\u{3}\0\0\0\0\0\0\0x\ny\n"
+        );
+        // Longer than a datagram may be.
+        log(&mut writer, &"x".repeat(8 << 20));
+        drop(journal);
+        fs::remove_file(&path).unwrap();
+        log(&mut writer, "gone");
+        let journal = UnixDatagram::bind(&path).unwrap();
+        writer.failed = 2;
+        log(&mut writer, "again");
+        assert!(heard(&journal).starts_with("MESSAGE=2 lines of this log are lost"));
+        assert!(heard(&journal).starts_with("MESSAGE=again\nPRIORITY=4\n"));
+        fs::remove_file(&path).unwrap();
+        let seen = lines(&writer);
+        assert_eq!(
+            (seen.len(), &*seen[0], &*seen[2]),
+            (3, "nobody listens yet owner=\"x\\ny\"", "gone owner=\"x\\ny\"")
+        );
+        assert_eq!(queue.lost(), 0);
     }
 
     #[test]
     fn losses_are_told_also_when_nothing_more_is_logged() {
         let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
         for text in ["x".repeat(5 << 20), "lost".into()] {
-            queue.push(format!("{text}\n").into_bytes());
+            queue.push(format!("{text}\n").into());
         }
         writer.step(&queue, None);
         writer.step(&queue, None);

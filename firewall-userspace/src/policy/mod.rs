@@ -18,7 +18,7 @@ use std::{fmt, net::IpAddr, net::SocketAddr, ops::RangeInclusive, path::PathBuf,
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::guard::Guard;
+use crate::{logging::LogSettings, policy::guard::Guard};
 
 pub use ids::Ids;
 pub use name::{Name, NameError};
@@ -57,6 +57,8 @@ pub struct Policy {
     pub state: StateFolder,
     /// How long it takes to compare all of the kernel's tables with what was written there.
     pub drift_interval: Duration,
+    /// How the daemon logs, and what.
+    pub log: LogSettings,
 }
 
 /// `[state]`.

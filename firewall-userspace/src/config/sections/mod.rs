@@ -6,6 +6,7 @@
 pub mod drift;
 pub mod guard;
 pub mod limits;
+pub mod log;
 pub mod named;
 pub mod overlap;
 pub mod packet_tests;

@@ -90,6 +90,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         api_socket,
         state,
         drift_interval,
+        log,
     } = policy;
     let host_default = match host_default {
         HostDefault::Pass => "pass",
@@ -116,6 +117,8 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("state.snapshot_after".into(), state.snapshot_after.into()),
         ("state.generations".into(), state.generations.into()),
         ("drift.interval".into(), duration::show(*drift_interval).into()),
+        ("log.format".into(), log.format.label().into()),
+        ("log.level".into(), log.level.label().into()),
     ]);
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());
