@@ -251,7 +251,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
 
 /// How the daemon is confined.
 fn confinement(sandbox: &SandboxStatus) -> (&'static str, String) {
-    let SandboxStatus { landlock, seccomp, user, capabilities, all_capabilities, why, .. } = sandbox;
+    let SandboxStatus { landlock, seccomp, user, why, .. } = sandbox;
     let landlock = match landlock.state {
         LandlockForce::Full => "Landlock".to_owned(),
         LandlockForce::Partial => format!("Landlock as far as the kernel has it (ABI {})", landlock.abi),
@@ -259,11 +259,7 @@ fn confinement(sandbox: &SandboxStatus) -> (&'static str, String) {
     };
     let seccomp = if *seccomp { "seccomp" } else { "NO seccomp" };
     let user = user.map_or_else(|| "?".to_owned(), |user| user.to_string());
-    let capabilities = match capabilities.as_slice() {
-        _ if *all_capabilities => "all capabilities".to_owned(),
-        [] => "no capabilities".to_owned(),
-        some => some.join(", "),
-    };
+    let capabilities = sandbox.powers();
     let why = why.iter().flat_map(|why| why.lines()).next().map_or_else(String::new, |why| format!(": {why}"));
     let name = if why.is_empty() { "sandbox" } else { "SANDBOX" };
     (name, format!("{landlock}, {seccomp}; user {user}, {capabilities}{why}"))

@@ -15,12 +15,23 @@ pub struct SandboxStatus {
     pub user: Option<u32>,
     /// Its effective capabilities.
     pub capabilities: Vec<String>,
-    /// Whether it has all that there are.
-    #[serde(default)]
-    pub all_capabilities: bool,
     /// Why it is confined less than it could be; `None` when all is in force.
     #[serde(default)]
     pub why: Option<String>,
+}
+
+/// Most capabilities that are told by name in a line: the daemon needs three.
+const MOST_NAMES: usize = 5;
+
+impl SandboxStatus {
+    /// The capabilities, in few words.
+    pub fn powers(&self) -> String {
+        match self.capabilities.as_slice() {
+            [] => "no capabilities".to_owned(),
+            some if some.len() <= MOST_NAMES => some.join(", "),
+            many => format!("{} capabilities", many.len()),
+        }
+    }
 }
 
 /// What Landlock (landlock(7)) holds.

@@ -3,8 +3,10 @@
 //! In: the number of a process, or a BPF program. Out: names and users. What this user may not read is left out.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use crate::files::names_in;
@@ -32,27 +34,52 @@ pub(super) struct Seen {
 /// Most descriptors that are looked at.
 const MOST_DESCRIPTORS: usize = 1 << 16;
 
-/// Who holds the program of this identifier, among the processes that this user may look at.
+/// What was seen of all programs before this process confined itself.
+static SEEN_BEFORE: OnceLock<BTreeMap<u32, Seen>> = OnceLock::new();
+
+/// Looks at the processes of this host once, and remembers what they hold: a process in a sandbox may look into none outside of it
+/// (landlock(7)), and a start that is refused says who is in its way.
+pub fn look_before() {
+    let _ = SEEN_BEFORE.set(all());
+}
+
+/// Who holds the program of this identifier, among the processes that this user may look at, or could before it confined itself.
 pub(super) fn of_program(id: u32) -> Seen {
-    let mut seen = Seen::default();
+    let mut seen = all().remove(&id).unwrap_or_default();
+    if let Some(before) = SEEN_BEFORE.get().and_then(|before| before.get(&id)) {
+        seen.tag = seen.tag.or(before.tag);
+        // One that has ended holds nothing any more.
+        let live = before.holders.iter().filter(|holder| Holder::of(holder.process) == **holder);
+        for holder in live {
+            if !seen.holders.contains(holder) {
+                seen.holders.push(holder.clone());
+            }
+        }
+    }
+    seen
+}
+
+/// What the processes of this host hold, by program.
+fn all() -> BTreeMap<u32, Seen> {
+    let mut all: BTreeMap<u32, Seen> = BTreeMap::new();
     let mut left = MOST_DESCRIPTORS;
     for process in names_in(Path::new("/proc")).iter().filter_map(|name| name.parse().ok()) {
         let folder = PathBuf::from(format!("/proc/{process}"));
         for descriptor in names_in(&folder.join("fd")) {
-            let Some(fewer) = left.checked_sub(1) else { return seen };
+            let Some(fewer) = left.checked_sub(1) else { return all };
             left = fewer;
             let is_bpf = fs::read_link(folder.join("fd").join(&descriptor)).is_ok_and(|kind| is_link_or_program(&kind));
             let facts = if is_bpf { fs::read_to_string(folder.join("fdinfo").join(&descriptor)).ok() } else { None };
-            let Some(facts) = facts.filter(|facts| value(facts, "prog_id:") == Some(&id.to_string())) else {
-                continue;
-            };
+            let Some(facts) = facts else { continue };
+            let Some(id) = value(&facts, "prog_id:").and_then(|id| id.parse().ok()) else { continue };
+            let seen = all.entry(id).or_default();
             seen.tag = seen.tag.or(value(&facts, "prog_tag:").and_then(|tag| u64::from_str_radix(tag, 16).ok()));
             if seen.holders.iter().all(|holder| holder.process != process) {
                 seen.holders.push(Holder::of(process));
             }
         }
     }
-    seen
+    all
 }
 
 /// `anon_inode:bpf-prog`, `anon_inode:bpf_link` and, from a pin, `anon_inode:bpf-link` (kernel/bpf/syscall.c).

@@ -50,7 +50,7 @@ pub use ending::{Ending, LeftFilter, end, left};
 pub use error::{DatapathError, MOUNT};
 pub use filter::{CounterReader, Explainer, Filter, FilterReport, Judgement, Upkeep};
 pub use foreign::ForeignProgram;
-pub use holder::Holder;
+pub use holder::{Holder, look_before as look_at_holders};
 pub use kernel::KernelFilter;
 pub use link_path::PinnedLink;
 pub use lists::{ListSize, TableError};

@@ -95,11 +95,6 @@ impl Confinement {
             has_no_new_privileges: value("NoNewPrivs") == Some("1"),
         }
     }
-
-    /// Whether it has every capability that has a name.
-    pub fn is_all_powerful(capabilities: &[String]) -> bool {
-        CAPABILITIES.iter().all(|name| capabilities.iter().any(|one| one == name))
-    }
 }
 
 impl LandlockSupport {
@@ -155,8 +150,6 @@ mod tests {
         let open = Confinement::read("Seccomp:\t0\nNoNewPrivs:\t0\n");
         assert_eq!((open.has_filter, open.has_no_new_privileges, open.user), (Some(false), false, None));
         assert_eq!(Confinement::read("").has_filter, None, "a kernel without seccomp does not name it");
-        let all: Vec<String> = CAPABILITIES.map(str::to_owned).to_vec();
-        assert!(Confinement::is_all_powerful(&all) && !Confinement::is_all_powerful(&all[1..]));
     }
 
     #[test]

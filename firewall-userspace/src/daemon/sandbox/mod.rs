@@ -14,10 +14,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use self::places::Openings;
-pub use self::{calls::refused_calls, places::Places};
+pub use self::{calls::refused_calls, places::DaemonPlaces};
 use super::RunOptions;
 use crate::{
     control::{LandlockForce, LandlockView, SandboxStatus},
+    datapath,
     host::{
         confinement::{Confinement, LandlockSupport},
         sshd::{self, SshdPorts},
@@ -41,13 +42,14 @@ pub fn enter(options: &RunOptions) -> Sandbox {
         let why = Some("it was started with --no-sandbox".to_owned());
         return Sandbox { status: SandboxStatus { why, ..of_kernel() }, writable: None, sshd };
     }
+    datapath::look_at_holders();
     let calls = calls::refuse();
     let openings = places::open_in_time(options);
     Sandbox { sshd, ..confined(calls, openings) }
 }
 
 /// Confines the thread that calls, and those that it starts, to `places`. It waits for their file systems as long as it takes.
-pub fn confine(places: &Places) -> SandboxStatus {
+pub fn confine(places: &DaemonPlaces) -> SandboxStatus {
     let calls = calls::refuse();
     confined(calls, Ok(places.open())).status
 }
@@ -78,7 +80,6 @@ fn of_kernel() -> SandboxStatus {
         seccomp: has_filter == Some(true),
         no_new_privileges: has_no_new_privileges,
         user,
-        all_capabilities: Confinement::is_all_powerful(&capabilities),
         capabilities,
         ..SandboxStatus::default()
     }
@@ -97,8 +98,8 @@ impl Sandbox {
 
     /// Says in the log what holds.
     pub fn log(&self) {
-        let SandboxStatus { landlock, seccomp, user, capabilities, all_capabilities, why, .. } = &self.status;
-        let capabilities = if *all_capabilities { "all".to_owned() } else { capabilities.join(", ") };
+        let SandboxStatus { landlock, seccomp, user, why, .. } = &self.status;
+        let capabilities = self.status.powers();
         let user = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string());
         match why {
             None => tracing::info!(user, capabilities, landlock = landlock.abi, seccomp, "confined"),

@@ -25,7 +25,7 @@ use crate::{
 
 /// Where a daemon has its files, and where it listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct DaemonPlaces {
     /// The state folder.
     pub state: PathBuf,
     /// Sockets that the API may be at.
@@ -77,7 +77,7 @@ const SHARED: [&str; 4] = ["/etc", "/home", "/usr", "/var"];
 pub(super) fn open_in_time(options: &RunOptions) -> Result<Openings, String> {
     let (sender, opened) = mpsc::channel();
     let options = options.clone();
-    let work = move || drop(sender.send(Places::find(&options).open()));
+    let work = move || drop(sender.send(DaemonPlaces::find(&options).open()));
     let started = thread::Builder::new().name("places".into()).spawn(work);
     let thread = started.map_err(|error| format!("cannot find what may be written: no thread to be had: {error}"))?;
     let none = |_| {
@@ -90,7 +90,7 @@ pub(super) fn open_in_time(options: &RunOptions) -> Result<Openings, String> {
     Ok(opened)
 }
 
-impl Places {
+impl DaemonPlaces {
     fn find(options: &RunOptions) -> Self {
         let text = config::text_regular(&options.config).unwrap_or_default();
         let Basics { admin_listen, api_socket, state, .. } = Basics::with_state_in(&text, &options.state_directory);
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_folder_of_the_system_is_opened_to_no_daemon_because_its_state_folder_is_there() {
         for state in ["/state", "/srv/state", "/var/lib/portcullis", "/home/jane/state", "/etc/portcullis/state"] {
-            assert_eq!(above(Path::new(state)), [PathBuf::new(); 0], "{state}");
+            assert_eq!(above(Path::new(state)), Vec::<PathBuf>::new(), "{state}");
         }
         assert_eq!(above(Path::new("/var/lib/portcullis/state")), [PathBuf::from("/var/lib/portcullis")]);
         assert_eq!(above(Path::new("/srv/firewall/state")), [PathBuf::from("/srv/firewall")]);
@@ -202,8 +202,8 @@ mod tests {
             trace_packets: false,
             sandbox: true,
         };
-        let found = Places::find(&options);
-        let places = Places {
+        let found = DaemonPlaces::find(&options);
+        let places = DaemonPlaces {
             state: folder.clone(),
             sockets: BTreeSet::from(["/srv/x/s".into()]),
             ports: BTreeSet::from([1]),
