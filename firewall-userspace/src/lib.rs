@@ -13,6 +13,7 @@
 //! policy     what a configuration means
 //! text       words and numbers for people            clock    time             files    how files are opened
 //! logging    standard error, which never stops whoever logs                       exit     exit codes
+//! made       what this binary is made of
 //! ```
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -30,6 +31,7 @@ pub mod files;
 pub mod host;
 pub mod lists;
 pub mod logging;
+pub mod made;
 pub mod policy;
 pub mod preview;
 pub mod serve;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,9 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Pieces of an answer that wait to be read.
 const PIECES: usize = 4;
+
+/// Most octets of an answer that must come within a time.
+const SHORT: usize = 8 << 20;
 
 /// How long the whole answer may take: longer than the daemon gives itself.
 pub const ANSWER_TIMEOUT: Duration = CONTROLLER_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -52,6 +55,12 @@ impl Client {
     /// Reads what is at `path`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
         self.ask(&Method::GET, path, Bytes::new(), false)
+    }
+
+    /// Reads what is at `path`, of at most [`SHORT`] octets, within `limit` in all.
+    pub fn get_within<T: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<Answer<T>, Failure> {
+        let (status, json) = self.fetch_within(path, limit)?;
+        self.understood(status, json)
     }
 
     /// Posts a question to `path`: nothing changes by it.
@@ -199,6 +208,26 @@ impl Client {
                 Err(_) => Err(lost(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
             }
         })?;
+        self.understood(status, json)
+    }
+
+    /// What came from `path` within `limit`.
+    fn fetch_within(&self, path: &str, limit: Duration) -> Result<(StatusCode, Bytes), Failure> {
+        let lost = |why: String| Failure::Lost { socket: self.socket.clone(), why };
+        let request = self.request(&Method::GET, path, Bytes::new())?;
+        let exchange = async {
+            let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
+            let response = begin_exchange(stream, request).await.map_err(|error| lost(error.to_string()))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), SHORT).collect().await;
+            Ok((status, body.map_err(|error| lost(error.to_string()))?.to_bytes()))
+        };
+        let late = || lost(format!("no answer within {} ms", limit.as_millis()));
+        self.runtime()?.block_on(async { time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())) })
+    }
+
+    /// An answer of 200, understood; any other is a refusal.
+    fn understood<T: DeserializeOwned>(&self, status: StatusCode, json: Bytes) -> Result<Answer<T>, Failure> {
         if status == StatusCode::OK {
             let value = serde_json::from_slice(&json).map_err(|error| self.strange(error.to_string()))?;
             return Ok(Answer { value, json });

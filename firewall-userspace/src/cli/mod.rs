@@ -32,6 +32,7 @@ mod sync;
 mod table;
 mod terms;
 mod undo;
+mod version;
 
 use std::{
     env,
@@ -158,6 +159,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Stop filtering: a daemon that was stopped or killed leaves its last policy in force.
     Detach(detach::DetachArgs),
+    /// Show what this binary is made of, the kernel that it runs on, and the version of the daemon, if one answers.
+    Version(version::VersionArgs),
 }
 
 /// Runs the command that the arguments of the process ask for.
@@ -209,6 +212,7 @@ pub fn main() -> ExitCode {
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Restore(args) => restore::run(&client, output, args),
         Command::Undo(args) => undo::run(&client, output, args),
+        Command::Version(_) => version::run(&client, output),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
         Command::Apply(args) => policies::apply(&client, output, args),

@@ -15,6 +15,9 @@ pub struct Status {
     pub schema: String,
     /// Version of the daemon.
     pub version: String,
+    /// Revision of its sources; empty when an older daemon does not tell.
+    #[serde(default)]
+    pub source_revision: String,
     /// When the daemon started.
     pub started: Timestamp,
     /// Number of the last change, as older clients know it: the same as `revision`.

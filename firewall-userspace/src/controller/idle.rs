@@ -16,7 +16,7 @@ use crate::{
         ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status, Undo,
     },
     datapath::{Filter, FrameCounters},
-    logging,
+    logging, made,
     preview::{diff::PolicyDocument, explain::Membership},
     state::disk::Disk,
 };
@@ -103,7 +103,8 @@ impl Readings for NoPolicy {
         let message = format!("NOTHING IS ENFORCED by this daemon: {}", self.why);
         Status {
             schema: "portcullis.status/v1".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: made::VERSION.into(),
+            source_revision: made::REVISION.into(),
             started: self.started,
             generation: 0,
             revision: 0,

@@ -18,6 +18,7 @@ use crate::{
         entry::{Holding, Layer, Owner},
         layers::{self, Telling},
     },
+    made,
     policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
@@ -48,7 +49,8 @@ impl Readings for Snapshot {
         let reloads = &self.in_force.reloads;
         Status {
             schema: "portcullis.status/v1".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: made::VERSION.into(),
+            source_revision: made::REVISION.into(),
             started: self.in_force.started(),
             generation: self.in_force.revision(),
             revision: self.in_force.revision(),

@@ -27,7 +27,7 @@ use crate::{
     datapath::{DatapathError, PinFolder},
     exit::Exit,
     host::netlink::{Addresses, Links},
-    logging,
+    logging, made,
     serve::{admin, api},
     state::patient::PatientFolder,
 };
@@ -167,7 +167,7 @@ async fn serve(
     };
     essential.serve("the admin port", admin::serve(admin, controller.clone(), until(stopping.clone())));
     essential.serve("the API", api::serve(api, controller.clone(), until(stopping)));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    tracing::info!(version = made::VERSION, revision = made::REVISION, "started");
     notifier.started(&controller);
 
     let ended = essential::first_end(signals.handle(&controller), &controller, &mut essential).await;

@@ -40,6 +40,7 @@ fn help_is_what_it_was() {
         &["state", "repair"],
         &["doctor"],
         &["detach"],
+        &["version"],
     ];
     let mut changed = Vec::new();
     for command in commands {

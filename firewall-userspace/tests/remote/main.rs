@@ -18,3 +18,4 @@ mod status;
 mod support;
 mod unanswered;
 mod undo;
+mod version;

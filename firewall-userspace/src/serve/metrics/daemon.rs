@@ -6,7 +6,7 @@ use super::family::Family;
 use crate::{
     control::{Condition, InterfaceStatus, LandlockForce, PendingChange, SandboxStatus, Status},
     controller::{Activity, Doing},
-    logging,
+    logging, made,
     policy::{Mode, mode_label},
     serve::http::{requests, room},
 };
@@ -30,9 +30,10 @@ pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u6
 }
 
 fn build_info() -> prometheus::Result<Family> {
-    let help = "Always 1; version of the daemon and of what it shares with the program in the kernel.";
-    let mut family = Family::gauge("portcullis_build_info", help, &["version", "abi"])?;
-    family.push(&[env!("CARGO_PKG_VERSION"), &ABI_VERSION.to_string()], 1.0);
+    let help = "Always 1; version of the daemon, revision of its sources, its compiler, and the version of what it shares with the \
+                program in the kernel.";
+    let mut family = Family::gauge("portcullis_build_info", help, &["version", "revision", "rustc", "abi"])?;
+    family.push(&[made::VERSION, made::REVISION, made::RUSTC, &ABI_VERSION.to_string()], 1.0);
     Ok(family)
 }
 

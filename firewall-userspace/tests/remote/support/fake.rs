@@ -434,6 +434,7 @@ pub fn status() -> Status {
     Status {
         schema: "portcullis.status/v1".into(),
         version: "0.1.0".into(),
+        source_revision: "0123abc".into(),
         started: time(),
         generation: 7,
         revision: 7,
