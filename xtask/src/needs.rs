@@ -59,7 +59,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 15] = [
+const PACKAGES: [Package; 18] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -103,6 +103,9 @@ const PACKAGES: [Package; 15] = [
         scope: Scope::Test,
         service: None,
     },
+    Package { name: "mandoc", program: "mandoc", why: "checks the manual pages", scope: Scope::Test, service: None },
+    Package { name: "zsh", program: "zsh", why: "completes the command line", scope: Scope::Test, service: None },
+    Package { name: "fish", program: "fish", why: "completes the command line", scope: Scope::Test, service: None },
     Package {
         name: "qemu-system-x86",
         program: "qemu-system-x86_64",

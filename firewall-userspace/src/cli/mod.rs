@@ -20,6 +20,7 @@ mod history;
 mod left;
 mod link_types;
 mod lists;
+mod manual;
 mod output;
 mod pins;
 mod policies;
@@ -159,6 +160,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Stop filtering: a daemon that was stopped or killed leaves its last policy in force.
     Detach(detach::DetachArgs),
+    /// Write the manual pages of every command, and that of the configuration, to a folder.
+    #[command(hide = true)]
+    Manual(manual::ManualArgs),
     /// Show what this binary is made of, the kernel that it runs on, and the version of the daemon, if one answers.
     Version(version::VersionArgs),
 }
@@ -199,6 +203,10 @@ pub fn main() -> ExitCode {
         Command::State(command) => {
             refuse_socket(&matches, "`state` does not talk to the daemon");
             return state::run(&command, output);
+        }
+        Command::Manual(args) => {
+            refuse_socket(&matches, "`manual` does not talk to the daemon");
+            return manual::run(&args, Cli::command(), output);
         }
         Command::Diff(args) => {
             return diff::run(&client, output, &args).unwrap_or_else(|failure| failure.report(output));

@@ -13,7 +13,7 @@ mod diagnostic;
 mod document;
 mod entries;
 mod include;
-mod keys;
+pub(crate) mod keys;
 mod merge;
 mod reader;
 mod render;
