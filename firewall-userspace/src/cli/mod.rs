@@ -8,6 +8,7 @@ mod batch;
 mod capture;
 pub mod check;
 mod client;
+mod complete;
 mod confirm;
 mod detach;
 mod diff;
@@ -160,6 +161,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Stop filtering: a daemon that was stopped or killed leaves its last policy in force.
     Detach(detach::DetachArgs),
+    /// Write the script that completes the command line in a shell; it asks the daemon for lists, generations and pushes.
+    Completions(complete::CompletionsArgs),
     /// Write the manual pages of every command, and that of the configuration, to a folder.
     #[command(hide = true)]
     Manual(manual::ManualArgs),
@@ -169,6 +172,9 @@ enum Command {
 
 /// Runs the command that the arguments of the process ask for.
 pub fn main() -> ExitCode {
+    if let Some(answered) = complete::answer(Cli::command) {
+        return answered;
+    }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(told) => return tell(&told),
@@ -207,6 +213,10 @@ pub fn main() -> ExitCode {
         Command::Manual(args) => {
             refuse_socket(&matches, "`manual` does not talk to the daemon");
             return manual::run(&args, Cli::command(), output);
+        }
+        Command::Completions(args) => {
+            refuse_socket(&matches, "`completions` does not talk to the daemon; the script does");
+            complete::print(args)
         }
         Command::Diff(args) => {
             return diff::run(&client, output, &args).unwrap_or_else(|failure| failure.report(output));

@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod cli;
+mod completions;
 mod explain;
 mod help;
 mod listings;

@@ -1,0 +1,151 @@
+//! Completion, asked in real shells.
+
+use std::{fs, io::Read as _, os::unix::net::UnixListener, path::Path, process::Command, thread};
+
+use crate::support::{Daemon, Fake, Folder, portcullis, seen, status};
+
+/// What a shell needs to be there for.
+const NEEDED: &str = "this shell is needed: `cargo xtask setup` installs it";
+
+/// The script of a shell, in a folder with the program.
+fn script(folder: &Path, shell: &str, name: &str) -> String {
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let link = bin.join("portcullis");
+    if !link.exists() {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_portcullis"), link).unwrap();
+    }
+    let (code, text, stderr) = seen(&portcullis(&["completions", shell]).output().unwrap());
+    assert_eq!((code, &*stderr), (0, ""));
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A shell that finds the program and the daemon, and is ended after a minute.
+fn shell(program: &str, folder: &Path, socket: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", program]);
+    let path = format!("{}:/usr/bin:/bin", folder.join("bin").display());
+    command.env_clear().env("PATH", path).env("HOME", folder).env("PORTCULLIS_SOCKET", socket).env("TERM", "dumb");
+    command
+}
+
+/// What bash offers for the last of `words`.
+fn bash(folder: &Path, socket: &Path, words: &[&str]) -> Vec<String> {
+    let script = script(folder, "bash", "portcullis.bash");
+    let asked = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
+                 _clap_complete_portcullis \"$1\" \"${@: -1}\" x; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut command = shell("bash", folder, socket);
+    command.args(["--norc", "--noprofile", "-c", asked, "bash", &script]).args(words);
+    let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
+    assert_eq!((code, &*stderr), (0, ""), "{words:?}");
+    stdout.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Those of them that are no options.
+fn names(offered: Vec<String>) -> Vec<String> {
+    offered.into_iter().filter(|one| !one.starts_with('-')).collect()
+}
+
+#[test]
+fn bash_offers_the_lists_of_the_daemon_for_each_verb() {
+    let daemon = Daemon::start(Fake::default());
+    let offered = |words: &[&str]| names(bash(daemon.folder.path(), &daemon.socket, words));
+    assert_eq!(offered(&["portcullis", "allow", "add", ""]), ["partners"]);
+    assert_eq!(offered(&["portcullis", "deny", "add", ""]), ["blocked"]);
+    assert_eq!(offered(&["portcullis", "deny", "remove", "b"]), ["blocked"]);
+    assert_eq!(offered(&["portcullis", "deny", "remove", "x"]), Vec::<String>::new());
+    assert_eq!(offered(&["portcullis", "undo", ""]), ["7", "6", "5"]);
+    assert_eq!(offered(&["portcullis", "deny", "remove", "--owner", ""])[..1], ["root"]);
+    assert_eq!(offered(&["portcullis", "reload", "--force", "=", "sh"]), ["shrink"]);
+    assert_eq!(offered(&["portcullis", "roll"]), ["rollback"]);
+    // The socket on the command line goes before that of the environment.
+    let nowhere = Path::new("/nowhere");
+    let socket = daemon.socket.to_str().unwrap();
+    let named = ["portcullis", "--socket", socket, "allow", "list", ""];
+    assert_eq!(names(bash(daemon.folder.path(), nowhere, &named)), ["partners"]);
+    let cut = ["portcullis", "--socket", "=", socket, "allow", "list", ""];
+    assert_eq!(names(bash(daemon.folder.path(), nowhere, &cut)), ["partners"]);
+}
+
+#[test]
+fn a_list_whose_name_is_a_command_is_offered_to_no_shell() {
+    let mut status = status();
+    for (list, name) in status.lists.iter_mut().zip(["$(touch /tmp/portcullis-pwned)", "a b;c"]) {
+        name.clone_into(&mut list.name);
+        list.allowed_by = vec!["api".into()];
+        list.denied_by.clear();
+    }
+    let daemon = Daemon::start(Fake { status, ..Fake::default() });
+    let words = ["portcullis", "allow", "add", ""];
+    assert_eq!(names(bash(daemon.folder.path(), &daemon.socket, &words)), Vec::<String>::new());
+}
+
+#[test]
+fn a_daemon_that_is_away_or_says_nothing_is_one_without_names() {
+    let folder = Folder::new();
+    let words = ["portcullis", "allow", "add", ""];
+    assert_eq!(names(bash(folder.path(), Path::new("/nowhere"), &words)), Vec::<String>::new());
+    let socket = folder.path().join("api.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    // It takes the connection and waits for its end.
+    let silent = thread::spawn(move || listener.accept().unwrap().0.read_to_end(&mut Vec::new()).unwrap());
+    assert_eq!(names(bash(folder.path(), &socket, &words)), Vec::<String>::new());
+    silent.join().unwrap();
+}
+
+#[test]
+fn fish_offers_the_lists_of_the_daemon() {
+    let daemon = Daemon::start(Fake::default());
+    let script = script(daemon.folder.path(), "fish", "portcullis.fish");
+    let offered = |line: &str| {
+        let mut command = shell("fish", daemon.folder.path(), &daemon.socket);
+        command.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]", &script, line]);
+        let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
+        assert_eq!((code, &*stderr), (0, ""), "{line}");
+        let first = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
+        names(stdout.lines().map(first).collect())
+    };
+    assert_eq!(offered("portcullis allow add "), ["partners"]);
+    assert_eq!(offered("portcullis deny add "), ["blocked"]);
+    assert_eq!(offered("portcullis undo "), ["7", "6", "5"]);
+}
+
+/// A zsh of its own in a terminal, which gets a line that is not finished and a TAB, and ends when the wanted word is there.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty inner zsh -f -i
+zpty -w inner "PS1='> '; unsetopt beep; fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D; print re''ady"
+all=
+until [[ $all == *ready* ]]; do zpty -r inner piece || exit 3; all+=$piece; done
+zpty -w -n inner "$2"$'\t'
+all=
+until [[ $all == *"$3"* ]]; do zpty -r inner piece || exit 4; all+=$piece; print -rn -- "$piece" >&2; done
+zpty -d inner
+print -r -- "$3"
+"#;
+
+#[test]
+fn zsh_offers_the_lists_of_the_daemon_at_the_first_tab() {
+    let daemon = Daemon::start(Fake::default());
+    let functions = daemon.folder.path().join("functions");
+    fs::create_dir(&functions).unwrap();
+    script(daemon.folder.path(), "zsh", "functions/_portcullis");
+    for (line, wanted) in [("portcullis allow add pa", "rtners"), ("portcullis deny add bl", "ocked")] {
+        let mut command = shell("zsh", daemon.folder.path(), &daemon.socket);
+        command.args(["-f", "-c", ZSH, "zsh", functions.to_str().unwrap(), line, wanted]);
+        let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
+        assert_eq!((code, stdout.trim()), (0, wanted), "{line}: {stderr}");
+    }
+}
+
+#[test]
+fn every_shell_can_read_its_script() {
+    let folder = Folder::new();
+    for name in ["bash", "zsh", "fish"] {
+        let script = script(folder.path(), name, name);
+        let output = Command::new(name).args(["-n", &script]).output().expect(NEEDED);
+        assert_eq!(seen(&output), (0, String::new(), String::new()), "{name}");
+    }
+}
