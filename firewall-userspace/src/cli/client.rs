@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver, SyncSender},
     thread,
@@ -13,7 +14,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::UnixStream, runtime::Runtime, signal, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    runtime::Runtime,
+    signal, time,
+};
 
 use super::failure::Failure;
 use crate::serve::{api::CONTROLLER_TIMEOUT, http::ProblemDetails};
@@ -61,6 +67,28 @@ impl Client {
     pub fn get_within<T: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<Answer<T>, Failure> {
         let (status, json) = self.fetch_within(path, limit)?;
         self.understood(status, json)
+    }
+
+    /// The metrics of the daemon at `address`, of at most [`SHORT`] octets, within `limit` in all.
+    pub fn scrape(&self, address: SocketAddr, limit: Duration) -> Result<String, Failure> {
+        let lost = |why: String| Failure::Lost {
+            socket: self.socket.clone(),
+            why: format!("at http://{address}/metrics: {why}"),
+        };
+        let request =
+            Request::builder().uri("/metrics").header(header::HOST, address.to_string()).body(Full::default());
+        let request: Request<Full<Bytes>> = request.map_err(|error| self.strange(error.to_string()))?;
+        let exchange = async {
+            let stream = TcpStream::connect(address).await.map_err(|error| lost(error.to_string()))?;
+            let response = begin_exchange(stream, request).await.map_err(|error| lost(error.to_string()))?;
+            let status = response.status();
+            let body =
+                Limited::new(response.into_body(), SHORT).collect().await.map_err(|error| lost(error.to_string()))?;
+            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            if status == StatusCode::OK { Ok(text) } else { Err(lost(format!("status {status}"))) }
+        };
+        let late = || lost(format!("no answer within {} ms", limit.as_millis()));
+        self.runtime()?.block_on(async { time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())) })
     }
 
     /// Posts a question to `path`: nothing changes by it.
@@ -280,7 +308,10 @@ impl io::Read for Stream {
     }
 }
 
-async fn begin_exchange<B>(stream: UnixStream, request: Request<B>) -> hyper::Result<Response<Incoming>>
+async fn begin_exchange<B>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<B>,
+) -> hyper::Result<Response<Incoming>>
 where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -117,6 +117,13 @@ pub fn refuse(output: Output, code: &str, exit: Exit, words: &str) -> ExitCode {
 }
 
 impl Failure {
+    /// It in a line, without `error:` and hint.
+    pub fn brief(&self) -> String {
+        let words = self.to_string();
+        let first = words.lines().next().unwrap_or_default();
+        first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    }
+
     /// A refusal, in the words of the daemon.
     pub fn refused(problem: ProblemDetails, json: Bytes) -> Self {
         let hint = match problem.code.as_str() {

@@ -30,6 +30,7 @@ mod run;
 mod schema;
 mod state;
 mod status;
+mod support;
 mod sync;
 mod table;
 mod terms;
@@ -161,6 +162,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Stop filtering: a daemon that was stopped or killed leaves its last policy in force.
     Detach(detach::DetachArgs),
+    /// Write one archive for somebody who helps: what the daemon, the host and the configuration say of themselves, without secrets.
+    ///
+    /// It needs no daemon. What cannot be had is named in it, and it says what is in it.
+    Support(support::SupportArgs),
     /// Write the script that completes the command line in a shell; it asks the daemon for lists, generations and pushes.
     Completions(complete::CompletionsArgs),
     /// Write the manual pages of every command, and that of the configuration, to a folder.
@@ -184,40 +189,19 @@ pub fn main() -> ExitCode {
         Err(told) => return tell(&told),
     };
     let Shared { socket, output } = cli.shared;
+    if let Some(why) = asks_nobody(&cli.command) {
+        refuse_socket(&matches, why);
+    }
     let client = Client::new(socket);
     let result = match cli.command {
-        Command::Run(args) => {
-            refuse_socket(&matches, "the daemon listens at the `socket` of [api] in its configuration");
-            return run::run(args, output);
-        }
-        Command::Check(args) => {
-            refuse_socket(&matches, "`check` does not talk to the daemon");
-            return check::run(&args, output);
-        }
-        Command::Schema => {
-            refuse_socket(&matches, "`schema` does not talk to the daemon");
-            schema::run()
-        }
-        Command::Doctor(args) => {
-            refuse_socket(&matches, "`doctor` does not talk to the daemon");
-            return doctor::run(&args, output);
-        }
-        Command::Detach(args) => {
-            refuse_socket(&matches, "`detach` does not talk to the daemon");
-            return detach::run(&args, output);
-        }
-        Command::State(command) => {
-            refuse_socket(&matches, "`state` does not talk to the daemon");
-            return state::run(&command, output);
-        }
-        Command::Manual(args) => {
-            refuse_socket(&matches, "`manual` does not talk to the daemon");
-            return manual::run(&args, Cli::command(), output);
-        }
-        Command::Completions(args) => {
-            refuse_socket(&matches, "`completions` does not talk to the daemon; the script does");
-            complete::print(args)
-        }
+        Command::Run(args) => return run::run(args, output),
+        Command::Check(args) => return check::run(&args, output),
+        Command::Schema => schema::run(),
+        Command::Doctor(args) => return doctor::run(&args, output),
+        Command::Detach(args) => return detach::run(&args, output),
+        Command::State(command) => return state::run(&command, output),
+        Command::Manual(args) => return manual::run(&args, Cli::command(), output),
+        Command::Completions(args) => complete::print(args),
         Command::Diff(args) => {
             return diff::run(&client, output, &args).unwrap_or_else(|failure| failure.report(output));
         }
@@ -230,6 +214,7 @@ pub fn main() -> ExitCode {
         Command::Deny(command) => lists::run(&client, output, Verb::Deny, command),
         Command::Restore(args) => restore::run(&client, output, args),
         Command::Undo(args) => undo::run(&client, output, args),
+        Command::Support(args) => return support::run(&client, output, &args),
         Command::Version(_) => version::run(&client, output),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
@@ -245,6 +230,20 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(output),
     }
+}
+
+/// Why a socket means nothing to a command; `None` when it talks to the daemon.
+fn asks_nobody(command: &Command) -> Option<&'static str> {
+    Some(match command {
+        Command::Run(_) => "the daemon listens at the `socket` of [api] in its configuration",
+        Command::Check(_) => "`check` does not talk to the daemon",
+        Command::Doctor(_) => "`doctor` does not talk to the daemon",
+        Command::Detach(_) => "`detach` does not talk to the daemon",
+        Command::State(_) => "`state` does not talk to the daemon",
+        Command::Manual(_) => "`manual` does not talk to the daemon",
+        Command::Completions(_) => "`completions` does not talk to the daemon; the script that it prints does",
+        _ => return None,
+    })
 }
 
 /// Prints help or version, which are data, or what is wrong with the arguments.

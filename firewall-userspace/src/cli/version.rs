@@ -42,6 +42,11 @@ pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The document `portcullis.version/v1`.
+pub fn document(client: &Client) -> Value {
+    Facts::read(client).document()
+}
+
 impl Facts {
     fn read(client: &Client) -> Self {
         let kernel = uname().map_or_else(
@@ -53,11 +58,7 @@ impl Facts {
         );
         let daemon = client.get_within::<Status>("/v1/status", PATIENCE);
         let daemon = daemon.map(|answer| [answer.value.version, answer.value.source_revision]);
-        let daemon = daemon.map_err(|failure| {
-            let words = failure.to_string();
-            let first = words.lines().next().unwrap_or_default();
-            first.strip_prefix("error: ").unwrap_or(first).to_owned()
-        });
+        let daemon = daemon.map_err(|failure| failure.brief());
         Self { program: datapath::carried(), kernel, daemon }
     }
 

@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 31] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["run"],
         &["check"],
@@ -41,6 +41,7 @@ fn help_is_what_it_was() {
         &["doctor"],
         &["detach"],
         &["version"],
+        &["support"],
         &["completions"],
     ];
     let mut changed = Vec::new();

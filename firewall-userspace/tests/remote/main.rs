@@ -5,6 +5,7 @@
 
 mod admin;
 mod api;
+mod archive;
 mod cli;
 mod completions;
 mod explain;
