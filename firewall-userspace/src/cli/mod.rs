@@ -25,6 +25,7 @@ mod manual;
 mod output;
 mod pins;
 mod policies;
+mod progress;
 mod restore;
 mod run;
 mod schema;
@@ -236,6 +237,7 @@ pub fn main() -> ExitCode {
 fn asks_nobody(command: &Command) -> Option<&'static str> {
     Some(match command {
         Command::Run(_) => "the daemon listens at the `socket` of [api] in its configuration",
+        Command::Schema => "`schema` does not talk to the daemon",
         Command::Check(_) => "`check` does not talk to the daemon",
         Command::Doctor(_) => "`doctor` does not talk to the daemon",
         Command::Detach(_) => "`detach` does not talk to the daemon",

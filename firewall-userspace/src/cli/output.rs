@@ -58,10 +58,3 @@ pub fn words(words: &str) {
         let _ = writeln!(io::stderr(), "{words}");
     }
 }
-
-/// Writes `words` over the line of standard error that was written last in this way; nothing clears it.
-pub fn overwrite(words: &str) {
-    let mut stderr = io::stderr();
-    // Back to the begin of the line, and everything behind it is erased (ECMA-48, EL).
-    let _ = write!(stderr, "\r\x1b[K{words}").and_then(|()| stderr.flush());
-}

@@ -1,10 +1,6 @@
 //! Pushes of any size, streamed to the daemon, with word on how far they are; Ctrl-C cancels what is not promised yet.
 
-use std::{
-    convert::Infallible,
-    io::{self, IsTerminal},
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, io, time::Duration};
 
 use axum::body::Bytes;
 use futures_util::stream;
@@ -21,11 +17,11 @@ use super::{
     client::{ANSWER_TIMEOUT, Answer, Client},
     failure::Failure,
     output,
+    progress::Progress,
 };
 use crate::{
     control::{Cancelled, Pushed, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage},
     serve::http::ProblemDetails,
-    text::shown::grouped,
 };
 
 /// Entries from which on a push is streamed.
@@ -36,9 +32,6 @@ const PIECE: usize = 64 << 10;
 
 /// How long the daemon may take to say whether a sync is cancelled.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often progress is written where standard error is no terminal.
-const TELL: Duration = Duration::from_secs(5);
 
 /// Media type of lines of JSON.
 const LINES: &str = "application/x-ndjson";
@@ -69,8 +62,8 @@ pub fn push<'a>(
         .header(header::ACCEPT, LINES)
         .body(StreamBody::new(stream::iter(pieces)));
     let request = request.map_err(|error| client.strange(error.to_string()))?;
-    let mut teller = SyncTeller::default();
-    let answer = client.runtime()?.block_on(async {
+    let progress = Progress::of("entries");
+    client.runtime()?.block_on(async {
         let response = client.begin(request).await?;
         let status = response.status();
         if status != StatusCode::OK {
@@ -78,10 +71,8 @@ pub fn push<'a>(
             let json = json.map_err(|error| client.unconfirmed(error.to_string()))?.to_bytes();
             return Err(client.refusal(status, json));
         }
-        follow(client, response.into_body(), &mut teller).await
-    });
-    teller.end();
-    answer
+        follow(client, response.into_body(), &progress).await
+    })
 }
 
 fn line(thing: &impl Serialize) -> io::Result<Vec<u8>> {
@@ -91,7 +82,7 @@ fn line(thing: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the answer to its last line.
-async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) -> Result<Answer<Pushed>, Failure> {
+async fn follow(client: &Client, mut body: Incoming, shown: &Progress) -> Result<Answer<Pushed>, Failure> {
     let mut rest: Vec<u8> = Vec::new();
     let (mut number, mut is_late) = (None, false);
     loop {
@@ -101,7 +92,7 @@ async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) ->
                 let Some(number) = number.filter(|_| !is_late) else {
                     return Err(client.unconfirmed("interrupted before the answer came".to_owned()));
                 };
-                is_late = !cancel(client, number).await?;
+                is_late = !cancel(client, number, shown).await?;
                 continue;
             }
         };
@@ -118,7 +109,7 @@ async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) ->
             match event.map_err(|error| client.strange(error.to_string()))? {
                 SyncEvent::Progress(progress) => {
                     number = Some(progress.sync);
-                    teller.tell(progress);
+                    shown.tell(done(progress.stage), progress.done, progress.total);
                 }
                 SyncEvent::Pushed(pushed) => {
                     let json = serde_json::to_vec(&pushed).unwrap_or_default().into();
@@ -134,7 +125,7 @@ async fn follow(client: &Client, mut body: Incoming, teller: &mut SyncTeller) ->
 }
 
 /// Asks the daemon to cancel the sync; `false` when it is too late.
-async fn cancel(client: &Client, number: u64) -> Result<bool, Failure> {
+async fn cancel(client: &Client, number: u64, shown: &Progress) -> Result<bool, Failure> {
     let request = client.request(&Method::DELETE, &format!("/v1/sync/{number}"), Bytes::new())?;
     let exchange = async {
         let response = client.begin(request).await?;
@@ -146,7 +137,8 @@ async fn cancel(client: &Client, number: u64) -> Result<bool, Failure> {
     match serde_json::from_slice::<Cancelled>(&answer?.to_bytes()) {
         Ok(Cancelled { cancelled: true, .. }) => Err(Failure::Cancelled),
         Ok(Cancelled { cancelled: false, .. }) => {
-            output::words("note: too late to cancel: all of it is promised, and is brought into force");
+            shown
+                .beside(|| output::words("note: too late to cancel: all of it is promised, and is brought into force"));
             Ok(false)
         }
         // It is over: its answer is on the way.
@@ -154,55 +146,12 @@ async fn cancel(client: &Client, number: u64) -> Result<bool, Failure> {
     }
 }
 
-/// Tells on standard error how far a sync is.
-#[derive(Default)]
-struct SyncTeller {
-    told: Option<Instant>,
-    is_line_open: bool,
-}
-
-impl SyncTeller {
-    fn tell(&mut self, progress: SyncProgress) {
-        let is_terminal = io::stderr().is_terminal();
-        let began = *self.told.get_or_insert_with(Instant::now);
-        if is_terminal {
-            output::overwrite(&words(progress));
-            self.is_line_open = true;
-        } else if began.elapsed() >= TELL {
-            self.told = Some(Instant::now());
-            output::words(&words(progress));
-        }
-    }
-
-    fn end(&mut self) {
-        if std::mem::take(&mut self.is_line_open) {
-            output::overwrite("");
-        }
-    }
-}
-
-fn words(SyncProgress { stage, done, total, .. }: SyncProgress) -> String {
-    let number = |number: u64| grouped(usize::try_from(number).unwrap_or(usize::MAX));
-    let what = match stage {
+/// What a stage has done.
+const fn done(stage: SyncStage) -> &'static str {
+    match stage {
         SyncStage::Receiving => "sent",
         SyncStage::Comparing => "compared",
         SyncStage::Writing => "written to the disk",
         SyncStage::Enforcing => "in force",
-    };
-    match total {
-        Some(total) => format!("{what}: {} of {} entries", number(done.min(total)), number(total)),
-        None => format!("{what}: {} entries", number(done)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_told_with_what_is_done_and_how_much_is_left() {
-        let at = |stage, done, total| words(SyncProgress { sync: 7, stage, done, total });
-        assert_eq!(at(SyncStage::Receiving, 512_000, None), "sent: 512,000 entries");
-        assert_eq!(at(SyncStage::Enforcing, 7, Some(2_000_000)), "in force: 7 of 2,000,000 entries");
     }
 }

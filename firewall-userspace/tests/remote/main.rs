@@ -14,6 +14,7 @@ mod listings;
 mod metrics;
 mod output;
 mod policies;
+mod progress;
 mod pushes;
 mod socket;
 mod status;

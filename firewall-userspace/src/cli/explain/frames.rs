@@ -11,6 +11,7 @@ use crate::{
         client::Client,
         failure::Failure,
         output::{self, Output},
+        progress::Progress,
         table::TextTable,
     },
     preview::explain::{Answered, Explained, ExplanationSet, MOST_FRAMES, Questions, to_hex},
@@ -60,6 +61,7 @@ struct SkipCount {
 pub fn run(client: &Client, output: Output, file: &Path) -> Result<bool, Failure> {
     let mut capture = Capture::open(file)?;
     let mut teller = Teller::new(output);
+    let progress = Progress::beside_output("frames");
     loop {
         let mut records = capture.next(MOST_FRAMES)?;
         if teller.frames() == 0 && records.len() == 1 && !capture.is_over() {
@@ -75,7 +77,9 @@ pub fn run(client: &Client, output: Output, file: &Path) -> Result<bool, Failure
             // Nobody reads it any more.
             return Ok(teller.passes);
         }
+        progress.tell("judged", teller.frames(), None);
     }
+    drop(progress);
     teller.finish(capture.cut())?;
     if teller.judged() == 0 {
         return Err(capture.wrong(format!("none of its {} can be judged", counted(teller.frames() as usize, "frame"))));
