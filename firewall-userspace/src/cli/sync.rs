@@ -20,7 +20,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    control::{Cancelled, Pushed, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage},
+    control::{Cancelled, Pushed, Sync, SyncEvent, SyncLine, SyncStage},
     serve::http::ProblemDetails,
 };
 

@@ -93,7 +93,7 @@ impl LogEvent {
         for symbol in document.to_string().chars() {
             if is_hidden(symbol) {
                 let mut units = [0; 2];
-                symbol.encode_utf16(&mut units).iter().for_each(|unit| drop(write!(line, "\\u{unit:04x}")));
+                symbol.encode_utf16(&mut units).iter().for_each(|unit| { let _ = write!(line, "\\u{unit:04x}"); });
             } else {
                 line.push(symbol);
             }
