@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct VersionArgs {}
 
 /// What there is to say.
-struct Facts {
+struct VersionFacts {
     program: Option<String>,
     kernel: String,
     /// Version and revision of the daemon, or why they are not known.
@@ -31,7 +31,7 @@ struct Facts {
 
 /// Says it; a daemon that does not answer is no failure.
 pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
-    let facts = Facts::read(client);
+    let facts = VersionFacts::read(client);
     match output {
         Output::Json => output::data(facts.document().to_string().as_bytes())?,
         Output::Table => output::data(facts.table().as_bytes())?,
@@ -44,10 +44,10 @@ pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
 
 /// The document `portcullis.version/v1`.
 pub fn document(client: &Client) -> Value {
-    Facts::read(client).document()
+    VersionFacts::read(client).document()
 }
 
-impl Facts {
+impl VersionFacts {
     fn read(client: &Client) -> Self {
         let kernel = uname().map_or_else(
             |_| made::UNKNOWN.to_owned(),
@@ -134,9 +134,9 @@ impl Facts {
 mod tests {
     use super::*;
 
-    fn facts(daemon: Result<[&str; 2], &str>) -> Facts {
+    fn facts(daemon: Result<[&str; 2], &str>) -> VersionFacts {
         let daemon = daemon.map(|both| both.map(str::to_owned)).map_err(str::to_owned);
-        Facts { program: None, kernel: "Linux 6.1.0 x86_64".into(), daemon }
+        VersionFacts { program: None, kernel: "Linux 6.1.0 x86_64".into(), daemon }
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         let document = facts(Err("gone")).document();
         assert_eq!((&document["program"], &document["daemon"]), (&Value::Null, &Value::Null));
         assert_eq!(document["daemon_unknown"], "gone");
-        let inside = Facts { program: Some("ab".into()), ..facts(Err("gone")) };
+        let inside = VersionFacts { program: Some("ab".into()), ..facts(Err("gone")) };
         assert_eq!(inside.document()["program"], json!({ "sha256": "ab" }));
     }
 }

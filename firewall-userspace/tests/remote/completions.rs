@@ -22,10 +22,10 @@ fn script(folder: &Path, shell: &str, name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A shell that finds the program and the daemon, and is ended after a minute.
+/// A shell that finds the program and the daemon, and is ended after 20 s.
 fn shell(program: &str, folder: &Path, socket: &Path) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["60", program]);
+    command.args(["20", program]);
     let path = format!("{}:/usr/bin:/bin", folder.join("bin").display());
     command.env_clear().env("PATH", path).env("HOME", folder).env("PORTCULLIS_SOCKET", socket).env("TERM", "dumb");
     command
@@ -48,25 +48,41 @@ fn names(offered: Vec<String>) -> Vec<String> {
     offered.into_iter().filter(|one| !one.starts_with('-')).collect()
 }
 
+/// What `ask` answers: `wanted`, or else its last answer of some. A busy machine may need more than the half second that the daemon
+/// is given.
+fn soon(wanted: &[&str], mut ask: impl FnMut() -> Vec<String>) {
+    let mut last = Vec::new();
+    for _ in 0..20 {
+        last = ask();
+        if last == wanted {
+            return;
+        }
+    }
+    assert_eq!(last, wanted);
+}
+
 #[test]
 fn bash_offers_the_lists_of_the_daemon_for_each_verb() {
     let daemon = Daemon::start(Fake::default());
-    let offered = |words: &[&str]| names(bash(daemon.folder.path(), &daemon.socket, words));
-    assert_eq!(offered(&["portcullis", "allow", "add", ""]), ["partners"]);
-    assert_eq!(offered(&["portcullis", "deny", "add", ""]), ["blocked"]);
-    assert_eq!(offered(&["portcullis", "deny", "remove", "b"]), ["blocked"]);
-    assert_eq!(offered(&["portcullis", "deny", "remove", "x"]), Vec::<String>::new());
-    assert_eq!(offered(&["portcullis", "undo", ""]), ["7", "6", "5"]);
-    assert_eq!(offered(&["portcullis", "deny", "remove", "--owner", ""])[..1], ["root"]);
-    assert_eq!(offered(&["portcullis", "reload", "--force", "=", "sh"]), ["shrink"]);
-    assert_eq!(offered(&["portcullis", "roll"]), ["rollback"]);
+    for (words, wanted) in [
+        (&["portcullis", "allow", "add", ""][..], &["partners"][..]),
+        (&["portcullis", "deny", "add", ""], &["blocked"]),
+        (&["portcullis", "deny", "remove", "b"], &["blocked"]),
+        (&["portcullis", "deny", "remove", "x"], &[]),
+        (&["portcullis", "undo", ""], &["7", "6", "5"]),
+        (&["portcullis", "deny", "remove", "--owner", ""], &["root"]),
+        (&["portcullis", "reload", "--force", "=", "sh"], &["shrink"]),
+        (&["portcullis", "roll"], &["rollback"]),
+    ] {
+        soon(wanted, || names(bash(daemon.folder.path(), &daemon.socket, words)));
+    }
     // The socket on the command line goes before that of the environment.
     let nowhere = Path::new("/nowhere");
     let socket = daemon.socket.to_str().unwrap();
     let named = ["portcullis", "--socket", socket, "allow", "list", ""];
-    assert_eq!(names(bash(daemon.folder.path(), nowhere, &named)), ["partners"]);
+    soon(&["partners"], || names(bash(daemon.folder.path(), nowhere, &named)));
     let cut = ["portcullis", "--socket", "=", socket, "allow", "list", ""];
-    assert_eq!(names(bash(daemon.folder.path(), nowhere, &cut)), ["partners"]);
+    soon(&["partners"], || names(bash(daemon.folder.path(), nowhere, &cut)));
 }
 
 #[test]
@@ -107,9 +123,9 @@ fn fish_offers_the_lists_of_the_daemon() {
         let first = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
         names(stdout.lines().map(first).collect())
     };
-    assert_eq!(offered("portcullis allow add "), ["partners"]);
-    assert_eq!(offered("portcullis deny add "), ["blocked"]);
-    assert_eq!(offered("portcullis undo "), ["7", "6", "5"]);
+    soon(&["partners"], || offered("portcullis allow add "));
+    soon(&["blocked"], || offered("portcullis deny add "));
+    soon(&["7", "6", "5"], || offered("portcullis undo "));
 }
 
 /// A zsh of its own in a terminal, which gets a line that is not finished and a TAB, and ends when the wanted word is there.
@@ -133,10 +149,12 @@ fn zsh_offers_the_lists_of_the_daemon_at_the_first_tab() {
     fs::create_dir(&functions).unwrap();
     script(daemon.folder.path(), "zsh", "functions/_portcullis");
     for (line, wanted) in [("portcullis allow add pa", "rtners"), ("portcullis deny add bl", "ocked")] {
-        let mut command = shell("zsh", daemon.folder.path(), &daemon.socket);
-        command.args(["-f", "-c", ZSH, "zsh", functions.to_str().unwrap(), line, wanted]);
-        let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
-        assert_eq!((code, stdout.trim()), (0, wanted), "{line}: {stderr}");
+        soon(&[wanted], || {
+            let mut command = shell("zsh", daemon.folder.path(), &daemon.socket);
+            command.args(["-f", "-c", ZSH, "zsh", functions.to_str().unwrap(), line, wanted]);
+            let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
+            vec![if code == 0 { stdout.trim().to_owned() } else { format!("{code}: {stderr}") }]
+        });
     }
 }
 

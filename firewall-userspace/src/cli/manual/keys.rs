@@ -34,19 +34,25 @@ pub fn page() -> String {
             say(&mut page, section.text.get(1..).unwrap_or_default(), false);
             page.section("TABLES AND KEYS");
             page.text("Each key stands with a value that it may have.");
+            say_keys(&mut page, &section.keys);
             continue;
         }
         page.part(&section.title);
         say(&mut page, &section.text, true);
-        for (setting, text) in &section.keys {
-            page.item(&format!("`{setting}`"), &text.join("\n\n"));
-        }
+        say_keys(&mut page, &section.keys);
     }
     page.section("FILES");
     page.item(&format!("`{}`", crate::config::DEFAULT_PATH), "Where commands look for it.");
     page.section("SEE ALSO");
     page.text("`portcullis`(8),\n`portcullis-check`(8),\n`portcullis-reload`(8)");
     page.finish()
+}
+
+/// Settings, with what is said of each.
+fn say_keys(page: &mut Roff, keys: &[(String, Vec<String>)]) {
+    for (setting, text) in keys {
+        page.item(&format!("`{setting}`"), &text.join("\n\n"));
+    }
 }
 
 /// Paragraphs, and lines that are indented in the sample, which stay as they are.
@@ -66,7 +72,8 @@ fn say(page: &mut Roff, paragraphs: &[String], mut is_first: bool) {
 fn sections(sample: &str) -> Vec<Section> {
     let mut sections = vec![Section::default()];
     let (mut current, mut comment) = (0, Vec::new());
-    for line in sample.lines() {
+    // A line that begins with `#:` is for editors.
+    for line in sample.lines().filter(|line| !line.starts_with("#:")) {
         let setting =
             line.strip_prefix('#').filter(|rest| rest.starts_with(|first: char| first == '[' || first.is_alphabetic()));
         match (line.strip_prefix('#'), setting.unwrap_or(line)) {
@@ -106,7 +113,7 @@ fn paragraphs(lines: &[String]) -> Vec<String> {
         match paragraphs.last_mut() {
             _ if line.trim().is_empty() => is_new = true,
             Some(last) if !is_new && last.starts_with(' ') == is_indented => {
-                last.push('\n');
+                last.push(if is_indented { '\n' } else { ' ' });
                 last.push_str(line);
             }
             _ => {
@@ -148,18 +155,24 @@ mod tests {
             ("[guard]", keys::GUARD),
             ("[admin]", keys::ADMIN),
             ("[drift]", keys::DRIFT),
+            ("[log]", keys::LOG),
             ("[state]", keys::STATE),
             ("[api]", keys::API),
             ("[[test]]", keys::TEST),
         ] {
             let section = sections.iter().find(|section| section.title == title).expect(title);
             for key in keys {
-                let found = section.keys.iter().find(|(setting, _)| name_of(setting) == *key);
-                assert!(found.is_some_and(|(_, text)| !text.is_empty()), "{title} {key} has no words: {found:?}");
+                let found = section.keys.iter().find(|(setting, _)| name_of(setting) == key.name);
+                assert!(
+                    found.is_some_and(|(_, text)| !text.is_empty()),
+                    "{title} {} has no words: {found:?}",
+                    key.name
+                );
             }
         }
         // A table that nobody has told of above is on the page all the same, but not in this test.
-        assert_eq!(sections.len(), 13);
+        assert_eq!(sections.len(), 14);
+        assert!(sections[0].has("include"));
     }
 
     #[test]
@@ -170,7 +183,7 @@ mod tests {
             Section {
                 title: "[lists.NAME]".into(),
                 text: vec!["Of lists.".into()],
-                keys: vec![("entries = []".into(), vec!["entries,\nall.".into()]), ("file = \"f\"".into(), Vec::new())],
+                keys: vec![("entries = []".into(), vec!["entries, all.".into()]), ("file = \"f\"".into(), Vec::new())],
             },
         ];
         assert_eq!(sections(sample), wanted);

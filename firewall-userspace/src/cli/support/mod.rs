@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use nix::sys::utsname::uname;
 use serde_json::json;
 
-use self::{archive::Packed, parts::Part, secrets::Secrets};
+use self::{archive::Packed, parts::SupportPart, secrets::Secrets};
 use super::{
     client::Client,
     failure::{self, Failure},
@@ -49,7 +49,7 @@ pub struct SupportArgs {
 
 /// A part that is in the archive.
 struct Taken {
-    part: Part,
+    part: SupportPart,
     octets: Vec<u8>,
 }
 

@@ -26,14 +26,14 @@ const DEEPEST: usize = 4;
 
 /// A part.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct SupportPart {
     /// Its file.
     pub name: &'static str,
     /// What it is.
     pub what: &'static str,
 }
 
-impl Part {
+impl SupportPart {
     /// Whether it is a JSON document.
     pub fn is_json(self) -> bool {
         self.name.ends_with(".json")
@@ -44,8 +44,8 @@ impl Part {
 type Read = fn(&Client, &SupportArgs) -> Result<String, String>;
 
 /// Every part. The configuration comes first, so that its secrets are known to the others.
-pub fn all() -> [(Part, Read); 9] {
-    let part = |name, what| Part { name, what };
+pub fn all() -> [(SupportPart, Read); 9] {
+    let part = |name, what| SupportPart { name, what };
     [
         (part("portcullis.toml", "the configuration file"), |_, args| text_of(&args.config)),
         (part("check.json", "what `portcullis check` says of it"), |_, args| check(&args.config)),
