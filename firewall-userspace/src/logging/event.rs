@@ -93,7 +93,7 @@ impl LogEvent {
         for symbol in document.to_string().chars() {
             if is_hidden(symbol) {
                 let mut units = [0; 2];
-                symbol.encode_utf16(&mut units).iter().for_each(|unit| { let _ = write!(line, "\\u{unit:04x}"); });
+                symbol.encode_utf16(&mut units).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04x}")));
             } else {
                 line.push(symbol);
             }
@@ -189,7 +189,7 @@ mod tests {
 
     fn is_one_line(line: &str) -> bool {
         let Some(line) = line.strip_suffix('\n') else { return false };
-        !line.chars().any(|symbol| is_hidden(symbol))
+        !line.chars().any(is_hidden)
     }
 
     #[test]

@@ -19,12 +19,12 @@ const MOST_OF_NAME: usize = 64;
 
 /// The way to the journal.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct JournalSocket {
     path: PathBuf,
     socket: Option<UnixDatagram>,
 }
 
-impl Journal {
+impl JournalSocket {
     /// The journal of this host.
     pub(super) fn of_host() -> Self {
         Self::at(Path::new(SOCKET))
@@ -92,6 +92,6 @@ mod tests {
         push(&mut octets, "A", "x=y");
         push(&mut octets, "B", "1\n2");
         push(&mut octets, "C", "");
-        assert_eq!(octets, b"A=x=y\nB\n\x03\0\0\0\0\0\0\01\n2\nC=\n");
+        assert_eq!(octets, b"A=x=y\nB\n\x03\0\0\0\0\0\0\x001\n2\nC=\n");
     }
 }

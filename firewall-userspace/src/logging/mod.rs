@@ -37,7 +37,7 @@ use tracing_subscriber::{
 pub use self::settings::{LogFormat, LogLevel, LogSettings};
 use self::{
     event::LogEvent,
-    journal::Journal,
+    journal::JournalSocket,
     queue::Queue,
     settings::EventForm,
     sparing::Sparing,
@@ -74,7 +74,7 @@ pub fn start() -> io::Result<()> {
     set(settings);
     Builder::new()
         .name("log".into())
-        .spawn(|| Writer::new(StandardError, Journal::of_host(), form).serve(&LOG, &SPARING))?;
+        .spawn(|| Writer::new(StandardError, JournalSocket::of_host(), form).serve(&LOG, &SPARING))?;
     let told = EnvFilter::try_from_env("PORTCULLIS_LOG").ok();
     let is_told = told.is_some();
     let (filter, level) = reload::Layer::new(told.unwrap_or_else(|| EnvFilter::new(settings.level.filter())));

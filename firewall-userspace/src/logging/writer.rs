@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::{
     event::LogEvent,
-    journal::Journal,
+    journal::JournalSocket,
     queue::{LogRecord, Next, Queue},
     settings::EventForm,
     sparing::Sparing,
@@ -57,7 +57,7 @@ fn wait_for_room() -> nix::Result<()> {
 #[derive(Debug)]
 pub(super) struct Writer<W> {
     out: W,
-    journal: Journal,
+    journal: JournalSocket,
     /// How its own words are written.
     form: fn() -> EventForm,
     /// Lines that were refused by the queue and that are told, or to be told with those that failed.
@@ -70,7 +70,7 @@ pub(super) struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// Writes to `out`, and to `journal` what is for that; its own words have this form.
-    pub(super) fn new(out: W, journal: Journal, form: fn() -> EventForm) -> Self {
+    pub(super) fn new(out: W, journal: JournalSocket, form: fn() -> EventForm) -> Self {
         Self { out, journal, form, told: 0, failed: 0, is_torn: false }
     }
 
@@ -176,7 +176,7 @@ mod tests {
 
     fn writer(errno: Errno) -> Writer<Disk> {
         let disk = Disk { written: Vec::new(), room: usize::MAX, errno };
-        Writer::new(disk, Journal::at(Path::new("/nonexistent/journal")), || EventForm::Text)
+        Writer::new(disk, JournalSocket::at(Path::new("/nonexistent/journal")), || EventForm::Text)
     }
 
     /// What is written, without the time of each line.
@@ -228,7 +228,7 @@ mod tests {
     fn the_journal_gets_datagrams_and_standard_error_what_the_journal_does_not_take() {
         let path = std::env::temp_dir().join(format!("portcullis-journal-{}", std::process::id()));
         let (queue, mut writer) = (Queue::new(), writer(Errno::EIO));
-        writer.journal = Journal::at(&path);
+        writer.journal = JournalSocket::at(&path);
         writer.form = || EventForm::Journal;
         let log = |writer: &mut Writer<Disk>, words: &str| {
             queue.push(LogEvent::new(Level::WARN, words).with("owner", "x\ny").record(EventForm::Journal));

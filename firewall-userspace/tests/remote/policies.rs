@@ -48,11 +48,14 @@ fn a_generation_is_shown_with_its_facts_and_is_toml() {
 # from  /root/new.toml
 
 # Ours
+include = [\"/root/conf.d/*.toml\"]
 [[interface]]
 name = \"eth0\"
 ";
     assert_eq!((code, &*stderr), (0, ""));
     assert!(timeless(&stdout).starts_with(facts), "{stdout}");
+    let included = "\n# included /root/conf.d/a.toml\n#   [drift]\n#   interval = \"11s\"\n";
+    assert!(stdout.contains(included), "{stdout}");
     assert!(stdout.contains("\n# list file /root/list.txt: 12 lines\n#   192.0.2.1\n"), "{stdout}");
     assert!(stdout.ends_with("#   192.0.2.10\n#   2 more lines; `-o json` has all of them\n"), "{stdout}");
     let file = daemon.folder.path().join("shown.toml");

@@ -237,7 +237,9 @@ fn generation(number: u64) -> Generation {
 /// Knows generations 3 and 4, of which 4 is live and serves another port; and 5, which it cannot use.
 fn kept(number: u64) -> Result<KeptGeneration, Refusal> {
     let text = |port: u16| {
-        format!("# Ours\n[[interface]]\nname = \"eth0\"\n\n[services.api]\nprotocol = \"tcp\"\nports = [{port}]\n")
+        format!(
+            "# Ours\ninclude = [\"/root/conf.d/*.toml\"]\n[[interface]]\nname = \"eth0\"\n\n[services.api]\nprotocol = \"tcp\"\nports = [{port}]\n"
+        )
     };
     let config = match number {
         3 => text(443),
@@ -246,8 +248,10 @@ fn kept(number: u64) -> Result<KeptGeneration, Refusal> {
         _ => return Err(Refusal::NoGeneration { wanted: Some(number), kept: vec![3, 4, 5] }),
     };
     let list: String = (1..=12).map(|last| format!("192.0.2.{last}\n")).collect();
+    let file = BundledFile { path: "/root/conf.d/a.toml".into(), text: "[drift]\ninterval = \"11s\"\n".into() };
+    let included = if number == 5 { Vec::new() } else { vec![file] };
     let files = vec![BundledFile { path: "/root/list.txt".into(), text: list }];
-    let bundle = Bundle { name: "/root/new.toml".into(), config, included: Vec::new(), files };
+    let bundle = Bundle { name: "/root/new.toml".into(), config, included, files };
     Ok(KeptGeneration { generation: generation(number), is_active: number == 4, bundle })
 }
 
