@@ -4,6 +4,7 @@
 //! is known of the right time while nobody keeps the wall clock. Whoever waits owns its deadline.
 
 pub mod deadline;
+pub mod durations;
 pub mod reckoning;
 mod synchronised;
 

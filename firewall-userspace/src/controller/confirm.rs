@@ -100,7 +100,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn undo_push(&mut self, now: Now) -> Result<u64, Refusal> {
         let Some(push) = self.keeper.provisional() else { return Err(self.nothing_pending()) };
         let (revision, changes) = (push.generation, push.undo(self.lists.pushed(), self.lists.clock().earliest(now)));
-        self.change(changes.clone())?;
+        let applied = self.change(changes.clone())?;
+        self.lists.count(&applied.tally(changes.iter().map(|change| &change.entry)));
         self.undoable.log.lapsed(self.in_force.advance());
         self.keeper.owe_decision(now, changes);
         self.undoable.waiting = None;

@@ -6,7 +6,7 @@ use firewall_common::Family;
 
 use crate::{
     datapath::{DriftCounters, FrameCounters},
-    lists::entry::Layer,
+    lists::{entry::Layer, tally::Happening},
     state::journal::StoreCounters,
 };
 
@@ -19,6 +19,10 @@ pub struct Counters {
     pub list_entries: BTreeMap<(String, Layer, &'static str), u64>,
     /// Octets of the list tables: in use, and reserved.
     pub list_tables: [u64; 2],
+    /// What can be full: how much of it there is, and how much there may be.
+    pub rooms: BTreeMap<&'static str, [u64; 2]>,
+    /// What happened to entries of each list in each layer that can be pushed to.
+    pub list_changes: BTreeMap<(String, Layer, Happening), u64>,
     /// How keeping what is pushed went.
     pub store: StoreCounters,
     /// How comparing the kernel with what was written to it went.

@@ -9,6 +9,7 @@ use crate::{
     lists::{
         entry::{Holding, Layer, Owner},
         pushed::RuntimeEntry,
+        tally::{EntryTally, Happening},
     },
     policy::{Name, Prefix},
 };
@@ -81,20 +82,6 @@ impl Footprint {
     }
 }
 
-/// The count of what became of an entry; `None` when it is what it was.
-fn count_of_kind<'a>(
-    [added, refreshed, removed]: &'a mut [usize; 3],
-    before: Option<&Arc<RuntimeEntry>>,
-    after: Option<&Arc<RuntimeEntry>>,
-) -> Option<&'a mut usize> {
-    match (before, after) {
-        (None, Some(_)) => Some(added),
-        (Some(before), Some(after)) if before != after => Some(refreshed),
-        (Some(_), None) => Some(removed),
-        _ => None,
-    }
-}
-
 /// A footprint that is being taken.
 pub(super) struct FootprintTaker {
     footprint: Footprint,
@@ -102,8 +89,7 @@ pub(super) struct FootprintTaker {
     values: HashMap<(u16, Arc<RuntimeEntry>), u32>,
     /// The places of the values that came last: of what was, and of what is.
     last: [usize; 2],
-    /// Added, refreshed, removed.
-    counts: [usize; 3],
+    tally: EntryTally,
     most_octets: usize,
     is_too_large: bool,
 }
@@ -118,7 +104,7 @@ impl FootprintTaker {
             holders: HashMap::new(),
             values: HashMap::new(),
             last: [0; 2],
-            counts: [0; 3],
+            tally: EntryTally::default(),
             most_octets,
             is_too_large,
         }
@@ -126,8 +112,9 @@ impl FootprintTaker {
 
     /// What a push has made of one entry.
     pub(super) fn add(&mut self, (list, holding, before, after): Touched<'_>) {
-        let Some(count) = count_of_kind(&mut self.counts, before, after) else { return };
-        *count += 1;
+        let what = Happening::between(before.map(Arc::as_ref), after.map(Arc::as_ref));
+        let Some(what) = what else { return };
+        self.tally.count(list, holding.layer, what);
         let Some(list) = self.list(list) else { return self.give_up() };
         if self.is_too_large {
             return;
@@ -142,15 +129,21 @@ impl FootprintTaker {
     }
 
     /// An entry that was taken so is [left out](Self::leave_out): it does not count.
-    pub(super) fn discount(&mut self, before: Option<&Arc<RuntimeEntry>>, after: Option<&Arc<RuntimeEntry>>) {
-        if let Some(count) = count_of_kind(&mut self.counts, before, after) {
-            *count = count.saturating_sub(1);
+    pub(super) fn discount(&mut self, (list, holding, before, after): Touched<'_>) {
+        if let Some(what) = Happening::between(before.map(Arc::as_ref), after.map(Arc::as_ref)) {
+            self.tally.discount(list, holding.layer, what);
         }
     }
 
     /// Added, refreshed, removed.
     pub(super) fn counts(&self) -> [usize; 3] {
-        self.counts
+        let count = |what| usize::try_from(self.tally.all(what)).unwrap_or(usize::MAX);
+        [Happening::Added, Happening::Refreshed, Happening::Removed].map(count)
+    }
+
+    /// The same by list and layer.
+    pub(super) fn tally(&self) -> &EntryTally {
+        &self.tally
     }
 
     /// Nothing of these entries: somebody else has changed them meanwhile. They count on until they are

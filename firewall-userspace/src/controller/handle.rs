@@ -12,10 +12,10 @@ use super::{
     message::{Explaining, Inquiry, Message},
     readings::Readings,
     traffic::TrafficSamples,
-    work::{Doing, Work, milliseconds},
+    work::{Activity, Doing, Work, milliseconds},
 };
 use crate::{
-    clock::Now,
+    clock::{Now, durations::Timings},
     config::Bundle,
     control::{
         Apply, Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback,
@@ -111,6 +111,11 @@ impl Controller {
     /// [`Refusal::Stopping`] when it has ended.
     pub fn doing(&self, now: Now) -> Result<Option<Doing>, Refusal> {
         if self.messages.is_closed() { Err(Refusal::Stopping) } else { Ok(self.work.doing(now)) }
+    }
+
+    /// How long each job took that is over.
+    pub fn timings(&self) -> [(Activity, Timings); Activity::ALL.len()] {
+        self.work.timings()
     }
 
     /// Completes when it has ended, by whatever cause.

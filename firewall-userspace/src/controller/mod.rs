@@ -57,7 +57,13 @@ use crate::{
     clock::Now,
     control::Refusal,
     datapath::{DatapathError, Filter, Unwilling},
-    lists::{self, Applied, Lists, change::Change, members::Members, pushed::Runtime},
+    lists::{
+        self, Applied, Lists,
+        change::Change,
+        members::Members,
+        pushed::Runtime,
+        tally::{EntryTally, Happening},
+    },
     policy::{Name, Policy, Prefix},
     state::{
         disk::Disk,
@@ -267,6 +273,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
             self.lists.retry_later(now);
             return false;
         }
+        let mut tally = EntryTally::default();
+        ended.iter().for_each(|one| tally.count(&one.list, one.holding.layer, Happening::Expired));
+        self.lists.count(&tally);
         let revision = self.in_force.advance();
         tracing::info!(revision, removed = ended.len(), "ended entries whose time is over");
         for list in admit::emptied(&self.in_force.policy, self.lists.pushed(), &ended) {

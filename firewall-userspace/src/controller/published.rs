@@ -11,6 +11,7 @@ use crate::{
     lists::{
         entry::Layer,
         pushed::{EntryCounts, Runtime, count_of},
+        tally::EntryTally,
     },
     policy::{Policy, Prefix},
     state::{disk::Disk, journal::StoreCounters},
@@ -35,6 +36,10 @@ pub(super) struct ListsView {
     /// Addresses of this host.
     pub(super) own: Arc<BTreeSet<Prefix>>,
     pub(super) clock: Reckoning,
+    /// What happened to entries.
+    pub(super) tally: Arc<EntryTally>,
+    /// Prefixes that are in anything: of IPv4, of IPv6.
+    pub(super) prefixes: [usize; 2],
 }
 
 /// How keeping goes.
@@ -132,6 +137,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 pushed: self.lists.pushed().clone(),
                 own: Arc::clone(self.lists.own()),
                 clock: self.lists.clock().clone(),
+                tally: Arc::clone(self.lists.tally()),
+                prefixes: self.lists.members().len(),
             },
             undoable: UndoableView { outstanding: self.outstanding(), pushes: self.undoable.log.told() },
             filter: self.filter.report(),

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use firewall_common::Family;
+use firewall_common::{
+    Family,
+    abi::{MAX_CLASSES, MAX_PREFIXES},
+};
 
 use super::{Counters, MANY, Readings, published::Snapshot, push::check};
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
     lists::{
         entry::{Holding, Layer, Owner},
         layers::{self, Telling},
+        tally::Happening,
     },
     made,
     policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
@@ -179,6 +183,8 @@ impl Readings for Snapshot {
         Ok(Counters {
             frames,
             list_entries,
+            list_changes: self.list_changes(),
+            rooms: self.rooms(),
             list_tables: self.filter.list_tables,
             store: self.keeping.counters,
             drift: self.filter.drift.clone(),
@@ -189,6 +195,28 @@ impl Readings for Snapshot {
 impl Snapshot {
     fn policy_generation(&self) -> u64 {
         self.standing.active.unwrap_or_default()
+    }
+
+    /// What happened to entries, of lists that are configured.
+    fn list_changes(&self) -> BTreeMap<(String, Layer, Happening), u64> {
+        let mut changes = BTreeMap::new();
+        for list in &self.in_force.policy.lists {
+            for layer in Layer::ALL.into_iter().filter(|layer| *layer != Layer::Config) {
+                for what in Happening::ALL {
+                    let count = self.lists.tally.of(&list.name, layer, what);
+                    changes.insert((list.name.to_string(), layer, what), count);
+                }
+            }
+        }
+        changes
+    }
+
+    /// What refuses changes when it is full.
+    fn rooms(&self) -> BTreeMap<&'static str, [u64; 2]> {
+        let [v4, v6] = self.lists.prefixes.map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+        let most = u64::from(MAX_PREFIXES);
+        let classes = [self.filter.list_classes, u64::from(MAX_CLASSES)];
+        BTreeMap::from([("prefixes_ipv4", [v4, most]), ("prefixes_ipv6", [v6, most]), ("classes", classes)])
     }
 
     /// How entries of the list at `index` are told.

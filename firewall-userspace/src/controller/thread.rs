@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, OnceLock, Weak},
     thread::{Builder, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -125,7 +126,7 @@ async fn run<F: Filter, D: Disk>(
         work.begin(Activity::Tend, now);
         core.tend(now);
         core.step_sync(now);
-        work.end();
+        work.end(Activity::Tend, since(now, clock));
         let message = match next.take() {
             Some(message) => Some(message),
             None => match tokio::time::timeout(core.time_until_work(clock()), messages.recv()).await {
@@ -135,7 +136,8 @@ async fn run<F: Filter, D: Disk>(
         };
         let Some(message) = message else { return };
         let now = clock();
-        work.begin(message.job(), now);
+        let job = message.job();
+        work.begin(job, now);
         core.hurry(now);
         match message {
             // It would be a surprise to whoever does not wait for it any more.
@@ -151,8 +153,13 @@ async fn run<F: Filter, D: Disk>(
             }
             message => core.handle(message, now),
         }
-        work.end();
+        work.end(job, since(now, clock));
     }
+}
+
+/// How long ago `begun` was.
+fn since(begun: Now, clock: fn() -> Now) -> Duration {
+    clock().boot.saturating_sub(begun.boot)
 }
 
 type QueuedPush = (Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>);

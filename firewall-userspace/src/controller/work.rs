@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Now;
+use crate::clock::{
+    Now,
+    durations::{Durations, Timings},
+};
 
 /// How long one job of the controller may take. The longest known are a reload of 2 million prefixes on a slow machine, which takes
 /// minutes, and a disk that answers again: ten minutes are neither.
@@ -97,11 +100,13 @@ impl Doing {
     }
 }
 
-/// Since when the controller is at work on something that readers are not told yet, and what it is.
+/// Since when the controller is at work on something that readers are not told yet, and what it is; how long such work took before.
 #[derive(Debug, Default)]
 pub struct Work {
     /// Milliseconds since boot in the upper 56 bits, the number of the job below; 0 while nothing is under way.
     since: AtomicU64,
+    /// How long jobs took, by their numbers.
+    took: [Durations; Activity::ALL.len()],
 }
 
 /// Bits of the number of a job.
@@ -113,9 +118,17 @@ impl Work {
         self.since.store(milliseconds(now.boot).max(1) << JOB_BITS | job as u64, Ordering::Relaxed);
     }
 
-    /// It is over, and told.
-    pub fn end(&self) {
+    /// `job` is over, and told; it took so long.
+    pub fn end(&self, job: Activity, took: Duration) {
         self.since.store(0, Ordering::Relaxed);
+        if let Some(durations) = self.took.get(job as usize) {
+            durations.note(took);
+        }
+    }
+
+    /// How long jobs took that are over.
+    pub fn timings(&self) -> [(Activity, Timings); Activity::ALL.len()] {
+        Activity::ALL.map(|job| (job, self.took.get(job as usize).map(Durations::read).unwrap_or_default()))
     }
 
     /// What is under way; `None` when nothing is.
@@ -154,7 +167,10 @@ mod tests {
             work.begin(job, at(since));
             let age = Duration::from_millis(70_000);
             assert_eq!(work.doing(at(since.max(Duration::from_millis(1)) + age)), Some(Doing { job, age }));
-            work.end();
+            work.end(job, age);
+        }
+        for (job, timings) in work.timings() {
+            assert_eq!((timings.count, timings.sum), (1, Duration::from_secs(70)), "{job:?}");
         }
     }
 

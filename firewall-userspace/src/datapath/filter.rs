@@ -64,6 +64,8 @@ pub struct FilterReport {
     pub drift: DriftCounters,
     /// Octets of the list tables: in use, and reserved.
     pub list_tables: [u64; 2],
+    /// Classes of the list tables: each is another set of lists, or another end.
+    pub list_classes: u64,
 }
 
 /// Brings interfaces and pins in line with the policy in force, on whichever thread: it waits for no table that is loaded.

@@ -227,6 +227,7 @@ impl Filter for KernelFilter {
             pin_failure: attachments.pin_failure(),
             drift: self.drift.counters().clone(),
             list_tables: self.live.list_memory(),
+            list_classes: self.live.list_classes(),
         }
     }
 

@@ -127,6 +127,11 @@ impl ListTable {
         ]
     }
 
+    /// Classes in use; there is room for [`MAX_CLASSES`].
+    pub(super) fn classes(&self) -> u64 {
+        self.classes.known.len() as u64
+    }
+
     /// Parts of the table that are to be looked at, each in a moment.
     pub(super) fn steps(&self) -> Vec<Step> {
         let memory = self.table.memory();

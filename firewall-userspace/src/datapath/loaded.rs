@@ -116,6 +116,11 @@ impl LoadedPolicy {
         self.lists.memory()
     }
 
+    /// Classes of the list tables.
+    pub fn list_classes(&self) -> u64 {
+        self.lists.classes()
+    }
+
     /// Runs the program on `frame` as if it had come in on the first interface; the XDP action. Counters and rate state
     /// change as for a real frame.
     ///

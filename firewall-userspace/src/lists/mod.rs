@@ -11,6 +11,7 @@ pub mod members;
 pub mod pushed;
 pub mod seek;
 pub mod table;
+pub mod tally;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,8 @@ use self::{
     change::Change,
     entry::Holding,
     members::{AlikeEnds, Member, Members},
-    pushed::Runtime,
+    pushed::{Runtime, RuntimeEntry},
+    tally::{EntryTally, Happening},
 };
 use crate::{
     clock::{Now, reckoning::Reckoning},
@@ -44,6 +46,8 @@ pub struct Lists {
     stale_retry: Duration,
     /// Entries that have changed since they are watched.
     touched: Option<BTreeSet<(Name, Holding)>>,
+    /// What happened to entries since the daemon started.
+    tally: Arc<EntryTally>,
 }
 
 /// What a change of the lists came to.
@@ -53,6 +57,20 @@ pub struct Applied {
     pub inverse: Vec<Change>,
     /// Prefixes that are in something else now, with what they were in before.
     pub moved: BTreeMap<Prefix, Member>,
+}
+
+impl Applied {
+    /// What happened to entries, which the changes made `after`, in their order.
+    pub fn tally<'a>(&self, after: impl IntoIterator<Item = &'a Option<Arc<RuntimeEntry>>>) -> EntryTally {
+        let mut tally = EntryTally::default();
+        // The inverse begins with the last change.
+        for (was, is) in self.inverse.iter().rev().zip(after) {
+            if let Some(what) = Happening::between(was.entry.as_deref(), is.as_deref()) {
+                tally.count(&was.list, was.holding.layer, what);
+            }
+        }
+        tally
+    }
 }
 
 /// Between two attempts to end entries.
@@ -74,6 +92,7 @@ impl Lists {
             stale: BTreeSet::new(),
             stale_retry: Duration::ZERO,
             touched: None,
+            tally: Arc::default(),
         }
     }
 
@@ -146,6 +165,16 @@ impl Lists {
                 self.stale.remove(prefix);
             }
         }
+    }
+
+    /// What happened to entries since the daemon started.
+    pub fn tally(&self) -> &Arc<EntryTally> {
+        &self.tally
+    }
+
+    /// This happened to entries, and will not be taken back.
+    pub fn count(&mut self, happened: &EntryTally) {
+        Arc::make_mut(&mut self.tally).add(happened);
     }
 
     /// Changes of entries are noted from now on.

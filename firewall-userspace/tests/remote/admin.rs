@@ -49,7 +49,7 @@ fn what_the_controller_is_doing_is_told_and_is_alive() {
         metrics.lines().find_map(|line| line.strip_prefix(&*series)?.parse::<f64>().ok())
     };
     assert!(age("reload") >= Some(2.0) && age("push") == Some(0.0), "{metrics}");
-    daemon.work.end();
+    daemon.work.end(Activity::Reload, Duration::from_secs(2));
     let status = daemon.api(get("/v1/status")).json();
     assert_eq!((&status["doing"], &status["age_ms"]), (&serde_json::Value::Null, &0.into()));
     assert!(!daemon.run(&["status"]).1.contains("busy"));

@@ -9,6 +9,7 @@ mod archive;
 mod cli;
 mod completions;
 mod explain;
+mod exposition;
 mod help;
 mod listings;
 mod metrics;

@@ -2,16 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
-    io::{ErrorKind, Write},
     net::IpAddr,
-    process::{Command, Stdio},
+    time::Duration,
 };
 
 use firewall_common::{Verdict, abi::Count};
-use firewall_userspace::controller::Counters;
+use firewall_userspace::controller::{Activity, Counters};
 
-use crate::support::{Daemon, Fake, counters, get, json_request, request, status};
+use crate::support::{Daemon, Fake, counters, get, json_request, promtool::promtool, request, status};
 
 /// Series of a scrape with their values.
 fn scrape(daemon: &Daemon) -> BTreeMap<String, f64> {
@@ -58,7 +56,11 @@ fn counters_are_exported_under_their_names_and_labels() {
         ("portcullis_config_last_reload_success_timestamp_seconds", 1_795_255_200.123),
         (r#"portcullis_config_reloads_total{result="success"}"#, 2.0),
         (r#"portcullis_config_reloads_total{result="failure"}"#, 1.0),
-        ("portcullis_scrape_errors_total", 0.0),
+        (r#"portcullis_scrape_errors_total{collector="status"}"#, 0.0),
+        (r#"portcullis_list_changes_total{list="partners",layer="runtime",action="expire"}"#, 4.0),
+        (r#"portcullis_map_entries{map="classes"}"#, 65.0),
+        (r#"portcullis_map_max_entries{map="classes"}"#, 65_536.0),
+        (r#"portcullis_controller_job_duration_seconds_count{task="reload"}"#, 0.0),
     ] {
         assert_eq!(series.get(name), Some(&value), "{name}\n{series:#?}");
     }
@@ -94,7 +96,10 @@ fn traffic_changes_values_and_never_the_series() {
     let [quiet, busy] = [counters(), busy].map(|counters| {
         let series = scrape(&Daemon::start(Fake { counters: Some(counters), ..Fake::default() }));
         // What other tests of this process asked is counted here too.
-        series.into_keys().filter(|series| family(series) != "portcullis_http_requests_total").collect::<BTreeSet<_>>()
+        series
+            .into_keys()
+            .filter(|series| !family(series).starts_with("portcullis_http_request"))
+            .collect::<BTreeSet<_>>()
     });
     assert_eq!(quiet, busy);
 }
@@ -127,7 +132,7 @@ fn a_scrape_without_counters_is_incomplete_and_says_so() {
     let daemon = Daemon::start(Fake { counters: None, ..Fake::default() });
     for errors in [1.0, 2.0] {
         let series = scrape(&daemon);
-        assert_eq!(series["portcullis_scrape_errors_total"], errors);
+        assert_eq!(series[r#"portcullis_scrape_errors_total{collector="counters"}"#], errors);
         assert_eq!(series["portcullis_enforcing"], 1.0);
         assert!(!series.keys().any(|series| family(series) == "portcullis_packets_total"));
     }
@@ -136,7 +141,9 @@ fn a_scrape_without_counters_is_incomplete_and_says_so() {
 #[test]
 fn a_scrape_without_the_controller_still_tells_about_the_process() {
     let series = scrape(&Daemon::start(Fake { is_alive: false, ..Fake::default() }));
-    assert_eq!(series["portcullis_scrape_errors_total"], 2.0);
+    for collector in ["status", "counters"] {
+        assert_eq!(series[&format!("portcullis_scrape_errors_total{{collector=\"{collector}\"}}")], 1.0);
+    }
     assert!(series.contains_key("process_start_time_seconds"));
     assert!(!series.contains_key("portcullis_enforcing"));
 }
@@ -160,28 +167,29 @@ fn requests_are_counted_by_route_and_never_by_path() {
 }
 
 #[test]
+fn requests_are_timed_by_route_and_jobs_by_what_they_are() {
+    let daemon = Daemon::start(Fake::default());
+    let pushes = r#"portcullis_http_request_duration_seconds_count{listener="api",route="/v1/pushes",method="GET"}"#;
+    let long = r#"portcullis_controller_job_duration_seconds_bucket{task="apply",le="2"}"#;
+    let within = r#"portcullis_controller_job_duration_seconds_bucket{task="apply",le="10"}"#;
+    let before = scrape(&daemon);
+    assert!(before.contains_key(pushes), "a route that nobody asked is there, so that the first request is seen");
+    daemon.api(get("/v1/pushes"));
+    daemon.work.end(Activity::Apply, Duration::from_secs(3));
+    let after = scrape(&daemon);
+    assert!(after[pushes] > before[pushes], "other tests of this process may ask too");
+    assert_eq!((before[within], after[long], after[within]), (0.0, 0.0, 1.0));
+    assert_eq!(after[r#"portcullis_controller_job_duration_seconds_sum{task="apply"}"#], 3.0);
+}
+
+#[test]
 fn promtool_finds_nothing_wrong() {
     let daemon = Daemon::start(Fake::default());
     // A first request, so that the scrape has a count of requests.
     daemon.api(get("/v1/status"));
     let text = text(&daemon);
     assert!(text.contains("portcullis_http_requests_total{"), "{text}");
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut promtool = match promtool {
-        Ok(promtool) => promtool,
-        Err(error) if error.kind() == ErrorKind::NotFound && env::var_os("PORTCULLIS_CI").is_none() => {
-            eprintln!("SKIPPED: there is no promtool; `cargo xtask setup` installs it");
-            return;
-        }
-        Err(error) => panic!("cannot run promtool: {error}"),
-    };
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && words.trim().is_empty(), "{words}\n{text}");
+    if let Some((is_content, words)) = promtool(&["check", "metrics"], &text) {
+        assert!(is_content && words.trim().is_empty(), "{words}\n{text}");
+    }
 }

@@ -178,6 +178,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let (revision, way) = (self.in_force.advance(), caller.way.label());
             let Pushed { added, refreshed, removed, .. } = pushed;
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a push");
+            self.lists.count(&applied.tally(&after));
             // The inverse, the last change first, has what was.
             let changes = applied.inverse.iter().rev().zip(&after);
             let changes = changes.map(|(was, is)| (&was.list, &was.holding, was.entry.as_ref(), is.as_ref()));

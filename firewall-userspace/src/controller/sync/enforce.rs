@@ -134,6 +134,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let Pushed { added, refreshed, removed, .. } = pushed;
             let person = comparison.set.terms.person.as_deref();
             tracing::info!(revision, added, refreshed, removed, owner = caller.name, person, way, "applied a sync");
+            self.lists.count(footprint.tally());
             if !self.undoable.log.remember(revision, &caller.name, person, now, footprint) {
                 pushed.notes.push(NOT_REMEMBERED.to_owned());
             }

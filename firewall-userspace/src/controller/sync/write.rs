@@ -78,7 +78,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             let was = comparison.base.pushed.entry(list, holding);
             let known = self.lists.pushed().entry(list, holding);
             let (wanted, again) = (comparison.of_base(list, holding), comparison.of_now(list, holding, known));
-            footprint.discount(was, wanted.as_ref().map_or(was, Option::as_ref));
+            footprint.discount((list, holding, was, wanted.as_ref().map_or(was, Option::as_ref)));
             let entry = again.unwrap_or_else(|| known.cloned());
             footprint.add((list, holding, known, entry.as_ref()));
             runtime.set(list, holding, entry.clone());

@@ -14,6 +14,7 @@ mod inverse;
 mod model;
 mod script;
 mod sync;
+mod tally;
 mod undo;
 mod world;
 

@@ -20,7 +20,8 @@ use crate::{
     controller::{Core, Host, Message, Readings, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
     host::{connections::Established, memory::MemoryRoom, reach::Reach, surroundings::Surroundings},
-    policy::Prefix,
+    lists::{entry::Layer, pushed::Runtime, tally::Happening},
+    policy::{Name, Prefix},
     state::{
         fake::{FakeDisk, Fault},
         history::{History, start},
@@ -71,6 +72,8 @@ pub struct World {
     pub file: Arc<Mutex<usize>>,
     pub core: Core<FakeFilter, FakeDisk>,
     pub told: watch::Receiver<Arc<dyn Readings>>,
+    /// The entries with which the daemon has started.
+    begun: Runtime,
 }
 
 /// What the host is like beside the kernel's filter, and how often each thing was asked.
@@ -158,7 +161,8 @@ impl World {
         kernel.set_interface("eth1", Some(3));
         let file = Arc::new(Mutex::new(file));
         let (core, told) = start(now, &kernel, &disk, (&host, &own), &file).unwrap();
-        Self { now, kernel, disk, host, own, file, core, told }
+        let begun = core.lists.pushed().clone();
+        Self { now, kernel, disk, host, own, file, core, told, begun }
     }
 
     /// Kills the daemon and starts another one on what is on disk; an error when it does not start.
@@ -168,6 +172,7 @@ impl World {
         self.disk = self.disk.after_kill();
         let (core, told) = start(self.now, &self.kernel, &self.disk, (&self.host, &self.own), &self.file)?;
         (self.core, self.told) = (core, told);
+        self.begun = self.core.lists.pushed().clone();
         Ok(())
     }
 
@@ -198,6 +203,20 @@ impl World {
         let (reply, mut answer) = oneshot::channel();
         self.core.handle(message(reply), self.now);
         answer.try_recv().expect("the controller answers")
+    }
+
+    /// There are as many entries as what happened to them since the start makes of those that there were.
+    pub fn check_tally(&self) {
+        let (tally, pushed) = (self.core.lists.tally(), self.core.lists.pushed());
+        for list in ["a", "b", "c"].map(|name| Name::parse(name).unwrap()) {
+            let layers = Layer::ALL.into_iter().zip(self.begun.counts(&list)).zip(pushed.counts(&list));
+            for ((layer, begun), there) in layers {
+                let of = |what| tally.of(&list, layer, what);
+                let come = begun.iter().sum::<u64>() + of(Happening::Added);
+                let gone = of(Happening::Removed) + of(Happening::Expired);
+                assert_eq!(come, there.iter().sum::<u64>() + gone, "entries of {list} in {layer:?}: {tally:?}");
+            }
+        }
     }
 
     /// What the thread of the controller does between messages.

@@ -1,8 +1,9 @@
-//! How many requests were answered, by listener, route, method and status: `portcullis_http_requests_total`.
+//! How many requests were answered, by listener, route, method and status, and how long those took that have a route.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::{
@@ -11,6 +12,39 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+
+use crate::clock::durations::{Durations, Timings};
+
+/// A listener, the template of a path, and a method that it takes.
+pub type Route = (&'static str, &'static str, &'static str);
+
+/// Every route of both listeners.
+pub const ROUTES: [Route; 21] = [
+    ("admin", "/metrics", "GET"),
+    ("admin", "/livez", "GET"),
+    ("admin", "/readyz", "GET"),
+    ("api", "/v1/status", "GET"),
+    ("api", "/v1/entries", "GET"),
+    ("api", "/v1/entries", "POST"),
+    ("api", "/v1/sync", "POST"),
+    ("api", "/v1/sync/{number}", "DELETE"),
+    ("api", "/v1/undo", "POST"),
+    ("api", "/v1/pushes", "GET"),
+    ("api", "/v1/policy", "GET"),
+    ("api", "/v1/explain", "POST"),
+    ("api", "/v1/explanations", "POST"),
+    ("api", "/v1/membership", "GET"),
+    ("api", "/v1/reload", "POST"),
+    ("api", "/v1/apply", "POST"),
+    ("api", "/v1/rollback", "POST"),
+    ("api", "/v1/mode", "POST"),
+    ("api", "/v1/confirm", "POST"),
+    ("api", "/v1/history", "GET"),
+    ("api", "/v1/history/{generation}", "GET"),
+];
+
+/// Answers of every route that are counted from 0 on, so that `rate()` sees the first one; others come when they are given.
+const EXPECTED: [u16; 3] = [200, 500, 503];
 
 /// Labels of one count. All come from closed sets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,9 +62,24 @@ pub struct Key {
 /// Counts of this process; the listeners do not know of each other.
 static ANSWERED: Mutex<BTreeMap<Key, u64>> = Mutex::new(BTreeMap::new());
 
+/// How long answers took, in the order of [`ROUTES`].
+static TOOK: [Durations; ROUTES.len()] = [const { Durations::new() }; ROUTES.len()];
+
 /// The counts so far.
 pub fn counts() -> BTreeMap<Key, u64> {
-    ANSWERED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    let expected = |(listener, route, method): Route| {
+        EXPECTED.map(move |code| (Key { listener, route: route.to_owned(), method, code }, 0))
+    };
+    let mut counts: BTreeMap<Key, u64> = ROUTES.into_iter().flat_map(expected).collect();
+    counts.extend(ANSWERED.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    counts
+}
+
+/// How long requests of each route took, until their answers began.
+pub fn timings() -> [(Route, Timings); ROUTES.len()] {
+    let mut timings = ROUTES.map(|route| (route, Timings::default()));
+    timings.iter_mut().zip(&TOOK).for_each(|((_, timings), took)| *timings = took.read());
+    timings
 }
 
 /// Counts the request under `listener` once it is answered.
@@ -38,7 +87,12 @@ pub async fn count(listener: &'static str, request: Request, next: Next) -> Resp
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let method = label(request.method());
+    let begun = Instant::now();
     let response = next.run(request).await;
+    let known = ROUTES.iter().position(|known| *known == (listener, &*route, method));
+    if let Some(took) = known.and_then(|known| TOOK.get(known)) {
+        took.note(begun.elapsed());
+    }
     let key = Key { listener, route, method, code: response.status().as_u16() };
     *ANSWERED.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
     response
@@ -57,5 +111,30 @@ fn label(method: &Method) -> &'static str {
         Method::TRACE => "TRACE",
         Method::PATCH => "PATCH",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_listeners_is_known() {
+        let listeners = [("admin", include_str!("../admin.rs")), ("api", include_str!("../api/mod.rs"))];
+        let mut wanted = BTreeSet::new();
+        for (listener, source) in listeners {
+            for line in source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+                let (route, methods) = line.split_once("\", ").unwrap();
+                for method in ["get", "post", "put", "patch", "delete"] {
+                    if methods.starts_with(&format!("{method}(")) || methods.contains(&format!(").{method}(")) {
+                        wanted.insert((listener, route, method.to_uppercase()));
+                    }
+                }
+            }
+        }
+        let known = ROUTES.map(|(listener, route, method)| (listener, route, method.to_owned()));
+        assert_eq!(BTreeSet::from(known), wanted);
     }
 }

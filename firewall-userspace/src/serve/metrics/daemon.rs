@@ -12,11 +12,17 @@ use crate::{
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
-pub fn families(status: Option<&Status>, doing: Option<Doing>, scrape_errors: u64) -> prometheus::Result<Vec<Family>> {
+pub fn families(
+    status: Option<&Status>,
+    doing: Option<Doing>,
+    scrape_errors: [(&str, u64); 2],
+) -> prometheus::Result<Vec<Family>> {
     let mut families = vec![build_info()?, http_requests()?, cut_connections()?, jobs(doing)?];
     families.extend(process()?);
-    let help = "Questions of scrapes that the controller did not answer.";
-    families.push(Family::counter("portcullis_scrape_errors_total", help, &[])?.with(scrape_errors as f64));
+    let help = "Questions of scrapes that were not answered; what was asked for is missing in that scrape, and the log says why.";
+    let mut unanswered = Family::counter("portcullis_scrape_errors_total", help, &["collector"])?;
+    scrape_errors.into_iter().for_each(|(collector, count)| unanswered.push(&[collector], count as f64));
+    families.push(unanswered);
     if let Some(status) = status {
         families.extend(interfaces(status)?);
         families.extend(policy(status)?);

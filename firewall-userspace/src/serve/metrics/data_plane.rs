@@ -21,6 +21,8 @@ pub fn families(counters: &Counters, status: Option<&Status>) -> prometheus::Res
     families.extend(drift(counters)?);
     families.push(list_tables(counters)?);
     families.push(list_entries(counters, status)?);
+    families.push(list_changes(counters)?);
+    families.extend(rooms(counters)?);
     Ok(families)
 }
 
@@ -131,6 +133,28 @@ fn list_entries(counters: &Counters, status: Option<&Status>) -> prometheus::Res
         }
     }
     Ok(family)
+}
+
+fn list_changes(counters: &Counters) -> prometheus::Result<Family> {
+    let help = "Entries that pushes have added, refreshed or removed, and those whose time was over, since the daemon started.";
+    let mut family = Family::counter("portcullis_list_changes_total", help, &["list", "layer", "action"])?;
+    for ((list, layer, what), count) in &counters.list_changes {
+        family.push(&[list, layer.label(), what.label()], *count as f64);
+    }
+    Ok(family)
+}
+
+fn rooms(counters: &Counters) -> prometheus::Result<[Family; 2]> {
+    let help = "What is in the kernel's tables: prefixes of all lists, and classes, each of which is another set of lists or another end; \
+                those not used any more count until the tables are made anew.";
+    let mut entries = Family::gauge("portcullis_map_entries", help, &["map"])?;
+    let help = "How much there may be. More prefixes are refused; with more classes the tables are made anew.";
+    let mut most = Family::gauge("portcullis_map_max_entries", help, &["map"])?;
+    for (map, [count, capacity]) in &counters.rooms {
+        entries.push(&[map], *count as f64);
+        most.push(&[map], *capacity as f64);
+    }
+    Ok([entries, most])
 }
 
 /// A family of packets and one of bytes.

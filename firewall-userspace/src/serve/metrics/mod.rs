@@ -5,6 +5,7 @@
 
 mod daemon;
 mod data_plane;
+mod durations;
 mod family;
 mod process;
 
@@ -24,15 +25,30 @@ pub use prometheus::TEXT_FORMAT as CONTENT_TYPE;
 
 use self::{family::Family, process::Process};
 use crate::{
-    clock::Now,
+    clock::{Now, durations::Timings},
     control::{Refusal, Status},
-    controller::{Controller, Counters, Doing},
+    controller::{Activity, Controller, Counters, Doing},
 };
+
+/// How often a scrape was not answered, by what it asked.
+#[derive(Debug, Default)]
+pub struct ScrapeErrors {
+    status: AtomicU64,
+    counters: AtomicU64,
+}
+
+impl ScrapeErrors {
+    /// By the label of what was asked.
+    fn all(&self) -> [(&'static str, u64); 2] {
+        [("status", &self.status), ("counters", &self.counters)]
+            .map(|(what, count)| (what, count.load(Ordering::Relaxed)))
+    }
+}
 
 /// What a scrape asks, and how often it was not answered.
 pub struct Metrics {
     controller: Controller,
-    errors: Arc<AtomicU64>,
+    errors: Arc<ScrapeErrors>,
     /// Scrapes come one after the other, so that many of them cannot keep this host from its work.
     turn: Mutex<()>,
 }
@@ -52,10 +68,11 @@ impl Metrics {
         let (controller, errors) = (self.controller.clone(), Arc::clone(&self.errors));
         // Too long for a thread that also serves others. All of it is handed over at once: each time may mean to wait for a CPU.
         let scrape = move || {
-            let status = or_count(controller.status(Now::read()), &errors);
-            let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors);
+            let status = or_count(controller.status(Now::read()), &errors.status);
+            let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors.counters);
             let doing = controller.doing(Now::read()).ok().flatten();
-            render(status.as_ref(), doing, counters.as_ref(), errors.load(Ordering::Relaxed))
+            let told = Told { status, doing, timings: controller.timings(), counters, errors: errors.all() };
+            render(&told)
         };
         task::spawn_blocking(scrape).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
     }
@@ -70,14 +87,20 @@ fn or_count<T>(read: Result<T, Refusal>, errors: &AtomicU64) -> Option<T> {
     read.map_err(count).ok()
 }
 
-fn render(
-    status: Option<&Status>,
+/// What a scrape was told.
+struct Told {
+    status: Option<Status>,
     doing: Option<Doing>,
-    counters: Option<&Counters>,
-    errors: u64,
-) -> prometheus::Result<String> {
-    let mut families = daemon::families(status, doing, errors)?;
-    if let Some(counters) = counters {
+    timings: [(Activity, Timings); Activity::ALL.len()],
+    counters: Option<Counters>,
+    errors: [(&'static str, u64); 2],
+}
+
+fn render(told: &Told) -> prometheus::Result<String> {
+    let status = told.status.as_ref();
+    let mut families = daemon::families(status, told.doing, told.errors)?;
+    families.extend(durations::families(&told.timings)?);
+    if let Some(counters) = &told.counters {
         families.extend(data_plane::families(counters, status)?);
     }
     families.extend(process::families(&Process::read())?);

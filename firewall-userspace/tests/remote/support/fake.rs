@@ -17,7 +17,10 @@ use firewall_userspace::{
     },
     controller::{Counters, Explaining, Inquiry, Message, Readings},
     datapath::FrameCounters,
-    lists::entry::{Entry, Layer},
+    lists::{
+        entry::{Entry, Layer},
+        tally::Happening,
+    },
     policy::{Policy, Prefix},
     preview::{
         diff::{Difference, PolicyDocument},
@@ -496,6 +499,8 @@ pub fn counters() -> Counters {
     counters.frames.services.insert("api".into(), [count(3), count(2)]);
     counters.frames.limits.insert("standard".into(), [count(3), count(0)]);
     counters.list_entries.insert(("partners".into(), Layer::Config, "ipv4"), 1);
+    counters.list_changes.insert(("partners".into(), Layer::Runtime, Happening::Expired), 4);
+    counters.rooms.insert("classes", [65, 65_536]);
     counters
 }
 

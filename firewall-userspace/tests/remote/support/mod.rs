@@ -2,6 +2,7 @@
 
 mod fake;
 mod http;
+pub mod promtool;
 
 use std::{
     fs,

@@ -25,6 +25,7 @@ impl Driver {
         self.check_enforced();
         self.check_interfaces();
         self.check_told();
+        self.world.check_tally();
         let operations = self.world.disk.operations();
         let is_owing = self.is_owing();
         if !is_owing {

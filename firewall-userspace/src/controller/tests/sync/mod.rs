@@ -105,7 +105,9 @@ impl Sync {
     }
 
     fn end(mut self, world: &mut World) -> Result<Pushed, Refusal> {
-        (0..100_000).find_map(|_| self.step(world)).expect("a sync ends")
+        let answer = (0..100_000).find_map(|_| self.step(world)).expect("a sync ends");
+        world.check_tally();
+        answer
     }
 }
 
