@@ -14,6 +14,7 @@ mod dry_run;
 mod durable;
 mod entries;
 mod explain;
+mod expressions;
 mod fail_static;
 mod first_day;
 mod flood;

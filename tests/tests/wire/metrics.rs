@@ -17,7 +17,10 @@ use firewall_tests::{
 };
 use serde_json::Value;
 
-use crate::policy::{DATA, POLICY};
+use crate::{
+    expressions,
+    policy::{DATA, POLICY},
+};
 
 /// Where Prometheus answers, inside the host.
 const PROMETHEUS: ([u8; 4], u16) = ([127, 0, 0, 1], 9090);
@@ -66,14 +69,18 @@ fn a_daemon_that_filters_is_alive_and_ready() -> Result<()> {
 }
 
 #[test]
-fn prometheus_scrapes_the_daemon_and_answers_for_it() -> Result<()> {
+fn prometheus_has_an_answer_to_every_expression_of_the_alerts_and_the_dashboard() -> Result<()> {
     let lab = Lab::new()?;
-    let daemon = Daemon::start(&lab, POLICY)?;
+    let limit = "[limits.standard]\npackets = { rate = 1000 }\n";
+    let service = "[services.open]\nprotocol = \"udp\"\nports = [9001]\nlimit = \"standard\"\n";
+    let daemon = Daemon::start(&lab, &format!("{POLICY}\n{limit}\n{service}"))?;
+    daemon.ok(&["allow", "add", "friends", "203.0.113.0/24"])?;
     let probe = Probe::new(&lab, HOST4, DATA, FRIEND4)?;
     for _ in 0..3 {
         assert!(!probe.arrives(FOE4)?);
     }
-    let config = "global: { scrape_interval: 1s }\n\
+    lab.trial.write("alerts.yml", expressions::ALERTS)?;
+    let config = "global: { scrape_interval: 1s, evaluation_interval: 1s }\nrule_files: [alerts.yml]\n\
         scrape_configs: [{ job_name: portcullis, static_configs: [{ targets: ['127.0.0.1:9191'] }] }]\n";
     let config = lab.trial.write("prometheus.yml", config)?;
     let mut command = lab.host.command("prometheus");
@@ -96,13 +103,49 @@ fn prometheus_scrapes_the_daemon_and_answers_for_it() -> Result<()> {
     assert_eq!(denied["metric"]["verdict"], "drop", "{denied}");
     let up = query(&lab, "up")?;
     assert_eq!(up.first().map(|sample| sample["value"][1].clone()), Some("1".into()), "{up:?}");
+    for expression in expressions::of_dashboard()? {
+        wait_until(&format!("an answer to {expression}"), PATIENCE, || {
+            prometheus.must_run()?;
+            Ok((!query(&lab, &expression)?.is_empty()).then_some(()))
+        })?;
+    }
+    let alerts = wait_until("a look at every alert", PATIENCE, || {
+        prometheus.must_run()?;
+        let alerts = alerts(&lab)?;
+        Ok(alerts.iter().all(|alert| alert["health"] != "unknown").then_some(alerts))
+    })?;
+    for alert in &alerts {
+        assert_eq!(alert["health"], "ok", "{alert}");
+        let (name, expression) =
+            (alert["name"].as_str().unwrap_or_default(), alert["query"].as_str().unwrap_or_default());
+        if let Some((_, why)) = expressions::ONLY_ON_FAILURE.iter().find(|(of, _)| *of == name) {
+            query(&lab, expression).with_context(|| format!("{name}: {why}"))?;
+            continue;
+        }
+        for side in expressions::sides(expression) {
+            assert!(!query(&lab, &side)?.is_empty(), "{name}: no answer to {side}");
+        }
+    }
+    assert_eq!(query(&lab, "ALERTS{severity=\"critical\"}")?, Vec::<Value>::new(), "the daemon is well");
     drop(daemon);
     Ok(())
 }
 
+/// The alerts as Prometheus has read them.
+fn alerts(lab: &Lab) -> Result<Vec<Value>> {
+    let answer = get(&lab.host, SocketAddr::from(PROMETHEUS), "/api/v1/rules?type=alert")?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let mut answer: Value = serde_json::from_str(&answer.body)?;
+    match answer["data"]["groups"][0]["rules"].take() {
+        Value::Array(alerts) if alerts.len() == expressions::ALERTS.matches("- alert: ").count() => Ok(alerts),
+        other => anyhow::bail!("not all alerts: {other}"),
+    }
+}
+
 /// Asks Prometheus.
-fn query(lab: &Lab, metric: &str) -> Result<Vec<Value>> {
-    let answer = get(&lab.host, SocketAddr::from(PROMETHEUS), &format!("/api/v1/query?query={metric}"))?;
+fn query(lab: &Lab, expression: &str) -> Result<Vec<Value>> {
+    let path = format!("/api/v1/query?query={}", expressions::in_query(expression));
+    let answer = get(&lab.host, SocketAddr::from(PROMETHEUS), &path)?;
     ensure!(answer.status == 200, "{answer:?}");
     let mut answer: Value = serde_json::from_str(&answer.body)?;
     match answer["data"]["result"].take() {
