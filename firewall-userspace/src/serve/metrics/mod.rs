@@ -71,7 +71,7 @@ impl Metrics {
             let status = or_count(controller.status(Now::read()), &errors.status);
             let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors.counters);
             let doing = controller.doing(Now::read()).ok().flatten();
-            let told = Told { status, doing, timings: controller.timings(), counters, errors: errors.all() };
+            let told = ScrapeAnswers { status, doing, timings: controller.timings(), counters, errors: errors.all() };
             render(&told)
         };
         task::spawn_blocking(scrape).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
@@ -88,7 +88,7 @@ fn or_count<T>(read: Result<T, Refusal>, errors: &AtomicU64) -> Option<T> {
 }
 
 /// What a scrape was told.
-struct Told {
+struct ScrapeAnswers {
     status: Option<Status>,
     doing: Option<Doing>,
     timings: [(Activity, Timings); Activity::ALL.len()],
@@ -96,7 +96,7 @@ struct Told {
     errors: [(&'static str, u64); 2],
 }
 
-fn render(told: &Told) -> prometheus::Result<String> {
+fn render(told: &ScrapeAnswers) -> prometheus::Result<String> {
     let status = told.status.as_ref();
     let mut families = daemon::families(status, told.doing, told.errors)?;
     families.extend(durations::families(&told.timings)?);
