@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cli        one file a verb
+//! first      the first configuration of a host
 //! doctor     can this host be filtered?              daemon   `portcullis run`: starts all, follows netlink
 //! serve      what others connect to: API, metrics
 //! controller the one thread that changes what is enforced, and what it publishes for readers
@@ -28,6 +29,7 @@ pub mod datapath;
 pub mod doctor;
 pub mod exit;
 pub mod files;
+pub mod first;
 pub mod host;
 pub mod lists;
 pub mod logging;

@@ -18,6 +18,7 @@ mod error_document;
 mod explain;
 mod failure;
 mod history;
+mod init;
 mod left;
 mod link_types;
 mod lists;
@@ -108,6 +109,11 @@ struct Shared {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
+    /// Look at this host, and write its first configuration: it only observes, and says what is why in it.
+    ///
+    /// It names the interfaces through which packets come, a service with generous limits for whatever listens for others, and the
+    /// address that you are connected from by ssh. It never overwrites a file that has a setting.
+    Init(init::InitArgs),
     /// Filter: attach to the interfaces of a configuration and stay in the foreground.
     Run(run::RunArgs),
     /// Say whether a configuration can be used; needs no root and no kernel.
@@ -196,6 +202,7 @@ pub fn main() -> ExitCode {
     let client = Client::new(socket);
     let result = match cli.command {
         Command::Run(args) => return run::run(args, output),
+        Command::Init(args) => return init::run(&args, output),
         Command::Check(args) => return check::run(&args, output),
         Command::Schema => schema::run(),
         Command::Doctor(args) => return doctor::run(&args, output),
@@ -237,6 +244,7 @@ pub fn main() -> ExitCode {
 fn asks_nobody(command: &Command) -> Option<&'static str> {
     Some(match command {
         Command::Run(_) => "the daemon listens at the `socket` of [api] in its configuration",
+        Command::Init(_) => "`init` does not talk to the daemon",
         Command::Schema => "`schema` does not talk to the daemon",
         Command::Check(_) => "`check` does not talk to the daemon",
         Command::Doctor(_) => "`doctor` does not talk to the daemon",

@@ -32,13 +32,19 @@ pub fn advise(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '
         let message = "no service is protected: only malformed and impossible packets would be dropped";
         let hint = "add for example `[services.api]` with `protocol = \"tcp\"` and `ports = [443]`";
         warn_of_absence(reader, places.document, "services", "services", message, hint);
-    } else if policy.management.is_empty() {
+    } else if policy.management.is_empty() && !names_nobody(places.document) {
         let message = "no source is protected from a mistake in the lists: a wrong entry can lock you out";
-        let hint = "set `management` to the addresses from which you administer this host";
+        let hint = "set `management` to the addresses from which you administer this host, or to [] to have none";
         warn_of_absence(reader, places.document, "policy", "policy.management", message, hint);
     }
     warn_of_closed_services(reader, policy, places);
     warn_of_unused(reader, policy, places);
+}
+
+/// Whether `management` is written, as `[]`: that nobody is in it is meant.
+fn names_nobody(document: &TomlTable<'_>) -> bool {
+    let policy = document.node("policy").and_then(|node| node.value.as_table());
+    policy.is_some_and(|table| table.contains_key("management"))
 }
 
 /// Warns at the table `key` of the document, or of the whole file when there is none.

@@ -38,6 +38,7 @@ pub use bundle::{Bundle, BundledFile};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use entries::{EXPLAINED, FileEntries, UNEXPLAINED, parse_entries_file};
 pub use schema::schema;
+pub use sections::settings::is_interface_name;
 pub use sections::state::DEFAULT_DIRECTORY as DEFAULT_STATE_DIRECTORY;
 
 use self::{

@@ -59,6 +59,13 @@ fn driver(device: &Device, mode: Option<AttachMode>, devices: &Devices) -> Check
             Check::warn(name, NATIVE, found, obstacle.fix)
         }
         (Some(obstacle), _) => Check::fail(name, NATIVE, format!("no: {}", obstacle.cause), obstacle.fix),
+        (None, Some(AttachMode::Auto)) if device.xdp.is_none() && device.bond.is_none() => Check::ok(
+            name,
+            NATIVE,
+            format!(
+                "{driver}: this kernel does not tell (Linux 6.3 and later do); `portcullis status` tells the mode it got"
+            ),
+        ),
         (None, _) if device.xdp.is_none() && device.bond.is_none() => Check::warn(
             name,
             NATIVE,
@@ -202,6 +209,15 @@ mod tests {
         assert_eq!(level(AttachMode::Native), Some(Level::Fail));
         assert_eq!(level(AttachMode::Auto), Some(Level::Warn));
         assert_eq!(level(AttachMode::Generic), None);
+    }
+
+    /// Linux 6.1 of Debian 12 does not tell.
+    #[test]
+    fn a_driver_of_which_nobody_tells_is_warned_of_unless_the_mode_is_automatic() {
+        let untold = Device { xdp: None, ..device() };
+        let native = told(&untold, AttachMode::Native);
+        assert_eq!(native.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(), [("native XDP", Level::Warn)]);
+        assert_eq!(told(&untold, AttachMode::Auto), []);
     }
 
     #[test]

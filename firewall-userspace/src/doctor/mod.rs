@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use self::interface::fit;
 use crate::{
     config,
     host::devices::{self, Devices, DevicesError},

@@ -59,6 +59,17 @@ pub struct Listening {
     pub local: SocketAddr,
 }
 
+/// The same with what the kernel knows it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpenSocket {
+    /// Its protocol and where it listens.
+    pub listening: Listening,
+    /// Its inode, by which its process is found; 0 for a socket of the kernel itself.
+    pub inode: u32,
+    /// Index of the interface that it is bound to (`SO_BINDTODEVICE`); 0 for all.
+    pub device: u32,
+}
+
 /// Established connections of the network namespace of this thread; without loopback. With `sources`, those whose other end is there;
 /// with more than [`MOST_SOURCES`], those with everybody.
 ///
@@ -102,22 +113,33 @@ pub fn established(sources: Option<&[Prefix]>) -> io::Result<Vec<Established>> {
 /// # Errors
 /// When the kernel does not answer, for example because it has no `tcp_diag` or `udp_diag`.
 pub fn listeners() -> io::Result<Vec<Listening>> {
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<Listening> = open_sockets()?.into_iter().map(|socket| socket.listening).collect();
+    listeners.dedup();
+    Ok(listeners)
+}
+
+/// The same sockets, each of them, in order.
+///
+/// # Errors
+/// As for [`listeners`].
+pub fn open_sockets() -> io::Result<Vec<OpenSocket>> {
+    let mut sockets = Vec::new();
     for family in [AF_INET, AF_INET6] {
         // A UDP socket that is not connected is in the state `TCP_CLOSE` (net/ipv4/udp.c `__udp_disconnect`).
         for (number, protocol, state) in
             [(IPPROTO_TCP, Protocol::Tcp, StateFlags::LISTEN), (IPPROTO_UDP, Protocol::Udp, StateFlags::CLOSE)]
         {
-            dump(family, number, state, &[], |InetResponseHeader { socket_id, .. }| {
+            dump(family, number, state, &[], |InetResponseHeader { socket_id, inode, .. }| {
                 let address = socket_id.source_address.to_canonical();
-                listeners.push(Listening { protocol, local: SocketAddr::new(address, socket_id.source_port) });
+                let listening = Listening { protocol, local: SocketAddr::new(address, socket_id.source_port) };
+                sockets.push(OpenSocket { listening, inode, device: socket_id.interface_id });
             })?;
         }
     }
-    listeners.retain(|listener| listener.local.port() != 0);
-    listeners.sort_unstable();
-    listeners.dedup();
-    Ok(listeners)
+    sockets.retain(|socket| socket.listening.local.port() != 0);
+    sockets.sort_unstable();
+    sockets.dedup();
+    Ok(sockets)
 }
 
 /// The connection that `SSH_CONNECTION` tells of (ssh(1)): address and port of the client, then of the server.

@@ -3,12 +3,15 @@
 //! In: sysfs, procfs, netlink and sock_diag. Out: facts, true at the moment they were asked. Nothing is changed here, and the caller owns
 //! what it is told.
 
+pub mod addresses;
+pub mod caller;
 pub mod confinement;
 pub mod connections;
 pub mod devices;
 pub mod ephemeral;
 pub mod memory;
 pub mod netlink;
+pub mod processes;
 mod raw;
 pub mod reach;
 pub mod recent;

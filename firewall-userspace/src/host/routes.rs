@@ -15,6 +15,21 @@ const RTA_DST: u16 = 1;
 /// table, protocol, scope, type, flags.
 pub const ROUTE: usize = 12;
 
+/// `struct rtnexthop`: length, flags, hops, index; its attributes follow.
+pub const NEXT_HOP: usize = 8;
+
+/// The next hops in the value of an `RTA_MULTIPATH`, each with its header.
+pub fn hops(mut value: &[u8]) -> Vec<&[u8]> {
+    let mut hops = Vec::new();
+    while let Some(length) = value.get(..2).and_then(|octets| octets.try_into().ok()).map(u16::from_ne_bytes) {
+        // One that is shorter than its own header would never end.
+        let length = usize::from(length).max(NEXT_HOP);
+        hops.extend(value.get(..length));
+        value = value.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    hops
+}
+
 /// Which routes of this family there are.
 pub fn of_family(family: u8) -> RawMessage {
     question(family, 0, 0, &[])

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::connections::listening_inodes;
+use super::{connections::listening_inodes, processes::inode};
 
 /// The name of its process, as the kernel has it.
 const NAME: &str = "sshd";
@@ -48,11 +48,6 @@ fn ports_in(proc: &Path, listening: &HashMap<u32, u16>) -> BTreeSet<u16> {
     let open = ours.flat_map(|process| fs::read_dir(process.join("fd")).into_iter().flatten());
     let inodes = open.filter_map(|file| inode(&fs::read_link(file.ok()?.path()).ok()?));
     inodes.filter_map(|inode| listening.get(&inode).copied()).collect()
-}
-
-/// `socket:[4711]` (proc_pid_fd(5)).
-fn inode(target: &Path) -> Option<u32> {
-    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::{
     raw::{NetlinkSocket, RawMessage, address, attribute, attributes},
-    routes::{self, ROUTE},
+    routes::{self, NEXT_HOP, ROUTE},
 };
 use crate::{files, policy::Prefix};
 
@@ -37,8 +37,6 @@ const IFA_LOCAL: u16 = 2;
 const RTA_GATEWAY: u16 = 5;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_VIA: u16 = 18;
-/// `struct rtnexthop`: length, flags, hops, index; its attributes follow.
-const NEXT_HOP: usize = 8;
 
 /// Routes of a family that are looked at: a router of the internet has a million. The default route may be behind them: tables of lower
 /// numbers come before the main one, and in a table of IPv6 it is the last (net/ipv6/ip6_fib.c `fib6_walk_continue`).
@@ -46,7 +44,7 @@ const MOST_ROUTES: usize = 10_000;
 
 /// Addresses that nobody is given, so that nothing but a default route leads there: of class E (RFC 1112 section 4), and outside of
 /// `2000::/3`, which global addresses come from (RFC 4291 section 2.4, IANA).
-const FAR: [(u8, IpAddr); 2] = [
+pub(super) const FAR: [(u8, IpAddr); 2] = [
     (AF_INET, IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1))),
     (AF_INET6, IpAddr::V6(Ipv6Addr::new(0x8000, 0, 0, 0, 0, 0, 0, 1))),
 ];
@@ -112,14 +110,10 @@ fn gateways(message: &[u8], found: &mut BTreeSet<IpAddr>) {
     let Some(rest) = message.get(ROUTE..) else { return };
     for (kind, value) in attributes(rest) {
         if kind == RTA_MULTIPATH {
-            let mut hops = value;
-            while let Some(length) = hops.get(..2).and_then(|octets| octets.try_into().ok()).map(u16::from_ne_bytes) {
-                // One that is shorter than its own header would never end.
-                let length = usize::from(length).max(NEXT_HOP);
-                for (kind, value) in attributes(hops.get(NEXT_HOP..length).unwrap_or_default()) {
+            for hop in routes::hops(value) {
+                for (kind, value) in attributes(hop.get(NEXT_HOP..).unwrap_or_default()) {
                     found.extend(gateway(kind, value));
                 }
-                hops = hops.get(length.next_multiple_of(4)..).unwrap_or_default();
             }
         } else {
             found.extend(gateway(kind, value));

@@ -51,6 +51,8 @@ fn what_a_valid_policy_probably_does_not_mean() {
             "3:1 (warning) policy.management: no source is protected from a mistake in the lists: a wrong entry can lock you out",
         ],
     );
+    // Nobody, on purpose.
+    check("[\"198.51.100.1\"]", "[]", &[]);
     check(
         "[\"192.0.2.0/24\"]",
         "[]",

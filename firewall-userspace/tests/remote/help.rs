@@ -9,8 +9,9 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 33] = [
+    let commands: [&[&str]; 34] = [
         &[],
+        &["init"],
         &["run"],
         &["check"],
         &["schema"],

@@ -23,6 +23,7 @@ mod fragments;
 mod guard;
 mod held;
 mod hung;
+mod init;
 mod interfaces;
 mod jumbo;
 mod kills;

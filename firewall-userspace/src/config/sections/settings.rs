@@ -100,7 +100,7 @@ pub fn interfaces(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> Vec<Inte
 }
 
 /// Whether the kernel could have an interface of this name (`dev_valid_name` in net/core/dev.c).
-fn is_interface_name(name: &str) -> bool {
+pub fn is_interface_name(name: &str) -> bool {
     let is_bad = |symbol: char| symbol == '/' || symbol == ':' || symbol.is_whitespace() || symbol.is_control();
     !name.is_empty() && name.len() <= MAX_INTERFACE_NAME && name != "." && name != ".." && !name.contains(is_bad)
 }
