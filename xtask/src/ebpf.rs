@@ -26,8 +26,8 @@ const TARGET: &str = if cfg!(target_endian = "big") { "bpfeb-unknown-none" } els
 /// `--btf`: the maps and the line information of the verifier's log are BTF. `v3` has compare-exchange.
 /// Packets are not aligned and x86 and arm64 do not mind: without the feature every field is put together from octets.
 /// Rustc passes the cpu on to bpf-linker, which refuses to be told twice.
-const RUSTFLAGS: &str =
-    r#"["-Cdebuginfo=2","-Clink-arg=--btf","-Ctarget-cpu=v3","-Ctarget-feature=+allows-misaligned-mem-access"]"#;
+const RUSTFLAGS: [&str; 4] =
+    ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3", "-Ctarget-feature=+allows-misaligned-mem-access"];
 
 /// Crates that use unstable features on a stable compiler: inline assembly for BPF. Naming them keeps the rest
 /// stable, and unlike `1` does not make aya's build scripts ask for build-std.
@@ -160,16 +160,22 @@ enum Variant {
 
 /// Builds the object into [`Tree::object`], and leaves the file alone when nothing changed.
 pub fn build(tree: &Tree) -> Result<PathBuf> {
-    build_variant(tree, Variant::Product)
+    build_variant(tree, Variant::Product, &[])
+}
+
+/// The same with other names for the folders of this machine (`--remap-path-prefix=...`): the lines of the verifier's log say
+/// where they stand.
+pub fn build_remapped(tree: &Tree, names: &[String]) -> Result<PathBuf> {
+    build_variant(tree, Variant::Product, names)
 }
 
 /// Builds the object of the reference program into [`Tree::reference_object`].
 pub fn build_reference(tree: &Tree) -> Result<PathBuf> {
-    build_variant(tree, Variant::Reference)
+    build_variant(tree, Variant::Reference, &[])
 }
 
-fn build_variant(tree: &Tree, variant: Variant) -> Result<PathBuf> {
-    process::run(&mut cargo(tree, "build", variant)?)?;
+fn build_variant(tree: &Tree, variant: Variant, flags: &[String]) -> Result<PathBuf> {
+    process::run(&mut cargo(tree, "build", variant, flags)?)?;
     let built = variant.target(tree).join(TARGET).join("release").join(BINARY);
     let object = variant.object(tree);
     let new = fs::read(&built).with_context(|| format!("cannot read the linked program {}", built.display()))?;
@@ -187,7 +193,7 @@ pub fn clippy(tree: &Tree) -> Result<()> {
     let variants = [Variant::Product, Variant::Reference];
     variants
         .into_iter()
-        .try_for_each(|variant| process::run_shown(cargo(tree, "clippy", variant)?.args(["--", "-Dwarnings"])))
+        .try_for_each(|variant| process::run_shown(cargo(tree, "clippy", variant, &[])?.args(["--", "-Dwarnings"])))
 }
 
 impl Variant {
@@ -207,7 +213,7 @@ impl Variant {
     }
 }
 
-fn cargo(tree: &Tree, verb: &str, variant: Variant) -> Result<Command> {
+fn cargo(tree: &Tree, verb: &str, variant: Variant, flags: &[String]) -> Result<Command> {
     let (compiler, passed_over) = compiler();
     let compiler = compiler.with_context(|| {
         format!("no compiler for BPF: {}\nhint: `cargo xtask setup --for build`", passed_over.join("; "))
@@ -245,8 +251,9 @@ fn cargo(tree: &Tree, verb: &str, variant: Variant) -> Result<Command> {
     if variant == Variant::Reference {
         command.args(["--features", "reference"]);
     }
+    let flags: Vec<&str> = RUSTFLAGS.into_iter().chain(flags.iter().map(String::as_str)).collect();
     command.args(["--config", &format!("target.{TARGET}.linker={:?}", linker.display().to_string())]);
-    command.args(["--config", &format!("target.{TARGET}.rustflags={RUSTFLAGS}")]);
+    command.args(["--config", &format!("target.{TARGET}.rustflags={flags:?}")]);
     Ok(command)
 }
 

@@ -13,6 +13,7 @@ mod kernels;
 mod lab;
 mod missing;
 mod needs;
+mod package;
 mod packages;
 mod privilege;
 mod process;
@@ -72,6 +73,8 @@ enum Task {
     Kernels(kernels::Choice),
     /// Install the package on a Debian that boots in namespaces, and see it live there until it is removed
     Service(service::Trial),
+    /// Make the Debian package, its list of components and SHA256SUMS
+    Package(package::Options),
     /// Hold the sources against the rules of docs/architecture.md and CONTRIBUTING.md
     House {
         /// Show all violations, however many there are
@@ -127,6 +130,7 @@ fn run(task: Task) -> Result<()> {
         Task::Verify => verify::verify(&tree),
         Task::Kernels(choice) => kernels::kernels(&tree, &choice),
         Task::Service(options) => service::service(&tree, &options),
+        Task::Package(options) => package::package(&tree, &options),
         Task::House { all, tree: other } => house::house(other.as_ref().unwrap_or(&tree.root), all),
         Task::Ci => ci::ci(&tree),
         Task::InstallAsRoot { packages, services, mount_bpffs } => packages::install(&packages, &services, mount_bpffs),

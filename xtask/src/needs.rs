@@ -22,6 +22,8 @@ pub enum Scope {
     Test,
     /// Boot other kernels in emulated machines.
     Kernels,
+    /// Make the Debian package.
+    Package,
     /// Check what lands.
     Ci,
     /// Measure against the filters of the kernel.
@@ -36,6 +38,7 @@ impl Scope {
             Self::Demo => "demo",
             Self::Test => "test",
             Self::Kernels => "kernels",
+            Self::Package => "package",
             Self::Ci => "ci",
             Self::Bench => "bench",
         }
@@ -43,7 +46,7 @@ impl Scope {
 
     fn includes(self, other: Self) -> bool {
         match self {
-            Self::Kernels => other == Self::Kernels || other == Self::Build,
+            Self::Kernels | Self::Package => other == self || other == Self::Build,
             Self::Bench => other == Self::Bench || other <= Self::Demo,
             _ => other <= self,
         }
@@ -59,7 +62,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 18] = [
+const PACKAGES: [Package; 22] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -128,6 +131,34 @@ const PACKAGES: [Package; 18] = [
         service: None,
     },
     Package {
+        name: "git",
+        program: "git",
+        why: "knows when the commit was made",
+        scope: Scope::Package,
+        service: None,
+    },
+    Package {
+        name: "binutils",
+        program: "strip",
+        why: "takes out of the binary what nothing reads",
+        scope: Scope::Package,
+        service: None,
+    },
+    Package {
+        name: "dpkg-dev",
+        program: "dpkg-shlibdeps",
+        why: "tells which version of the C library the package needs",
+        scope: Scope::Package,
+        service: None,
+    },
+    Package {
+        name: "lintian",
+        program: "lintian",
+        why: "checks the package against Debian's policy",
+        scope: Scope::Package,
+        service: None,
+    },
+    Package {
         name: "nftables",
         program: "nft",
         why: "a filter to compare with: an interval set",
@@ -167,7 +198,12 @@ const PACKAGES: [Package; 18] = [
 /// Where the BPF file system belongs.
 pub const BPFFS: &str = "/sys/fs/bpf";
 
-const CARGO_DENY_VERSION: &str = "0.20.2";
+/// Programs of crates.io: name, version, what for, for which task.
+const CARGO_TOOLS: [(&str, &str, &str, Scope); 3] = [
+    ("cargo-deny", "0.20.2", "checks licences, duplicates and origins of the dependencies", Scope::Ci),
+    ("cargo-deb", "3.8.0", "puts the Debian package together", Scope::Package),
+    ("cargo-auditable", "0.7.7", "writes the list of crates into the binary", Scope::Package),
+];
 
 /// What this machine lacks for a task.
 pub fn missing(scope: Scope) -> Vec<Missing> {
@@ -191,23 +227,23 @@ pub fn missing(scope: Scope) -> Vec<Missing> {
     if scope.includes(Scope::Ci) {
         missing.extend(ebpf::missing_for_clippy());
         missing.extend(missing_components());
-        if find_program("cargo-deny").is_none() {
-            missing.push(Missing {
-                name: format!("cargo-deny {CARGO_DENY_VERSION}"),
-                why: "checks licences, duplicates and origins of the dependencies".to_owned(),
-                // Unoptimised, for it is built in half the time and runs for two seconds.
-                install: Install::command(&format!(
-                    "cargo install cargo-deny --version {CARGO_DENY_VERSION} --locked --force --debug"
-                )),
-            });
-        }
     }
+    missing.extend(CARGO_TOOLS.iter().filter(|tool| scope.includes(tool.3)).filter_map(missing_tool));
     missing
 }
 
 /// Whether maps and links can be pinned.
 pub fn bpffs_is_mounted() -> bool {
     statfs(Path::new(BPFFS)).is_ok_and(|facts| facts.filesystem_type() == BPF_FS_MAGIC)
+}
+
+fn missing_tool(&(name, version, why, _): &(&str, &str, &str, Scope)) -> Option<Missing> {
+    find_program(name).is_none().then(|| Missing {
+        name: format!("{name} {version}"),
+        why: why.to_owned(),
+        // Unoptimised, for it is built in half the time and runs for seconds.
+        install: Install::command(&format!("cargo install {name} --version {version} --locked --force --debug")),
+    })
 }
 
 fn missing_components() -> Vec<Missing> {
