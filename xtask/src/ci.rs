@@ -6,9 +6,8 @@ use crate::{
     build::{self, Profile},
     demo, ebpf, house, kernels,
     needs::Scope,
-    package,
     process::run_shown,
-    setup, test,
+    service, setup, test,
     tree::Tree,
 };
 
@@ -25,7 +24,7 @@ pub fn ci(tree: &Tree) -> Result<()> {
     run_shown(tree.cargo().args(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
     test::test(tree, &test::Selection::default())?;
     // With the crates that the tests have just built.
-    package::package(tree, &package::Options { debug: true, ..package::Options::default() })?;
+    service::service(tree, &service::Trial::default())?;
     // What a newcomer runs first must not rot; with the binary the tests have just used.
     demo::demo(tree, Some(build::build(tree, Profile::Debug)?.portcullis))?;
     kernels::kernels(tree, &kernels::Choice::default())

@@ -74,7 +74,7 @@ enum Task {
     /// Install the package on a Debian that boots in namespaces, and see it live there until it is removed
     Service(service::Trial),
     /// Make the Debian package, its list of components and SHA256SUMS
-    Package(package::Options),
+    Package(package::Making),
     /// Hold the sources against the rules of docs/architecture.md and CONTRIBUTING.md
     House {
         /// Show all violations, however many there are

@@ -25,7 +25,7 @@ const STAND_INS: [&str; 9] =
 const MOST_LINES: usize = 8;
 
 /// What listens at one port, at addresses of one program.
-struct Listener<'s> {
+struct ListeningProgram<'s> {
     protocol: Protocol,
     port: u16,
     /// None for all addresses.
@@ -52,7 +52,7 @@ pub fn find(sight: &FirstSight, profiles: &BTreeSet<Profile>) -> (Vec<FoundServi
             None => by_port.entry((protocol, local.port())).or_default().push(socket),
         }
     }
-    let mut common: BTreeMap<Common, Vec<Listener<'_>>> = BTreeMap::new();
+    let mut common: BTreeMap<Common, Vec<ListeningProgram<'_>>> = BTreeMap::new();
     for listener in by_port.into_iter().flat_map(|(port, sockets)| listeners(sight, port, sockets)) {
         common.entry(in_common(sight, &listener)).or_default().push(listener);
     }
@@ -109,18 +109,18 @@ fn listeners<'s>(
     sight: &FirstSight,
     (protocol, port): (Protocol, u16),
     sockets: Vec<&'s OpenSocket>,
-) -> Vec<Listener<'s>> {
+) -> Vec<ListeningProgram<'s>> {
     if sockets.iter().any(|socket| socket.listening.local.ip().is_unspecified()) {
-        return vec![Listener { protocol, port, addresses: BTreeSet::new(), sockets }];
+        return vec![ListeningProgram { protocol, port, addresses: BTreeSet::new(), sockets }];
     }
     // An address that several have is that of the first.
     let mut owners: BTreeMap<IpAddr, String> = BTreeMap::new();
-    let mut by_program: BTreeMap<String, Listener<'_>> = BTreeMap::new();
+    let mut by_program: BTreeMap<String, ListeningProgram<'_>> = BTreeMap::new();
     for socket in sockets {
         let address = socket.listening.local.ip();
         let program = || sight.holder(socket).map(|holder| holder.name.clone()).unwrap_or_default();
         let owner = owners.entry(address).or_insert_with(program).clone();
-        let new = || Listener { protocol, port, addresses: BTreeSet::new(), sockets: Vec::new() };
+        let new = || ListeningProgram { protocol, port, addresses: BTreeSet::new(), sockets: Vec::new() };
         let listener = by_program.entry(owner).or_insert_with(new);
         listener.addresses.insert(address);
         listener.sockets.push(socket);
@@ -128,8 +128,8 @@ fn listeners<'s>(
     by_program.into_values().collect()
 }
 
-fn in_common(sight: &FirstSight, listener: &Listener<'_>) -> Common {
-    let Listener { protocol, port, addresses, sockets } = listener;
+fn in_common(sight: &FirstSight, listener: &ListeningProgram<'_>) -> Common {
+    let ListeningProgram { protocol, port, addresses, sockets } = listener;
     let program = sockets.iter().find_map(|socket| sight.holder(socket)).map(|holder| holder.name.clone());
     let program = program.unwrap_or_default();
     if is_ssh(sight, *protocol, *port) {
@@ -178,7 +178,7 @@ fn unserved(sight: &FirstSight, socket: &OpenSocket) -> Option<&'static str> {
 }
 
 /// Who listens where.
-fn reasons(sight: &FirstSight, listeners: &[Listener<'_>]) -> Vec<String> {
+fn reasons(sight: &FirstSight, listeners: &[ListeningProgram<'_>]) -> Vec<String> {
     let sockets = listeners.iter().flat_map(|listener| &listener.sockets);
     let lines: BTreeSet<(u16, String)> = sockets
         .map(|socket| {
@@ -191,7 +191,8 @@ fn reasons(sight: &FirstSight, listeners: &[Listener<'_>]) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
-    let is_random = |listener: &Listener<'_>| listener.protocol == Protocol::Tcp && sight.given.contains(listener.port);
+    let is_random =
+        |listener: &ListeningProgram<'_>| listener.protocol == Protocol::Tcp && sight.given.contains(listener.port);
     if listeners.iter().any(is_random) {
         lines.push("the kernel may have chosen a port of these, and choose another one after a restart".into());
     }

@@ -115,7 +115,7 @@ impl SshSight {
     fn read(sockets: &[OpenSocket]) -> Self {
         let caller = caller::ssh_connection();
         let established = connections::established(None).ok();
-        let mut ports = sshd::ports().unwrap_or_default();
+        let mut ports = sshd::ports(&sshd::SshdPorts::default()).unwrap_or_default();
         let listens_at = |port| {
             let is_it =
                 |one: &OpenSocket| (one.listening.protocol, one.listening.local.port()) == (Protocol::Tcp, port);

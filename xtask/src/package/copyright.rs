@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    crates::Crate,
+    crates::PackagedCrate,
     licences::{self, APACHE},
 };
 
@@ -20,7 +20,7 @@ const FORMAT: &str = "https://www.debian.org/doc/packaging-manuals/copyright-for
 const STANDARD_LIBRARY: (&str, &str, &str) = ("rust-std", "The Rust Project contributors", "MIT OR Apache-2.0");
 
 /// A part of the package, and the texts that came with it.
-struct Part {
+struct CopyrightPart {
     /// Pattern of its files.
     files: String,
     license: String,
@@ -32,11 +32,11 @@ struct Part {
 ///
 /// # Errors
 /// When a file cannot be read, or the text of a licence is nowhere.
-pub fn file(root: &Path, crates: &[Crate]) -> Result<String> {
+pub fn file(root: &Path, crates: &[PackagedCrate]) -> Result<String> {
     let own = ["LICENSE-MIT", "LICENSE-APACHE"].map(|name| root.join(name));
     let read = |path: &_| fs::read_to_string(path).with_context(|| format!("cannot read {}", Path::display(path)));
     let texts = own.iter().map(|path| read(path.as_path())).collect::<Result<Vec<_>>>()?;
-    let mut parts = vec![Part {
+    let mut parts = vec![CopyrightPart {
         files: "*".to_owned(),
         license: "MIT OR Apache-2.0".to_owned(),
         holders: texts.iter().flat_map(|text| licences::holders(text)).collect(),
@@ -54,10 +54,10 @@ pub fn file(root: &Path, crates: &[Crate]) -> Result<String> {
             holders = vec![format!("The authors of {}", one.name)];
         }
         let files = format!("vendor/{}-{}/*", one.name, one.version);
-        parts.push(Part { files, license: one.license.clone(), holders, texts });
+        parts.push(CopyrightPart { files, license: one.license.clone(), holders, texts });
     }
     let (files, holder, license) = STANDARD_LIBRARY;
-    parts.push(Part {
+    parts.push(CopyrightPart {
         files: format!("vendor/{files}/*"),
         license: license.to_owned(),
         holders: vec![holder.to_owned()],
@@ -90,10 +90,12 @@ impl Texts {
     }
 }
 
-fn rendered(parts: &[Part]) -> Result<String> {
+fn rendered(parts: &[CopyrightPart]) -> Result<String> {
     let mut texts = Texts::default();
     // Parts that share holders and licences share a paragraph.
-    let mut paragraphs: Vec<((String, Vec<String>), Vec<&str>)> = Vec::new();
+    // What is told, and the names of those that it is told of.
+    type Told<'a> = ((String, Vec<String>), Vec<&'a str>);
+    let mut paragraphs: Vec<Told<'_>> = Vec::new();
     let mut mentioned: BTreeMap<String, &str> = BTreeMap::new();
     for part in parts {
         let mut words: Vec<String> = words(&part.license);
@@ -178,8 +180,8 @@ mod tests {
     const MIT: &str = "MIT License\n\nCopyright (c) 2020 A\n\nPermission is hereby granted, free of charge, to any person obtaining a \
         copy of this software and associated documentation files\n\nNo warranty.\n";
 
-    fn part(files: &str, license: &str, holder: &str, texts: &[&str]) -> Part {
-        Part {
+    fn part(files: &str, license: &str, holder: &str, texts: &[&str]) -> CopyrightPart {
+        CopyrightPart {
             files: files.to_owned(),
             license: license.to_owned(),
             holders: vec![holder.to_owned()],

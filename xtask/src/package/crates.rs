@@ -19,7 +19,7 @@ pub const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// A crate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Crate {
+pub struct PackagedCrate {
     pub name: String,
     pub version: String,
     /// Its licence, as an SPDX expression.
@@ -33,7 +33,7 @@ pub struct Crate {
     pub dependencies: BTreeSet<(String, String)>,
 }
 
-impl Crate {
+impl PackagedCrate {
     /// Whether it is one of this workspace.
     pub fn is_ours(&self) -> bool {
         self.checksum.is_none()
@@ -44,7 +44,7 @@ impl Crate {
 ///
 /// # Errors
 /// When cargo cannot tell, or a crate says nothing of its licence.
-pub fn in_package(tree: &Tree) -> Result<Vec<Crate>> {
+pub fn in_package(tree: &Tree) -> Result<Vec<PackagedCrate>> {
     let mut cargo = tree.cargo();
     cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM]);
     let said = process::output(&mut cargo)?;
@@ -54,7 +54,7 @@ pub fn in_package(tree: &Tree) -> Result<Vec<Crate>> {
     reached(&metadata, &checksums(&lock))
 }
 
-fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Result<Vec<Crate>> {
+fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> Result<Vec<PackagedCrate>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let by_id = |values: Vec<Value>| values.into_iter().map(|value| (text(&value["id"]), value)).collect();
     let packages: BTreeMap<String, Value> = by_id(list(&metadata["packages"]));
@@ -84,7 +84,7 @@ fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> 
         let license = package["license"].as_str().map(spdx);
         let license = license.with_context(|| format!("{name} {version} says nothing of its licence"))?;
         let manifest = text(&package["manifest_path"]);
-        let one = Crate {
+        let one = PackagedCrate {
             license,
             authors: list(&package["authors"]).iter().map(text).collect(),
             folder: Path::new(&manifest).parent().unwrap_or(Path::new("/")).to_owned(),
@@ -96,7 +96,7 @@ fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> 
         crates.insert(id, one);
         waiting.extend(dependencies);
     }
-    let mut crates: Vec<Crate> = crates.into_values().collect();
+    let mut crates: Vec<PackagedCrate> = crates.into_values().collect();
     crates.sort();
     Ok(crates)
 }

@@ -32,7 +32,7 @@ use crate::{needs::Scope, process, setup, tree::Tree};
 
 /// How to make it.
 #[derive(Args, Debug, Default)]
-pub struct Options {
+pub struct Making {
     /// Build the binary quickly: to try the package, not to hand it on
     #[arg(long, conflicts_with = "twice")]
     pub debug: bool,
@@ -45,7 +45,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When something cannot be built, the binary is not as it has to be, lintian objects, or the second package is another one.
-pub fn package(tree: &Tree, options: &Options) -> Result<()> {
+pub fn package(tree: &Tree, options: &Making) -> Result<()> {
     setup::check(Scope::Package)?;
     // Before an hour of work is for nothing.
     let elsewhere = options.twice.then(|| Elsewhere::clone(tree)).transpose()?;
@@ -63,6 +63,18 @@ pub fn package(tree: &Tree, options: &Options) -> Result<()> {
         println!("{}", made.out.join(name).display());
     }
     Ok(())
+}
+
+/// The package with a binary that was built quickly: to be tried.
+///
+/// # Errors
+/// Those of [`package`].
+pub fn quickly(tree: &Tree) -> Result<PathBuf> {
+    setup::check(Scope::Package)?;
+    let made = make(tree, true)?;
+    let package = made.out.join(&made.names[0]);
+    lint(&package)?;
+    Ok(package)
 }
 
 /// What was made: the package first.

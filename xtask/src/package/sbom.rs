@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{crates::Crate, moment::Moment};
+use super::{crates::PackagedCrate, moment::Moment};
 
 /// The document, for a package of this version made at this time.
-pub fn document(version: &str, moment: &Moment, compiler: &str, crates: &[Crate]) -> String {
+pub fn document(version: &str, moment: &Moment, compiler: &str, crates: &[PackagedCrate]) -> String {
     let tool = json!({ "type": "application", "name": "cargo xtask package" });
     let compiler = json!({ "type": "application", "name": "rustc", "version": compiler });
     let itself = json!({
@@ -39,7 +39,7 @@ pub fn document(version: &str, moment: &Moment, compiler: &str, crates: &[Crate]
     format!("{document:#}\n")
 }
 
-fn component(one: &Crate) -> Value {
+fn component(one: &PackagedCrate) -> Value {
     let mut component = json!({
         "type": "library",
         "bom-ref": reference(&one.name, &one.version),
@@ -64,8 +64,8 @@ fn reference(name: &str, version: &str) -> String {
 mod tests {
     use super::*;
 
-    fn crates() -> Vec<Crate> {
-        let one = |name: &str, checksum: Option<&str>, on: &[&str]| Crate {
+    fn crates() -> Vec<PackagedCrate> {
+        let one = |name: &str, checksum: Option<&str>, on: &[&str]| PackagedCrate {
             name: name.to_owned(),
             version: "1.0.0+x".to_owned(),
             license: "MIT".to_owned(),

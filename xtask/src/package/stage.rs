@@ -88,7 +88,7 @@ impl Stage {
         for shell in ["bash", "zsh", "fish"] {
             self.write(&format!("completions/portcullis.{shell}"), &(verb(&["completions", shell])? + "\n"))?;
         }
-        Ok(())
+        self.write("portcullis.schema.json", &(verb(&["schema"])? + "\n"))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

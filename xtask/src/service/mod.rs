@@ -21,7 +21,7 @@ use self::{
 use crate::{
     interrupt,
     needs::Scope,
-    privilege,
+    package, privilege,
     report::{Report, Seen},
     setup,
     tree::Tree,
@@ -31,11 +31,20 @@ use crate::{
 #[derive(Args, Debug)]
 pub struct Trial {
     /// The release of Debian
-    #[arg(long, default_value = "bookworm")]
+    #[arg(long, default_value = SUITE)]
     pub suite: String,
     /// The package; without it one is made, with a binary that is built quickly
     #[arg(long, value_name = "FILE")]
     pub package: Option<PathBuf>,
+}
+
+/// What is tried without a choice.
+const SUITE: &str = "bookworm";
+
+impl Default for Trial {
+    fn default() -> Self {
+        Self { suite: SUITE.into(), package: None }
+    }
 }
 
 /// A machine with its wires and the package that it is to have.
@@ -56,7 +65,7 @@ pub fn service(tree: &Tree, options: &Trial) -> Result<()> {
     interrupt::notice()?;
     let package = match &options.package {
         Some(package) => package.canonicalize().with_context(|| format!("cannot read {}", package.display()))?,
-        None => bail!("name a package"),
+        None => package::quickly(tree)?,
     };
     let root = root::root(tree, &options.suite)?;
     let scratch = tree.target.join("service").join(format!("run-{}", std::process::id()));

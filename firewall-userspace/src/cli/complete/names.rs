@@ -59,26 +59,27 @@ pub fn candidates(kind: Kind, current: &OsStr) -> Vec<CompletionCandidate> {
 /// All names of a kind, with what they are.
 fn all(kind: Kind) -> Vec<(String, String)> {
     let client = || Client::new(socket(env::args_os().map(|one| one.to_string_lossy().into_owned())));
-    let asked: Option<Vec<(String, String)>> =
-        match kind {
-            Kind::List { is_deny } => client().get_within::<Status>("/v1/status", PATIENCE).ok().map(|answer| {
-                answer.value.lists.iter().filter(|list| is_of_verb(list, is_deny)).map(named_list).collect()
-            }),
-            Kind::Generation => client().get_within::<Generations>("/v1/history", PATIENCE).ok().map(|answer| {
-                let kept = answer.value.generations.into_iter().rev();
-                kept.map(|one| (one.number.to_string(), format!("{} {}", one.how.label(), one.summary))).collect()
-            }),
-            Kind::Revision => pushes(&client()).map(|pushes| {
-                let what = |one: &crate::control::PushSummary| {
-                    format!("{} by {}: {} added, {} removed", one.lists.join(" "), one.owner, one.added, one.removed)
-                };
-                pushes.iter().map(|one| (one.revision.to_string(), what(one))).collect()
-            }),
-            Kind::Owner => pushes(&client())
-                .map(|pushes| pushes.into_iter().map(|one| (one.owner.into(), String::new())).collect()),
-            Kind::Guard => Some(GuardName::ALL.iter().map(|one| (one.label().to_owned(), String::new())).collect()),
-            Kind::Interface => Some(interfaces()),
-        };
+    let asked: Option<Vec<(String, String)>> = match kind {
+        Kind::List { is_deny } => client()
+            .get_within::<Status>("/v1/status", PATIENCE)
+            .ok()
+            .map(|answer| answer.value.lists.iter().filter(|list| is_of_verb(list, is_deny)).map(named_list).collect()),
+        Kind::Generation => client().get_within::<Generations>("/v1/history", PATIENCE).ok().map(|answer| {
+            let kept = answer.value.generations.into_iter().rev();
+            kept.map(|one| (one.number.to_string(), format!("{} {}", one.how.label(), one.summary))).collect()
+        }),
+        Kind::Revision => pushes(&client()).map(|pushes| {
+            let what = |one: &crate::control::PushSummary| {
+                format!("{} by {}: {} added, {} removed", one.lists.join(" "), one.owner, one.added, one.removed)
+            };
+            pushes.iter().map(|one| (one.revision.to_string(), what(one))).collect()
+        }),
+        Kind::Owner => {
+            pushes(&client()).map(|pushes| pushes.into_iter().map(|one| (one.owner, String::new())).collect())
+        }
+        Kind::Guard => Some(GuardName::ALL.iter().map(|one| (one.label().to_owned(), String::new())).collect()),
+        Kind::Interface => Some(interfaces()),
+    };
     asked.unwrap_or_default()
 }
 
