@@ -8,14 +8,19 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{ebpf, process, tree::Tree};
+use crate::{
+    build::{self, Built, Profile},
+    ebpf, process,
+    tree::Tree,
+};
 
 /// What the folders of this machine are called in the binary: what `file!()` and the lines of the XDP program say.
 const ROOT: &str = "/usr/src/portcullis";
 const REGISTRY: &str = "/usr/share/cargo/registry";
 
 /// Sections that no program reads. Those of the object in the binary are data, and stay.
-const STRIP: [&str; 3] = ["--strip-all", "--remove-section=.comment", "--remove-section=.note"];
+const STRIP: [&str; 4] =
+    ["--strip-all", "--remove-section=.comment", "--remove-section=.note", "--remove-section=.debug_gdb_scripts"];
 
 /// What was built.
 pub struct Binary {
@@ -23,6 +28,8 @@ pub struct Binary {
     pub object: PathBuf,
     /// The stripped binary.
     pub stripped: PathBuf,
+    /// Whether it has the list of its crates.
+    pub is_auditable: bool,
 }
 
 /// Optimised, the same octets wherever the workspace lies. `tree` has a target folder for nothing else.
@@ -35,15 +42,14 @@ pub fn release(tree: &Tree, stripped: &Path) -> Result<Binary> {
     cargo.env("CARGO_ENCODED_RUSTFLAGS", remapped.join("\x1f")).env_remove("CARGO_INCREMENTAL");
     process::run(&mut cargo)?;
     strip(&tree.target.join("release/portcullis"), stripped)?;
-    Ok(Binary { object, stripped: stripped.to_owned() })
+    Ok(Binary { object, stripped: stripped.to_owned(), is_auditable: true })
 }
 
-/// Built quickly, from what the tests have built: to try the package out, not to hand on.
+/// The binary that the tests run, with nothing built anew: to try the package out, not to hand on.
 pub fn debug(tree: &Tree, stripped: &Path) -> Result<Binary> {
-    let object = ebpf::build(tree)?;
-    process::run(&mut auditable(tree))?;
-    strip(&tree.target.join("debug/portcullis"), stripped)?;
-    Ok(Binary { object, stripped: stripped.to_owned() })
+    let Built { object, portcullis } = build::build(tree, Profile::Debug)?;
+    strip(&portcullis, stripped)?;
+    Ok(Binary { object, stripped: stripped.to_owned(), is_auditable: false })
 }
 
 fn auditable(tree: &Tree) -> Command {

@@ -94,8 +94,8 @@ fn rendered(parts: &[CopyrightPart]) -> Result<String> {
     let mut texts = Texts::default();
     // Parts that share holders and licences share a paragraph.
     // What is told, and the names of those that it is told of.
-    type Told<'a> = ((String, Vec<String>), Vec<&'a str>);
-    let mut paragraphs: Vec<Told<'_>> = Vec::new();
+    type Paragraph<'a> = ((String, Vec<String>), Vec<&'a str>);
+    let mut paragraphs: Vec<Paragraph<'_>> = Vec::new();
     let mut mentioned: BTreeMap<String, &str> = BTreeMap::new();
     for part in parts {
         let mut words: Vec<String> = words(&part.license);

@@ -18,7 +18,7 @@ const NAMED: [&str; 3] = ["firewall-userspace", "firewall-common", "aya"];
 /// Far beyond what the list has.
 const LARGEST_LIST: usize = 16 << 20;
 
-/// Checks that the XDP program is inside as it was built, with its BTF, that the list of crates is there, and that nothing is left
+/// Checks that the XDP program is inside as it was built, with its BTF, that the list of crates is there if it was made with one, and that nothing is left
 /// to strip. `paths` may not occur: folders of this machine.
 ///
 /// # Errors
@@ -28,7 +28,9 @@ pub fn inspect(binary: &Binary, paths: &[&Path]) -> Result<()> {
     let (octets, object) = (read(&binary.stripped)?, read(&binary.object)?);
     carries(&octets, &object)?;
     is_stripped(&octets)?;
-    names_its_crates(&octets)?;
+    if binary.is_auditable {
+        names_its_crates(&octets)?;
+    }
     for path in paths {
         let path = path.display().to_string();
         if let Some(at) = position(&octets, path.as_bytes()) {
