@@ -22,6 +22,7 @@ pub mod mutate;
 pub mod netns;
 pub mod nginx;
 pub mod packet;
+pub mod page;
 pub mod peek;
 pub mod random;
 pub mod running;

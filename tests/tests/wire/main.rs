@@ -35,6 +35,7 @@ mod names;
 mod neighbours;
 mod observe;
 mod own;
+mod pages;
 mod pins;
 mod policy;
 mod push;
