@@ -22,6 +22,15 @@ fn every_command_of_the_upgrade_has_the_answer_that_the_page_shows() -> Result<(
     page.check()
 }
 
+#[test]
+fn every_trouble_is_caused_and_mended_as_the_page_shows() -> Result<()> {
+    let lab = network()?;
+    let page = Page::open(&lab, "troubleshooting.md")?;
+    let _web = Nginx::start(&lab, &[80, 22])?;
+    page.start()?;
+    page.check()
+}
+
 /// A host, and other networks behind its gateway.
 fn network() -> Result<Lab> {
     let lab = Lab::new()?;
