@@ -62,7 +62,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 22] = [
+const PACKAGES: [Package; 23] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -105,6 +105,13 @@ const PACKAGES: [Package; 22] = [
         why: "makes a disk that can be frozen",
         scope: Scope::Test,
         service: None,
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        why: "filters beside Portcullis",
+        scope: Scope::Test,
+        service: Some("nftables"),
     },
     Package { name: "mandoc", program: "mandoc", why: "checks the manual pages", scope: Scope::Test, service: None },
     Package { name: "zsh", program: "zsh", why: "completes the command line", scope: Scope::Test, service: None },

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use firewall_tests::{
+    daemon::said,
     lab::{FRIEND4, Lab},
     netns::Netns,
     nginx::Nginx,
@@ -26,6 +27,23 @@ fn every_command_of_the_upgrade_has_the_answer_that_the_page_shows() -> Result<(
     let page = Page::open(&lab, "upgrade.md")?;
     let _web = Nginx::start(&lab, &[80])?;
     page.start()?;
+    page.check()
+}
+
+#[test]
+fn every_command_beside_other_tools_has_the_answer_that_the_page_shows() -> Result<()> {
+    let lab = network()?;
+    let container = Netns::create(&lab.trial, "container")?;
+    join_container(&lab, &container)?;
+    let page = Page::open(&lab, "beside.md")?.with_prompt("container", &container).with_prompt("prometheus", &lab.peer);
+    let inside = "server { listen 80; return 200 \"hello from the container\\n\"; }";
+    let _shop = serve(&lab, &container, "shop", inside)?;
+    let web = "server { listen 80; listen 8081; return 200 \"hello\\n\"; }
+        server { listen 8082 proxy_protocol; return 200 \"$proxy_protocol_addr\\n\"; }";
+    let _web = serve(&lab, &lab.host, "web", web)?;
+    let _front = serve(&lab, &lab.host, "front", &page.block("nginx")?)?;
+    page.start()?;
+    let _prometheus = scrape(&lab, &page.block("yaml")?)?;
     page.check()
 }
 
@@ -62,6 +80,21 @@ fn network() -> Result<Lab> {
     Ok(lab)
 }
 
+/// A container as Docker attaches one: a veth pair whose end in the host is a port of the bridge docker0.
+fn join_container(lab: &Lab, container: &Netns) -> Result<()> {
+    let Lab { host, peer, .. } = lab;
+    host.ip("link add docker0 type bridge")?;
+    host.ip("address add 172.17.0.1/16 dev docker0")?;
+    host.ip(&format!("link add veth7 type veth peer name eth0 netns {}", container.name()))?;
+    host.ip("link set dev veth7 master docker0 up")?;
+    host.ip("link set dev docker0 up")?;
+    container.ip("address add 172.17.0.2/16 dev eth0")?;
+    container.ip("link set dev eth0 up")?;
+    container.ip("route add default via 172.17.0.1")?;
+    peer.ip("route add 172.17.0.0/16 via 192.0.2.10")?;
+    host.set("net/ipv4/ip_forward", "1")
+}
+
 /// nginx with these servers, once it listens.
 fn serve(lab: &Lab, host: &Netns, name: &str, servers: &str) -> Result<Running> {
     let folder = lab.trial.folder().display();
@@ -85,3 +118,19 @@ fn serve(lab: &Lab, host: &Netns, name: &str, servers: &str) -> Result<Running> 
     Ok(running)
 }
 
+/// Prometheus at another machine with this configuration, once it has scraped its target.
+fn scrape(lab: &Lab, config: &str) -> Result<Running> {
+    let config = lab.trial.write("prometheus.yml", config)?;
+    let mut command = lab.peer.command("prometheus");
+    command.arg("--config.file").arg(config).arg("--storage.tsdb.path").arg(lab.trial.folder().join("tsdb"));
+    command.args(["--web.listen-address", "127.0.0.1:9090"]);
+    let mut running = Running::start(&lab.trial, "prometheus", command)?;
+    let scraped = wait_until("a scrape by Prometheus", SCRAPED, || {
+        running.must_run()?;
+        let mut query = lab.peer.command("promtool");
+        let answer = said(query.args(["query", "instant", "http://127.0.0.1:9090", "up == 1"]))?;
+        Ok(answer.stdout.contains("=> 1").then_some(()))
+    });
+    scraped.with_context(|| running.log())?;
+    Ok(running)
+}
