@@ -52,7 +52,7 @@ fn names(offered: Vec<String>) -> Vec<String> {
 /// is given.
 fn soon(wanted: &[&str], mut ask: impl FnMut() -> Vec<String>) {
     let mut last = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..5 {
         last = ask();
         if last == wanted {
             return;
@@ -133,11 +133,10 @@ const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty inner zsh -f -i
 zpty -w inner "PS1='> '; unsetopt beep; fpath=(${(q)1} \$fpath); autoload -Uz compinit; compinit -u -D; print re''ady"
-all=
-until [[ $all == *ready* ]]; do zpty -r inner piece || exit 3; all+=$piece; done
+zpty -r inner all '*ready*' || exit 3
 zpty -w -n inner "$2"$'\t'
-all=
-until [[ $all == *"$3"* ]]; do zpty -r inner piece || exit 4; all+=$piece; print -rn -- "$piece" >&2; done
+# Without a pattern it would wait for a line that ends.
+zpty -r inner all "*$3*" || exit 4
 zpty -d inner
 print -r -- "$3"
 "#;

@@ -107,7 +107,7 @@ fn init_on_a_web_server_keeps_its_ports_and_names_who_is_connected_by_ssh() -> R
     }
     // They are services, and not only let through for want of one; and the way in stays open.
     daemon.ok(&["deny", "add", "blocked", STRANGER4])?;
-    daemon.ok(&["deny", "add", "blocked", FRIEND4])?;
+    daemon.ok(&["deny", "add", "blocked", FRIEND4, "--force"])?;
     assert!(get(80)?.is_err() && ssh.is_alive()?);
     Ok(())
 }
