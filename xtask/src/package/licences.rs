@@ -5,18 +5,22 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 
 /// Name and a phrase of each licence that `deny.toml` allows. The first whose phrases all occur is it.
-const KNOWN: [(&str, &[&str]); 10] = [
+const KNOWN: [(&str, &[&str]); 11] = [
     ("LLVM-exception", &["LLVM Exceptions to the Apache 2.0 License"]),
     (APACHE, &["Apache License Version 2.0, January 2004"]),
     ("BSL-1.0", &["Boost Software License - Version 1.0"]),
     ("Unicode-3.0", &["UNICODE LICENSE V3"]),
     ("Unlicense", &["This is free and unencumbered software released into the public domain"]),
     ("Zlib", &["This software is provided 'as-is', without any express or implied warranty"]),
-    ("ISC", &["Permission to use, copy, modify, and/or distribute this software for any purpose"]),
+    ("ISC", &[FREELY, "provided that the above copyright notice"]),
+    ("0BSD", &[FREELY]),
     ("MIT", &["to any person obtaining a copy of this software and associated documentation files"]),
     ("BSD-3-Clause", &["Redistribution and use in source and binary forms", "endorse or promote products"]),
     ("BSD-2-Clause", &["Redistribution and use in source and binary forms"]),
 ];
+
+/// ISC and 0BSD begin alike.
+const FREELY: &str = "Permission to use, copy, modify, and/or distribute this software for any purpose";
 
 /// Every Debian system has its text in `/usr/share/common-licenses`.
 pub const APACHE: &str = "Apache-2.0";
@@ -101,6 +105,9 @@ mod tests {
         assert_eq!(recognised("   Apache License\n   Version 2.0, January 2004\n"), Some(APACHE));
         let both = "Apache License\nVersion 2.0, January 2004\n---- LLVM Exceptions to the Apache 2.0 License ----\n";
         assert_eq!(recognised(both), Some("LLVM-exception"));
+        assert_eq!(recognised(&format!("{FREELY} with or without fee is hereby granted.")), Some("0BSD"));
+        let notice = "provided that the above copyright notice and this permission notice appear in all copies";
+        assert_eq!(recognised(&format!("{FREELY} is hereby granted, {notice}.")), Some("ISC"));
         let two = "Redistribution and use in source and binary forms";
         assert_eq!(recognised(two), Some("BSD-2-Clause"));
         assert_eq!(recognised(&format!("{two} ... to endorse or promote products")), Some("BSD-3-Clause"));
