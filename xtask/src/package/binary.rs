@@ -19,8 +19,7 @@ const ROOT: &str = "/usr/src/portcullis";
 const REGISTRY: &str = "/usr/share/cargo/registry";
 
 /// Sections that no program reads. Those of the object in the binary are data, and stay.
-const STRIP: [&str; 4] =
-    ["--strip-all", "--remove-section=.comment", "--remove-section=.note", "--remove-section=.debug_gdb_scripts"];
+const STRIP: [&str; 3] = ["--strip-all", "--remove-section=.comment", "--remove-section=.note"];
 
 /// What was built.
 pub struct Binary {

@@ -57,7 +57,8 @@ fn carries(binary: &[u8], program: &[u8]) -> Result<()> {
 
 fn is_stripped(binary: &[u8]) -> Result<()> {
     let parsed = object::File::parse(binary).context("the binary is no object")?;
-    let unwanted = |name: &str| name.starts_with(".debug") || name == ".symtab";
+    // A quick build has names of scripts among its data: strip (binutils 2.40) takes RELRO away with them.
+    let unwanted = |name: &str| name.starts_with(".debug") && name != ".debug_gdb_scripts" || name == ".symtab";
     let left = parsed.sections().find_map(|section| section.name().ok().filter(|name| unwanted(name)));
     left.map_or(Ok(()), |section| bail!("the binary is not stripped: it has {section}"))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 /// Name and a phrase of each licence that `deny.toml` allows. The first whose phrases all occur is it.
 const KNOWN: [(&str, &[&str]); 11] = [
-    ("LLVM-exception", &["LLVM Exceptions to the Apache 2.0 License"]),
+    ("LLVM-exception", &[EXCEPTION]),
     (APACHE, &["Apache License Version 2.0, January 2004"]),
     ("BSL-1.0", &["Boost Software License - Version 1.0"]),
     ("Unicode-3.0", &["UNICODE LICENSE V3"]),
@@ -18,6 +18,9 @@ const KNOWN: [(&str, &[&str]); 11] = [
     ("BSD-3-Clause", &["Redistribution and use in source and binary forms", "endorse or promote products"]),
     ("BSD-2-Clause", &["Redistribution and use in source and binary forms"]),
 ];
+
+/// Stands below the whole Apache licence.
+const EXCEPTION: &str = "LLVM Exceptions to the Apache 2.0 License";
 
 /// ISC and 0BSD begin alike.
 const FREELY: &str = "Permission to use, copy, modify, and/or distribute this software for any purpose";
@@ -71,8 +74,9 @@ fn holder(line: &str) -> Option<String> {
     (!names_nobody && !is_sentence).then(|| rest.trim_end_matches(". All rights reserved.").to_owned())
 }
 
-/// The terms alone: without title and holders, which differ from crate to crate.
+/// The terms alone: without title and holders, which differ from crate to crate, and of an exception to the Apache licence without that.
 pub fn terms(text: &str) -> String {
+    let text = text.find(EXCEPTION).map_or(text, |at| text.get(at..).unwrap_or_default());
     let is_title = |line: &str| {
         let line = line.trim().trim_matches(['#', '(', ')', ' ']).to_lowercase();
         ["mit license", "the mit license", "the mit license (mit", "the mit license mit"].contains(&line.as_str())
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(recognised("   Apache License\n   Version 2.0, January 2004\n"), Some(APACHE));
         let both = "Apache License\nVersion 2.0, January 2004\n---- LLVM Exceptions to the Apache 2.0 License ----\n";
         assert_eq!(recognised(both), Some("LLVM-exception"));
+        assert_eq!(terms(both), "LLVM Exceptions to the Apache 2.0 License ----");
         assert_eq!(recognised(&format!("{FREELY} with or without fee is hereby granted.")), Some("0BSD"));
         let notice = "provided that the above copyright notice and this permission notice appear in all copies";
         assert_eq!(recognised(&format!("{FREELY} is hereby granted, {notice}.")), Some("ISC"));
