@@ -70,16 +70,21 @@ impl LogEvent {
     fn text(&self, time: &str) -> String {
         let mut line = format!("{time} {:>5} ", self.level);
         escape(&mut line, &self.message);
+        self.append_fields(&mut line);
+        line.push('\n');
+        line
+    }
+
+    /// ` generation=3 owner="root"`.
+    fn append_fields(&self, line: &mut String) {
         for (name, value) in &self.fields {
             let _ = write!(line, " {name}=");
             match value {
-                LogValue::Quoted(text) => escape(&mut line, &format!("{text:?}")),
-                LogValue::Shown(text) => escape(&mut line, text),
-                LogValue::Plain(value) => escape(&mut line, &value.to_string()),
+                LogValue::Quoted(text) => escape(line, &format!("{text:?}")),
+                LogValue::Shown(text) => escape(line, text),
+                LogValue::Plain(value) => escape(line, &value.to_string()),
             }
         }
-        line.push('\n');
-        line
     }
 
     /// An object with `timestamp`, `level`, `message` and `fields`.
@@ -104,7 +109,10 @@ impl LogEvent {
 
     fn datagram(&self) -> Vec<u8> {
         let mut octets = Vec::new();
-        journal::push(&mut octets, "MESSAGE", &self.message);
+        // journalctl shows the message alone unless it is asked for more.
+        let mut message = self.message.clone();
+        self.append_fields(&mut message);
+        journal::push(&mut octets, "MESSAGE", &message);
         journal::push(&mut octets, "PRIORITY", journal::priority(self.level));
         journal::push(&mut octets, "SYSLOG_IDENTIFIER", "portcullis");
         for (name, value) in &self.fields {
@@ -220,13 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_gets_every_field_as_it_is() {
+    fn the_journal_gets_every_field_as_it_is_and_all_of_them_behind_the_message() {
         let octets = hostile().datagram();
+        let line = hostile().text("T");
+        let fields = line.trim_end().rsplit_once(" quoted=").unwrap().1;
         let binary = |name: &str, text: &str| {
             [name.as_bytes(), b"\n", &(text.len() as u64).to_le_bytes(), text.as_bytes(), b"\n"].concat()
         };
         let wanted = [
-            binary("MESSAGE", HOSTILE),
+            binary("MESSAGE", &format!("{HOSTILE} quoted={fields}")),
             b"PRIORITY=4\nSYSLOG_IDENTIFIER=portcullis\n".to_vec(),
             binary("PORTCULLIS_QUOTED", HOSTILE),
             binary("PORTCULLIS_SHOWN", HOSTILE),

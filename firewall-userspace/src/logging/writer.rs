@@ -244,7 +244,7 @@ mod tests {
         log(&mut writer, "one\ntwo");
         assert_eq!(
             heard(&journal),
-            "MESSAGE\n\u{7}\0\0\0\0\0\0\0one\ntwo\nPRIORITY=4\nSYSLOG_IDENTIFIER=portcullis\nPORTCULLIS_OWNER\n\u{3}\0\0\0\0\0\0\0x\ny\n"
+            "MESSAGE\n\u{14}\0\0\0\0\0\0\0one\ntwo owner=\"x\\ny\"\nPRIORITY=4\nSYSLOG_IDENTIFIER=portcullis\nPORTCULLIS_OWNER\n\u{3}\0\0\0\0\0\0\0x\ny\n"
         );
         // Longer than a datagram may be.
         log(&mut writer, &"x".repeat(8 << 20));
