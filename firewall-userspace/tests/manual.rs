@@ -65,8 +65,11 @@ fn every_command_has_a_page_that_names_it_with_its_options() {
     // A test of the help holds these files against the commands.
     let help = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
     let commands = fs::read_dir(help).unwrap().map(|one| one.unwrap().path());
-    let mut wanted: Vec<String> =
-        commands.map(|path| format!("{}.8", path.file_stem().unwrap().to_str().unwrap())).collect();
+    let page = |path: PathBuf| match path.file_stem().unwrap().to_str().unwrap() {
+        "portcullis" => "portcullis.8".to_owned(),
+        command => format!("portcullis-{command}.8"),
+    };
+    let mut wanted: Vec<String> = commands.map(page).collect();
     wanted.push("portcullis.toml.5".to_owned());
     wanted.sort();
     assert_eq!(names, wanted);

@@ -255,7 +255,7 @@ mod tests {
         writer.failed = 2;
         log(&mut writer, "again");
         assert!(heard(&journal).starts_with("MESSAGE=2 lines of this log are lost"));
-        assert!(heard(&journal).starts_with("MESSAGE=again\nPRIORITY=4\n"));
+        assert!(heard(&journal).starts_with("MESSAGE=again owner=\"x\\ny\"\nPRIORITY=4\n"));
         fs::remove_file(&path).unwrap();
         let seen = lines(&writer);
         assert_eq!(

@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 34] = [
+    let commands: [&[&str]; 35] = [
         &[],
         &["init"],
         &["run"],
@@ -26,6 +26,7 @@ fn help_is_what_it_was() {
         &["deny", "remove"],
         &["deny", "replace"],
         &["deny", "list"],
+        &["restore"],
         &["undo"],
         &["status"],
         &["explain"],

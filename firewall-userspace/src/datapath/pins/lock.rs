@@ -4,6 +4,7 @@
 //! could ever open, and on the folder itself, where builds before this one look for it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     os::unix::fs::MetadataExt as _,
     path::Path,
@@ -97,7 +98,9 @@ fn holders(path: &Path) -> Vec<Holder> {
     let Ok(facts) = fs::symlink_metadata(path) else { return Vec::new() };
     let file = format!("{:02x}:{:02x}:{}", major(facts.dev()), minor(facts.dev()), facts.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    locks.lines().filter_map(|line| holder_of(line, &file)).map(Holder::of).collect()
+    // A file that changes while it is read may tell a line twice.
+    let processes: BTreeSet<u32> = locks.lines().filter_map(|line| holder_of(line, &file)).collect();
+    processes.into_iter().map(Holder::of).collect()
 }
 
 /// Process of a line such as `1: FLOCK  ADVISORY  WRITE 4711 00:1b:42 0 EOF`, if it is a lock of `file`.
