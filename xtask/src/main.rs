@@ -13,6 +13,7 @@ mod kernels;
 mod lab;
 mod missing;
 mod needs;
+mod paced;
 mod package;
 mod packages;
 mod privilege;

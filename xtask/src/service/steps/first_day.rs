@@ -1,5 +1,7 @@
 //! From the package to a filtering service: three commands to an observing one, a fourth to an enforcing one.
 
+use std::time::Instant;
+
 use anyhow::Result;
 
 use super::require;
@@ -14,11 +16,12 @@ use crate::{
 pub fn all(bench: &mut Bench, report: &mut Report) -> Result<()> {
     let package = bench.package.clone();
     bench.machine.put(&package, "/root/portcullis.deb")?;
+    let start = Instant::now();
     let what = "1st command: apt install ./portcullis.deb";
     bench.step(report, what, "installed, inert: not enabled, not running, nothing attached, no pin", |bench| {
         bench.machine.ask("cd /root && apt-get install --yes ./portcullis.deb")?;
         let unit = bench.machine.run("systemctl is-enabled portcullis; systemctl is-active portcullis")?.text;
-        let pins = bench.machine.ask("ls /sys/fs/bpf | grep -v debug || true")?;
+        let pins = bench.left()?.pins;
         let program = bench.wires.program()?;
         require(unit == "disabled\ninactive\n" && program.is_none() && pins.is_empty(), || {
             format!("unit: {unit}; program: {program:?}; pins: {pins}")
@@ -42,7 +45,7 @@ pub fn all(bench: &mut Bench, report: &mut Report) -> Result<()> {
         "observing: attached, and the stranger gets a page",
         |bench| {
             bench.machine.ask("systemctl enable --now portcullis")?;
-            let (mode, program) = (bench.status("mode")?, bench.wires.program()?);
+            let (mode, program) = (bench.mode()?, bench.wires.program()?);
             let told = bench.machine.ask("systemctl show portcullis --property StatusText --value")?;
             let served = bench.wires.gets_a_page(STRANGER)? && bench.wires.gets_a_page(FRIEND)?;
             require(mode == "observe" && program.is_some() && served && told.starts_with("observing eth0"), || {
@@ -59,7 +62,7 @@ pub fn all(bench: &mut Bench, report: &mut Report) -> Result<()> {
             bench.machine.ask("portcullis mode enforce --confirm 5m && portcullis confirm")?;
             bench.machine.ask(&format!("portcullis deny add blocked {STRANGER}"))?;
             let program = bench.require_enforced()?;
-            Ok(format!("{}; {program}", bench.status("mode")?))
+            Ok(format!("{}; {program}; {} s since the first command", bench.mode()?, start.elapsed().as_secs()))
         },
     )
 }

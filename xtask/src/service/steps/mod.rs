@@ -8,7 +8,8 @@ mod takeover;
 mod trouble;
 mod upgrade;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::{Bench, require, traffic};
 use crate::{interrupt, report::Report};
@@ -25,13 +26,10 @@ pub fn all(bench: &mut Bench, report: &mut Report) -> Result<()> {
 }
 
 impl Bench {
-    /// What `status -o json` has at a key, as jq would write it; the machine has no jq.
-    fn status(&self, key: &str) -> Result<String> {
-        let text = self.machine.ask("portcullis status -o json")?;
-        let quoted = format!("\"{key}\":");
-        let rest = text.split_once(&quoted).map(|(_, rest)| rest.trim_start()).unwrap_or_default();
-        let end = rest.find([',', '}', '\n']).unwrap_or(rest.len());
-        Ok(rest[..end].trim_matches('"').to_owned())
+    /// The mode, as `status -o json` has it.
+    fn mode(&self) -> Result<String> {
+        let status: Value = serde_json::from_str(&self.machine.ask("portcullis status -o json")?)?;
+        Ok(status["mode"].as_str().context("status tells no mode")?.to_owned())
     }
 
     /// Packets of the stranger are dropped, those of the friend are answered.
