@@ -1,12 +1,10 @@
 //! On what terms a change is asked for.
 
-use std::env;
-
 use clap::Args;
 
 use crate::{
     control::{self, Force},
-    host::connections::{self, Connection},
+    host::caller,
 };
 
 /// Options of every command that changes what the daemon does.
@@ -38,7 +36,7 @@ impl TermsArgs {
     /// What the daemon is asked for.
     pub fn asked(self) -> control::Terms {
         let Self { dry_run, force, confirm } = self;
-        control::Terms { dry_run, force: force.unwrap_or_default(), confirm, caller: caller() }
+        control::Terms { dry_run, force: force.unwrap_or_default(), confirm, caller: caller::ssh_connection() }
     }
 }
 
@@ -47,7 +45,3 @@ fn force(text: &str) -> Result<Force, String> {
     if text == EVERY_GUARD { Ok(Force::All) } else { text.parse::<Force>().map_err(|error| error.to_string()) }
 }
 
-/// The SSH connection that this command is run in.
-fn caller() -> Option<Connection> {
-    connections::of_ssh(&env::var("SSH_CONNECTION").ok()?)
-}

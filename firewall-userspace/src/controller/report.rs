@@ -211,7 +211,7 @@ impl Snapshot {
         changes
     }
 
-    /// What refuses changes when it is full.
+    /// How full the kernel's tables are. Only prefixes are refused when there are more; classes are made anew.
     fn rooms(&self) -> BTreeMap<&'static str, [u64; 2]> {
         let [v4, v6] = self.lists.prefixes.map(|count| u64::try_from(count).unwrap_or(u64::MAX));
         let most = u64::from(MAX_PREFIXES);

@@ -3,7 +3,7 @@
 //! In: what the file says, the state folder. Out: a start of the controller, or one that waits for a policy. The controller owns it all
 //! from then on.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time;
 
@@ -120,8 +120,12 @@ impl Beginner {
         if let Ok(loaded) = &loaded
             && loaded.policy.state != self.basics.state
         {
-            self.sandbox.require_state(&loaded.policy.state.directory).map_err(Nothing::Refused)?;
-            self.folder = PatientFolder::open_folder(&loaded.policy.state.directory).map_err(|error| fail(&error))?;
+            let directory = &loaded.policy.state.directory;
+            // A file system that does not answer is asked by nobody else.
+            let opened = PatientFolder::open_folder(directory);
+            let real = opened.as_ref().ok().and_then(|_| fs::canonicalize(directory).ok());
+            self.sandbox.require_state(real.as_ref().unwrap_or(directory)).map_err(Nothing::Refused)?;
+            self.folder = opened.map_err(|error| fail(&error))?;
             self.basics.state = loaded.policy.state.clone();
         }
         let state = &self.basics.state;
@@ -164,7 +168,7 @@ pub(super) async fn until_policy(controller: Controller) {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, path::Path, process};
+    use std::{env, path::Path, process};
 
     use super::*;
 

@@ -71,8 +71,9 @@ impl HeldSignals {
     /// Holds them back from this thread, and from those that it starts.
     pub fn hold() -> Option<Self> {
         let mut held = SigSet::all();
-        for stop in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
-            held.remove(stop);
+        // A stop is not held, nor a fault of a thread itself: the standard library tells of a stack that is full.
+        for one in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGSEGV, Signal::SIGBUS] {
+            held.remove(one);
         }
         held.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok().map(|before| Self { before })
     }

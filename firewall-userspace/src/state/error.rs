@@ -303,7 +303,7 @@ pub(super) fn hint(f: &mut fmt::Formatter<'_>, source: &io::Error) -> fmt::Resul
              again as soon as it answers",
         ),
         io::ErrorKind::PermissionDenied => f.write_str(
-            "\nhint: run the daemon as root, which owns the folder; when somebody has put the folder there while the daemon ran, \
+            "\nhint: run the daemon as the user that owns the folder; when somebody has put the folder there while the daemon ran, \
              its sandbox keeps it out: `portcullis allow list --export` and `deny list --export` write what was pushed, then \
              start it again",
         ),

@@ -13,7 +13,7 @@ use firewall_common::{
     abi::{Count, MAX_INTERFACES, MAX_LIMITS, MAX_LISTS, MAX_SERVICES},
 };
 use firewall_userspace::{
-    control::{InterfaceStatus, ListStatus, ServiceStatus, Status},
+    control::{InterfaceStatus, ListStatus, SandboxStatus, ServiceStatus, Status},
     controller::Counters,
     lists::{entry::Layer, tally::Happening},
 };
@@ -106,6 +106,7 @@ fn large_status() -> Status {
         interfaces,
         lists: names("list", MAX_LISTS).into_iter().map(list).collect(),
         services: names("service", MAX_SERVICES).into_iter().map(service).collect(),
+        sandbox: Some(SandboxStatus::default()),
         ..small
     }
 }

@@ -3,7 +3,7 @@
 //! A list of what is refused, and not of what is allowed: the C library makes other calls in each version, and a firewall that dies of
 //! that is worse than one that could make a harmless call. Refused is what leads out of the process or into the kernel's rarer corners.
 
-use std::{collections::BTreeMap, env, io};
+use std::{collections::BTreeMap, env, io, process};
 
 use libc::c_long;
 use seccompiler::{
@@ -138,6 +138,10 @@ const BPF_COMMANDS: [u64; 29] = [
 /// Families of sockets: the API, the admin port, and netlink.
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// Types of Internet sockets that see more than what is sent to their port. The second is `SOCK_PACKET` (include/linux/net.h): of
+/// `AF_INET` it is a packet socket (net/socket.c `__sock_create`).
+const RAW: [i32; 2] = [libc::SOCK_RAW, 10];
+
 /// The bits of the second argument of socket(2) that are its type (`SOCK_TYPE_MASK`, include/linux/net.h).
 const SOCKET_TYPE: u64 = 0xf;
 
@@ -208,10 +212,12 @@ fn rules() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccompiler::BackendErr
     let family = |family: i32| u64::from(family.cast_unsigned());
     let mut sockets = vec![is_none_of(&mut FAMILIES.into_iter().map(family))?];
     for one in [libc::AF_INET, libc::AF_INET6] {
-        let raw = family(libc::SOCK_RAW);
-        let raw = is(1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), raw)?;
-        sockets.push(SeccompRule::new(vec![is(0, SeccompCmpOp::Eq, family(one))?, raw])?);
+        for raw in RAW.map(family) {
+            let raw = is(1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), raw)?;
+            sockets.push(SeccompRule::new(vec![is(0, SeccompCmpOp::Eq, family(one))?, raw])?);
+        }
     }
+    rules.insert(libc::SYS_socketpair, sockets.clone());
     rules.insert(libc::SYS_socket, sockets);
     let typing = TYPING.map(|request| SeccompRule::new(vec![is(1, SeccompCmpOp::Eq, request)?]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
@@ -222,8 +228,10 @@ fn rules() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccompiler::BackendErr
         clones.push(SeccompRule::new(vec![is(0, SeccompCmpOp::MaskedEq(flag), flag)?])?);
     }
     rules.insert(libc::SYS_clone, clones);
-    // Limits of this process only.
+    // Limits and threads of this process only. A thread is signalled by abort(3).
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![is(0, SeccompCmpOp::Ne, 0)?])?]);
+    let own = u64::from(process::id());
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, SeccompCmpOp::Ne, own)?])?]);
     Ok(rules)
 }
 

@@ -125,6 +125,8 @@ mod tests {
         let listeners = [("admin", include_str!("../admin.rs")), ("api", include_str!("../api/mod.rs"))];
         let mut wanted = BTreeSet::new();
         for (listener, source) in listeners {
+            let on_one_line = source.lines().filter(|line| line.trim().starts_with(".route(\"")).count();
+            assert_eq!(on_one_line, source.matches(".route(").count(), "a route of {listener} is on several lines");
             for line in source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
                 let (route, methods) = line.split_once("\", ").unwrap();
                 for method in ["get", "post", "put", "patch", "delete"] {

@@ -4,7 +4,7 @@ use std::{io::Read as _, path::Path};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{NAME, document::HistoryDocument, file::bundle_name};
+use super::{NAME, Standing, document::HistoryDocument, file::bundle_name};
 use crate::{
     config::{Bundle, BundledFile},
     files::open_regular,
@@ -25,11 +25,12 @@ struct WithoutLists {
 }
 
 /// The configurations in the state folder `folder` that a start may use: those of the live generation, of the one that comes back when it
-/// is not confirmed, and of the newest.
+/// is not confirmed, and of the newest that are confirmed.
 pub fn configurations(folder: &Path) -> Vec<Bundle> {
     let Some(document) = read::<HistoryDocument>(&folder.join(NAME)) else { return Vec::new() };
     let mut wanted = vec![document.active, document.pending.as_ref().map(|pending| pending.previous)];
-    wanted.extend(document.generations.iter().rev().take(NEWEST).map(|one| Some(one.number)));
+    let confirmed = document.generations.iter().rev().filter(|one| one.standing == Standing::Confirmed);
+    wanted.extend(confirmed.take(NEWEST).map(|one| Some(one.number)));
     let known = document.generations.iter().filter(|one| wanted.contains(&Some(one.number)));
     let mut bundles: Vec<u64> = known.map(|one| one.bundle).collect();
     bundles.sort_unstable();

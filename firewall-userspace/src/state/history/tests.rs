@@ -447,13 +447,14 @@ fn a_look_finds_the_configurations_that_a_start_may_go_back_to_and_locks_nothing
     assert_eq!(looked(), [""; 0], "nothing is there");
     let numbered = |number| Generation { bundle: number, ..generation(number, How::Reload) };
     let mut document = HistoryDocument::default();
-    (document.generations, document.active) = ((1..=6).map(numbered).collect(), Some(2));
+    (document.generations, document.active) = ((1..=7).map(numbered).collect(), Some(2));
+    document.generations[6].standing = Standing::RolledBack;
     crate::state::whole::write(&disk, NAME, "history.tmp", &document).unwrap();
-    for number in 1..=6 {
+    for number in 1..=7 {
         let name = file::bundle_name(number);
         crate::state::whole::write(&disk, &name, "history.tmp", &bundle(&number.to_string(), "192.0.2.1")).unwrap();
     }
-    // Of the live one and the three newest; the lock of a daemon is no obstacle.
+    // Of the live one and the three newest that were confirmed; the lock of a daemon is no obstacle.
     assert_eq!(looked(), ["2", "4", "5", "6"]);
     disk.remove(&file::bundle_name(2)).unwrap();
     assert_eq!(looked(), ["4", "5", "6"], "what cannot be read is left out");
