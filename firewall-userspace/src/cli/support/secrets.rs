@@ -47,10 +47,11 @@ impl Secrets {
             Value::Array(all) => all.iter_mut().for_each(|one| self.clean(one)),
             Value::Object(members) => {
                 for (name, member) in members.iter_mut() {
-                    if is_secret(name) && member.is_string() {
-                        *member = REMOVED.into();
-                    } else {
-                        self.clean(member);
+                    match member {
+                        // What has members is a table of things of that name.
+                        Value::Null | Value::Object(_) => self.clean(member),
+                        _ if is_secret(name) => *member = REMOVED.into(),
+                        _ => self.clean(member),
                     }
                 }
             }
@@ -66,7 +67,7 @@ impl Secrets {
         for line in text.split_inclusive('\n') {
             let body = line.trim_end_matches(['\n', '\r']);
             if let Some(mark) = end {
-                self.note(body);
+                self.note(body, mark.len() == 1);
                 end = end.filter(|_| !line.contains(mark));
                 continue;
             }
@@ -74,9 +75,9 @@ impl Secrets {
             match begin {
                 Some(begin) => {
                     let (kept, value) = body.split_at(begin);
-                    self.note(value);
+                    self.note(value, value.starts_with(['[', '{']));
                     end = unfinished(value);
-                    out.push_str(kept);
+                    out.push_str(&without_user(kept));
                     out.push_str(REMOVED);
                     out.push_str(line.get(body.len()..).unwrap_or_default());
                 }
@@ -86,17 +87,17 @@ impl Secrets {
         out
     }
 
-    /// Remembers what a value is, to find it elsewhere.
-    fn note(&mut self, value: &str) {
+    /// Remembers what a value is, to find it elsewhere; of several, each that is in quotes.
+    fn note(&mut self, value: &str, are_several: bool) {
         let value = value.trim();
         let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
-        let inside = match quote {
-            Some(quote) => value.trim_start_matches(quote).split(quote).next().unwrap_or_default(),
-            None => value.split_whitespace().next().unwrap_or_default(),
+        let inside: Vec<&str> = match quote {
+            _ if are_several => value.split(['"', '\'']).skip(1).step_by(2).collect(),
+            Some(quote) => value.trim_start_matches(quote).split(quote).take(1).collect(),
+            None => value.split_whitespace().take(1).collect(),
         };
-        if inside.len() >= SHORTEST && !inside.contains(REMOVED) {
-            self.found.push(inside.to_owned());
-        }
+        let is_kept = |one: &&str| one.len() >= SHORTEST && !one.contains(REMOVED);
+        self.found.extend(inside.into_iter().filter(is_kept).map(str::to_owned));
     }
 }
 
@@ -183,6 +184,7 @@ mod tests {
             ("url = \"https://ada:pw@h.example/x\"", "url = \"https://[removed]@h.example/x\""),
             ("token = \"\"\"\nline one\nline two\n\"\"\"\nport = 1", "token = [removed]\nport = 1"),
             ("secrets = [\n  \"abcdef\",\n]\nport = 1", "secrets = [removed]\nport = 1"),
+            ("https://ada:pw@h.example/?token=k", "https://[removed]@h.example/?token=[removed]"),
             ("x\n-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----\ny", "x\n[removed]\ny"),
         ] {
             assert_eq!(without(text), wanted);
@@ -204,5 +206,13 @@ mod tests {
         let document: Value = serde_json::from_str(&secrets.without(document, true)).unwrap();
         let wanted = serde_json::json!({"a": ["x [removed]"], "token": "[removed]", "detail": "`password = [removed]"});
         assert_eq!(document, wanted);
+        secrets.without("tokens = [\"first-1\", 'second-2']\nsecrets = [\n\"third-3\", \"fourth-4\",\n]\n", false);
+        let told = "first-1 second-2 third-3 fourth-4";
+        assert_eq!(secrets.without(told, false), [REMOVED; 4].join(" "));
+        let document = r#"{"pins": [1], "tokens": ["t", 1], "secret": 7, "credentials": {"lists": 1}}"#;
+        let document: Value = serde_json::from_str(&secrets.without(document, true)).unwrap();
+        let wanted =
+            serde_json::json!({"pins": [1], "tokens": "[removed]", "secret": "[removed]", "credentials": {"lists": 1}});
+        assert_eq!(document, wanted, "what has such a name and members is a table of things of that name");
     }
 }
