@@ -65,7 +65,10 @@ impl Client {
 
     /// Reads what is at `path`, of at most [`SHORT`] octets, within `limit` in all.
     pub fn get_within<T: DeserializeOwned>(&self, path: &str, limit: Duration) -> Result<Answer<T>, Failure> {
-        let (status, json) = self.fetch_within(path, limit)?;
+        let lost = |why: String| Failure::Lost { socket: self.socket.clone(), why };
+        let request = self.request(&Method::GET, path, Bytes::new())?;
+        let stream = async { connect(&self.socket).await.map_err(|error| self.unreachable(error)) };
+        let (status, json) = self.exchange_within(limit, stream, request, lost)?;
         self.understood(status, json)
     }
 
@@ -78,17 +81,11 @@ impl Client {
         let request =
             Request::builder().uri("/metrics").header(header::HOST, address.to_string()).body(Full::default());
         let request: Request<Full<Bytes>> = request.map_err(|error| self.strange(error.to_string()))?;
-        let exchange = async {
-            let stream = TcpStream::connect(address).await.map_err(|error| lost(error.to_string()))?;
-            let response = begin_exchange(stream, request).await.map_err(|error| lost(error.to_string()))?;
-            let status = response.status();
-            let body =
-                Limited::new(response.into_body(), SHORT).collect().await.map_err(|error| lost(error.to_string()))?;
-            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-            if status == StatusCode::OK { Ok(text) } else { Err(lost(format!("status {status}"))) }
-        };
-        let late = || lost(format!("no answer within {} ms", limit.as_millis()));
-        self.runtime()?.block_on(async { time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())) })
+        let stream = async { TcpStream::connect(address).await.map_err(|error| lost(error.to_string())) };
+        match self.exchange_within(limit, stream, request, lost)? {
+            (StatusCode::OK, text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+            (status, _) => Err(lost(format!("status {status}"))),
+        }
     }
 
     /// Posts a question to `path`: nothing changes by it.
@@ -239,13 +236,16 @@ impl Client {
         self.understood(status, json)
     }
 
-    /// What came from `path` within `limit`.
-    fn fetch_within(&self, path: &str, limit: Duration) -> Result<(StatusCode, Bytes), Failure> {
-        let lost = |why: String| Failure::Lost { socket: self.socket.clone(), why };
-        let request = self.request(&Method::GET, path, Bytes::new())?;
+    /// What is answered over a `stream` within `limit`, which counts from before it is there.
+    fn exchange_within<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        &self,
+        limit: Duration,
+        stream: impl Future<Output = Result<S, Failure>>,
+        request: Request<Full<Bytes>>,
+        lost: impl Fn(String) -> Failure,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
-            let stream = connect(&self.socket).await.map_err(|error| self.unreachable(error))?;
-            let response = begin_exchange(stream, request).await.map_err(|error| lost(error.to_string()))?;
+            let response = begin_exchange(stream.await?, request).await.map_err(|error| lost(error.to_string()))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), SHORT).collect().await;
             Ok((status, body.map_err(|error| lost(error.to_string()))?.to_bytes()))

@@ -116,6 +116,7 @@ fn a_file_that_is_there_is_left_alone() {
     let (code, stdout, stderr) = seen(&command.args(["--socket", "/nowhere"]).output().unwrap());
     assert_eq!((code, &*stdout), (4, ""));
     assert!(stderr.starts_with("error: cannot write ") && stderr.contains("File exists"), "{stderr}");
+    assert!(stderr.contains("\nhint: `--file` names another place"), "{stderr}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     // A link would lead elsewhere.
     let link = folder.path().join("link.tar.gz");

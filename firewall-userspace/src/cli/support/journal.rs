@@ -40,12 +40,9 @@ pub fn read(unit: &str) -> Result<String, String> {
     let read = received.recv_timeout(PATIENCE);
     // It has ended, or is late, or has said too much.
     let _ = child.kill();
-    let ended = child.wait();
+    let _ = child.wait();
     match read {
-        Ok(Ok(octets)) if octets.is_empty() => {
-            let status = ended.map(|status| status.to_string()).unwrap_or_default();
-            Err(format!("journalctl has no line of {unit} that this user may read ({status})"))
-        }
+        Ok(Ok(octets)) if octets.is_empty() => Err(format!("journalctl has no line of {unit} that this user may read")),
         Ok(Ok(octets)) => Ok(String::from_utf8_lossy(&octets).into_owned()),
         Ok(Err(error)) => Err(failed(error)),
         Err(_) => Err(format!("journalctl did not end within {} s", PATIENCE.as_secs())),

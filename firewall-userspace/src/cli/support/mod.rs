@@ -65,7 +65,10 @@ pub fn run(client: &Client, output: Output, args: &SupportArgs) -> ExitCode {
     let packed = match archive::write(&file, &name, &entries(&taken, &missing), now) {
         Ok(packed) => packed,
         Err(error) => {
-            let words = format!("error: cannot write {}: {error}", shown_path(&file));
+            let words = format!(
+                "error: cannot write {}: {error}\nhint: `--file` names another place; no file is overwritten",
+                shown_path(&file)
+            );
             return failure::refuse(output, "refused", Exit::Refused, &words);
         }
     };
@@ -97,7 +100,7 @@ fn gather(client: &Client, args: &SupportArgs) -> (Vec<Taken>, Missing) {
             Ok(found) => {
                 let mut octets = secrets.without(&found, part.is_json()).into_bytes();
                 if octets.len() > MOST {
-                    missing.push((part.name, format!("cut: it has {} octets", grouped(octets.len()))));
+                    missing.push((part.name, format!("cut: it has more than {} octets", grouped(MOST))));
                     octets.truncate(MOST);
                 }
                 taken.push(Taken { part, octets });

@@ -11,7 +11,7 @@ use crate::{
     cli::{client::Client, version},
     config,
     control::Status,
-    doctor,
+    doctor, files,
     text::shown::shown_path,
 };
 
@@ -64,11 +64,9 @@ pub fn all() -> [(SupportPart, Read); 9] {
 /// A regular file, up to a size.
 fn text_of(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", shown_path(path));
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!("{} is no regular file", shown_path(path)));
-    }
     let mut octets = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(MOST as u64 + 1).read_to_end(&mut octets)).map_err(failed)?;
+    let file = files::open_regular(path).map_err(failed)?;
+    file.take(MOST as u64 + 1).read_to_end(&mut octets).map_err(failed)?;
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
