@@ -179,7 +179,7 @@ enum Command {
     #[command(hide = true)]
     Manual(manual::ManualArgs),
     /// Show what this binary is made of, the kernel that it runs on, and the version of the daemon, if one answers.
-    Version(version::VersionArgs),
+    Version,
 }
 
 /// Runs the command that the arguments of the process ask for.
@@ -223,7 +223,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => restore::run(&client, output, args),
         Command::Undo(args) => undo::run(&client, output, args),
         Command::Support(args) => return support::run(&client, output, &args),
-        Command::Version(_) => version::run(&client, output),
+        Command::Version => version::run(&client, output),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
         Command::Apply(args) => policies::apply(&client, output, args),

@@ -2,7 +2,6 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use clap::Args;
 use firewall_common::abi::ABI_VERSION;
 use nix::sys::utsname::uname;
 use serde_json::{Value, json};
@@ -16,10 +15,6 @@ use crate::{control::Status, datapath, made, text::shown::escaped};
 
 /// How long the daemon may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Arguments of `portcullis version`.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct VersionArgs {}
 
 /// What there is to say.
 struct VersionFacts {

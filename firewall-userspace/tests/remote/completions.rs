@@ -2,6 +2,8 @@
 
 use std::{fs, io::Read as _, os::unix::net::UnixListener, path::Path, process::Command, thread};
 
+use firewall_userspace::control::ListStatus;
+
 use crate::support::{Daemon, Fake, Folder, portcullis, seen, status};
 
 /// What a shell needs to be there for.
@@ -41,6 +43,16 @@ fn bash(folder: &Path, socket: &Path, words: &[&str]) -> Vec<String> {
     let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
     assert_eq!((code, &*stderr), (0, ""), "{words:?}");
     stdout.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// What fish offers at the end of `line`.
+fn fish(daemon: &Daemon, line: &str) -> Vec<String> {
+    let script = script(daemon.folder.path(), "fish", "portcullis.fish");
+    let mut command = shell("fish", daemon.folder.path(), &daemon.socket);
+    command.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]", &script, line]);
+    let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
+    assert_eq!((code, &*stderr), (0, ""), "{line}");
+    stdout.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
 }
 
 /// Those of them that are no options.
@@ -88,14 +100,16 @@ fn bash_offers_the_lists_of_the_daemon_for_each_verb() {
 #[test]
 fn a_list_whose_name_is_a_command_is_offered_to_no_shell() {
     let mut status = status();
-    for (list, name) in status.lists.iter_mut().zip(["$(touch /tmp/portcullis-pwned)", "a b;c"]) {
-        name.clone_into(&mut list.name);
-        list.allowed_by = vec!["api".into()];
-        list.denied_by.clear();
-    }
+    let mut list = status.lists[0].clone();
+    list.allowed_by = vec!["api".into()];
+    list.denied_by.clear();
+    // The last one is plain, so that it is seen that the daemon was asked.
+    let all = ["$(touch /tmp/portcullis-pwned)", "a b;c", "a:b", "plain"];
+    status.lists = all.iter().map(|&name| ListStatus { name: name.into(), ..list.clone() }).collect();
     let daemon = Daemon::start(Fake { status, ..Fake::default() });
     let words = ["portcullis", "allow", "add", ""];
-    assert_eq!(names(bash(daemon.folder.path(), &daemon.socket, &words)), Vec::<String>::new());
+    soon(&["plain"], || names(bash(daemon.folder.path(), &daemon.socket, &words)));
+    soon(&["plain"], || names(fish(&daemon, "portcullis allow add ")));
 }
 
 #[test]
@@ -114,18 +128,9 @@ fn a_daemon_that_is_away_or_says_nothing_is_one_without_names() {
 #[test]
 fn fish_offers_the_lists_of_the_daemon() {
     let daemon = Daemon::start(Fake::default());
-    let script = script(daemon.folder.path(), "fish", "portcullis.fish");
-    let offered = |line: &str| {
-        let mut command = shell("fish", daemon.folder.path(), &daemon.socket);
-        command.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]", &script, line]);
-        let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
-        assert_eq!((code, &*stderr), (0, ""), "{line}");
-        let first = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
-        names(stdout.lines().map(first).collect())
-    };
-    soon(&["partners"], || offered("portcullis allow add "));
-    soon(&["blocked"], || offered("portcullis deny add "));
-    soon(&["7", "6", "5"], || offered("portcullis undo "));
+    soon(&["partners"], || names(fish(&daemon, "portcullis allow add ")));
+    soon(&["blocked"], || names(fish(&daemon, "portcullis deny add ")));
+    soon(&["7", "6", "5"], || names(fish(&daemon, "portcullis undo ")));
 }
 
 /// A zsh of its own in a terminal, which gets a line that is not finished and a TAB, and ends when the wanted word is there.

@@ -1,8 +1,9 @@
 //! Names that could stand next: of lists, generations, revisions, owners, guards and interfaces.
 
-use std::{env, ffi::OsStr, fs, path::PathBuf, time::Duration};
+use std::{env, ffi::OsStr, path::PathBuf, time::Duration};
 
 use clap_complete::CompletionCandidate;
+use nix::net::if_::if_nameindex;
 
 use crate::{
     cli::{DEFAULT_SOCKET, client::Client},
@@ -100,10 +101,10 @@ fn named_list(list: &ListStatus) -> (String, String) {
     (list.name.clone(), counted(usize::try_from(count).unwrap_or(usize::MAX), "entry"))
 }
 
-/// The interfaces that the kernel has.
+/// The interfaces of this network namespace.
 fn interfaces() -> Vec<(String, String)> {
-    let folder = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let mut names: Vec<_> = folder.map(|one| (one.file_name().to_string_lossy().into_owned(), String::new())).collect();
+    let Ok(all) = if_nameindex() else { return Vec::new() };
+    let mut names: Vec<_> = all.iter().map(|one| (one.name().to_string_lossy().into_owned(), String::new())).collect();
     names.sort();
     names
 }
@@ -150,6 +151,11 @@ mod tests {
         assert_eq!(named(Kind::Guard, "shrink,em"), ["shrink,empty"]);
         assert_eq!(named(Kind::Guard, "").len(), GuardName::ALL.len());
         assert!(named(Kind::Guard, "none").is_empty());
+    }
+
+    #[test]
+    fn interfaces_are_those_of_the_network_namespace() {
+        assert_eq!(named(Kind::Interface, "lo"), ["lo"]);
     }
 
     #[test]
