@@ -102,7 +102,7 @@ impl FirstPlace {
             if let Err(error) = renameat2(AT_FDCWD, &*beside, AT_FDCWD, path, RenameFlags::RENAME_EXCHANGE) {
                 // Theirs is beside, and stays.
                 std::mem::forget(new);
-                return Err(failed("put back")(error.into()));
+                return Err(FirstFileError::System { path: beside, attempt: "put back", source: error.into() });
             }
             return Err(FirstFileError::Taken { path: path.to_owned(), why: "somebody changed it meanwhile".into() });
         }
@@ -148,7 +148,7 @@ impl fmt::Display for FirstFileError {
                 write!(f, "cannot {attempt} {}: {source}", path.display())?;
                 match source.kind() {
                     io::ErrorKind::PermissionDenied => f.write_str("\nhint: run the command as root"),
-                    _ => Ok(()),
+                    _ => f.write_str("\nhint: `portcullis init --dry-run` prints the configuration"),
                 }
             }
         }

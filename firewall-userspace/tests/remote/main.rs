@@ -12,6 +12,7 @@ mod completions;
 mod explain;
 mod exposition;
 mod help;
+mod init;
 mod listings;
 mod metrics;
 mod output;
