@@ -133,12 +133,39 @@ fn of_what_sees_one_packet_twice_one_is_named_and_bridges_of_containers_are_not(
     assert!(propose(&sight, &BTreeSet::new()).services.is_empty(), "what only containers reach is no service");
     sight.uplinks = [5].into();
     assert_eq!(names(&sight), ["docker0", "eth0"], "the default route counts");
+    assert_eq!(names(&host(vec![docker(), guest()], &addresses, &[])), ["docker0"], "there is nothing else");
     // The bridge has the address, and the packets come in through its port.
     let port = Device { controller: Some(9), ..device("eth0", 2, None) };
     let bridged = host(vec![port, device("br0", 9, Some("bridge"))], &[(9, "192.0.2.10")], &[]);
     assert_eq!(names(&bridged), ["eth0"]);
+    // Between the bridge and its port is a team, which is not filtered itself.
+    let port = Device { controller: Some(8), ..device("eth0", 2, None) };
+    let team = Device { controller: Some(9), ..device("team0", 8, Some("team")) };
+    let teamed = host(vec![port, team, device("br0", 9, Some("bridge"))], &[(9, "192.0.2.10")], &[]);
+    assert_eq!(names(&teamed), ["eth0"]);
     let vlan = Device { parent: Some(2), ..device("eth0.5", 3, Some("vlan")) };
     assert_eq!(names(&host(vec![device("eth0", 2, None), vlan], &[(3, "192.0.2.10")], &[])), ["eth0"]);
+}
+
+#[test]
+fn ports_in_a_row_are_a_range_and_one_that_the_kernel_may_have_chosen_is_told() {
+    let sockets = [(Tcp, "0.0.0.0:8443", 1), (Tcp, "0.0.0.0:8444", 2), (Tcp, "0.0.0.0:40000", 3)];
+    let mut sight = host(vec![device("eth0", 2, None)], &[(2, "192.0.2.10")], &sockets);
+    for inode in 1..=3 {
+        held(&mut sight, inode, &[(7, "rpc")]);
+    }
+    let policy = propose(&sight, &BTreeSet::new());
+    let text = policy.text();
+    assert!(text.contains("ports = [\"8443-8444\", 40000]\n"), "{text}");
+    assert!(text.contains("# the kernel may have chosen a port of these"), "{text}");
+    read(&policy, &sight);
+}
+
+#[test]
+fn tunnels_that_the_kernel_opens_beside_wireguard_are_not_of_it() {
+    let all = vec![device("eth0", 2, None), device("wg0", 3, Some("wireguard"))];
+    let sockets = [(Udp, "0.0.0.0:51821", 0), (Udp, "0.0.0.0:8472", 0), (Udp, "0.0.0.0:53", 7)];
+    assert_eq!(host(all, &[], &sockets).wireguard_ports(), [51821].into());
 }
 
 #[test]
