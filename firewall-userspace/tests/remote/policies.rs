@@ -1,6 +1,6 @@
 //! `portcullis reload`, `rollback`, `history` and `diff`.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -24,6 +24,25 @@ fn a_reload_says_what_changed() {
         "12 more: entries added",
     ]);
     assert_eq!((code, stdout), (0, wanted));
+}
+
+#[test]
+fn what_is_applied_is_sent_with_the_files_that_it_includes() {
+    let daemon = Daemon::start(Fake::default());
+    let folder = daemon.folder.path();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    fs::create_dir(folder.join("conf.d")).unwrap();
+    write("new.toml", "include = [\"conf.d/*.toml\"]\n[[interface]]\nname = \"eth0\"\n");
+    let lists = "[lists.a]\nfile = \"a.txt\"\n[services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\n";
+    write("conf.d/10.toml", lists);
+    write("conf.d/a.txt", "192.0.2.0/24\n");
+    let file = folder.join("new.toml");
+    let (code, _, stderr) = daemon.run(&["apply", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{stderr}");
+    let applied = daemon.applied.lock().unwrap();
+    assert_eq!(applied[..], [firewall_userspace::config::load(&file).unwrap().bundle]);
+    let [included] = &applied[0].included[..] else { panic!("{applied:?}") };
+    assert_eq!((&*included.text, Path::new(&included.path)), (lists, &*folder.join("conf.d/10.toml")));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod driver;
 mod explain;
 mod guards;
 mod holders;
+mod included;
 mod inverse;
 mod model;
 mod script;

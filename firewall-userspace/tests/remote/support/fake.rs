@@ -71,6 +71,7 @@ impl Fake {
         mut questions: mpsc::Receiver<Message>,
         pushes: Arc<Mutex<Vec<Push>>>,
         callers: Arc<Mutex<Vec<Caller>>>,
+        applied: Arc<Mutex<Vec<Bundle>>>,
     ) {
         while self.is_alive
             && let Some(question) = questions.recv().await
@@ -87,7 +88,8 @@ impl Fake {
                     reply.send(self.undo(&undo)).unwrap();
                 }
                 Message::Reload(_, reload, _, reply) => reply.send(self.reload(&reload)).unwrap(),
-                Message::Apply(_, Terms { dry_run, force, .. }, _, reply) => {
+                Message::Apply(_, Terms { dry_run, force, .. }, sent, reply) => {
+                    applied.lock().unwrap().extend(sent.loaded.ok().map(|loaded| loaded.bundle));
                     reply.send(self.reload(&Reload { dry_run, force, ..Reload::default() })).unwrap();
                 }
                 Message::Explain(inquiry, _, reply) => {

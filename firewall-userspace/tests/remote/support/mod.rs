@@ -18,6 +18,7 @@ use std::{
 };
 
 use firewall_userspace::{
+    config::Bundle,
     control::{Caller, Push},
     controller::{ConfigFile, Controller, Message, Work},
     serve::{admin, api},
@@ -68,6 +69,8 @@ pub struct Daemon {
     pub pushes: Arc<Mutex<Vec<Push>>>,
     /// Who pushed.
     pub callers: Arc<Mutex<Vec<Caller>>>,
+    /// The configurations that were sent and could be used.
+    pub applied: Arc<Mutex<Vec<Bundle>>>,
     /// What it says it is doing.
     pub work: Arc<Work>,
     runtime: Runtime,
@@ -81,11 +84,12 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let pushes = Arc::new(Mutex::new(Vec::new()));
         let callers = Arc::new(Mutex::new(Vec::new()));
+        let applied = Arc::new(Mutex::new(Vec::new()));
         let work = Arc::new(Work::default());
         let (messages, questions) = mpsc::channel::<Message>(8);
         let config = ConfigFile::new("/nonexistent".into());
         let controller = Controller::new(messages, fake.readings(), Arc::clone(&work), config);
-        runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone()));
+        runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone(), applied.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {
             let api = api::bind(&socket).unwrap();
@@ -94,7 +98,7 @@ impl Daemon {
             tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));
             (address, tokio::spawn(api::serve(api, controller, stopped)))
         });
-        Self { folder, socket, admin, pushes, callers, work, runtime, servers: Some((stop, servers)) }
+        Self { folder, socket, admin, pushes, callers, applied, work, runtime, servers: Some((stop, servers)) }
     }
 
     /// Stops the API and waits until it has ended.
