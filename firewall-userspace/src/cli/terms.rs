@@ -44,4 +44,3 @@ impl TermsArgs {
 fn force(text: &str) -> Result<Force, String> {
     if text == EVERY_GUARD { Ok(Force::All) } else { text.parse::<Force>().map_err(|error| error.to_string()) }
 }
-
