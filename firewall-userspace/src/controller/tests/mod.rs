@@ -105,6 +105,13 @@ fn a_change_that_is_refused_halfway_and_whose_undoing_is_refused_too_does_not_st
 }
 
 #[test]
+fn what_could_not_be_rolled_back_is_tried_again_a_while_after_the_fault_is_gone() {
+    let unwilling = |is_unwilling| Step::Unwilling { name: "eth1", is_unwilling };
+    let apply = Step::Apply { config: 2, confirm: Some(2) };
+    run(1, &[apply, unwilling(true), Step::Wait(1), Step::Wait(1), unwilling(false)]);
+}
+
+#[test]
 fn what_is_asked_for_again_stays_when_the_push_is_undone_that_asked_for_it_before() {
     let Step::Push(asked) = push(&[1]) else { unreachable!("a push") };
     for ttl in [None, Some(13)] {
