@@ -178,7 +178,8 @@ fn escape(line: &mut String, text: &str) {
 
 /// Whether `symbol` begins a line, or a terminal acts on it: controls, separators and bidirectional overrides.
 fn is_hidden(symbol: char) -> bool {
-    symbol.is_control() || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    symbol.is_control()
+        || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

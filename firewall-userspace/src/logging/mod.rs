@@ -16,6 +16,7 @@ mod writer;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    env,
     io::{self, Write as _},
     panic::{self, PanicHookInfo},
     sync::{
@@ -75,13 +76,19 @@ pub fn start() -> io::Result<()> {
     Builder::new()
         .name("log".into())
         .spawn(|| Writer::new(StandardError, JournalSocket::of_host(), form).serve(&LOG, &SPARING))?;
-    let told = EnvFilter::try_from_env("PORTCULLIS_LOG").ok();
+    let told = env::var("PORTCULLIS_LOG").ok().map(EnvFilter::try_new).transpose();
+    let (told, wrong) = told.map_or_else(|error| (None, Some(error)), |told| (told, None));
     let is_told = told.is_some();
     let (filter, level) = reload::Layer::new(told.unwrap_or_else(|| EnvFilter::new(settings.level.filter())));
     if tracing_subscriber::registry().with(filter).with(Events).try_init().is_ok() && !is_told {
         let _ = LEVEL.set(level);
     }
     panic::set_hook(Box::new(note_panic));
+    if let Some(error) = wrong {
+        tracing::warn!(
+            "cannot use PORTCULLIS_LOG: {error}; `[log] level` counts\nhint: write a level, such as `debug`"
+        );
+    }
     Ok(())
 }
 

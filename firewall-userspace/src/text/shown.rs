@@ -41,7 +41,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 
 /// Whether a terminal would act on `symbol` instead of showing it: controls and bidirectional overrides.
 fn is_hidden(symbol: char) -> bool {
-    symbol.is_control() || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    symbol.is_control()
+        || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `count thing`, with an `s` unless it is one, thousands separated.
