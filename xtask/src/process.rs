@@ -51,13 +51,16 @@ pub fn warn(text: &str) {
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
-    folders.chain(cargo_bin()).map(|folder| folder.join(name)).find(|file| is_program(file))
+    folders
+        .chain(cargo_home().map(|home| home.join("bin")))
+        .map(|folder| folder.join(name))
+        .find(|file| is_program(file))
 }
 
-/// Where `cargo install` puts programs.
-fn cargo_bin() -> Option<PathBuf> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    Some(home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")))?.join("bin"))
+/// Where cargo keeps what it fetched, and puts the programs that it installs.
+pub fn cargo_home() -> Result<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).context("neither CARGO_HOME nor HOME is set")
 }
 
 fn is_program(file: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! Builds the binary of the package: with the list of its crates inside, without a path of this machine, stripped.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -71,15 +71,9 @@ fn remapped(tree: &Tree) -> Result<Vec<String>> {
 
 /// Where cargo unpacks crates: one folder for each registry, with a hash in its name.
 fn registries() -> Result<Vec<PathBuf>> {
-    let sources = cargo_home()?.join("registry/src");
+    let sources = process::cargo_home()?.join("registry/src");
     let entries = fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))?;
     let mut registries = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     registries.sort();
     Ok(registries)
-}
-
-/// Where cargo keeps what it fetched.
-pub fn cargo_home() -> Result<PathBuf> {
-    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
-    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).context("neither CARGO_HOME nor HOME is set")
 }

@@ -153,18 +153,28 @@ fn is_joint(word: &str) -> bool {
     joints.contains(word)
 }
 
-/// As DEP-5 writes it, which has a comma instead of parentheses, and binds `and` closer than `or`.
+/// As DEP-5 writes it, which binds `and` closer than `or`, and has a comma where parentheses would say otherwise.
 fn expression(words: &[String]) -> String {
-    let text = words.iter().map(|word| match word.as_str() {
-        "OR" => "or".to_owned(),
-        "AND" => "and".to_owned(),
-        "WITH" => "with".to_owned(),
-        word => word.to_owned(),
-    });
-    let text = text.collect::<Vec<_>>().join(" ");
-    let has_both = text.contains(" or ") && text.contains(" and ");
-    let text = if has_both { text.replace(" and ", ", and ") } else { text };
-    text.replace("( ", "").replace(" )", "")
+    let mut text = String::new();
+    let mut inside = false;
+    for (at, word) in words.iter().enumerate() {
+        let has_or = || words.iter().any(|word| word == "OR");
+        // Beside a group, or of a piece that the crate took over.
+        let is_beside = words.get(at + 1).is_some_and(|next| next == "(") || text.ends_with(')');
+        let joint = match word.as_str() {
+            "OR" => " or ",
+            "WITH" => " with ",
+            "and" if has_or() => ", and ",
+            "AND" if has_or() && !inside && is_beside => ", and ",
+            "AND" | "and" => " and ",
+            word => {
+                inside = (inside || word == "(") && word != ")";
+                word
+            }
+        };
+        text.push_str(joint);
+    }
+    text.replace(['(', ')'], "")
 }
 
 /// As the continuation of a field.
@@ -238,5 +248,7 @@ mod tests {
         assert_eq!(write("(MIT OR Apache-2.0) AND Unicode-3.0"), "MIT or Apache-2.0, and Unicode-3.0");
         assert_eq!(write("Apache-2.0 WITH LLVM-exception OR MIT"), "Apache-2.0 with LLVM-exception or MIT");
         assert_eq!(write("MIT AND BSD-3-Clause"), "MIT and BSD-3-Clause");
+        assert_eq!(write("Apache-2.0 OR MIT AND ISC"), "Apache-2.0 or MIT and ISC");
+        assert_eq!(write("Apache-2.0 OR (MIT AND ISC)"), "Apache-2.0 or MIT and ISC");
     }
 }

@@ -41,6 +41,7 @@ impl PackagedCrate {
 }
 
 /// All crates that are compiled into the binary and into the program in it, build and development dependencies excepted, by name.
+/// Crates of macros are among them: what they write is compiled in.
 ///
 /// # Errors
 /// When cargo cannot tell, or a crate says nothing of its licence.
@@ -65,22 +66,22 @@ fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> 
     if waiting.len() != ROOTS.len() {
         bail!("`cargo metadata` does not know all of {}", ROOTS.join(", "));
     }
-    let key = |id: &String| (text(&packages[id]["name"]), text(&packages[id]["version"]));
+    let package = |id: &String| packages.get(id).with_context(|| format!("`cargo metadata` does not tell of {id}"));
+    let key = |id: &String| package(id).map(|one| (text(&one["name"]), text(&one["version"])));
     let mut crates = BTreeMap::new();
     while let Some(id) = waiting.pop() {
         if crates.contains_key(&id) {
             continue;
         }
-        let (Some(package), Some(node)) = (packages.get(&id), nodes.get(&id)) else {
-            bail!("`cargo metadata` does not tell of {id}");
-        };
+        let package = package(&id)?;
+        let node = nodes.get(&id).with_context(|| format!("`cargo metadata` does not tell what {id} depends on"))?;
         let is_normal = |kind: &Value| kind["kind"].is_null();
         let dependencies: Vec<String> = list(&node["deps"])
             .iter()
             .filter(|one| list(&one["dep_kinds"]).iter().any(is_normal))
             .map(|one| text(&one["pkg"]))
             .collect();
-        let (name, version) = key(&id);
+        let (name, version) = key(&id)?;
         let license = package["license"].as_str().map(spdx);
         let license = license.with_context(|| format!("{name} {version} says nothing of its licence"))?;
         let manifest = text(&package["manifest_path"]);
@@ -89,7 +90,7 @@ fn reached(metadata: &Value, checksums: &BTreeMap<(String, String), String>) -> 
             authors: list(&package["authors"]).iter().map(text).collect(),
             folder: Path::new(&manifest).parent().unwrap_or(Path::new("/")).to_owned(),
             checksum: checksums.get(&(name.clone(), version.clone())).cloned(),
-            dependencies: dependencies.iter().map(key).collect(),
+            dependencies: dependencies.iter().map(key).collect::<Result<_>>()?,
             name,
             version,
         };
@@ -164,6 +165,14 @@ mod tests {
         assert_eq!(crates[2].checksum.as_deref(), Some("abc"));
         assert!(crates[0].is_ours() && !crates[2].is_ours());
         assert!(crates[1].dependencies.contains(&("serde".to_owned(), "1.0.0".to_owned())));
+    }
+
+    #[test]
+    fn a_dependency_that_cargo_does_not_tell_of_is_refused_by_name() {
+        let mut metadata = metadata();
+        metadata["resolve"]["nodes"][2]["deps"] = json!([{ "pkg": "lost", "dep_kinds": [{ "kind": null }] }]);
+        let error = reached(&metadata, &BTreeMap::new()).unwrap_err().to_string();
+        assert_eq!(error, "`cargo metadata` does not tell of lost");
     }
 
     #[test]

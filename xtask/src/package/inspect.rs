@@ -18,8 +18,8 @@ const NAMED: [&str; 3] = ["firewall-userspace", "firewall-common", "aya"];
 /// Far beyond what the list has.
 const LARGEST_LIST: usize = 16 << 20;
 
-/// Checks that the XDP program is inside as it was built, with its BTF, that the list of crates is there if it was made with one, and that nothing is left
-/// to strip. `paths` may not occur: folders of this machine.
+/// Checks that the XDP program is inside as it was built, with its BTF, that the list of crates is there if it was made
+/// with one, and that nothing is left to strip. `paths` may not occur: folders of this machine.
 ///
 /// # Errors
 /// When one of it is not so.

@@ -47,7 +47,7 @@ pub struct Making {
 /// When something cannot be built, the binary is not as it has to be, lintian objects, or the second package is another one.
 pub fn package(tree: &Tree, options: &Making) -> Result<()> {
     setup::check(Scope::Package)?;
-    // Before an hour of work is for nothing.
+    // First, for it may refuse.
     let elsewhere = options.twice.then(|| Elsewhere::clone(tree)).transpose()?;
     let made = make(tree, options.debug)?;
     lint(&made.out.join(&made.names[0]))?;
@@ -94,7 +94,7 @@ fn make(tree: &Tree, debug: bool) -> Result<Made> {
         // Its flags would make everything else be built anew, and the other way round.
         binary::release(&Tree { root: tree.root.clone(), target: folder.clone() }, &stage.binary())?
     };
-    let home = binary::cargo_home()?;
+    let home = process::cargo_home()?;
     let paths: [&Path; 3] = [&tree.root, &tree.target, &home];
     inspect::inspect(&binary, if debug { &[] } else { &paths })?;
     let maintainer = maintainer(tree)?;
@@ -134,7 +134,6 @@ fn archive(tree: &Tree, stage: &Stage, moment: &Moment, out: &Path) -> Result<St
         "--output",
     ]);
     cargo.arg(out).env("CARGO_TARGET_DIR", &stage.target).env(moment::VARIABLE, moment.seconds().to_string());
-    // Modes of folders and files come from the list of assets; whatever is left comes from here.
     process::run(&mut cargo)?;
     let names = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
     let names = names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<Vec<_>>>()?;

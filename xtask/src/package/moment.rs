@@ -2,7 +2,7 @@
 
 use std::{env, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{process, tree::Tree};
 
@@ -36,9 +36,13 @@ impl Moment {
     /// Midnight of a day, as `2026-11-28`.
     ///
     /// # Errors
-    /// When `date` cannot read it.
+    /// When it has another form: `date` takes `tomorrow`, and nothing at all, for a day of this week.
     pub fn of_day(day: &str) -> Result<Self> {
-        Self::parse(day)
+        let moment = Self::parse(day)?;
+        if moment.iso.split_once('T').map(|(date, _)| date) != Some(day) {
+            bail!("`{day}` is no day as 2026-11-28");
+        }
+        Ok(moment)
     }
 
     fn parse(told: &str) -> Result<Self> {
@@ -87,5 +91,12 @@ mod tests {
         assert_eq!(moment.iso(), "2023-11-14T22:13:20Z");
         assert_eq!(moment.mail(), "Tue, 14 Nov 2023 22:13:20 +0000");
         assert_eq!(Moment::of_day("2023-11-14").unwrap().mail(), "Tue, 14 Nov 2023 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_day_that_depends_on_today_is_refused() {
+        for day in ["", "tomorrow", "14 Nov", "2023-11-14 12:00", "2023-1-2"] {
+            assert!(Moment::of_day(day).is_err(), "{day}");
+        }
     }
 }

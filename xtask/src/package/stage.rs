@@ -16,7 +16,7 @@ pub struct Stage {
     /// The folder that cargo-deb is told as target folder.
     pub target: PathBuf,
     /// Where its files are.
-    pub folder: PathBuf,
+    folder: PathBuf,
 }
 
 /// Name and version as `Cargo.toml` has them, for files of the package and of what goes beside it.

@@ -39,7 +39,7 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
+        if let (true, Err(error)) = (self.folder.exists(), fs::remove_dir_all(&self.folder)) {
             process::warn(&format!("cannot remove {}: {error}", self.folder.display()));
         }
     }
