@@ -89,6 +89,10 @@ impl Daemon {
         let (messages, questions) = mpsc::channel::<Message>(8);
         let config = ConfigFile::new("/nonexistent".into());
         let controller = Controller::new(messages, fake.readings(), Arc::clone(&work), config);
+        let controller = match &fake.status.sandbox {
+            Some(sandbox) => controller.in_sandbox(sandbox.clone()),
+            None => controller,
+        };
         runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone(), applied.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {
