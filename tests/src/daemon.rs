@@ -83,7 +83,12 @@ impl Site {
         let interface = if policy.contains("[[interface]]") { "" } else { &interface };
         let state = format!("[state]\ndirectory = \"{}\"\n", self.state.display());
         let state = if policy.contains("[state]") { "" } else { &state };
-        let text = format!("{interface}{policy}\n[api]\nsocket = \"{}\"\n{state}", self.socket.display());
+        let api = format!("[api]\nsocket = \"{}\"\n", self.socket.display());
+        let policy = match policy.contains("[api]\n") {
+            true => policy.replace("[api]\n", &api),
+            false => format!("{policy}\n{api}"),
+        };
+        let text = format!("{interface}{policy}\n{state}");
         fs::write(&self.config, text).with_context(|| format!("cannot write {}", self.config.display()))
     }
 

@@ -3,11 +3,7 @@
 //! In: texts with any mistakes. Out: the settings that can be read of it, and defaults for the others. Nobody owns it: a start
 //! that finds no usable file looks at it once.
 
-use std::{
-    cell::OnceCell,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{cell::OnceCell, net::SocketAddr, path::Path};
 
 use super::{
     bundle::{Bundle, Files, FilesFrom},
@@ -19,7 +15,7 @@ use super::{
 };
 use crate::{
     logging::LogSettings,
-    policy::{Mode, StateFolder},
+    policy::{ApiSocket, Mode, StateFolder},
 };
 
 /// The settings that a daemon needs before it has a policy.
@@ -27,8 +23,8 @@ use crate::{
 pub struct Basics {
     /// `[admin] listen`.
     pub admin_listen: SocketAddr,
-    /// `[api] socket`.
-    pub api_socket: PathBuf,
+    /// `[api]`.
+    pub api: ApiSocket,
     /// `[state]`.
     pub state: StateFolder,
     /// `[policy] mode`.
@@ -54,7 +50,7 @@ impl Basics {
         let otherwise = StateFolder { directory: directory.to_owned(), ..state::default() };
         Self {
             admin_listen: settings::admin_listen(&mut reader, &document).unwrap_or(settings::DEFAULT_LISTEN),
-            api_socket: settings::api_socket(&mut reader, &document).unwrap_or(settings::DEFAULT_SOCKET.into()),
+            api: settings::readable_api(&mut reader, &document).0,
             state: state::readable(&mut reader, &document, otherwise).0,
             mode: settings::general(&mut reader, &document).map_or(Mode::Enforce, |general| general.mode),
             log: log::readable(&mut reader, &document).0,
@@ -74,16 +70,16 @@ mod tests {
     fn what_can_be_read_is_read_and_the_rest_has_its_default() {
         let of = |text: &str| Basics::of(&Bundle { config: text.into(), ..Bundle::default() });
         let none = of("");
-        assert_eq!(none.state.directory, PathBuf::from("/var/lib/portcullis"));
+        assert_eq!(none.state.directory, Path::new("/var/lib/portcullis"));
         assert_eq!((none.admin_listen.to_string(), none.mode), ("127.0.0.1:9191".into(), Mode::Enforce));
-        assert_eq!(none.api_socket, PathBuf::from("/run/portcullis/api.sock"));
+        assert_eq!(none.api.path, Path::new("/run/portcullis/api.sock"));
         let text = "[[interface]]\nnane = 7\n[policy]\nmode = \"observe\"\n[services.x\n[admin]\nlisten = \"127.0.0.1:1\"\n\
                     [state]\ndirectory = \"/srv/x\"\n[api]\nsocket = 3\n[log]\nformat = \"json\"\nlevel = \"loud\"\n";
         let some = of(text);
-        assert_eq!(some.state.directory, PathBuf::from("/srv/x"));
+        assert_eq!(some.state.directory, Path::new("/srv/x"));
         assert_eq!((some.log.format, some.log.level), (LogFormat::Json, LogLevel::Info));
         assert_eq!((some.admin_listen.to_string(), some.mode), ("127.0.0.1:1".into(), Mode::Observe));
-        assert_eq!(some.api_socket, none.api_socket);
+        assert_eq!(some.api.path, none.api.path);
         assert_eq!(of("\0\u{1}[[["), none);
     }
 
@@ -96,6 +92,6 @@ mod tests {
         let config = "include = [\"conf.d/*.toml\", \"gone.toml\"]\n[policy]\nfragments = 7\n".into();
         let name = "/etc/p/portcullis.toml".into();
         let some = Basics::of(&Bundle { name, config, included, files: Vec::new() });
-        assert_eq!(some.state.directory, PathBuf::from("/srv/x"));
+        assert_eq!(some.state.directory, Path::new("/srv/x"));
     }
 }

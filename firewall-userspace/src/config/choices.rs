@@ -2,7 +2,7 @@
 
 use crate::{
     logging::{LogFormat, LogLevel},
-    policy::{AttachMode, FragmentPolicy, HostDefault, Mode, Protocol, packet},
+    policy::{AttachMode, FragmentPolicy, HostDefault, Mode, Protocol, SocketMode, packet},
 };
 
 /// `mode` of an interface.
@@ -25,6 +25,9 @@ pub const LOG_FORMATS: [(&str, LogFormat); 4] =
 /// `level` of the log.
 pub const LOG_LEVELS: [(&str, LogLevel); 4] =
     [("error", LogLevel::Error), ("warn", LogLevel::Warn), ("info", LogLevel::Info), ("debug", LogLevel::Debug)];
+
+/// `mode` of the socket of the API.
+pub const SOCKET_MODES: [(&str, SocketMode); 2] = [("0660", SocketMode::Group), ("0600", SocketMode::User)];
 
 /// `protocol` of a service.
 pub const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];

@@ -7,7 +7,8 @@ use firewall_common::{
 };
 
 use super::choices::{
-    ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, LOG_FORMATS, LOG_LEVELS, MODES, PROTOCOLS, TEST_PROTOCOLS, words,
+    ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, LOG_FORMATS, LOG_LEVELS, MODES, PROTOCOLS, SOCKET_MODES,
+    TEST_PROTOCOLS, words,
 };
 
 /// A key of a table.
@@ -199,9 +200,19 @@ pub const STATE: &[ConfigKey] = &[
     key("snapshot_after", Size(0), "Size of the journal after which a snapshot is written.").or("\"8MiB\""),
     key("generations", Integer(2, 1000), "How many generations of the policy are kept.").or("10"),
 ];
+/// A name or number of a group, as `getent group` takes it; directory services have longer ones than groupadd(8).
+pub const GROUP: &str = "^[^\\s\\x00-\\x1f\\x7f:,/]{1,255}$";
 /// `[api]`.
-pub const API: &[ConfigKey] =
-    &[key("socket", ABSOLUTE, "The Unix socket; an absolute path.").or("\"/run/portcullis/api.sock\"")];
+pub const API: &[ConfigKey] = &[
+    key("socket", ABSOLUTE, "The Unix socket; an absolute path.").or("\"/run/portcullis/api.sock\""),
+    key(
+        "group",
+        Text(GROUP),
+        "The group of the socket, whose members may look and not change; without it, that of the daemon.",
+    ),
+    key("mode", Words(|| words(&SOCKET_MODES)), "Permissions of the socket: user and group, or the user alone.")
+        .or("\"0660\""),
+];
 /// `[[test]]`.
 pub const TEST: &[ConfigKey] = &[
     required("name", SOME_TEXT, "What the test says."),

@@ -201,7 +201,7 @@ fn read_policy(
     let essentials = limits::essentials(reader, document.node("essentials"));
     let guard = guard::guard(reader, document);
     let admin_listen = settings::admin_listen(reader, document);
-    let api_socket = settings::api_socket(reader, document);
+    let api = settings::api(reader, document);
     let state = state::state(reader, document);
     let drift_interval = drift::interval(reader, document);
     let log = log::log(reader, document);
@@ -222,7 +222,7 @@ fn read_policy(
         essentials: essentials?,
         guard: guard?,
         admin_listen: admin_listen?,
-        api_socket: api_socket?,
+        api: api?,
         state: state?,
         drift_interval: drift_interval?,
         log: log?,

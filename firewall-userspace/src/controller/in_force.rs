@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     logging,
-    policy::{Policy, StateFolder},
+    policy::{ApiSocket, Policy, StateFolder},
 };
 
 /// The policy in force.
@@ -25,10 +25,10 @@ pub(super) struct InForce {
 }
 
 /// Admin port, API socket, state folder.
-type ServingPlaces = (SocketAddr, PathBuf, StateFolder);
+type ServingPlaces = (SocketAddr, ApiSocket, StateFolder);
 
 fn places(policy: &Policy) -> ServingPlaces {
-    (policy.admin_listen, policy.api_socket.clone(), policy.state.clone())
+    (policy.admin_listen, policy.api.clone(), policy.state.clone())
 }
 
 /// How loading the configuration went.

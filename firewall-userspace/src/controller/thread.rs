@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock, Weak},
     thread::{Builder, JoinHandle},
     time::Duration,
@@ -20,7 +19,7 @@ use crate::{
     control::{Caller, Push, Pushed, Refusal},
     datapath::{DatapathError, Filter, KernelFilter, PinFolder, Unwilling, Upkeep},
     lists::members::Members,
-    policy::Policy,
+    policy::{ApiSocket, Policy},
     state::{disk::Disk, patient::PatientFolder},
 };
 
@@ -46,10 +45,10 @@ pub enum Beginning {
 
 impl Beginning {
     /// Where probes and the API are served.
-    pub fn places(&self) -> (SocketAddr, PathBuf) {
+    pub fn places(&self) -> (SocketAddr, ApiSocket) {
         match self {
-            Self::Policy(setup) => (setup.start.policy.admin_listen, setup.start.policy.api_socket.clone()),
-            Self::Idle(idle) => (idle.told.basics.admin_listen, idle.told.basics.api_socket.clone()),
+            Self::Policy(setup) => (setup.start.policy.admin_listen, setup.start.policy.api.clone()),
+            Self::Idle(idle) => (idle.told.basics.admin_listen, idle.told.basics.api.clone()),
         }
     }
 }

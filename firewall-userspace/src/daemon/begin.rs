@@ -48,7 +48,7 @@ pub(super) async fn basics(options: &RunOptions, config: &ConfigFile) -> (Basics
             let policy = &loaded.policy;
             let basics = Basics {
                 admin_listen: policy.admin_listen,
-                api_socket: policy.api_socket.clone(),
+                api: policy.api.clone(),
                 state: policy.state.clone(),
                 mode: policy.mode,
                 log: policy.log,

@@ -9,6 +9,7 @@ pub mod confinement;
 pub mod connections;
 pub mod devices;
 pub mod ephemeral;
+pub mod group;
 pub mod memory;
 pub mod netlink;
 pub mod processes;

@@ -51,14 +51,45 @@ pub struct Policy {
     pub guard: Guard,
     /// Where `/metrics`, `/livez` and `/readyz` are served; a loopback address.
     pub admin_listen: SocketAddr,
-    /// Unix socket of the API.
-    pub api_socket: PathBuf,
+    /// Where the API is served, and to whom.
+    pub api: ApiSocket,
     /// Where pushed entries are kept.
     pub state: StateFolder,
     /// How long it takes to compare all of the kernel's tables with what was written there.
     pub drift_interval: Duration,
     /// How the daemon logs, and what.
     pub log: LogSettings,
+}
+
+/// `[api]`: the Unix socket by which the command line asks the daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiSocket {
+    /// An absolute path.
+    pub path: PathBuf,
+    /// Name or number of the group whose members may look; `None` for the group of the daemon.
+    pub group: Option<String>,
+    /// Who may connect.
+    pub mode: SocketMode,
+}
+
+/// Who may connect to the socket of the API; root may anyhow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SocketMode {
+    /// 0660: its user and its group.
+    #[default]
+    Group,
+    /// 0600: its user.
+    User,
+}
+
+impl SocketMode {
+    /// The permissions, as chmod(2) takes them.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Group => 0o660,
+            Self::User => 0o600,
+        }
+    }
 }
 
 /// `[state]`.

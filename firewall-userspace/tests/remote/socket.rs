@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
         net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -14,6 +14,7 @@ use std::{
 use firewall_userspace::{
     control::Reloaded,
     controller::{ConfigFile, Controller, Message},
+    policy::{ApiSocket, SocketMode},
     serve::api,
 };
 
@@ -23,16 +24,37 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
+/// The settings of a socket at `path`.
+fn at(path: &Path) -> ApiSocket {
+    ApiSocket { path: path.into(), group: None, mode: SocketMode::Group }
+}
+
 fn bind_error(path: &Path) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { api::bind(path).unwrap_err().to_string() })
+    runtime.block_on(async { api::bind(&at(path)).unwrap_err().to_string() })
 }
 
 #[test]
-fn socket_and_folder_are_for_user_and_group_only() {
+fn the_socket_is_for_user_and_group_and_its_folder_is_only_passed_through() {
     let daemon = Daemon::start(Fake::default());
     assert_eq!(mode(&daemon.socket), 0o660);
-    assert_eq!(mode(daemon.socket.parent().unwrap()) & !0o750, 0);
+    assert_eq!(mode(daemon.socket.parent().unwrap()) & !0o711, 0, "whoever opens the folder can hold its lock");
+}
+
+#[test]
+fn the_socket_has_the_mode_and_the_group_of_the_configuration() {
+    let folder = Folder::new();
+    let own = nix::unistd::getegid().as_raw();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (name, group, access, bits) in
+        [("a", own.to_string(), SocketMode::User, 0o600), ("b", "no-such-group".into(), SocketMode::Group, 0o660)]
+    {
+        let path = folder.path().join(name);
+        let api = ApiSocket { path: path.clone(), group: Some(group), mode: access };
+        let _listener = runtime.block_on(async { api::bind(&api).unwrap() });
+        // A group that there is not keeps nothing from starting.
+        assert_eq!((mode(&path), fs::metadata(&path).unwrap().gid()), (bits, own));
+    }
 }
 
 #[test]
@@ -40,7 +62,7 @@ fn a_folder_that_exists_keeps_its_mode() {
     let folder = Folder::new();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _listener = runtime.block_on(async { api::bind(&folder.path().join("s")).unwrap() });
+    let _listener = runtime.block_on(async { api::bind(&at(&folder.path().join("s"))).unwrap() });
     assert_eq!(mode(folder.path()), 0o711);
 }
 
@@ -50,7 +72,7 @@ fn a_socket_that_nobody_listens_at_is_replaced() {
     let path = folder.path().join("s");
     drop(UnixListener::bind(&path).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _listener = runtime.block_on(async { api::bind(&path).unwrap() });
+    let _listener = runtime.block_on(async { api::bind(&at(&path)).unwrap() });
     UnixStream::connect(&path).unwrap();
 }
 
@@ -123,7 +145,7 @@ fn of_daemons_that_start_at_once_one_gets_the_socket() {
         let starts: Vec<_> = (0..8)
             .map(|_| {
                 let path = path.clone();
-                tokio::task::spawn(async move { api::bind(&path) })
+                tokio::task::spawn(async move { api::bind(&at(&path)) })
             })
             .collect();
         let mut listeners = Vec::new();
@@ -142,7 +164,7 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (messages, mut questions) = tokio::sync::mpsc::channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let listener = runtime.block_on(async { api::bind(&path).unwrap() });
+    let listener = runtime.block_on(async { api::bind(&at(&path)).unwrap() });
     let server = runtime.spawn(api::serve(
         listener,
         Controller::new(messages, Fake::default().readings(), Arc::default(), ConfigFile::new("/nonexistent".into())),

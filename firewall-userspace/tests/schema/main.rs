@@ -94,6 +94,9 @@ const VALUES: &[&str] = &[
     "\"0.0.0.0:1\"",
     "\"/srv/x\"",
     "\"srv\"",
+    "\"0600\"",
+    "\"0666\"",
+    "\"EXAMPLE\\\\firewall admins\"",
     "[\"192.0.2.1\", \"2001:db8::1\"]",
     "[]",
     "[\"a\"]",
@@ -252,6 +255,9 @@ fn what_is_wrong_in_form_both_refuse() {
         ("drift", "interval", "10"),
         ("admin", "listen", "\"localhost\""),
         ("api", "socket", "7"),
+        ("api", "group", "\"a b\""),
+        ("api", "mode", "\"0666\""),
+        ("api", "mode", "432"),
     ] {
         let text = with(table, key, value);
         assert!(read(&text).is_none(), "the reader takes {text}");

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -54,16 +55,9 @@ fn a_user_who_may_not_is_exit_code_4() -> Result<()> {
     let lab = Lab::new()?;
     let daemon = Daemon::start(&lab, POLICY)?;
     let generation = daemon.generation()?;
-    // Where it was built that user may not look.
-    let program = lab.trial.folder().join("portcullis");
-    fs::copy(binary()?, &program)?;
-    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let program = program_for_others(&lab)?;
     let socket = daemon.site().socket.clone();
-    let as_nobody = |arguments: &[&str]| -> Result<Said> {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        said(command.arg(&program).arg("--socket").arg(&socket).args(arguments))
-    };
+    let as_nobody = |arguments: &[&str]| as_another(&["--regid=65534", "--clear-groups"], &program, &socket, arguments);
     let push = ["allow", "add", "friends", "203.0.113.7"];
     for arguments in [&["status"][..], &push] {
         let said = as_nobody(arguments)?;
@@ -82,6 +76,49 @@ fn a_user_who_may_not_is_exit_code_4() -> Result<()> {
     }
     assert_eq!(daemon.generation()?, generation);
     assert!(daemon.log().contains("refused a request: not permitted"), "{}", daemon.log());
+    Ok(())
+}
+
+/// The binary, where another user may look: where it was built they may not.
+fn program_for_others(lab: &Lab) -> Result<PathBuf> {
+    let program = lab.trial.folder().join("portcullis");
+    fs::copy(binary()?, &program)?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    Ok(program)
+}
+
+/// What `program` says to a user who is in these groups (setpriv(1)).
+fn as_another(groups: &[&str], program: &Path, socket: &Path, arguments: &[&str]) -> Result<Said> {
+    let mut command = Command::new("setpriv");
+    command.arg("--reuid=65534").args(groups).arg("--").arg(program).arg("--socket").arg(socket);
+    said(command.args(arguments))
+}
+
+#[test]
+fn members_of_the_group_look_and_change_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, &format!("{POLICY}\n[api]\ngroup = \"64999\"\n"))?;
+    let generation = daemon.generation()?;
+    let program = program_for_others(&lab)?;
+    let socket = daemon.site().socket.clone();
+    let file = fs::metadata(&socket)?;
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (0, 64999, 0o660));
+    // By a supplementary group and by the first one.
+    for groups in [["--regid=65534", "--groups=64998,64999"], ["--regid=64999", "--clear-groups"]] {
+        let say = |arguments: &[&str]| as_another(&groups, &program, &socket, arguments);
+        for arguments in [&["status"][..], &["allow", "list"], &["explain", "203.0.113.7"], &["history"]] {
+            let said = say(arguments)?;
+            assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        }
+        for arguments in [&["allow", "add", "friends", "203.0.113.7"][..], &["reload"], &["mode", "observe"]] {
+            let said = say(arguments)?;
+            assert_eq!(said.code, 4, "{arguments:?}: {said:?}");
+            assert!(said.stderr.contains("uid:65534 may look and not change"), "{said:?}");
+        }
+    }
+    let stranger = as_another(&["--regid=65534", "--groups=64998"], &program, &socket, &["status"])?;
+    stranger.assert_refused(&["cannot open the socket"]);
+    assert_eq!((daemon.generation()?, daemon.status()?["mode"].as_str()), (generation, Some("enforce")));
     Ok(())
 }
 

@@ -62,7 +62,6 @@ const NEVER: &[c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_mknodat,
     libc::SYS_fchown,
-    libc::SYS_fchownat,
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
@@ -228,6 +227,9 @@ fn rules() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, seccompiler::BackendErr
         clones.push(SeccompRule::new(vec![is(0, SeccompCmpOp::MaskedEq(flag), flag)?])?);
     }
     rules.insert(libc::SYS_clone, clones);
+    // A file gets another group, such as the socket of the API, and no other owner.
+    let gives_away = SeccompRule::new(vec![is(2, SeccompCmpOp::Ne, u64::from(u32::MAX))?])?;
+    rules.insert(libc::SYS_fchownat, vec![gives_away]);
     // Limits and threads of this process only. A thread is signalled by abort(3).
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![is(0, SeccompCmpOp::Ne, 0)?])?]);
     let own = u64::from(process::id());

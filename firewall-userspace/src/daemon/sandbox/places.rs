@@ -93,17 +93,17 @@ pub(super) fn open_in_time(options: &RunOptions) -> Result<Openings, String> {
 impl DaemonPlaces {
     fn find(options: &RunOptions) -> Self {
         let texts = config::texts_regular(&options.config).unwrap_or_default();
-        let Basics { admin_listen, api_socket, state, .. } = Basics::with_state_in(&texts, &options.state_directory);
+        let Basics { admin_listen, api, state, .. } = Basics::with_state_in(&texts, &options.state_directory);
         let mut places = Self {
             state: state.directory,
-            sockets: BTreeSet::from([api_socket]),
+            sockets: BTreeSet::from([api.path]),
             ports: BTreeSet::from([admin_listen.port()]),
             pins: options.pin_directory.clone(),
         };
         // A start may go back to one of them, with its places.
         for bundle in history::configurations(&places.state) {
             let before = Basics::of(&bundle);
-            places.sockets.insert(before.api_socket);
+            places.sockets.insert(before.api.path);
             places.ports.insert(before.admin_listen.port());
         }
         places

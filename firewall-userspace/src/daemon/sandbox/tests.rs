@@ -12,6 +12,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    fcntl::{AT_FDCWD, AtFlags},
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::{
@@ -19,7 +20,7 @@ use nix::{
         socket::{AddressFamily, SockFlag, SockType, socket},
         stat::{Mode, SFlag, mknod},
     },
-    unistd::{Pid, chown, chroot, execv, mkfifo},
+    unistd::{Pid, chown, chroot, execv, fchownat, getgid, getuid, mkfifo},
 };
 
 use super::*;
@@ -95,6 +96,9 @@ fn calls_that_a_daemon_never_makes_are_refused() {
         assert_eq!(kill(Pid::this(), None), Err(Errno::EPERM));
         assert_eq!(chroot("/"), Err(Errno::EPERM));
         assert_eq!(chown(&folder.0, None, None), Err(Errno::EPERM));
+        let own = |user, group| fchownat(AT_FDCWD, &folder.0, user, group, AtFlags::AT_SYMLINK_NOFOLLOW);
+        assert_eq!(own(Some(getuid()), Some(getgid())), Err(Errno::EPERM));
+        assert_eq!(own(None, Some(getgid())), Ok(()), "the socket of the API may have another group");
         assert_eq!(mknod(&folder.0.join("device"), SFlag::S_IFCHR, Mode::S_IRWXU, 0x103), Err(Errno::EPERM));
         let open = |family, kind| socket(family, kind, SockFlag::empty(), None).err();
         for family in [AddressFamily::Packet, AddressFamily::Vsock, AddressFamily::Alg, AddressFamily::Bluetooth] {

@@ -1,16 +1,19 @@
 //! Accepts connections on the Unix socket and says whose they are.
 
-use std::io;
+use std::{io, os::fd::AsFd};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::peer::{Peer, Peers};
-use crate::serve::http::{
-    room::Share,
-    server::{self, Listener},
+use super::peer::{Peer, Peers, Role};
+use crate::{
+    host::group,
+    serve::http::{
+        room::Share,
+        server::{self, Listener},
+    },
 };
 
-/// Connections that are served at a time for each user that may use the API.
+/// Connections that are served at a time for each user that may change something, and for all who may only look.
 const PERMITTED: usize = 64;
 
 /// Connections of all other users together: they are only told that they may not.
@@ -18,6 +21,9 @@ const OTHERS: usize = 16;
 
 /// The key of other users; no user has this number (setresuid(2) takes it for "no change").
 const KEY_OF_OTHERS: u32 = u32::MAX;
+
+/// The key of those who may look. Were it the number of the daemon's user, they would share its room.
+const KEY_OF_VIEWERS: u32 = u32::MAX - 1;
 
 /// The Unix socket of the API.
 pub struct ApiListener {
@@ -44,14 +50,21 @@ impl Listener for ApiListener {
     async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
         let (stream, _) = self.socket.accept().await?;
         // SO_PEERCRED: who called connect(2), as the kernel saw it (unix(7)).
-        let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
-        Ok((stream, self.peers.peer(uid)))
+        let credentials = stream.peer_cred().ok();
+        let is_in = |wanted| {
+            credentials.is_some_and(|credentials| credentials.gid() == wanted)
+                || group::of_peer(stream.as_fd()).is_ok_and(|groups| groups.contains(&wanted))
+        };
+        let peer = self.peers.peer(credentials.map(|credentials| credentials.uid()), is_in);
+        Ok((stream, peer))
     }
 
     fn share(&self, peer: &Peer) -> Share {
-        match peer.uid {
-            Some(uid) if peer.is_permitted => Share { key: uid, connections: self.permitted, waiting: self.permitted },
-            _ => Share { key: KEY_OF_OTHERS, connections: self.others, waiting: 0 },
-        }
+        let (key, connections, waiting) = match (peer.role, peer.uid) {
+            (Some(Role::Admin), Some(uid)) => (uid, self.permitted, self.permitted),
+            (Some(Role::Viewer), _) => (KEY_OF_VIEWERS, self.permitted, self.permitted),
+            _ => (KEY_OF_OTHERS, self.others, 0),
+        };
+        Share { key, connections, waiting }
     }
 }

@@ -20,11 +20,10 @@ use axum::{
     middleware::{self, Next},
     routing::{delete, get, post},
 };
-use tokio::net::UnixListener;
 
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
 pub use handlers::CONTROLLER_TIMEOUT;
-pub use socket::{ApiBindError, bind, folder_of, make_folder};
+pub use socket::{ApiBindError, BoundSocket, bind, folder_of, make_folder};
 
 use self::{listener::ApiListener, peer::Peers};
 use super::http::{host, problem, requests, room::Patience, server};
@@ -37,13 +36,14 @@ const LIMITS: server::Limits = server::Limits {
     patience: Patience { request: Duration::from_secs(1), answer: Duration::from_secs(30) },
 };
 
-/// Serves the API on `listener`, which came from [`bind`], until `shutdown` completes.
+/// Serves the API on `socket`, which came from [`bind`], until `shutdown` completes.
 ///
 /// The file of the socket is removed before the last connections end, so that a new daemon can take its place.
-pub fn serve(listener: UnixListener, controller: Controller, shutdown: impl Future) -> impl Future<Output = ()> {
+pub fn serve(socket: BoundSocket, controller: Controller, shutdown: impl Future) -> impl Future<Output = ()> {
+    let BoundSocket { listener, viewers } = socket;
     let file = socket::File::of(&listener);
     async move {
-        let peers = Peers::look_up().await;
+        let peers = Peers::look_up(viewers).await;
         let shutdown = async move {
             shutdown.await;
             if let Some(file) = file {
@@ -54,12 +54,12 @@ pub fn serve(listener: UnixListener, controller: Controller, shutdown: impl Futu
     }
 }
 
-/// Gives up a listener that came from [`bind`] and was never served: its file goes too.
-pub fn discard(listener: UnixListener) {
-    if let Some(file) = socket::File::of(&listener) {
+/// Gives up a socket that came from [`bind`] and was never served: its file goes too.
+pub fn discard(socket: BoundSocket) {
+    if let Some(file) = socket::File::of(&socket.listener) {
         file.remove();
     }
-    drop(listener);
+    drop(socket);
 }
 
 /// Every route. Requests carry a [`peer::Peer`] in their extensions.

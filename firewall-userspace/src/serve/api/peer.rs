@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::Request,
-    http::StatusCode,
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,24 +17,37 @@ use crate::{
     text::shown::cut,
 };
 
+/// Where a `POST` only asks.
+const QUESTIONS: [&str; 2] = ["/v1/explain", "/v1/explanations"];
+
 /// Most characters of a path in the log.
 const MOST_OF_PATH: usize = 200;
 
 /// The user at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Name of the user, or `uid:NUMBER` for one without a name: the owner of what it pushes.
+    /// Name of the user, or `uid:NUMBER` for one without a name here: the owner of what it pushes.
     pub owner: Arc<str>,
     /// Number of the user; `None` when the kernel did not tell.
     pub uid: Option<u32>,
-    /// Whether it may use the API.
-    pub is_permitted: bool,
+    /// What it may do; `None`: nothing.
+    pub role: Option<Role>,
 }
 
-/// The users that may use the API: root and the user of the daemon.
+/// What somebody may do who uses the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Look and change.
+    Admin,
+}
+
+/// Who may use the API: root and the user of the daemon, and to look, a group.
 #[derive(Clone, Debug)]
 pub struct Peers {
-    permitted: Vec<(Uid, Arc<str>)>,
+    admins: Vec<(Uid, Arc<str>)>,
+    viewers: Option<u32>,
 }
 
 impl Peer {
@@ -45,41 +58,55 @@ impl Peer {
 }
 
 impl Peers {
-    /// Looks up the names of the users once; a directory service behind them may be slow.
-    pub async fn look_up() -> Self {
+    /// Looks up the names of the users once; a directory service behind them may be slow. Members of the group `viewers` may look.
+    pub async fn look_up(viewers: Option<u32>) -> Self {
         let look_up = || {
             let mut uids = vec![Uid::from_raw(0), geteuid()];
             uids.dedup();
             uids.into_iter().map(|uid| (uid, name(uid))).collect()
         };
         // An empty list, which permits nobody, is left when the look-up panics in the C library.
-        Self { permitted: tokio::task::spawn_blocking(look_up).await.unwrap_or_default() }
+        Self { admins: tokio::task::spawn_blocking(look_up).await.unwrap_or_default(), viewers }
     }
 
-    /// The peer with `uid`, which is `None` when the kernel did not tell.
-    pub fn peer(&self, uid: Option<u32>) -> Peer {
-        let known = self.permitted.iter().find(|(permitted, _)| Some(permitted.as_raw()) == uid);
+    /// The peer with `uid`, which is `None` when the kernel did not tell; `is_in` says whether it is in a group.
+    pub fn peer(&self, uid: Option<u32>, is_in: impl FnOnce(u32) -> bool) -> Peer {
+        let known = self.admins.iter().find(|(admin, _)| Some(admin.as_raw()) == uid);
         match (known, uid) {
-            (Some((_, owner)), _) => Peer { owner: owner.clone(), uid, is_permitted: true },
-            (None, Some(number)) => Peer { owner: format!("uid:{number}").into(), uid, is_permitted: false },
-            (None, None) => Peer { owner: "unknown".into(), uid, is_permitted: false },
+            (Some((_, owner)), _) => Peer { owner: owner.clone(), uid, role: Some(Role::Admin) },
+            (None, Some(number)) => {
+                let role = self.viewers.is_some_and(is_in).then_some(Role::Viewer);
+                Peer { owner: format!("uid:{number}").into(), uid, role }
+            }
+            (None, None) => Peer { owner: "unknown".into(), uid, role: None },
         }
     }
 }
 
-/// Passes requests of a peer that may use the API.
+/// Passes requests of a peer that may make them.
 pub async fn permit(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>();
-    if peer.is_some_and(|peer| peer.is_permitted) {
-        return next.run(request).await;
-    }
     let who = peer.map_or("unknown", |peer| &peer.owner);
+    let detail = match peer.and_then(|peer| peer.role) {
+        Some(Role::Admin) => return next.run(request).await,
+        Some(Role::Viewer) if only_looks(&request) => return next.run(request).await,
+        Some(Role::Viewer) => format!("{who} may look and not change; root and the user that the daemon runs as may"),
+        None => format!("{who} may not use this API; root and the user that the daemon runs as may"),
+    };
     if logging::admits("requests that were refused because they are not permitted") {
         let path = cut(request.uri().path(), MOST_OF_PATH);
         tracing::warn!(who, method = %request.method(), path, "refused a request: not permitted");
     }
-    let detail = format!("{who} may not use this API; root and the user that the daemon runs as may");
     ProblemDetails::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail).into_response()
+}
+
+/// Whether it changes nothing, whatever it says.
+fn only_looks(request: &Request) -> bool {
+    match *request.method() {
+        Method::GET | Method::HEAD => true,
+        Method::POST => QUESTIONS.contains(&request.uri().path()),
+        _ => false,
+    }
 }
 
 fn name(uid: Uid) -> Arc<str> {
@@ -94,20 +121,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_root_and_the_user_of_the_daemon_are_permitted() {
-        let peers = Peers::look_up().await;
+    async fn only_root_and_the_user_of_the_daemon_may_change_anything() {
+        let peers = Peers::look_up(Some(7)).await;
         let own = geteuid().as_raw();
         for uid in [0, own] {
-            assert!(peers.peer(Some(uid)).is_permitted, "{uid}");
+            assert_eq!(peers.peer(Some(uid), |_| false).role, Some(Role::Admin), "{uid}");
         }
         let other = own + 1;
-        let refused = Peer { owner: format!("uid:{other}").into(), uid: Some(other), is_permitted: false };
-        assert_eq!(peers.peer(Some(other)), refused);
-        assert!(!peers.peer(None).is_permitted);
+        let refused = Peer { owner: format!("uid:{other}").into(), uid: Some(other), role: None };
+        assert_eq!(peers.peer(Some(other), |_| false), refused);
+        assert_eq!(peers.peer(Some(other), |group| group == 7).role, Some(Role::Viewer));
+        assert_eq!(peers.peer(None, |_| true).role, None);
+    }
+
+    #[tokio::test]
+    async fn without_a_group_nobody_else_may_look() {
+        let peers = Peers::look_up(None).await;
+        assert_eq!(peers.peer(Some(geteuid().as_raw() + 1), |_| true).role, None);
     }
 
     #[tokio::test]
     async fn the_owner_of_what_root_pushes_is_root() {
-        assert_eq!(&*Peers::look_up().await.peer(Some(0)).owner, "root");
+        assert_eq!(&*Peers::look_up(None).await.peer(Some(0), |_| false).owner, "root");
     }
 }

@@ -16,18 +16,23 @@ use std::{
 
 use nix::{
     errno::Errno,
+    fcntl::{AT_FDCWD, AtFlags},
     sys::{
         socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_address, connect, listen, socket},
         stat::{Mode, fchmod},
     },
+    unistd::{Gid, fchownat, getegid},
 };
 use tokio::net::UnixListener;
 
-/// Who may connect: the user and the group of the daemon.
-const SOCKET_MODE: u32 = 0o660;
+use crate::{host::group, policy::ApiSocket};
 
-/// Who may look into the folder of the socket when it has to be made.
-const FOLDER_MODE: u32 = 0o750;
+/// Until it has its group, only the user of the daemon may connect.
+const FIRST_MODE: u32 = 0o600;
+
+/// The folder of the socket when it has to be made: others come through to the socket, whose own mode decides, and do not open the
+/// folder, whose lock a start waits for.
+const FOLDER_MODE: u32 = 0o711;
 
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 128;
@@ -71,13 +76,23 @@ pub enum ApiBindError {
     },
 }
 
-/// Listens at `path`, with mode 0660, in place of a socket that nobody listens at any more.
+/// The socket, which nobody serves yet.
+#[derive(Debug)]
+pub struct BoundSocket {
+    pub(super) listener: UnixListener,
+    /// The group whose members may look.
+    pub(super) viewers: Option<u32>,
+}
+
+/// Listens at `socket.path`, in place of a socket that nobody listens at any more.
 ///
-/// A missing folder is made with mode 0750. To be called inside a tokio runtime.
+/// A missing folder is made with mode 0711. A group that there is not, or that the daemon may not give away, is told in the log and keeps
+/// no filter from starting: the socket has the group of the daemon then. To be called inside a tokio runtime.
 ///
 /// # Errors
 /// See [`ApiBindError`].
-pub fn bind(path: &Path) -> Result<UnixListener, ApiBindError> {
+pub fn bind(socket: &ApiSocket) -> Result<BoundSocket, ApiBindError> {
+    let path = &*socket.path;
     let folder = folder_of(path);
     let folder_error = |source| ApiBindError::Folder { path: folder.to_owned(), source };
     make_folder(folder).map_err(folder_error)?;
@@ -85,12 +100,12 @@ pub fn bind(path: &Path) -> Result<UnixListener, ApiBindError> {
     let lock = fs::File::open(folder).map_err(folder_error)?;
     take(&lock, folder)?;
     remove_stale(path)?;
-    let socket = listen_at(path)?;
+    let (listening, viewers) = listen_at(socket)?;
     drop(lock);
-    let listener = std::os::unix::net::UnixListener::from(socket);
+    let listener = std::os::unix::net::UnixListener::from(listening);
     let refused = |source| ApiBindError::Socket { path: path.to_owned(), attempt: "listen at", source };
     listener.set_nonblocking(true).map_err(refused)?;
-    UnixListener::from_std(listener).map_err(refused)
+    Ok(BoundSocket { listener: UnixListener::from_std(listener).map_err(refused)?, viewers })
 }
 
 /// The folder of a socket at `path`.
@@ -147,22 +162,66 @@ fn unix_socket() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
 }
 
-fn listen_at(path: &Path) -> Result<OwnedFd, ApiBindError> {
-    let refused =
-        |errno: nix::Error| ApiBindError::Socket { path: path.to_owned(), attempt: "listen at", source: errno.into() };
+/// The socket that listens, and the group whose members may look.
+fn listen_at(api: &ApiSocket) -> Result<(OwnedFd, Option<u32>), ApiBindError> {
+    let path = &*api.path;
+    let error = |attempt, source| ApiBindError::Socket { path: path.to_owned(), attempt, source };
+    let refused = |errno: nix::Error| error("listen at", errno.into());
     let socket = unix_socket().map_err(refused)?;
     // bind(2) gives the file the mode of the socket less the umask (Linux, net/unix/af_unix.c unix_bind_bsd), so it is
     // never wider than this. What the umask took is given back before anybody can connect.
-    fchmod(&socket, Mode::from_bits_truncate(SOCKET_MODE)).map_err(refused)?;
+    fchmod(&socket, Mode::from_bits_truncate(FIRST_MODE)).map_err(refused)?;
     let address = UnixAddr::new(path).map_err(refused)?;
     bind_address(socket.as_raw_fd(), &address).map_err(refused)?;
-    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE)).map_err(|source| ApiBindError::Socket {
-        path: path.to_owned(),
-        attempt: "set the mode of",
-        source,
-    })?;
+    let viewers = viewers(api);
+    fs::set_permissions(path, Permissions::from_mode(api.mode.bits()))
+        .map_err(|source| error("set the mode of", source))?;
     listen(&socket, Backlog::new(BACKLOG).map_err(refused)?).map_err(refused)?;
-    Ok(socket)
+    Ok((socket, viewers))
+}
+
+/// Gives the socket its group; the group whose members may look. That of root has to be asked for by name: other users are in it by the
+/// habits of containers.
+fn viewers(api: &ApiSocket) -> Option<u32> {
+    let own = || Some(getegid().as_raw()).filter(|group| *group != 0);
+    let Some(wanted) = &api.group else { return own() };
+    match give(&api.path, wanted) {
+        Ok(group) => Some(group),
+        Err(why) => {
+            let socket = api.path.display();
+            tracing::warn!("the socket {socket} keeps the group of the daemon: cannot give it to `{wanted}`: {why}");
+            own()
+        }
+    }
+}
+
+/// Why the socket does not get its group, in words.
+fn give(path: &Path, wanted: &str) -> Result<u32, String> {
+    let group = group::number(wanted)?;
+    let given = fchownat(AT_FDCWD, path, None, Some(Gid::from_raw(group)), AtFlags::AT_SYMLINK_NOFOLLOW);
+    match given {
+        Ok(()) => {
+            warn_of_folder(path, group);
+            Ok(group)
+        }
+        Err(Errno::EPERM) => {
+            Err(format!("{}; hint: make the user of the daemon a member of the group", Errno::EPERM.desc()))
+        }
+        Err(errno) => Err(errno.desc().into()),
+    }
+}
+
+/// Says so when members of `group` do not come through to the socket.
+fn warn_of_folder(path: &Path, group: u32) {
+    let folder = folder_of(path);
+    let is_open = fs::metadata(folder).is_ok_and(|folder| {
+        let search = if folder.gid() == group { 0o010 } else { 0o001 };
+        folder.mode() & search != 0
+    });
+    if !is_open {
+        let folder = folder.display();
+        tracing::warn!("the group of the socket does not come through {folder} to it; hint: `chmod o+x {folder}`");
+    }
 }
 
 /// The file of a socket that listens.

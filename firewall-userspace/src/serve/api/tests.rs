@@ -2,12 +2,18 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
 use http_body_util::BodyExt;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::{peer::Peer, router};
+use super::{
+    peer::{Peer, Role},
+    router,
+};
 use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
@@ -22,8 +28,8 @@ fn request(method: &str, path: &str, body: Body) -> Request<Body> {
     request.header("content-type", "application/json").body(body).unwrap()
 }
 
-fn peer(is_permitted: bool) -> Peer {
-    Peer { owner: "uid:1000".into(), uid: Some(1000), is_permitted }
+fn peer(role: Option<Role>) -> Peer {
+    Peer { owner: "uid:1000".into(), uid: Some(1000), role }
 }
 
 async fn problem(controller: Controller, mut request: Request<Body>, peer: Option<Peer>) -> ProblemDetails {
@@ -91,7 +97,7 @@ fn controller() -> (Controller, mpsc::Receiver<Message>) {
 #[tokio::test]
 async fn other_users_are_refused_whatever_they_ask() {
     for (method, path) in [("GET", "/v1/status"), ("GET", "/v1/entries"), ("POST", "/v1/entries"), ("GET", "/x")] {
-        for peer in [Some(peer(false)), None] {
+        for peer in [Some(peer(None)), None] {
             let (controller, mut questions) = controller();
             let problem = problem(controller, request(method, path, Body::from("{}")), peer).await;
             assert_eq!((problem.status, &*problem.code), (403, codes::NOT_PERMITTED), "{method} {path}");
@@ -100,10 +106,41 @@ async fn other_users_are_refused_whatever_they_ask() {
     }
 }
 
+/// What a viewer was answered, in short.
+async fn answer_to_a_viewer(method: &str, path: &str) -> StatusCode {
+    let (controller, _) = controller();
+    let mut request = request(method, path, Body::from("{}"));
+    request.extensions_mut().insert(peer(Some(Role::Viewer)));
+    router(controller).oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn who_may_look_changes_nothing() {
+    let changes =
+        ["entries", "sync", "undo", "reload", "apply", "rollback", "mode", "confirm", "new", "explain/", "%65xplain"];
+    for change in changes {
+        assert_eq!(answer_to_a_viewer("POST", &format!("/v1/{change}")).await, StatusCode::FORBIDDEN, "{change}");
+    }
+    for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "CONNECT", "explain"] {
+        assert_eq!(answer_to_a_viewer(method, "/v1/sync/1").await, StatusCode::FORBIDDEN, "{method}");
+    }
+    for (method, path) in [
+        ("GET", "entries"),
+        ("HEAD", "entries"),
+        ("GET", "membership?source=192.0.2.1"),
+        ("GET", "history/1"),
+        ("POST", "explain"),
+        ("POST", "explanations"),
+    ] {
+        assert_ne!(answer_to_a_viewer(method, &format!("/v1/{path}")).await, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_does_not_answer_is_a_504_that_does_not_say_no() {
     let (controller, _questions) = controller();
-    let problem = problem(controller, request("POST", "/v1/entries", Body::from("{}")), Some(peer(true))).await;
+    let problem =
+        problem(controller, request("POST", "/v1/entries", Body::from("{}")), Some(peer(Some(Role::Admin)))).await;
     assert_eq!((problem.status, &*problem.code), (504, codes::UNANSWERED));
     assert!(problem.detail.contains("may still happen"), "{problem:?}");
 }
@@ -113,7 +150,7 @@ async fn a_body_that_never_ends_is_a_408() {
     let (controller, mut questions) = controller();
     let (_sender, endless) = http_body_util::channel::Channel::<axum::body::Bytes>::new(1);
     let request = request("POST", "/v1/entries", Body::new(endless));
-    let problem = problem(controller, request, Some(peer(true))).await;
+    let problem = problem(controller, request, Some(peer(Some(Role::Admin)))).await;
     assert_eq!((problem.status, &*problem.code), (408, codes::BODY_TIMEOUT));
     assert!(questions.try_recv().is_err());
 }

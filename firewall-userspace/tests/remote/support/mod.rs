@@ -21,6 +21,7 @@ use firewall_userspace::{
     config::Bundle,
     control::{Caller, Push},
     controller::{ConfigFile, Controller, Message, Work},
+    policy::{ApiSocket, SocketMode},
     serve::{admin, api},
 };
 use tokio::{
@@ -96,7 +97,7 @@ impl Daemon {
         runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone(), applied.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
         let (admin, servers) = runtime.block_on(async {
-            let api = api::bind(&socket).unwrap();
+            let api = api::bind(&ApiSocket { path: socket.clone(), group: None, mode: SocketMode::Group }).unwrap();
             let admin = admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             let address = admin.local_addr().unwrap();
             tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));

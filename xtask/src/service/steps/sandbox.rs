@@ -75,5 +75,32 @@ pub fn all(bench: &mut Bench, report: &mut Report) -> Result<()> {
             })?;
         }
         Ok(format!("{} verbs", VERBS.len()))
+    })?;
+    group(bench, report)
+}
+
+/// Members of the group of the socket look, and change nothing; the daemon gives the socket another group.
+fn group(bench: &mut Bench, report: &mut Report) -> Result<()> {
+    let expected = "its members look and change nothing; another group is given to the socket";
+    bench.step(report, "the group of the socket is used", expected, |bench| {
+        require_viewers(bench, "portcullis")?;
+        let change = "cp -p /etc/portcullis/portcullis.toml /root/before.toml && usermod --append --groups adm portcullis && \
+                      printf '\\n[api]\\ngroup = \"adm\"\\n' >> /etc/portcullis/portcullis.toml && systemctl restart portcullis";
+        bench.machine.ask(change)?;
+        require_viewers(bench, "adm")?;
+        let back = "mv /root/before.toml /etc/portcullis/portcullis.toml && gpasswd --delete portcullis adm && \
+                    systemctl restart portcullis";
+        bench.machine.ask(back)?;
+        require_viewers(bench, "portcullis")?;
+        bench.require_enforced()
     })
+}
+
+fn require_viewers(bench: &Bench, group: &str) -> Result<()> {
+    let as_member = format!("setpriv --reuid=nobody --regid=nogroup --groups={group} portcullis");
+    let socket = bench.machine.ask("stat --format '%U %G %a' /run/portcullis/api.sock")?;
+    let (looks, changes) = (format!("{as_member} status"), format!("{as_member} mode observe"));
+    let (looks, changes) = (bench.machine.run(&looks)?, bench.machine.run(&changes)?);
+    let is_so = looks.code == 0 && changes.code == 4 && changes.text.contains("may look and not change");
+    require(is_so && socket == format!("portcullis {group} 660"), || format!("{socket}; {looks:?}; {changes:?}"))
 }
