@@ -28,6 +28,18 @@ impl Caller {
 }
 
 impl Way {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Daemon, Self::Signal, Self::Socket];
+
+    /// What makes somebody who comes by it load the configuration; the daemon itself does so at its start.
+    pub const fn trigger(self) -> &'static str {
+        match self {
+            Self::Daemon => "start",
+            Self::Signal => "signal",
+            Self::Socket => "api",
+        }
+    }
+
     /// Its name in the log.
     pub const fn label(self) -> &'static str {
         match self {

@@ -26,8 +26,8 @@ pub use push::{Addition, AddressAnswer, EntryChange, EntryChangeKind, Push, Push
 pub use refusal::{Refusal, guarded};
 pub use sandbox::{LandlockForce, LandlockView, SandboxStatus};
 pub use status::{
-    ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadStatus, ServiceStatus,
-    ServiceTraffic, Status, TrafficCounts, TrafficStatus,
+    ClockStatus, Condition, InterfaceStatus, ListEntries, ListStatus, ReasonTraffic, ReloadAttempts, ReloadStatus,
+    ReloadTally, ServiceStatus, ServiceTraffic, Status, TrafficCounts, TrafficStatus,
 };
 pub use sync::{Cancelled, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage};
 pub use terms::Terms;

@@ -1,11 +1,11 @@
 //! The state of the daemon.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Pending, SandboxStatus};
+use super::{Pending, SandboxStatus, Way};
 use crate::{lists::entry::Layer, state::history::Generation};
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
@@ -199,8 +199,60 @@ pub struct ReloadStatus {
     pub successes: u64,
     /// Attempts that were refused.
     pub failures: u64,
+    /// The same attempts by who asked for them.
+    #[serde(default)]
+    pub triggers: ReloadTally,
     /// Why the last attempt was refused.
     pub error: Option<String>,
+}
+
+/// Attempts to load the configuration by their triggers: `start`, `signal`, `api`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ReloadTally(BTreeMap<String, ReloadAttempts>);
+
+/// Attempts of one trigger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ReloadAttempts {
+    /// Those that succeeded.
+    pub successes: u64,
+    /// Those that were refused.
+    pub failures: u64,
+}
+
+impl Default for ReloadTally {
+    /// No attempt of any trigger.
+    fn default() -> Self {
+        Self(Way::ALL.map(|way| (way.trigger().to_owned(), ReloadAttempts::default())).into())
+    }
+}
+
+impl ReloadTally {
+    /// One attempt.
+    pub fn of(way: Way, is_success: bool) -> Self {
+        let mut tally = Self::default();
+        tally.count(way, is_success);
+        tally
+    }
+
+    /// Counts an attempt.
+    pub fn count(&mut self, way: Way, is_success: bool) {
+        let attempts = self.0.entry(way.trigger().to_owned()).or_default();
+        attempts.successes += u64::from(is_success);
+        attempts.failures += u64::from(!is_success);
+    }
+
+    /// All triggers with their attempts, by name.
+    pub fn triggers(&self) -> impl Iterator<Item = (&str, ReloadAttempts)> {
+        self.0.iter().map(|(trigger, attempts)| (trigger.as_str(), *attempts))
+    }
+
+    /// The attempts of all triggers.
+    pub fn total(&self) -> ReloadAttempts {
+        self.0.values().fold(ReloadAttempts::default(), |sum, one| ReloadAttempts {
+            successes: sum.successes + one.successes,
+            failures: sum.failures + one.failures,
+        })
+    }
 }
 
 /// One interface.

@@ -13,7 +13,8 @@ use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{
-        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, Reloaded, Status, Undo,
+        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, ReloadTally, Reloaded,
+        Status, Undo,
     },
     datapath::{Filter, FrameCounters},
     logging, made,
@@ -43,8 +44,8 @@ pub struct NoPolicy {
     pub basics: Basics,
     /// When the daemon started.
     pub started: Timestamp,
-    /// Attempts to begin that failed.
-    pub failures: u64,
+    /// Attempts to begin; all of them failed.
+    pub attempts: ReloadTally,
 }
 
 /// Answers messages until there is a policy; `None` when the daemon is to end.
@@ -58,7 +59,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
     let mut own = None;
     while let Some(message) = messages.recv().await {
         match message {
-            Message::Reload(_, reload, read, reply) if !reload.dry_run => {
+            Message::Reload(caller, reload, read, reply) if !reload.dry_run => {
                 let now = clock();
                 let loaded = read.loaded.map_err(|report| report.render_short());
                 let begun = begin(loaded, now)
@@ -66,6 +67,8 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                     .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()));
                 match begun {
                     Ok(mut core) => {
+                        told.attempts.count(caller.way, true);
+                        core.in_force.reloads.tally = told.attempts;
                         core.publisher = Publisher::telling(readings);
                         core.publish();
                         answer(reply, Ok(core.answered()));
@@ -78,7 +81,8 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                                 Refusal::NoPolicy { why: why.clone() }.brief()
                             );
                         }
-                        told = NoPolicy { why: why.clone(), failures: told.failures + 1, ..told };
+                        told.attempts.count(caller.way, false);
+                        told.why.clone_from(&why);
                         readings.send_replace(Arc::new(told.clone()));
                         answer::<Result<Reloaded, _>>(reply, Err(Refusal::NoPolicy { why }));
                     }
@@ -122,7 +126,8 @@ impl Readings for NoPolicy {
                 successful: false,
                 last_success: None,
                 successes: 0,
-                failures: self.failures,
+                failures: self.attempts.total().failures,
+                triggers: self.attempts.clone(),
                 error: Some(self.why.clone()),
             },
             policy: None,

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
+    control::{ReloadTally, Way},
     logging,
     policy::{ApiSocket, Policy, StateFolder},
 };
@@ -34,8 +35,7 @@ fn places(policy: &Policy) -> ServingPlaces {
 /// How loading the configuration went.
 #[derive(Clone, Debug)]
 pub(super) struct Reloads {
-    pub(super) successes: u64,
-    pub(super) failures: u64,
+    pub(super) tally: ReloadTally,
     /// Why the last attempt was refused.
     pub(super) error: Option<String>,
 }
@@ -50,8 +50,7 @@ impl InForce {
         refused: Option<String>,
         now: Timestamp,
     ) -> Self {
-        let (successes, failures) = (u64::from(refused.is_none()), u64::from(refused.is_some()));
-        let reloads = Reloads { successes, failures, error: refused };
+        let reloads = Reloads { tally: ReloadTally::of(Way::Daemon, refused.is_none()), error: refused };
         let revision = last.max(1);
         let places = places(&policy);
         logging::set(policy.log);

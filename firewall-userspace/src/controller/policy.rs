@@ -64,7 +64,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         // While something waits for a confirmation the file was not looked at.
         let is_about_file = !reload.dry_run && !matches!(result, Err(Refusal::Pending(_)));
         if let (Err(refusal), true) = (&result, is_about_file) {
-            self.in_force.reloads.failures += 1;
+            self.in_force.reloads.tally.count(caller.way, false);
             let reason = refusal.to_string();
             if logging::admits("configurations that were refused") {
                 let (config, reason) = (self.in_force.config.display(), refusal.brief());
@@ -238,7 +238,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
             None if !self.waits_for_push() => self.undoable.waiting = None,
             None => {}
         }
-        self.in_force.reloads.successes += u64::from(how == How::Reload);
+        if how == How::Reload {
+            self.in_force.reloads.tally.count(caller.way, true);
+        }
         // What comes from elsewhere says nothing about a file that was refused.
         if is_file {
             self.in_force.reloads.error = None;

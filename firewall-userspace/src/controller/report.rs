@@ -51,6 +51,7 @@ impl Readings for Snapshot {
     fn status(&self, now: Now) -> Status {
         let policy = &self.in_force.policy;
         let reloads = &self.in_force.reloads;
+        let attempts = reloads.tally.total();
         Status {
             schema: "portcullis.status/v1".into(),
             version: made::VERSION.into(),
@@ -70,8 +71,9 @@ impl Readings for Snapshot {
             reload: ReloadStatus {
                 successful: reloads.error.is_none(),
                 last_success: Some(self.in_force.loaded()),
-                successes: reloads.successes,
-                failures: reloads.failures,
+                successes: attempts.successes,
+                failures: attempts.failures,
+                triggers: reloads.tally.clone(),
                 error: reloads.error.clone(),
             },
             policy: self.standing.active().cloned(),

@@ -11,7 +11,7 @@ use super::{RunOptions, StartError, sandbox::Sandbox};
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
-    control::{Caller, Condition, Reload},
+    control::{Caller, Condition, Reload, ReloadTally, Way},
     controller::{Beginning, ConfigFile, Controller, NoPolicy, Setup, ThisHost, WithoutPolicy},
     host::memory,
     logging,
@@ -85,7 +85,8 @@ pub(super) fn beginning(
                 RETRY.as_secs()
             );
             let (config, basics) = (beginner.config.clone(), beginner.basics.clone());
-            let told = NoPolicy { why, config, basics, started: now.wall, failures: 1 };
+            let told =
+                NoPolicy { why, config, basics, started: now.wall, attempts: ReloadTally::of(Way::Daemon, false) };
             let begin = Box::new(move |loaded, now| beginner.setup(loaded, now).map_err(|nothing| nothing.why()));
             Ok(Beginning::Idle(Box::new(WithoutPolicy { told, begin })))
         }

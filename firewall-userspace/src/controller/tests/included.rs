@@ -45,7 +45,7 @@ fn a_reload_with_a_broken_included_file_keeps_the_old_policy() {
     let Err(Refusal::Config { report, .. }) = reload(&mut world, &file) else { panic!("a file is missing") };
     assert!(report.contains("p.toml:1:29") && report.contains("more.toml"), "{report}");
     assert!(std::sync::Arc::ptr_eq(&world.core.in_force.policy, &before));
-    assert_eq!(world.core.in_force.reloads.failures, 2);
+    assert_eq!(world.core.in_force.reloads.tally.total().failures, 2);
 
     write("more.toml", "[lists.c]\n");
     reload(&mut world, &file).unwrap();

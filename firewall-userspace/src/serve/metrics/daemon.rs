@@ -137,10 +137,12 @@ fn policy(status: &Status) -> prometheus::Result<[Family; 7]> {
 }
 
 fn reloads(status: &Status) -> prometheus::Result<Family> {
-    let help = "Attempts to load the configuration, the start included.";
-    let mut family = Family::counter("portcullis_config_reloads_total", help, &["result"])?;
-    family.push(&["success"], status.reload.successes as f64);
-    family.push(&["failure"], status.reload.failures as f64);
+    let help = "Attempts to load the configuration: by the start of the daemon, by a signal, or over the API, as `portcullis reload` does.";
+    let mut family = Family::counter("portcullis_config_reloads_total", help, &["trigger", "result"])?;
+    for (trigger, attempts) in status.reload.triggers.triggers() {
+        family.push(&[trigger, "success"], attempts.successes as f64);
+        family.push(&[trigger, "failure"], attempts.failures as f64);
+    }
     Ok(family)
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use firewall_common::{Family, Verdict, abi::Count};
 use firewall_userspace::{
-    control::{ClockStatus, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ServiceStatus, Status},
+    control::{
+        ClockStatus, InterfaceStatus, ListEntries, ListStatus, ReloadStatus, ReloadTally, ServiceStatus, Status, Way,
+    },
     controller::Counters,
     lists::{entry::Layer, tally::Happening},
 };
@@ -38,7 +40,7 @@ pub fn status() -> Status {
         mode: "enforce".into(),
         config: PathBuf::from("/etc/portcullis/portcullis.toml"),
         admin_listen: "127.0.0.1:9191".parse().unwrap(),
-        reload: ReloadStatus { successful: true, last_success: Some(time()), successes: 2, failures: 1, error: None },
+        reload: reload(),
         policy: None,
         differs_from_file: false,
         pending: None,
@@ -86,4 +88,12 @@ pub fn counters() -> Counters {
     counters.list_changes.insert(("partners".into(), Layer::Runtime, Happening::Expired), 4);
     counters.rooms.insert("classes", [65, 65_536]);
     counters
+}
+
+/// A start and a reload that went well, and one that did not.
+fn reload() -> ReloadStatus {
+    let mut triggers = ReloadTally::of(Way::Daemon, true);
+    triggers.count(Way::Socket, true);
+    triggers.count(Way::Signal, false);
+    ReloadStatus { successful: true, last_success: Some(time()), successes: 2, failures: 1, triggers, error: None }
 }
