@@ -186,6 +186,11 @@ fn with_nothing_to_enforce_a_daemon_stays_up_says_so_and_begins_when_the_file_is
     ensure!(filters(&lab)? == [true, false, false], "{}", daemon.log());
     daemon.ok(&["allow", "add", "friends", STRANGER4])?;
     ensure!(filters(&lab)? == [true, false, true]);
+    let metrics = daemon.metrics()?;
+    for (trigger, result) in [("start", "success"), ("api", "failure")] {
+        let attempts = metrics.count("portcullis_config_reloads_total", &[("trigger", trigger), ("result", result)]);
+        ensure!(attempts == 1, "{trigger}, {result}: {attempts}");
+    }
     daemon.stop()
 }
 
