@@ -33,8 +33,44 @@ pub fn build(tree: &Tree, profile: Profile) -> Result<Built> {
             cargo.arg("--release");
             "release"
         }
-        Profile::Debug => "debug",
+        // With the features that the tests ask for, so that nothing is compiled twice.
+        Profile::Debug => {
+            cargo.args(["--package", "firewall-tests"]);
+            "debug"
+        }
     };
     process::run(&mut cargo)?;
     Ok(Built { object, portcullis: tree.target.join(folder).join("portcullis") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The crates that a choice of packages compiles for the target, with their features.
+    fn compiled(arguments: &[&str]) -> BTreeSet<String> {
+        let mut cargo = Tree::find().unwrap().cargo();
+        cargo
+            .args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p} {f}", "--edges"])
+            .args(arguments);
+        let output = cargo.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.replace(" (*)", "")).collect()
+    }
+
+    #[test]
+    fn what_the_tests_need_is_compiled_once() {
+        let unit = compiled(&["normal,dev"]);
+        assert!(unit.len() > 100, "{unit:?}");
+        for arguments in [
+            &["normal", "--package", "firewall-userspace", "--package", "firewall-tests"][..],
+            &["normal,dev", "--package", "firewall-tests"],
+        ] {
+            let again: Vec<_> = compiled(arguments).into_iter().filter(|one| !unit.contains(one)).collect();
+            let others = again.iter().filter(|one| !one.starts_with("firewall-tests "));
+            assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{arguments:?}");
+        }
+    }
 }

@@ -12,7 +12,8 @@ use self::validator::problems;
 
 /// A configuration without mistakes.
 const GOOD: &str = "interface = [{ name = \"eth0\" }]\n[lists.a]\nentries = [\"192.0.2.0/24\"]\n[limits.l]\npackets = { rate = 5 }\n\
-                    [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\n";
+                    [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\nlimit_for = [{ list = \"a\", limit = \"l\" }]\n\
+                    [[test]]\nname = \"t\"\nsource = \"192.0.2.1\"\nprotocol = \"tcp\"\nport = 443\nexpect = \"pass\"\n";
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/portcullis.toml");
 
@@ -32,6 +33,9 @@ const TABLES: &[(&str, &str)] = &[
     ("limits.l.bytes", "/properties/limits/additionalProperties/properties/bytes"),
     ("limits.l.source_prefix", "/properties/limits/additionalProperties/properties/source_prefix"),
     ("services.s", "/properties/services/additionalProperties"),
+    ("services.s.limit_for.0", "/properties/services/additionalProperties/properties/limit_for/items"),
+    ("interface.0", "/properties/interface/items"),
+    ("test.0", "/properties/test/items"),
 ];
 
 /// Values of every form, good and bad.
@@ -132,20 +136,27 @@ fn of_schema(text: &str) -> Option<Vec<String>> {
     Some(problems(&schema(), &serde_json::to_value(value).ok()?))
 }
 
-/// `GOOD` with `key = value` in a table, in place of what it says there.
+/// `GOOD` with `key = value` in a table or a row, in place of what it says there.
 fn with(table: &str, key: &str, value: &str) -> String {
-    let mut document: toml::Table = toml::from_str(GOOD).expect("a schema and a document that are known");
+    let known = "a schema and a document that are known";
+    let mut document: toml::Value = toml::from_str(GOOD).expect(known);
     let mut at = &mut document;
     for name in table.split('.') {
-        let next = at.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = next.as_table_mut().expect("a schema and a document that are known");
+        at = match name.parse::<usize>() {
+            Ok(row) => at.get_mut(row).expect(known),
+            Err(_) => {
+                let table = at.as_table_mut().expect(known);
+                table.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            }
+        };
     }
+    let at = at.as_table_mut().expect(known);
     if table == "limits.l.bytes" || table == "essentials.mld" {
         at.entry("rate").or_insert(toml::Value::Integer(5));
     }
-    let value: toml::Table = toml::from_str(&format!("x = {value}")).expect("a schema and a document that are known");
+    let value: toml::Table = toml::from_str(&format!("x = {value}")).expect(known);
     at.insert(key.to_owned(), value["x"].clone());
-    toml::to_string(&document).expect("a schema and a document that are known")
+    toml::to_string(&document).expect(known)
 }
 
 fn keys_of(place: &str) -> Vec<String> {
