@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::{process, tree::Tree};
 
 /// What a server has that somebody protects: systemd as PID 1, something that listens, and the programs of a first look.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nginx-light,curl,procps";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,passwd,iproute2,nginx-light,curl,procps";
 
 /// The folder of a Debian of this suite, which is made when it is not there.
 pub fn root(tree: &Tree, suite: &str) -> Result<PathBuf> {

@@ -15,8 +15,9 @@ pub struct Left {
 impl Left {
     /// Looks.
     pub fn look(machine: &Machine) -> Result<Self> {
-        // Caches and logs of dpkg, and links that systemctl leaves for a unit that is masked, are not the package's.
-        let files = "find / -xdev -iname '*portcullis*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*' -not -path '/mnt/*' \
+        // Caches and logs of dpkg, links that systemctl leaves for a unit that is masked, and the PrivateTmp= that systemd did not remove
+        // when the power was cut, are not the package's.
+        let files = "find / -xdev -iname '*portcullis*' -not -path '/proc/*' -not -path '/root/*' -not -path '/var/log/*' -not -path '/mnt/*' -not -path '/var/tmp/systemd-private-*' \
                      -not -path '/var/lib/dpkg/*' 2>/dev/null; find /run -iname '*portcullis*' 2>/dev/null";
         Ok(Self {
             files: machine.ask(&format!("({files}) | sort"))?,
