@@ -135,6 +135,10 @@ fn next(path: &Path) -> Vec<String> {
         ("portcullis status".to_owned(), "what would be dropped; `portcullis explain ADDRESS` says why"),
         ("portcullis mode enforce --confirm 5m".to_owned(), "drop; undone after five minutes without the next one"),
         ("portcullis confirm".to_owned(), "keep it"),
+        (
+            format!("sed -i 's/^mode = \"observe\"/mode = \"enforce\"/' {file}"),
+            "and say so in the file, for `apply` and a new state folder",
+        ),
     ];
     let widest = steps.iter().map(|(step, _)| step.chars().count()).max().unwrap_or(0);
     steps.iter().map(|(step, what)| format!("{step:<widest$}  # {what}")).collect()

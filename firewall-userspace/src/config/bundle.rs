@@ -173,7 +173,7 @@ fn in_folder(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
     let place = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let unreadable = |error: io::Error| {
         let message = format!("cannot list the folder {}: {error}", shown_path(place));
-        (message, "run as root, or let this user read the folder")
+        (message, "run as root, or let the user that reads it read the folder")
     };
     let entries = match fs::read_dir(place) {
         Ok(entries) => entries,

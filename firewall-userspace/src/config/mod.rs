@@ -83,7 +83,8 @@ const MAX_CONFIG_OCTETS: u64 = 16 << 20;
 /// How messages call a configuration that comes from a pipe.
 pub(crate) const STDIN: &str = "<stdin>";
 
-/// Reads the configuration at `path`, the files that it includes and the list files that they name.
+/// Reads the configuration at `path`, the files that it includes and the list files that they name. Only the configuration itself may
+/// be a pipe.
 ///
 /// # Errors
 /// A report of everything that is wrong in all of them.
@@ -96,7 +97,8 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// As for [`load`].
 pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
-    load_from(path, Openness::Any, ports)
+    let text = read_main(path, Openness::Any)?;
+    read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(Openness::RegularOnly), ports)
 }
 
 /// The same for a daemon, which must not wait for a pipe: all of them have to be regular files.
@@ -104,7 +106,9 @@ pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
 /// # Errors
 /// As for [`load`].
 pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
-    load_from(path, Openness::RegularOnly, &EphemeralPorts::default())
+    let text = read_main(path, Openness::RegularOnly)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read_text((path, &text), folder, FilesFrom::Disk(Openness::RegularOnly), &EphemeralPorts::default())
 }
 
 /// The texts of the configuration at `path` and of the files that it includes, unchecked, without list files. All have to be regular
@@ -113,19 +117,15 @@ pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// When the configuration cannot be read, in words.
 pub fn texts_regular(path: &Path) -> Result<Bundle, Report> {
-    let openness = Openness::RegularOnly;
-    let text = source::read(path, "", MAX_CONFIG_OCTETS, openness);
-    let text = text.map_err(|problem| Report::new(vec![*problem], &[]))?;
+    let text = read_main(path, Openness::RegularOnly)?;
     let (main, included) = (Source::new(path, &text, path.parent().unwrap_or(Path::new(""))), OnceCell::new());
-    let mut files = Files::new(path, FilesFrom::Disk(openness));
+    let mut files = Files::new(path, FilesFrom::Disk(Openness::RegularOnly));
     include::document(&mut Reader::default(), &main, &included, &mut files);
     Ok(files.into_parts(path, &text).1)
 }
 
-fn load_from(path: &Path, openness: Openness, ports: &EphemeralPorts) -> Result<Loaded, Report> {
-    let text =
-        source::read(path, "", MAX_CONFIG_OCTETS, openness).map_err(|problem| Report::new(vec![*problem], &[]))?;
-    read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(openness), ports)
+fn read_main(path: &Path, openness: Openness) -> Result<String, Report> {
+    source::read(path, "", MAX_CONFIG_OCTETS, openness).map_err(|problem| Report::new(vec![*problem], &[]))
 }
 
 /// Reads a configuration from `input`, for a host that gives `ports` to its own connections; other files are relative to the current
@@ -139,7 +139,7 @@ pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded
     let octets = source::read_up_to(input, MAX_CONFIG_OCTETS)
         .map_err(|error| refuse(Box::new(Diagnostic::of_file(name, "", format!("cannot read the input: {error}")))))?;
     let text = source::decode(name, "", octets, MAX_CONFIG_OCTETS).map_err(refuse)?;
-    read_text((name, &text), Path::new(""), FilesFrom::Disk(Openness::Any), ports)
+    read_text((name, &text), Path::new(""), FilesFrom::Disk(Openness::RegularOnly), ports)
 }
 
 /// Reads the configuration `text`, which messages call `name`; other files are relative to `folder`.
@@ -147,7 +147,7 @@ pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded
 /// # Errors
 /// A report of everything that is wrong.
 pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
-    read_text((name, text), folder, FilesFrom::Disk(Openness::Any), &EphemeralPorts::default())
+    read_text((name, text), folder, FilesFrom::Disk(Openness::RegularOnly), &EphemeralPorts::default())
 }
 
 /// Reads the configuration of `bundle`; no file is opened.

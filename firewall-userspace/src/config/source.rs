@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::geteuid;
+
 use super::diagnostic::Diagnostic;
 use crate::{
     files::{self, NotRegular},
@@ -107,7 +109,9 @@ pub fn read(path: &Path, key: &str, limit: u64, openness: Openness) -> Result<St
     let octets = octets.map_err(|error| {
         let mut problem = Diagnostic::of_file(path, key, format!("cannot read {}: {error}", shown_path(path)));
         problem.hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => Some("run as root or let this user read the file".to_owned()),
+            io::ErrorKind::PermissionDenied => {
+                Some(format!("run as root, or let the user that reads it (uid {}) read the file", geteuid()))
+            }
             io::ErrorKind::NotFound if !key.is_empty() => {
                 Some("paths are relative to the folder of the file that names them".to_owned())
             }

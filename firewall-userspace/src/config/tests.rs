@@ -219,7 +219,7 @@ fn a_hundred_thousand_broken_tables_are_refused_without_exhausting_the_stack() {
 }
 
 #[test]
-fn a_daemon_reads_no_pipe_and_says_so_and_a_command_does() {
+fn a_daemon_reads_no_pipe_and_a_command_reads_a_configuration_from_one() {
     let folder = std::env::temp_dir().join(format!("portcullis-config-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("a folder");
     let (pipe, config) = (folder.join("pipe"), folder.join("portcullis.toml"));
@@ -230,12 +230,15 @@ fn a_daemon_reads_no_pipe_and_says_so_and_a_command_does() {
     assert!(said.contains("pipe: it is a named pipe and no regular file") && said.contains(hint), "{said}");
     let text = std::fs::read_to_string(SAMPLE).expect("the sample is there");
     std::fs::write(&config, format!("{text}\n[lists.piped]\nfile = \"pipe\"\n")).expect("a file");
-    let said = words(super::load_regular(&config).expect_err("a pipe"));
-    assert!(said.contains("pipe: it is a named pipe") && said.contains("lists.piped.file"), "{said}");
+    for load in [super::load_regular, load] {
+        let said = words(load(&config).expect_err("a pipe"));
+        assert!(said.contains("pipe: it is a named pipe") && said.contains("lists.piped.file"), "{said}");
+    }
 
-    let writer = std::thread::spawn(move || std::fs::write(pipe, "192.0.2.1\n"));
-    let loaded = load(&config).unwrap_or_else(|report| panic!("{report}"));
+    let at = pipe.clone();
+    let writer = std::thread::spawn(move || std::fs::write(at, "[[interface]]\nname = \"eth7\"\n"));
+    let loaded = load(&pipe).unwrap_or_else(|report| panic!("{report}"));
     writer.join().expect("it ends").expect("it writes");
-    assert!(loaded.policy.lists.iter().any(|list| list.entries == prefixes(&["192.0.2.1"])));
+    assert_eq!(loaded.policy.interfaces[0].name, "eth7");
     std::fs::remove_dir_all(folder).expect("it goes");
 }

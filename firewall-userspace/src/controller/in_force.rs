@@ -32,6 +32,18 @@ fn places(policy: &Policy) -> ServingPlaces {
     (policy.admin_listen, policy.api.clone(), policy.state.clone())
 }
 
+fn waits_for_start(began: &ServingPlaces, wanted: &ServingPlaces) -> Vec<&'static str> {
+    let ((listen, api, state), (new_listen, new_api, new_state)) = (began, wanted);
+    let all = [
+        ("admin.listen", listen != new_listen),
+        ("api.socket", api.path != new_api.path),
+        ("api.group", api.group != new_api.group),
+        ("api.mode", api.mode != new_api.mode),
+        ("[state]", state != new_state),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
 /// How loading the configuration went.
 #[derive(Clone, Debug)]
 pub(super) struct Reloads {
@@ -57,9 +69,19 @@ impl InForce {
         Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0, places }
     }
 
-    /// Whether the policy names other places than those that the daemon began with: a restart takes them.
-    pub(super) fn wants_restart(&self) -> bool {
-        places(&self.policy) != self.places
+    /// Settings that are not those which the daemon began with: the next start takes them.
+    pub(super) fn waits_for_start(&self) -> Vec<&'static str> {
+        waits_for_start(&self.places, &places(&self.policy))
+    }
+
+    /// The same of a policy that may come into force.
+    pub(super) fn would_wait_for_start(&self, policy: &Policy) -> Vec<&'static str> {
+        waits_for_start(&self.places, &places(policy))
+    }
+
+    /// Where metrics and probes are served since the start.
+    pub(super) fn admin_listen(&self) -> SocketAddr {
+        self.places.0
     }
 
     /// Grows by one when entries are added, removed or end, and when the policy changes; a policy has the one that it made as
@@ -111,5 +133,27 @@ impl InForce {
     /// When the policy came into force.
     pub(super) fn loaded(&self) -> Timestamp {
         self.loaded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::SocketMode;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_wait_for_a_start_are_those_that_differ() {
+        let api = ApiSocket { path: "/run/a".into(), group: None, mode: SocketMode::Group };
+        let state = StateFolder { directory: "/srv/s".into(), snapshot_after: 1, generations: 2 };
+        let began: ServingPlaces = (([127, 0, 0, 1], 9191).into(), api, state);
+        assert_eq!(waits_for_start(&began, &began), [""; 0]);
+        let (mut group, mut all) = (began.clone(), began.clone());
+        group.1.group = Some("ops".into());
+        assert_eq!(waits_for_start(&began, &group), ["api.group"]);
+        all.0.set_port(1);
+        all.1 = ApiSocket { path: "/run/b".into(), group: Some("ops".into()), mode: SocketMode::User };
+        all.2.generations = 3;
+        assert_eq!(waits_for_start(&began, &all), ["admin.listen", "api.socket", "api.group", "api.mode", "[state]"]);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         disk::Disk,
         history::{Care, Content, Generation, How, Provision, Standing},
     },
+    text::shown::few,
 };
 
 /// What the policy is to be.
@@ -48,6 +49,11 @@ struct Fresh {
     source: String,
     /// The configuration file says the same.
     is_read: bool,
+}
+
+/// What is said of settings that are taken by a start only.
+fn waits_for_start(settings: &[&str]) -> String {
+    format!("{} takes effect at the next start of the daemon only", few(settings, settings.len()))
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
@@ -144,7 +150,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
             require_memory(&fresh.policy, self.lists.pushed(), &*self.host)?;
         }
         let candidate = self.prepare(Arc::clone(&fresh.policy), &difference, asked)?;
-        let (warnings, of) = (fresh.warnings.render_short(), fresh.of);
+        let (mut warnings, of) = (fresh.warnings.render_short(), fresh.of);
+        let waiting = self.in_force.would_wait_for_start(&fresh.policy);
+        if !waiting.is_empty() {
+            warnings.push_str(&format!("warning: {}\n", waits_for_start(&waiting)));
+        }
         let (summary, changes) = (difference.changes(), difference.told());
         if asked.dry_run {
             let (difference, target) = (Some(difference), of.and_then(|of| self.history.generation(of)).cloned());
@@ -308,8 +318,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         forced.tell();
         self.lists.follow(members);
         self.in_force.switch(policy, now.wall);
-        if self.in_force.wants_restart() {
-            tracing::warn!("a new `admin.listen`, `api.socket` or `[state]` takes effect at the next start only");
+        let waiting = self.in_force.waits_for_start();
+        if !waiting.is_empty() {
+            tracing::warn!("{}", waits_for_start(&waiting));
         }
         for (list, entries) in self.lists.pushed().lists() {
             if super::push::check::list_index(&self.in_force.policy, list).is_none() {

@@ -26,7 +26,7 @@ use crate::{
     policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
-    text::problem::Problems,
+    text::{problem::Problems, shown::few},
 };
 
 /// The generations of the policy.
@@ -66,7 +66,7 @@ impl Readings for Snapshot {
             sandbox: None,
             mode: mode_label(policy.mode).into(),
             config: self.in_force.config.clone(),
-            admin_listen: policy.admin_listen,
+            admin_listen: self.in_force.admin_listen(),
             clock: self.clock_status(now),
             reload: ReloadStatus {
                 successful: reloads.error.is_none(),
@@ -255,10 +255,17 @@ impl Snapshot {
         let history = self.keeping.refuses_generations.as_ref().map(|why| {
             condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
         });
-        let restart = self.in_force.wants_restart().then(|| {
-            let message = "another `admin.listen`, `api.socket` or `[state]` is configured: the next start takes it, and what \
-                           is pushed until then stays in the state folder of now";
-            condition(Condition::RESTART, false, message.to_owned())
+        let waiting = self.in_force.waits_for_start();
+        let restart = (!waiting.is_empty()).then(|| {
+            let stays = match waiting.contains(&"[state]") {
+                true => ", and what is pushed until then stays in the state folder of now",
+                false => "",
+            };
+            let message = format!(
+                "{} of the configuration waits for the next start of the daemon{stays}",
+                few(&waiting, waiting.len())
+            );
+            condition(Condition::RESTART, false, message)
         });
         file.into_iter().chain(interfaces).chain(pushes).chain(history).chain(restart).collect()
     }

@@ -128,11 +128,11 @@ async fn serve(
 ) -> Result<(), StartError> {
     let signals =
         Signals::follow(held).map_err(|error| StartError::Refused(format!("cannot follow signals: {error}")))?;
+    let config = ConfigFile::new(options.config.clone());
+    // Everything that can be refused without touching an interface comes first. From here on the log is as the configuration wants it.
+    let (basics, loaded) = begin::basics(options, &config).await;
     sandbox.log();
     rlimits::raise_descriptors();
-    let config = ConfigFile::new(options.config.clone());
-    // Everything that can be refused without touching an interface comes first.
-    let (basics, loaded) = begin::basics(options, &config).await;
     let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
     let addresses = Addresses::subscribe().map_err(refused)?;
     let links = Links::subscribe(follow::LOOK).map_err(refused)?;

@@ -81,7 +81,7 @@ pub fn examine(interface: Option<&str>, config: &Path) -> Result<Findings, Devic
 
 /// The interfaces of the configuration; `None` when it cannot be used.
 fn configured(config: &Path, checks: &mut Vec<Check>) -> Option<Vec<Interface>> {
-    match config::load(config) {
+    match config::load_regular(config) {
         Ok(loaded) => {
             checks.push(Check::ok("host", "configuration", format!("{}: {loaded}", config.display())));
             Some(loaded.policy.interfaces)
@@ -89,7 +89,12 @@ fn configured(config: &Path, checks: &mut Vec<Check>) -> Option<Vec<Interface>> 
         Err(report) => {
             let first = report.errors().next().map(|error| error.title()).unwrap_or_default();
             let found = format!("{} cannot be used: {first}", config.display());
-            checks.push(Check::warn("host", "configuration", found, format!("portcullis check {}", config.display())));
+            // A host that has none yet has no mistake in it.
+            let check = match config.exists() {
+                true => Check::fail("host", "configuration", found, format!("portcullis check {}", config.display())),
+                false => Check::warn("host", "configuration", found, "portcullis init"),
+            };
+            checks.push(check);
             None
         }
     }

@@ -12,13 +12,16 @@ use crate::{
     host::{
         connections::{self, Listening},
         devices::{self, Devices, DevicesError},
-        ephemeral,
+        ephemeral, group,
         memory::{self, MemoryRoom},
         surroundings::{self, Surroundings},
     },
     policy::{Policy, Protocol, Service, ephemeral::EphemeralPorts},
     preview::guard,
-    text::{ports, shown::few},
+    text::{
+        ports,
+        shown::{few, shown},
+    },
 };
 
 /// What `portcullis check --host` says of this host.
@@ -63,7 +66,7 @@ pub struct HostFacts {
 type Look = fn(&Policy, &HostFacts) -> Vec<HostFinding>;
 
 /// Everything that is looked at, in the order in which it is told.
-const LOOKS: [Look; 6] = [interfaces, pairs, unheard, unfiltered, needed, memory_left];
+const LOOKS: [Look; 7] = [interfaces, pairs, unheard, unfiltered, needed, memory_left, viewers];
 
 /// Most ports that one line names.
 const MOST_PORTS: usize = 12;
@@ -97,6 +100,14 @@ impl Weight {
     }
 }
 
+/// A group of the socket that there is not.
+fn viewers(policy: &Policy, _: &HostFacts) -> Vec<HostFinding> {
+    let Some(wanted) = &policy.api.group else { return Vec::new() };
+    let Err(why) = group::number(wanted) else { return Vec::new() };
+    let message = format!("`{}`: {why}; without it nobody but root may look", shown(wanted));
+    vec![finding("viewers", Weight::Warning, "api.group".into(), message, None)]
+}
+
 /// Interfaces that are not there, or that cannot be filtered as the policy wants it.
 fn interfaces(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
     const LOOK: &str = "interfaces";
@@ -109,7 +120,8 @@ fn interfaces(policy: &Policy, facts: &HostFacts) -> Vec<HostFinding> {
     for wanted in &policy.interfaces {
         let subject = || format!("interface {}", wanted.name);
         let Some(device) = devices.named(&wanted.name) else {
-            let hint = Some("`ip link` lists the interfaces of this host".to_owned());
+            let hint = "a reload refuses it, a start waits for it; `ip link` lists the interfaces of this host";
+            let hint = Some(hint.to_owned());
             findings.push(finding(LOOK, Weight::Warning, subject(), "is not on this host".into(), hint));
             continue;
         };
@@ -264,6 +276,21 @@ mod tests {
             memory: None,
             around: Ok(Surroundings::default()),
         }
+    }
+
+    #[test]
+    fn a_group_that_there_is_not_is_a_warning() {
+        let told = |group: &str| {
+            let text = format!("[[interface]]\nname = \"eth0\"\n[api]\ngroup = \"{group}\"");
+            viewers(&policy(&text), &facts(Vec::new(), &[])).into_iter().map(|one| one.message).collect::<Vec<_>>()
+        };
+        assert_eq!(told("root"), [""; 0]);
+        assert_eq!(
+            told("no-such-group"),
+            [
+                "`no-such-group`: there is no such group (`getent group` lists them); without it nobody but root may look"
+            ]
+        );
     }
 
     #[test]

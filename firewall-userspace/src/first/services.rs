@@ -57,6 +57,10 @@ pub fn find(sight: &FirstSight, profiles: &BTreeSet<Profile>) -> (Vec<FoundServi
         common.entry(in_common(sight, &listener)).or_default().push(listener);
     }
     let (mut services, mut taken, mut local) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let mut at_port: BTreeMap<(Protocol, u16), usize> = BTreeMap::new();
+    for listener in common.values().flatten() {
+        *at_port.entry((listener.protocol, listener.port)).or_default() += 1;
+    }
     for ((program, protocol, addresses, _), listeners) in common {
         let ports: BTreeSet<u16> = listeners.iter().map(|listener| listener.port).collect();
         let is_ssh = is_ssh(sight, protocol, ports.first().copied().unwrap_or_default());
@@ -65,6 +69,10 @@ pub fn find(sight: &FirstSight, profiles: &BTreeSet<Profile>) -> (Vec<FoundServi
             true => names::unique("ssh", protocol, &taken),
             false => names::name(protocol, &ports, program, &taken),
         };
+        // One that is alone at its ports needs no addresses; those of all services have a limit.
+        let is_alone = ports.iter().all(|port| at_port.get(&(protocol, *port)) == Some(&1));
+        let fits = local.union(&addresses).count() <= MAX_LOCAL_ADDRESSES;
+        let addresses = if is_alone && !fits { BTreeSet::new() } else { addresses };
         let with_these: BTreeSet<IpAddr> = local.union(&addresses).copied().collect();
         if services.len() >= MAX_SERVICES || with_these.len() > MAX_LOCAL_ADDRESSES {
             let why =

@@ -381,3 +381,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_program_at_more_addresses_than_there_may_be_is_protected_at_all_of_them() {
+    let at: Vec<String> = (0..300).map(|one| format!("198.51.{}.{}", 100 + one / 250, 1 + one % 250)).collect();
+    let addresses: Vec<(u32, &str)> = at.iter().map(|address| (2, &**address)).collect();
+    let listening: Vec<String> = at.iter().map(|address| format!("{address}:443")).collect();
+    let sockets: Vec<_> = (10..).zip(&listening).map(|(inode, local)| (Tcp, &**local, inode)).collect();
+    let mut sight = host(vec![device("eth0", 2, None)], &addresses, &sockets);
+    (10..310).for_each(|inode| held(&mut sight, inode, &[(800, "haproxy")]));
+    let policy = propose(&sight, &BTreeSet::new());
+    let [service] = &policy.services[..] else { panic!("{:?}", policy.services) };
+    assert_eq!((service.ports.len(), service.addresses.len(), policy.skipped.len()), (1, 0, 0));
+    read(&policy, &sight);
+}

@@ -24,7 +24,8 @@ const HEAD: &str = "\
 # Portcullis: written by `portcullis init` from what this host had when it was run.
 #
 # Mode \"observe\" drops nothing, and counts what would be dropped: read this file, watch for a while, then enforce.
-# Every key: /usr/share/doc/portcullis/examples/portcullis.toml, or config/portcullis.toml in the sources.
+# `portcullis mode enforce` lasts over reloads and restarts. An `apply` and a new state folder go by the mode that is written here.
+# Every key: /usr/share/portcullis/examples/portcullis.toml, or config/portcullis.toml in the sources.
 ";
 
 const LISTS: &str = "
@@ -132,7 +133,10 @@ impl FirstPolicy {
             line("service", format!("{}: {} {}{at}", one.name, one.protocol, one.shown_ports().join(", ")));
         }
         match &self.management[..] {
-            [] => line("management", "nobody".to_owned()),
+            [] => line(
+                "management",
+                "nobody: write where you administer from into the file, before anything is dropped".to_owned(),
+            ),
             all => all.iter().for_each(|(prefix, why)| line("management", format!("{prefix}, {why}"))),
         }
         text

@@ -22,7 +22,11 @@ const FEW: usize = 64;
 /// # Errors
 /// Why there is none, in words.
 pub fn number(wanted: &str) -> Result<u32, String> {
-    if let Ok(number) = wanted.parse() {
+    // The largest number is no group: chown(2) takes it for "no change".
+    if wanted.bytes().all(|octet| octet.is_ascii_digit())
+        && let Ok(number) = wanted.parse()
+        && number != u32::MAX
+    {
         return Ok(number);
     }
     let (answer, answered) = mpsc::channel();
@@ -31,7 +35,7 @@ pub fn number(wanted: &str) -> Result<u32, String> {
     asker.map_err(|error| format!("the groups of this host cannot be read: {error}"))?;
     match answered.recv_timeout(PATIENCE) {
         Ok(Ok(Some(group))) => Ok(group.gid.as_raw()),
-        Ok(Ok(None)) => Err("there is no such group; hint: `getent group` lists them".into()),
+        Ok(Ok(None)) => Err("there is no such group (`getent group` lists them)".into()),
         Ok(Err(errno)) => Err(format!("the groups of this host cannot be read: {}", errno.desc())),
         Err(_) => Err(format!("whoever knows the groups of this host did not answer in {} s", PATIENCE.as_secs())),
     }
@@ -82,7 +86,7 @@ mod tests {
     fn a_group_has_a_name_or_a_number() {
         assert_eq!(number("root"), Ok(0));
         assert_eq!(number("4294967294"), Ok(4_294_967_294));
-        for none in ["no-such-group-here", "-1", "4294967296"] {
+        for none in ["no-such-group-here", "-1", "+7", "4294967295", "4294967296"] {
             assert!(number(none).unwrap_err().contains("there is no such group"), "{none}");
         }
     }

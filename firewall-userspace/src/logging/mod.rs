@@ -48,6 +48,9 @@ use self::{
 /// Longest wait at the end of the process for lines that are not written yet: a pipe that nobody reads takes none.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
+/// Most characters of a level that are told.
+const MOST_OF_LEVEL: usize = 40;
+
 /// The lines of this process that wait to be written.
 static LOG: Queue = Queue::new();
 
@@ -76,7 +79,7 @@ pub fn start() -> io::Result<()> {
     Builder::new()
         .name("log".into())
         .spawn(|| Writer::new(StandardError, JournalSocket::of_host(), form).serve(&LOG, &SPARING))?;
-    let told = env::var("PORTCULLIS_LOG").ok().map(EnvFilter::try_new).transpose();
+    let told = env::var("PORTCULLIS_LOG").ok().map(|told| told_level(&told)).transpose();
     let (told, wrong) = told.map_or_else(|error| (None, Some(error)), |told| (told, None));
     let is_told = told.is_some();
     let (filter, level) = reload::Layer::new(told.unwrap_or_else(|| EnvFilter::new(settings.level.filter())));
@@ -86,10 +89,21 @@ pub fn start() -> io::Result<()> {
     panic::set_hook(Box::new(note_panic));
     if let Some(error) = wrong {
         tracing::warn!(
-            "cannot use PORTCULLIS_LOG: {error}; `[log] level` counts\nhint: write a level, such as `debug`"
+            "cannot use PORTCULLIS_LOG: {error}; `[log] level` counts\nhint: write `error`, `warn`, `info`, `debug` or `trace`"
         );
     }
     Ok(())
+}
+
+/// The level that `told` names, or the levels of modules, as `RUST_LOG` has them. A word that is neither would be a module to
+/// [`EnvFilter`], and everything else would be silent.
+fn told_level(told: &str) -> Result<EnvFilter, String> {
+    let told = told.trim();
+    let is_level = ["error", "warn", "info", "debug", "trace"].contains(&&*told.to_ascii_lowercase());
+    if !is_level && !told.contains('=') {
+        return Err(format!("{:?} is no level", told.chars().take(MOST_OF_LEVEL).collect::<String>()));
+    }
+    EnvFilter::try_new(told).map_err(|error| error.to_string())
 }
 
 /// Logs as the configuration says from now on.
@@ -169,4 +183,19 @@ fn note_panic(info: &PanicHookInfo<'_>) {
         event = event.with("backtrace", backtrace.to_string());
     }
     LOG.push(event.record(form()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_silences_nothing() {
+        for level in ["error", "Warn", " debug ", "info,hyper=off", "firewall_userspace=trace"] {
+            assert!(told_level(level).is_ok(), "{level}");
+        }
+        for wrong in ["", "warning", "inf", "bogus", "info;", "debug,", "2", "=,="] {
+            assert!(told_level(wrong).is_err(), "{wrong}");
+        }
+    }
 }

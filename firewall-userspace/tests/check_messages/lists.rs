@@ -54,7 +54,7 @@ fn list_files() {
     check(
         "entries",
         "file = \"lists\"\nentries",
-        &["6:8 lists.a.file: cannot read tests/data/lists: Is a directory (os error 21)"],
+        &["6:8 lists.a.file: cannot read tests/data/lists: it is a folder and no regular file"],
     );
     check("entries", "file = \"lists/partners.txt\"\nentries", &[]);
     check(

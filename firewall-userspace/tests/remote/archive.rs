@@ -68,6 +68,24 @@ fn the_archive_has_what_the_daemon_says_and_only_its_owner_can_read_it() {
 }
 
 #[test]
+fn included_files_are_in_the_archive_and_their_secrets_are_not() {
+    let folder = Folder::new();
+    let (file, config) = (folder.path().join("out.tar.gz"), folder.path().join("portcullis.toml"));
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    fs::write(&config, "include = [\"conf.d/*.toml\"]\n[[interface]]\nname = \"eth0\"\n").unwrap();
+    let text = "# token = \"hunter22\"\n[lists.m]\nfile = \"hunter22\"\n";
+    fs::write(folder.path().join("conf.d/a.toml"), text).unwrap();
+    let (code, stdout, _) = seen(&support(&file, &config).args(["--socket", "/nowhere/api.sock"]).output().unwrap());
+    assert_eq!(code, 0, "{stdout}");
+    let files = files(&file);
+    let shown = &files["included.toml"];
+    assert!(shown.contains("conf.d/a.toml\n") && shown.contains("[lists.m]\nfile = \"[removed]\"\n"), "{shown}");
+    // What the check says of it names the file that is missing.
+    assert!(files["check.json"].contains("lists.m.file"), "{}", files["check.json"]);
+    assert!(files.values().all(|text| !text.contains("hunter22")), "{files:?}");
+}
+
+#[test]
 fn what_cannot_be_had_is_named_and_an_archive_is_made_without_a_daemon() {
     let folder = Folder::new();
     let file = folder.path().join("out.tar.gz");
@@ -77,7 +95,7 @@ fn what_cannot_be_had_is_named_and_an_archive_is_made_without_a_daemon() {
     assert_eq!((code, &document["schema"]), (0, &"portcullis.support/v1".into()));
     let missing: Vec<&str> =
         document["missing"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    let wanted = ["portcullis.toml", "status.json", "history.json", "metrics.txt", "journal.txt"];
+    let wanted = ["portcullis.toml", "included.toml", "status.json", "history.json", "metrics.txt", "journal.txt"];
     assert_eq!(missing, wanted);
     let files = files(&file);
     for name in wanted {

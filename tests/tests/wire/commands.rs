@@ -98,7 +98,6 @@ fn as_another(groups: &[&str], program: &Path, socket: &Path, arguments: &[&str]
 fn members_of_the_group_look_and_change_nothing() -> Result<()> {
     let lab = Lab::new()?;
     let daemon = Daemon::start(&lab, &format!("{POLICY}\n[api]\ngroup = \"64999\"\n"))?;
-    let generation = daemon.generation()?;
     let program = program_for_others(&lab)?;
     let socket = daemon.site().socket.clone();
     let file = fs::metadata(&socket)?;
@@ -116,9 +115,18 @@ fn members_of_the_group_look_and_change_nothing() -> Result<()> {
             assert!(said.stderr.contains("uid:65534 may look and not change"), "{said:?}");
         }
     }
+    assert_eq!(daemon.generation()?, 1);
+    // Another group is taken by a start, and the answer says so.
+    let config = fs::read_to_string(&daemon.site().config)?;
+    fs::write(&daemon.site().config, config.replace("\"64999\"", "\"64998\""))?;
+    let reloaded = daemon.cli(&["reload"])?;
+    let words = "warning: api.group takes effect at the next start of the daemon only";
+    assert!(reloaded.code == 0 && reloaded.stderr.contains(words), "{reloaded:?}");
+    let status = daemon.status()?;
+    assert_eq!(status["conditions"][0]["code"], "restart", "{status:#}");
     let stranger = as_another(&["--regid=65534", "--groups=64998"], &program, &socket, &["status"])?;
     stranger.assert_refused(&["cannot open the socket"]);
-    assert_eq!((daemon.generation()?, daemon.status()?["mode"].as_str()), (generation, Some("enforce")));
+    assert_eq!(status["mode"], "enforce");
     Ok(())
 }
 

@@ -176,7 +176,7 @@ mod tests {
         let sum = said.split_whitespace().next().unwrap();
         // Whoever has edited the file is asked at an upgrade that brings another one, and an unattended upgrade leaves the package
         // unconfigured. Before the first release it may change.
-        assert_eq!(sum, "b4757e43dd8ff8e8380f64249481a4455588b83b4c5ea3b4550aec039732349e");
+        assert_eq!(sum, "aa7cb3102dadd5f9b1c0145847909a7a99c7c29cca12bee2b3d63f2fecefc41d");
     }
 
     #[test]

@@ -44,10 +44,11 @@ impl SupportPart {
 type Read = fn(&Client, &SupportArgs) -> Result<String, String>;
 
 /// Every part. The configuration comes first, so that its secrets are known to the others.
-pub fn all() -> [(SupportPart, Read); 9] {
+pub fn all() -> [(SupportPart, Read); 10] {
     let part = |name, what| SupportPart { name, what };
     [
         (part("portcullis.toml", "the configuration file"), |_, args| text_of(&args.config)),
+        (part("included.toml", "the files that it includes"), |_, args| included(&args.config)),
         (part("check.json", "what `portcullis check` says of it"), |_, args| check(&args.config)),
         (part("version.json", "versions of this command and of the daemon"), |client, _| {
             pretty(&version::document(client))
@@ -68,6 +69,13 @@ fn text_of(path: &Path) -> Result<String, String> {
     let file = files::open_regular(path).map_err(failed)?;
     file.take(MOST as u64 + 1).read_to_end(&mut octets).map_err(failed)?;
     Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// The files that the configuration includes, one behind the other, each below its path.
+fn included(path: &Path) -> Result<String, String> {
+    let bundle = config::texts_regular(path).map_err(|report| report.render_short())?;
+    let shown = bundle.included.iter().map(|file| format!("# {}\n{}\n", shown_path(Path::new(&file.path)), file.text));
+    Ok(shown.collect())
 }
 
 fn check(path: &Path) -> Result<String, String> {

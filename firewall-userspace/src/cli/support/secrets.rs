@@ -6,7 +6,7 @@ use serde_json::Value;
 const REMOVED: &str = "[removed]";
 
 /// Parts of names of secrets, in small letters.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 14] = [
     "password",
     "passwd",
     "passphrase",
@@ -17,6 +17,9 @@ const NAMES: [&str; 11] = [
     "api_key",
     "api-key",
     "private_key",
+    "private-key",
+    "private key",
+    "privatekey",
     "authorization",
 ];
 
@@ -175,6 +178,8 @@ mod tests {
     fn what_is_called_like_a_secret_has_no_value() {
         for (text, wanted) in [
             ("password = \"hunter22\" # mine\nport = 1\n", "password = [removed]\nport = 1\n"),
+            ("# PrivateKey = abcdefghijkl\n", "# PrivateKey = [removed]\n"),
+            ("private key: abc\nprivate-key: abc", "private key: [removed]\nprivate-key: [removed]"),
             ("#DB_PASSWORD=x\r\n", "#DB_PASSWORD=[removed]\r\n"),
             ("a = { api_key = 'k', b = 1 }", "a = { api_key = [removed]"),
             ("\"client-secret\": \"k\"", "\"client-secret\": [removed]"),
