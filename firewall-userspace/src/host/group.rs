@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FEW: usize = 64;
 
 /// The number of the group that `wanted` names, or is. A directory service that does not answer, as at a boot without a network, is not
-/// waited for longer than [`PATIENCE`].
+/// waited for longer than 2 s.
 ///
 /// # Errors
 /// Why there is none, in words.
