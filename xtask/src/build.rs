@@ -61,6 +61,16 @@ mod tests {
     }
 
     #[test]
+    fn what_derives_code_is_compiled_in_one_way() {
+        // Cargo leaves debug information out of what only build scripts and derived code need, unless the profile says otherwise.
+        let manifest = std::fs::read_to_string(Tree::find().unwrap().root.join("Cargo.toml")).unwrap();
+        let debug = "debug = \"line-tables-only\"\n";
+        for profile in ["[profile.dev]\n", "[profile.dev.build-override]\n"] {
+            assert!(manifest.contains(&format!("{profile}{debug}")), "{profile}");
+        }
+    }
+
+    #[test]
     fn what_the_tests_need_is_compiled_once() {
         let unit = compiled(&["normal,dev"]);
         assert!(unit.len() > 100, "{unit:?}");
