@@ -111,7 +111,9 @@ fn collect_tests(folder: &Path, names: &mut BTreeSet<String>) {
             collect_tests(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let code = fs::read_to_string(&path).expect("the file can be read");
-            let behind = code.split("#[test]\n").skip(1).filter_map(|rest| rest.split_once("fn "));
+            let attributes = code.split("#[").skip(1);
+            let of_tests = attributes.filter(|rest| rest.starts_with("test]\n") || rest.starts_with("tokio::test"));
+            let behind = of_tests.filter_map(|rest| rest.split_once("fn "));
             names.extend(behind.filter_map(|(_, rest)| rest.split('(').next()).map(str::to_owned));
         }
     }
