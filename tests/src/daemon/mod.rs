@@ -1,24 +1,30 @@
 //! The daemon under test, in the namespace of the host.
+//!
+//! In: a policy, or a site where files are already. Out: a process that is ready, what it says by every way, and its end. Owner: the test,
+//! with whose `Daemon` the process goes.
+
+mod said;
+mod site;
 
 use std::{
-    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Output, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use firewall_common::abi::ABI_VERSION;
 use nix::sys::signal::Signal;
 
+pub use self::{
+    said::{Said, command_line, said},
+    site::Site,
+};
 use crate::{
-    lab::{INTERFACE, Lab},
-    netns::Netns,
+    lab::Lab,
     running::{Running, STOP_LIMIT, wait_until},
     scrape::{Answer, Metrics, Packets, get},
     traffic::RawSocket,
-    trial::{Trial, binary},
+    trial::binary,
 };
 
 /// How long a daemon may take to be ready, to reload or to be refused; the machine may be busy with other things.
@@ -36,132 +42,6 @@ pub struct Daemon<'a> {
     lab: &'a Lab,
     running: Running,
     site: Site,
-}
-
-/// Where a daemon has its files.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Its configuration.
-    pub config: PathBuf,
-    /// Its socket.
-    pub socket: PathBuf,
-    /// Its pins.
-    pub pins: PathBuf,
-    /// What it keeps of pushes, unless its policy says otherwise.
-    pub state: PathBuf,
-}
-
-/// What a command printed, and how it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Exit code; -1 when a signal ended it.
-    pub code: i32,
-    /// Data.
-    pub stdout: String,
-    /// Words.
-    pub stderr: String,
-}
-
-impl Site {
-    /// The files of the one daemon that most tests have.
-    pub fn of(trial: &Trial) -> Self {
-        let folder = trial.folder();
-        Self {
-            config: folder.join("portcullis.toml"),
-            socket: folder.join("api.sock"),
-            pins: trial.pins().join("daemon"),
-            state: folder.join("state"),
-        }
-    }
-
-    /// Writes the configuration: `policy`, an interface and a state folder unless it names them, and where the socket is.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn configure(&self, policy: &str) -> Result<()> {
-        let interface = format!("[[interface]]\nname = \"{INTERFACE}\"\n");
-        let interface = if policy.contains("[[interface]]") { "" } else { &interface };
-        let state = format!("[state]\ndirectory = \"{}\"\n", self.state.display());
-        let state = if policy.contains("[state]") { "" } else { &state };
-        let api = format!("[api]\nsocket = \"{}\"\n", self.socket.display());
-        let policy = match policy.contains("[api]\n") {
-            true => policy.replace("[api]\n", &api),
-            false => format!("{policy}\n{api}"),
-        };
-        let text = format!("{interface}{policy}\n{state}");
-        fs::write(&self.config, text).with_context(|| format!("cannot write {}", self.config.display()))
-    }
-
-    /// `portcullis run` on these files.
-    ///
-    /// # Errors
-    /// When nobody said which binary to test.
-    pub fn command(&self, host: &Netns) -> Result<Command> {
-        let mut command = host.command(binary()?);
-        command.arg("run").arg("--config").arg(&self.config).arg("--pin-directory").arg(&self.pins);
-        Ok(command)
-    }
-
-    /// Runs a daemon that is to be refused: it has ended when this returns.
-    ///
-    /// # Errors
-    /// When it goes on running.
-    pub fn attempt(&self, lab: &Lab) -> Result<Said> {
-        self.attempt_with(lab, &[])
-    }
-
-    /// The same with more arguments.
-    ///
-    /// # Errors
-    /// When it goes on running.
-    pub fn attempt_with(&self, lab: &Lab, arguments: &[&str]) -> Result<Said> {
-        let mut command = self.command(&lab.host)?;
-        command.args(arguments);
-        let mut running = Running::start(&lab.trial, "attempt", command)?;
-        let status = running.wait(LIMIT).context("this start is to be refused")?;
-        Ok(Said { code: status.code().unwrap_or(-1), stdout: String::new(), stderr: running.log() })
-    }
-
-    /// Runs `portcullis detach` with these arguments on the pins.
-    ///
-    /// # Errors
-    /// When the command cannot be run.
-    pub fn detach(&self, arguments: &[&str]) -> Result<Said> {
-        said(Command::new(binary()?).arg("detach").arg("--pin-directory").arg(&self.pins).args(arguments))
-    }
-
-    /// Where the maps are pinned that live on over generations and restarts.
-    pub fn shared_map(&self, name: &str) -> PathBuf {
-        self.pins.join(format!("v{ABI_VERSION}/maps")).join(name)
-    }
-
-    /// Where the link of the interface is pinned.
-    pub fn link(&self) -> PathBuf {
-        self.pins.join(format!("v{ABI_VERSION}/links/{INTERFACE}@native"))
-    }
-
-    /// Whether neither pins nor a socket are there.
-    pub fn is_gone(&self) -> bool {
-        !self.pins.exists() && !self.socket.exists()
-    }
-}
-
-impl Said {
-    /// It was refused, with these words.
-    ///
-    /// # Panics
-    /// When it was not.
-    pub fn assert_refused(&self, words: &[&str]) {
-        assert_eq!(self.code, 4, "{self:?}");
-        for words in words {
-            assert!(self.stderr.contains(words), "{words:?} is not in {self:?}");
-        }
-    }
-
-    /// Its data with one blank between two words, whatever the width of the columns.
-    pub fn squeezed(&self) -> String {
-        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
 }
 
 impl<'a> Daemon<'a> {
@@ -425,27 +305,6 @@ impl<'a> Daemon<'a> {
     pub fn log(&self) -> String {
         self.running.log()
     }
-}
-
-/// Runs `portcullis` against the daemon at `socket`.
-///
-/// # Errors
-/// When the command cannot be run.
-pub fn command_line(socket: &Path, arguments: &[&str]) -> Result<Said> {
-    let mut command = Command::new(binary()?);
-    command.arg("--socket").arg(socket).args(arguments).stdin(Stdio::null());
-    // Who runs the tests is not at this host.
-    said(command.env_remove("SSH_CONNECTION"))
-}
-
-/// Runs a command to its end.
-///
-/// # Errors
-/// When it cannot be run.
-pub fn said(command: &mut Command) -> Result<Said> {
-    let Output { status, stdout, stderr } = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    Ok(Said { code: status.code().unwrap_or(-1), stdout: text(&stdout), stderr: text(&stderr) })
 }
 
 /// Time that `work` takes, and what it gives.
