@@ -24,7 +24,7 @@ export LD_LIBRARY_PATH="$folder/root/usr/lib/x86_64-linux-gnu"
 tools="root/usr/bin/x86_64-linux-gnu"
 
 relro() {
-    "$tools-readelf" --segments --wide "$1" | grep -c GNU_RELRO || true
+    "$tools-readelf" --segments --wide "$1" | awk '/GNU_RELRO/ { found++ } END { print found + 0 }'
 }
 
 without() {

@@ -16,10 +16,17 @@ group=/sys/fs/cgroup/finding-$$
 [ -e /sys/fs/cgroup/cgroup.procs ] || group=/sys/fs/cgroup/unified/finding-$$
 boss=
 finish() {
-    [ -z "$boss" ] || kill -KILL "$boss" 2>/dev/null || true
-    [ -z "$boss" ] || wait "$boss" 2>/dev/null || true
-    sleep 1
-    find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    # The end of unshare is that of the namespace; it may have ended by itself, which the script has told then.
+    if [ -n "$boss" ] && kill -0 "$boss"; then
+        kill -KILL "$boss"
+        wait "$boss" || [ $? -eq 137 ]
+    fi
+    tries=0
+    while [ -d "$group" ] && ! find "$group" -depth -type d -exec rmdir {} +; do
+        tries=$((tries + 1))
+        [ "$tries" -le 10 ] || break
+        sleep 1
+    done
     rm -rf --one-file-system "$folder"
 }
 trap finish EXIT

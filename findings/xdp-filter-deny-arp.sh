@@ -38,14 +38,18 @@ nsenter --net --target $other sh -c 'ip addr add 192.0.2.2/24 dev client && ip l
 python3 -m http.server --bind 192.0.2.1 80 >/dev/null 2>&1 &
 server=$!
 sleep 2
-answer() { nsenter --net --target $other curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' http://192.0.2.1/ || true; }
+# 28 of curl(1): no answer in time.
+answer() {
+    nsenter --net --target $other curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' http://192.0.2.1/ || [ $? -eq 28 ]
+}
 before=$(answer)
 filter load -m skb -p deny host
 filter ip -m src 192.0.2.2
 allowed=$(answer)
 ip neigh flush dev host
 nsenter --net --target $other ip neigh flush dev client
-echo "before: $before; allowed: $allowed; allowed, after the neighbour entry has gone: $(answer)"
+later=$(answer)
+echo "before: $before; allowed: $allowed; allowed, after the neighbour entry has gone: $later"
 filter unload host
 LOOK
 seen=$(unshare --net --mount sh look)

@@ -254,7 +254,8 @@ impl fmt::Display for Failure {
             ),
             Self::NoAccess { socket, source } => write!(
                 f,
-                "error: cannot open the socket of the daemon at {}: {source}\nhint: run the command as root; members of the group of the socket may look",
+                "error: cannot open the socket of the daemon at {}: {source}\nhint: run the command as root; members of the \
+                 group of the socket may look",
                 socket.display()
             ),
             Self::Lost { socket, why } => {

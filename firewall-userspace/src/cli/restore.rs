@@ -54,7 +54,6 @@ pub fn run(client: &Client, output: Output, args: RestoreArgs) -> Result<(), Fai
             let error = error.to_string();
             // There is one line, as far as it knows.
             let why = error.split(" at line ").next().unwrap_or(&error);
-            let why = why.replace("struct SyncLine", "an object of JSON");
             let why = format!(
                 "line {number} is no entry of an export: {why}\nhint: `portcullis allow list --export` and `deny list --export` write \
                  what is restored"

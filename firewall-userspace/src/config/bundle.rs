@@ -67,8 +67,8 @@ fn texts(files: &[BundledFile]) -> impl Iterator<Item = &str> {
 /// Where the files of a configuration come from.
 #[derive(Clone, Copy)]
 pub enum FilesFrom<'b> {
-    /// The file system, as far as it may be read.
-    Disk(Openness),
+    /// Regular files.
+    Disk,
     /// What was sent or kept.
     Bundle(&'b Bundle),
 }
@@ -97,7 +97,7 @@ impl<'b> Files<'b> {
             Included::Like(folder, pattern) => (folder, pattern),
         };
         let mut paths = match self.from {
-            FilesFrom::Disk(_) => in_folder(folder, pattern)?,
+            FilesFrom::Disk => in_folder(folder, pattern)?,
             FilesFrom::Bundle(bundle) => {
                 let is_named = |path: &PathBuf| {
                     let name = path.file_name().and_then(|name| name.to_str());
@@ -118,7 +118,7 @@ impl<'b> Files<'b> {
         self.opened.push(path.to_owned());
         let name = path.to_string_lossy();
         let text = match self.from {
-            FilesFrom::Disk(openness) => source::read(path, key, most, openness)?,
+            FilesFrom::Disk => source::read(path, key, most, Openness::RegularOnly)?,
             FilesFrom::Bundle(bundle) => sent(&bundle.included, path, key, "file")?,
         };
         self.included.push(BundledFile { path: name.into_owned(), text });
@@ -151,7 +151,7 @@ impl<'b> Files<'b> {
             Some(index) => index,
             None => {
                 let text = match self.from {
-                    FilesFrom::Disk(openness) => source::read(path, key, entries::MAX_FILE_OCTETS, openness)?,
+                    FilesFrom::Disk => source::read(path, key, entries::MAX_FILE_OCTETS, Openness::RegularOnly)?,
                     FilesFrom::Bundle(bundle) => sent(&bundle.files, path, key, "list file")?,
                 };
                 self.texts.push(BundledFile { path: name.into_owned(), text });

@@ -97,8 +97,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// As for [`load`].
 pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
-    let text = read_main(path, Openness::Any)?;
-    read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk(Openness::RegularOnly), ports)
+    load_from(path, Openness::Any, ports)
 }
 
 /// The same for a daemon, which must not wait for a pipe: all of them have to be regular files.
@@ -106,9 +105,7 @@ pub fn load_for(path: &Path, ports: &EphemeralPorts) -> Result<Loaded, Report> {
 /// # Errors
 /// As for [`load`].
 pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
-    let text = read_main(path, Openness::RegularOnly)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    read_text((path, &text), folder, FilesFrom::Disk(Openness::RegularOnly), &EphemeralPorts::default())
+    load_from(path, Openness::RegularOnly, &EphemeralPorts::default())
 }
 
 /// The texts of the configuration at `path` and of the files that it includes, unchecked, without list files. All have to be regular
@@ -119,9 +116,14 @@ pub fn load_regular(path: &Path) -> Result<Loaded, Report> {
 pub fn texts_regular(path: &Path) -> Result<Bundle, Report> {
     let text = read_main(path, Openness::RegularOnly)?;
     let (main, included) = (Source::new(path, &text, path.parent().unwrap_or(Path::new(""))), OnceCell::new());
-    let mut files = Files::new(path, FilesFrom::Disk(Openness::RegularOnly));
+    let mut files = Files::new(path, FilesFrom::Disk);
     include::document(&mut Reader::default(), &main, &included, &mut files);
     Ok(files.into_parts(path, &text).1)
+}
+
+fn load_from(path: &Path, openness: Openness, ports: &EphemeralPorts) -> Result<Loaded, Report> {
+    let text = read_main(path, openness)?;
+    read_text((path, &text), path.parent().unwrap_or(Path::new("")), FilesFrom::Disk, ports)
 }
 
 fn read_main(path: &Path, openness: Openness) -> Result<String, Report> {
@@ -139,7 +141,7 @@ pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded
     let octets = source::read_up_to(input, MAX_CONFIG_OCTETS)
         .map_err(|error| refuse(Box::new(Diagnostic::of_file(name, "", format!("cannot read the input: {error}")))))?;
     let text = source::decode(name, "", octets, MAX_CONFIG_OCTETS).map_err(refuse)?;
-    read_text((name, &text), Path::new(""), FilesFrom::Disk(Openness::RegularOnly), ports)
+    read_text((name, &text), Path::new(""), FilesFrom::Disk, ports)
 }
 
 /// Reads the configuration `text`, which messages call `name`; other files are relative to `folder`.
@@ -147,7 +149,7 @@ pub fn load_stdin(input: impl io::Read, ports: &EphemeralPorts) -> Result<Loaded
 /// # Errors
 /// A report of everything that is wrong.
 pub fn load_text(name: &Path, text: &str, folder: &Path) -> Result<Loaded, Report> {
-    read_text((name, text), folder, FilesFrom::Disk(Openness::RegularOnly), &EphemeralPorts::default())
+    read_text((name, text), folder, FilesFrom::Disk, &EphemeralPorts::default())
 }
 
 /// Reads the configuration of `bundle`; no file is opened.

@@ -72,7 +72,7 @@ impl Sync {
 
 /// Every other line of a sync: one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an entry as an object")]
 pub struct SyncLine<'a> {
     /// Name of a list.
     #[serde(borrow)]
@@ -153,4 +153,17 @@ pub struct Cancelled {
     pub sync: u64,
     /// Nothing of it happens; `false`: it was promised before.
     pub cancelled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_no_entry_is_refused_in_words_of_its_reader() {
+        for line in ["198.51", "\"198.51.100.1\"", "[\"partners\"]"] {
+            let error = serde_json::from_str::<SyncLine<'_>>(line).unwrap_err().to_string();
+            assert!(!error.contains("SyncLine"), "{error}");
+        }
+    }
 }

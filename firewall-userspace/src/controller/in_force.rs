@@ -69,13 +69,8 @@ impl InForce {
         Self { policy, config, reloads, revision, started: now, loaded: now, automatic_rollbacks: 0, places }
     }
 
-    /// Settings that are not those which the daemon began with: the next start takes them.
-    pub(super) fn waits_for_start(&self) -> Vec<&'static str> {
-        waits_for_start(&self.places, &places(&self.policy))
-    }
-
-    /// The same of a policy that may come into force.
-    pub(super) fn would_wait_for_start(&self, policy: &Policy) -> Vec<&'static str> {
+    /// Settings of `policy` that are not those which the daemon began with: the next start takes them.
+    pub(super) fn waits_for_start(&self, policy: &Policy) -> Vec<&'static str> {
         waits_for_start(&self.places, &places(policy))
     }
 

@@ -23,7 +23,6 @@ use crate::{
         disk::Disk,
         history::{Care, Content, Generation, How, Provision, Standing},
     },
-    text::shown::few,
 };
 
 /// What the policy is to be.
@@ -51,9 +50,9 @@ struct Fresh {
     is_read: bool,
 }
 
-/// What is said of settings that are taken by a start only.
-fn waits_for_start(settings: &[&str]) -> String {
-    format!("{} takes effect at the next start of the daemon only", few(settings, settings.len()))
+/// What is said of settings that are taken by a start only; `None` without one.
+fn told_of_start(settings: &[&str]) -> Option<String> {
+    (!settings.is_empty()).then(|| format!("{} takes effect at the next start of the daemon only", settings.join(", ")))
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
@@ -151,9 +150,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         }
         let candidate = self.prepare(Arc::clone(&fresh.policy), &difference, asked)?;
         let (mut warnings, of) = (fresh.warnings.render_short(), fresh.of);
-        let waiting = self.in_force.would_wait_for_start(&fresh.policy);
-        if !waiting.is_empty() {
-            warnings.push_str(&format!("warning: {}\n", waits_for_start(&waiting)));
+        if let Some(words) = told_of_start(&self.in_force.waits_for_start(&fresh.policy)) {
+            warnings.push_str(&format!("warning: {words}\n"));
         }
         let (summary, changes) = (difference.changes(), difference.told());
         if asked.dry_run {
@@ -318,9 +316,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         forced.tell();
         self.lists.follow(members);
         self.in_force.switch(policy, now.wall);
-        let waiting = self.in_force.waits_for_start();
-        if !waiting.is_empty() {
-            tracing::warn!("{}", waits_for_start(&waiting));
+        if let Some(words) = told_of_start(&self.in_force.waits_for_start(&self.in_force.policy)) {
+            tracing::warn!("{words}");
         }
         for (list, entries) in self.lists.pushed().lists() {
             if super::push::check::list_index(&self.in_force.policy, list).is_none() {

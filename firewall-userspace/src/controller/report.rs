@@ -26,7 +26,7 @@ use crate::{
     policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
-    text::{problem::Problems, shown::few},
+    text::problem::Problems,
 };
 
 /// The generations of the policy.
@@ -255,16 +255,14 @@ impl Snapshot {
         let history = self.keeping.refuses_generations.as_ref().map(|why| {
             condition(Condition::HISTORY_REFUSED, false, format!("generations of the policy are not kept: {why}"))
         });
-        let waiting = self.in_force.waits_for_start();
+        let waiting = self.in_force.waits_for_start(&self.in_force.policy);
         let restart = (!waiting.is_empty()).then(|| {
             let stays = match waiting.contains(&"[state]") {
                 true => ", and what is pushed until then stays in the state folder of now",
                 false => "",
             };
-            let message = format!(
-                "{} of the configuration waits for the next start of the daemon{stays}",
-                few(&waiting, waiting.len())
-            );
+            let message =
+                format!("{} of the configuration waits for the next start of the daemon{stays}", waiting.join(", "));
             condition(Condition::RESTART, false, message)
         });
         file.into_iter().chain(interfaces).chain(pushes).chain(history).chain(restart).collect()

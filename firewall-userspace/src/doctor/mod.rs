@@ -146,3 +146,22 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_refused_is_a_failure_and_none_is_a_warning() {
+        let file = std::env::temp_dir().join(format!("portcullis-doctor-{}.toml", std::process::id()));
+        let looked_at = || {
+            let mut checks = Vec::new();
+            assert_eq!(configured(&file, &mut checks), None);
+            checks.into_iter().map(|check| (check.level, check.fix.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        std::fs::write(&file, "prots = 1\n").unwrap();
+        assert_eq!(looked_at(), [(Level::Fail, format!("portcullis check {}", file.display()))]);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(looked_at(), [(Level::Warn, "portcullis init".to_owned())]);
+    }
+}

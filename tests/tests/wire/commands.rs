@@ -102,8 +102,12 @@ fn members_of_the_group_look_and_change_nothing() -> Result<()> {
     let socket = daemon.site().socket.clone();
     let file = fs::metadata(&socket)?;
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (0, 64999, 0o660));
-    // By a supplementary group and by the first one.
-    for groups in [["--regid=65534", "--groups=64998,64999"], ["--regid=64999", "--clear-groups"]] {
+    // By a supplementary group, by one of more than are asked for at first, and by the first one.
+    let many = (64_900..65_000).map(|group| group.to_string()).collect::<Vec<_>>().join(",");
+    let many = format!("--groups={many}");
+    for groups in
+        [["--regid=65534", "--groups=64998,64999"], ["--regid=65534", &*many], ["--regid=64999", "--clear-groups"]]
+    {
         let say = |arguments: &[&str]| as_another(&groups, &program, &socket, arguments);
         // `explain` of a source that is dropped: exit code 1.
         let looks =
@@ -122,11 +126,16 @@ fn members_of_the_group_look_and_change_nothing() -> Result<()> {
     // Another group is taken by a start, and the answer says so.
     let config = fs::read_to_string(&daemon.site().config)?;
     fs::write(&daemon.site().config, config.replace("\"64999\"", "\"64998\""))?;
+    let listens = daemon.status()?["admin_listen"].clone();
+    let other = "[admin]\nlisten = \"127.0.0.1:9292\"\n[api]\n";
+    let config = fs::read_to_string(&daemon.site().config)?.replace("[api]\n", other);
+    fs::write(&daemon.site().config, config)?;
     let reloaded = daemon.cli(&["reload"])?;
-    let words = "warning: api.group takes effect at the next start of the daemon only";
+    let words = "warning: admin.listen, api.group takes effect at the next start of the daemon only";
     assert!(reloaded.code == 0 && reloaded.stderr.contains(words), "{reloaded:?}");
     let status = daemon.status()?;
     assert_eq!(status["conditions"][0]["code"], "restart", "{status:#}");
+    assert_eq!(status["admin_listen"], listens, "metrics are still served there");
     let stranger = as_another(&["--regid=65534", "--groups=64998"], &program, &socket, &["status"])?;
     stranger.assert_refused(&["cannot open the socket"]);
     assert_eq!(status["mode"], "enforce");

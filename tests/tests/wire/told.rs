@@ -156,3 +156,17 @@ fn refused_reloads_by_the_thousand_are_a_short_log() -> Result<()> {
     assert!(log.contains("20 more not logged within a minute: configurations that were refused"), "{log}");
     Ok(())
 }
+
+#[test]
+fn a_log_in_json_is_json_from_its_first_line() -> Result<()> {
+    let lab = Lab::new()?;
+    let daemon = Daemon::start(&lab, &format!("{POLICY}\n[log]\nformat = \"json\"\n"))?;
+    let log = daemon.log();
+    let (whole, _) = log.rsplit_once('\n').context("nothing was logged")?;
+    for line in whole.lines() {
+        let event: Value = serde_json::from_str(line).with_context(|| format!("this is no JSON: {line}"))?;
+        assert!(event.is_object(), "{line}");
+    }
+    assert!(whole.contains("confined") && whole.contains("filtering"), "{whole}");
+    Ok(())
+}

@@ -22,7 +22,7 @@ fn reload(world: &mut World, file: &ConfigFile) -> Result<Reloaded, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async { file.read(&mut *file.turn().await).await });
     let read = Box::new(ReadConfig { loaded, is_file: true });
-    let caller = Caller { name: "SIGHUP".into(), way: Way::Socket };
+    let caller = Caller { name: "SIGHUP".into(), way: Way::Signal };
     world.ask(|reply| Message::Reload(caller, Reload::default(), read, reply))
 }
 

@@ -113,7 +113,8 @@ impl Sandbox {
         }
     }
 
-    /// Refuses a state folder, without links on the way to it, that the sandbox does not know: the configuration file named another one when the daemon started.
+    /// Refuses a state folder, without links on the way to it, that the sandbox does not know: the configuration file named another one
+    /// when the daemon started.
     ///
     /// # Errors
     /// In words.
