@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 use firewall_userspace::{
     logging::LogSettings,
     policy::{
-        ApiSocket, AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name,
+        ApiSettings, AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name,
         Policy, Prefix, Protocol, Rate, Service, SocketMode, StateFolder, guard::Guard,
     },
 };
@@ -149,7 +149,7 @@ impl Draft {
             essentials: self.essentials,
             guard: Guard::default(),
             admin_listen: ([127, 0, 0, 1], 9191).into(),
-            api: ApiSocket { path: "/run/portcullis/api.sock".into(), group: None, mode: SocketMode::Group },
+            api: ApiSettings::at_socket("/run/portcullis/api.sock".into()),
             state: StateFolder { directory: "/var/lib/portcullis".into(), snapshot_after: 8 << 20, generations: 10 },
             drift_interval: Duration::from_secs(10),
             log: LogSettings::default(),

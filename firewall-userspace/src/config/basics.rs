@@ -10,12 +10,12 @@ use super::{
     document::TomlTable,
     include,
     reader::Reader,
-    sections::{log, settings, state},
+    sections::{api, log, settings, state},
     source::Source,
 };
 use crate::{
     logging::LogSettings,
-    policy::{ApiSocket, Mode, StateFolder},
+    policy::{ApiSettings, Mode, StateFolder},
 };
 
 /// The settings that a daemon needs before it has a policy.
@@ -24,7 +24,7 @@ pub struct Basics {
     /// `[admin] listen`.
     pub admin_listen: SocketAddr,
     /// `[api]`.
-    pub api: ApiSocket,
+    pub api: ApiSettings,
     /// `[state]`.
     pub state: StateFolder,
     /// `[policy] mode`.
@@ -50,7 +50,7 @@ impl Basics {
         let otherwise = StateFolder { directory: directory.to_owned(), ..state::default() };
         Self {
             admin_listen: settings::admin_listen(&mut reader, &document).unwrap_or(settings::DEFAULT_LISTEN),
-            api: settings::readable_api(&mut reader, &document).0,
+            api: api::readable_api(&mut reader, &document).0,
             state: state::readable(&mut reader, &document, otherwise).0,
             mode: settings::general(&mut reader, &document).map_or(Mode::Enforce, |general| general.mode),
             log: log::readable(&mut reader, &document).0,
@@ -72,14 +72,14 @@ mod tests {
         let none = of("");
         assert_eq!(none.state.directory, Path::new("/var/lib/portcullis"));
         assert_eq!((none.admin_listen.to_string(), none.mode), ("127.0.0.1:9191".into(), Mode::Enforce));
-        assert_eq!(none.api.path, Path::new("/run/portcullis/api.sock"));
+        assert_eq!(none.api.socket.path, Path::new("/run/portcullis/api.sock"));
         let text = "[[interface]]\nnane = 7\n[policy]\nmode = \"observe\"\n[services.x\n[admin]\nlisten = \"127.0.0.1:1\"\n\
                     [state]\ndirectory = \"/srv/x\"\n[api]\nsocket = 3\n[log]\nformat = \"json\"\nlevel = \"loud\"\n";
         let some = of(text);
         assert_eq!(some.state.directory, Path::new("/srv/x"));
         assert_eq!((some.log.format, some.log.level), (LogFormat::Json, LogLevel::Info));
         assert_eq!((some.admin_listen.to_string(), some.mode), ("127.0.0.1:1".into(), Mode::Observe));
-        assert_eq!(some.api.path, none.api.path);
+        assert_eq!(some.api.socket.path, none.api.socket.path);
         assert_eq!(of("\0\u{1}[[["), none);
     }
 

@@ -203,7 +203,7 @@ fn read_policy(
     let essentials = limits::essentials(reader, document.node("essentials"));
     let guard = guard::guard(reader, document);
     let admin_listen = settings::admin_listen(reader, document);
-    let api = settings::api(reader, document);
+    let api = sections::api::api(reader, document);
     let state = state::state(reader, document);
     let drift_interval = drift::interval(reader, document);
     let log = log::log(reader, document);

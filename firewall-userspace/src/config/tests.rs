@@ -138,8 +138,11 @@ fn what_is_not_written_has_its_default() {
     let caps = policy.essentials;
     assert_eq!([caps.neighbour_discovery, caps.mld, caps.icmp_error, caps.dhcp], [cap; 4]);
     assert_eq!(policy.admin_listen.to_string(), "127.0.0.1:9191");
-    assert_eq!((&*policy.api.path, policy.api.mode), (Path::new("/run/portcullis/api.sock"), SocketMode::Group));
-    assert_eq!(policy.api.group, None);
+    assert_eq!(
+        (&*policy.api.socket.path, policy.api.socket.mode),
+        (Path::new("/run/portcullis/api.sock"), SocketMode::Group)
+    );
+    assert_eq!(policy.api.socket.group, None);
     assert_eq!(policy.state.directory, Path::new("/var/lib/portcullis"));
     assert_eq!(policy.state.snapshot_after, 8 << 20);
 }
@@ -204,8 +207,8 @@ fn what_is_written_is_what_it_means() {
     assert_eq!(service.addresses, addresses);
     assert_eq!(policy.essentials.mld, events(5, Duration::from_secs(3600), 9));
     assert_eq!(policy.admin_listen.to_string(), "[::1]:0");
-    assert_eq!((&*policy.api.path, policy.api.mode), (Path::new("/tmp/p.sock"), SocketMode::User));
-    assert_eq!(policy.api.group.as_deref(), Some("viewers"));
+    assert_eq!((&*policy.api.socket.path, policy.api.socket.mode), (Path::new("/tmp/p.sock"), SocketMode::User));
+    assert_eq!(policy.api.socket.group.as_deref(), Some("viewers"));
     assert_eq!((&*policy.state.directory, policy.state.snapshot_after), (Path::new("/tmp/state"), 1000));
 }
 

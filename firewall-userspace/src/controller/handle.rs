@@ -67,6 +67,11 @@ impl Controller {
         if self.messages.is_closed() { Err(Refusal::Stopping) } else { Ok(Arc::clone(&self.readings.borrow())) }
     }
 
+    /// Changes whenever readers are told something new.
+    pub fn changes(&self) -> watch::Receiver<Arc<dyn Readings>> {
+        self.readings.clone()
+    }
+
     /// The state of the daemon, with its age.
     ///
     /// # Errors

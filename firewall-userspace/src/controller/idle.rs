@@ -103,6 +103,10 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
 }
 
 impl Readings for NoPolicy {
+    fn api(&self) -> Option<&crate::policy::ApiSettings> {
+        Some(&self.basics.api)
+    }
+
     fn status(&self, _: Now) -> Status {
         let message = format!("NOTHING IS ENFORCED by this daemon: {}", self.why);
         Status {

@@ -29,7 +29,7 @@ pub(super) struct InForce {
 type ServingPlaces = (SocketAddr, ApiSocket, StateFolder);
 
 fn places(policy: &Policy) -> ServingPlaces {
-    (policy.admin_listen, policy.api.clone(), policy.state.clone())
+    (policy.admin_listen, policy.api.socket.clone(), policy.state.clone())
 }
 
 fn waits_for_start(began: &ServingPlaces, wanted: &ServingPlaces) -> Vec<&'static str> {

@@ -7,6 +7,7 @@ use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
     datapath::FrameCounters,
+    policy::ApiSettings,
     preview::{diff::PolicyDocument, explain::Membership},
 };
 
@@ -38,6 +39,9 @@ pub trait Readings: Send + Sync + fmt::Debug {
 
     /// Whether an undo is [carried out as a sync](super::Controller::undo), because very much is to be undone.
     fn is_undone_as_sync(&self, undo: &Undo) -> bool;
+
+    /// Where the API is served, and to whom, by what is in force; `None` when nobody knows.
+    fn api(&self) -> Option<&ApiSettings>;
 
     /// The counters of the data plane, read from the kernel now.
     ///

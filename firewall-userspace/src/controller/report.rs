@@ -23,7 +23,7 @@ use crate::{
         tally::Happening,
     },
     made,
-    policy::{Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
+    policy::{ApiSettings, Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
     state::history::Generation,
     text::problem::Problems,
@@ -48,6 +48,10 @@ impl HistoryView {
 }
 
 impl Readings for Snapshot {
+    fn api(&self) -> Option<&ApiSettings> {
+        Some(&self.in_force.policy.api)
+    }
+
     fn status(&self, now: Now) -> Status {
         let policy = &self.in_force.policy;
         let reloads = &self.in_force.reloads;

@@ -19,7 +19,7 @@ use crate::{
     control::{Caller, Push, Pushed, Refusal},
     datapath::{DatapathError, Filter, KernelFilter, PinFolder, Unwilling, Upkeep},
     lists::members::Members,
-    policy::{ApiSocket, Policy},
+    policy::{ApiSettings, Policy},
     state::{disk::Disk, patient::PatientFolder},
 };
 
@@ -45,7 +45,7 @@ pub enum Beginning {
 
 impl Beginning {
     /// Where probes and the API are served.
-    pub fn places(&self) -> (SocketAddr, ApiSocket) {
+    pub fn places(&self) -> (SocketAddr, ApiSettings) {
         match self {
             Self::Policy(setup) => (setup.start.policy.admin_listen, setup.start.policy.api.clone()),
             Self::Idle(idle) => (idle.told.basics.admin_listen, idle.told.basics.api.clone()),

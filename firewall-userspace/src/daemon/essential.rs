@@ -125,6 +125,10 @@ mod tests {
     struct NoReadings;
 
     impl Readings for NoReadings {
+        fn api(&self) -> Option<&crate::policy::ApiSettings> {
+            None
+        }
+
         fn status(&self, _: Now) -> Status {
             unreachable!("nobody asks")
         }

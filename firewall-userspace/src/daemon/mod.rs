@@ -143,7 +143,7 @@ async fn serve(
     let pins = open_pins(options).map_err(refused)?;
     let (listen, socket) = beginning.places();
     let admin = admin::bind(listen).await.map_err(refused)?;
-    let api = api::bind(&socket).map_err(refused)?;
+    let api = api::bind(&socket.socket).map_err(refused)?;
 
     let (mut pins, again) = (Some(pins), options.clone());
     let pins = Box::new(move || pins.take().map_or_else(|| open_pins(&again), Ok));

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    control::{Caller, Reload, Way},
+    control::{Caller, Reload},
     controller::Controller,
     exit::Exit,
     logging,
@@ -133,7 +133,7 @@ impl Signals {
                 () = self.heard.stop.notified() => return,
                 () = self.heard.reload.notified() => {}
             }
-            let caller = Caller { name: "SIGHUP".into(), way: Way::Signal };
+            let caller = Caller::signal("SIGHUP");
             tokio::select! {
                 () = self.heard.stop.notified() => return,
                 // The controller logs what came of it.

@@ -102,7 +102,7 @@ impl Weight {
 
 /// A group of the socket that there is not.
 fn viewers(policy: &Policy, _: &HostFacts) -> Vec<HostFinding> {
-    let Some(wanted) = &policy.api.group else { return Vec::new() };
+    let Some(wanted) = &policy.api.socket.group else { return Vec::new() };
     let Err(why) = group::number(wanted) else { return Vec::new() };
     let message = format!("`{}`: {why}; without it nobody but root may look", shown(wanted));
     vec![finding("viewers", Weight::Warning, "api.group".into(), message, None)]

@@ -3,10 +3,13 @@
 //! A [`Policy`] can only be wrong in ways the kernel may refuse; names are resolved, rates are positive, prefixes are
 //! canonical and no two services claim the same packet.
 
+mod access;
+mod api;
 pub mod compile;
 pub mod ephemeral;
 pub mod guard;
 mod ids;
+mod layer;
 mod name;
 pub mod packet;
 pub mod packet_test;
@@ -20,7 +23,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{logging::LogSettings, policy::guard::Guard};
 
+pub use access::{EntryVerb, Grant, OutOfScope, Role, Scope};
+pub use api::{
+    ApiSettings, ApiSocket, CertificateName, CredentialKind, HttpsSettings, JwtAlgorithm, JwtSettings, KeyPlace,
+    KeySource, LocalRoles, Signer, SocketMode,
+};
 pub use ids::Ids;
+pub use layer::Layer;
 pub use name::{Name, NameError};
 pub use prefix::{Prefix, PrefixError};
 pub use rate::{Rate, RateError};
@@ -52,44 +61,13 @@ pub struct Policy {
     /// Where `/metrics`, `/livez` and `/readyz` are served; a loopback address.
     pub admin_listen: SocketAddr,
     /// Where the API is served, and to whom.
-    pub api: ApiSocket,
+    pub api: ApiSettings,
     /// Where pushed entries are kept.
     pub state: StateFolder,
     /// How long it takes to compare all of the kernel's tables with what was written there.
     pub drift_interval: Duration,
     /// How the daemon logs, and what.
     pub log: LogSettings,
-}
-
-/// `[api]`: the Unix socket by which the command line asks the daemon.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiSocket {
-    /// An absolute path.
-    pub path: PathBuf,
-    /// Name or number of the group whose members may look; `None` for the group of the daemon.
-    pub group: Option<String>,
-    /// Who may connect.
-    pub mode: SocketMode,
-}
-
-/// Who may connect to the socket of the API; root may anyhow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SocketMode {
-    /// 0660: its user and its group.
-    #[default]
-    Group,
-    /// 0600: its user.
-    User,
-}
-
-impl SocketMode {
-    /// The permissions, as chmod(2) takes them.
-    pub const fn bits(self) -> u32 {
-        match self {
-            Self::Group => 0o660,
-            Self::User => 0o600,
-        }
-    }
 }
 
 /// `[state]`.

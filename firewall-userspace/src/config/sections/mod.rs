@@ -3,6 +3,7 @@
 //! In: a table of the document. Out: a draft of that part of the policy; `None` after an error. Problems go to the reader, which
 //! owns them.
 
+pub mod api;
 pub mod drift;
 pub mod guard;
 pub mod limits;

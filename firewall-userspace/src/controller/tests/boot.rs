@@ -2,7 +2,7 @@
 //! a reboot.
 
 use crate::{
-    control::{Caller, Condition, Push, Refusal, Status, Way},
+    control::{Caller, Condition, Push, Refusal, Status},
     controller::{
         Message, ReadConfig,
         tests::world::{LOCKS_OUT, World, load},
@@ -30,7 +30,7 @@ enum Wear {
 fn pushes(world: &mut World, prefix: &str) -> Result<(), Refusal> {
     let addition = crate::control::Addition { list: "b".into(), prefix: prefix.into(), ttl: None, comment: None };
     let push = Push { add: vec![addition], ..Push::default() };
-    let caller = Caller { name: "ada".into(), way: Way::Socket };
+    let caller = Caller::local("ada");
     world.ask(|reply| Message::Push(caller, push, reply)).map(drop)
 }
 
@@ -39,7 +39,7 @@ fn begun() -> World {
     let mut world = World::new(CHANGED);
     *world.file.lock().unwrap() = ACCEPTED;
     let read = Box::new(ReadConfig { loaded: load(ACCEPTED), is_file: true });
-    let caller = Caller { name: "ada".into(), way: Way::Socket };
+    let caller = Caller::local("ada");
     world.ask(|reply| Message::Reload(caller, crate::control::Reload::default(), read, reply)).unwrap();
     pushes(&mut world, "192.0.2.7").unwrap();
     pushes(&mut world, "192.0.2.8").unwrap();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::world::World;
 use crate::{
     clock::Now,
-    control::{Addition, Caller, EntriesQuery, Push, Way},
+    control::{Addition, Caller, EntriesQuery, Push},
     controller::Message,
     lists::entry::{Entry, Layer},
 };
@@ -22,7 +22,7 @@ fn push(world: &mut World, list: &str, last: u8) {
         comment: None,
     };
     let push = Push { add: vec![addition("1h")], ..Push::default() };
-    let caller = Caller { name: "ada".into(), way: Way::Socket };
+    let caller = Caller::local("ada");
     world.ask(|reply| Message::Push(caller, push, reply)).unwrap();
     world.tend();
 }

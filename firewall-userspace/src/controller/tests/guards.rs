@@ -3,7 +3,7 @@
 use super::world::{EMPTY, World};
 use crate::{
     config::Loaded,
-    control::{Addition, Apply, Caller, Force, Push, Pushed, Refusal, Reload, Reloaded, Removal, Way},
+    control::{Addition, Apply, Caller, Force, Push, Pushed, Refusal, Reload, Reloaded, Removal},
     controller::{Message, ReadConfig},
     host::{
         connections::{Established, of_ssh},
@@ -16,7 +16,7 @@ use crate::{
 const FRIEND: &str = "192.0.2.1";
 
 fn caller() -> Caller {
-    Caller { name: "ada".into(), way: Way::Socket }
+    Caller::local("ada")
 }
 
 fn add(list: &str, prefixes: &[&str]) -> Push {

@@ -2,7 +2,7 @@
 
 use super::world::{TWO_LISTS, World};
 use crate::{
-    control::{Addition, AddressAnswer, Caller, Push, Pushed, Refusal, Removal, Way},
+    control::{Addition, AddressAnswer, Caller, Push, Pushed, Refusal, Removal},
     controller::Message,
     lists::entry::Layer,
 };
@@ -19,7 +19,7 @@ fn remove(list: &str, prefixes: &[&str]) -> Push {
 }
 
 fn ask(world: &mut World, owner: &str, push: Push) -> Result<Pushed, Refusal> {
-    let caller = Caller { name: owner.into(), way: Way::Socket };
+    let caller = Caller::local(owner);
     world.ask(|reply| Message::Push(caller, push, reply))
 }
 

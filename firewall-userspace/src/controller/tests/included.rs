@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use super::world::{CONFIGS, World};
 use crate::{
-    control::{Caller, Refusal, Reload, Reloaded, Way},
+    control::{Caller, Refusal, Reload, Reloaded},
     controller::{ConfigFile, Message, ReadConfig},
 };
 
@@ -22,7 +22,7 @@ fn reload(world: &mut World, file: &ConfigFile) -> Result<Reloaded, Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async { file.read(&mut *file.turn().await).await });
     let read = Box::new(ReadConfig { loaded, is_file: true });
-    let caller = Caller { name: "SIGHUP".into(), way: Way::Signal };
+    let caller = Caller::signal("SIGHUP");
     world.ask(|reply| Message::Reload(caller, Reload::default(), read, reply))
 }
 

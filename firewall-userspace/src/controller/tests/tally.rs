@@ -2,13 +2,13 @@
 
 use super::{script::BadDisk, world::World};
 use crate::{
-    control::{Addition, Caller, Push, Pushed, Refusal, Removal, Undo, Way},
+    control::{Addition, Caller, Push, Pushed, Refusal, Removal, Undo},
     controller::Message,
     lists::{entry::Layer, tally::Happening},
 };
 
 fn push(world: &mut World, push: Push) -> Result<Pushed, Refusal> {
-    let caller = Caller { name: "ada".into(), way: Way::Socket };
+    let caller = Caller::local("ada");
     world.ask(|reply| Message::Push(caller, push, reply))
 }
 
@@ -40,7 +40,7 @@ fn every_change_of_an_entry_is_counted_by_what_happened_to_it() {
     push(&mut world, add(&["192.0.2.9"], Some("1h"))).unwrap();
     let removed = push(&mut world, remove("192.0.2.10")).unwrap();
     assert_eq!(counted(&world, Layer::Runtime), [3, 1, 1, 0]);
-    let caller = Caller { name: "ada".into(), way: Way::Socket };
+    let caller = Caller::local("ada");
     world.ask(|reply| Message::Undo(caller, Undo::of(removed.revision), reply)).unwrap();
     assert_eq!(counted(&world, Layer::Runtime), [4, 1, 1, 0], "what is taken back has come again");
     push(&mut world, Push { layer: Layer::Ban, ..add(&["192.0.2.9"], None) }).unwrap();

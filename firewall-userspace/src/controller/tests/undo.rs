@@ -2,16 +2,14 @@
 
 use super::world::{EMPTY, World};
 use crate::{
-    control::{
-        Addition, Caller, Confirm, EntriesQuery, KeptEntry, NotUndoable, Push, Pushed, Refusal, Removal, Undo, Way,
-    },
+    control::{Addition, Caller, Confirm, EntriesQuery, KeptEntry, NotUndoable, Push, Pushed, Refusal, Removal, Undo},
     controller::Message,
     lists::entry::{Entry, Layer},
     preview::guard::Harm,
 };
 
 fn caller(name: &str) -> Caller {
-    Caller { name: name.into(), way: Way::Socket }
+    Caller::local(name)
 }
 
 fn ask(world: &mut World, owner: &str, push: Push) -> Pushed {

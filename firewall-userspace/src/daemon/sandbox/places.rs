@@ -96,14 +96,14 @@ impl DaemonPlaces {
         let Basics { admin_listen, api, state, .. } = Basics::with_state_in(&texts, &options.state_directory);
         let mut places = Self {
             state: state.directory,
-            sockets: BTreeSet::from([api.path]),
+            sockets: BTreeSet::from([api.socket.path]),
             ports: BTreeSet::from([admin_listen.port()]),
             pins: options.pin_directory.clone(),
         };
         // A start may go back to one of them, with its places.
         for bundle in history::configurations(&places.state) {
             let before = Basics::of(&bundle);
-            places.sockets.insert(before.api.path);
+            places.sockets.insert(before.api.socket.path);
             places.ports.insert(before.admin_listen.port());
         }
         places

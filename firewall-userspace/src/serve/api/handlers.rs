@@ -17,15 +17,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{task, time};
 
-use super::{
-    body::{Json, MAX_LARGE_BODY, NoQuery, OptionalJson, internal},
-    peer::Peer,
-};
+use super::body::{Json, MAX_LARGE_BODY, NoQuery, OptionalJson, internal};
 use crate::{
     clock::Now,
     control::{
-        Apply, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushes, Refusal, Reload, Reloaded, Rollback,
-        SetMode, Status, Undo,
+        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushes, Refusal, Reload, Reloaded,
+        Rollback, SetMode, Status, Undo,
     },
     controller::{Controller, Readings, generation_document},
     lists::entry::{EntryFilter, Layer},
@@ -194,22 +191,22 @@ async fn large_json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> 
 /// `POST /v1/entries`.
 pub async fn push(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(push): Json<Push>,
 ) -> Result<Response, ProblemDetails> {
-    let pushed = answer(controller.push(peer.caller(), push)).await?;
+    let pushed = answer(controller.push(caller, push)).await?;
     large_json(move || pushed).await
 }
 
 /// `POST /v1/undo`.
 pub async fn undo(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(undo): Json<Undo>,
 ) -> Result<Response, ProblemDetails> {
-    let undone = answer(controller.undo(peer.caller(), undo)).await?;
+    let undone = answer(controller.undo(caller, undo)).await?;
     large_json(move || undone).await
 }
 
@@ -259,54 +256,54 @@ pub async fn membership(
 /// `POST /v1/reload`.
 pub async fn reload(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(reload): OptionalJson<Reload>,
 ) -> Result<Response, ProblemDetails> {
-    let reloaded = answer(controller.reload(peer.caller(), reload)).await?;
+    let reloaded = answer(controller.reload(caller, reload)).await?;
     large_json(move || reloaded).await
 }
 
 /// `POST /v1/apply`.
 pub async fn apply(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(apply): Json<Apply, MAX_LARGE_BODY>,
 ) -> Result<Response, ProblemDetails> {
-    let applied = answer(controller.apply(peer.caller(), apply)).await?;
+    let applied = answer(controller.apply(caller, apply)).await?;
     large_json(move || applied).await
 }
 
 /// `POST /v1/rollback`.
 pub async fn rollback(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(rollback): OptionalJson<Rollback>,
 ) -> Result<Response, ProblemDetails> {
-    let applied = answer(controller.rollback(peer.caller(), rollback)).await?;
+    let applied = answer(controller.rollback(caller, rollback)).await?;
     large_json(move || applied).await
 }
 
 /// `POST /v1/mode`.
 pub async fn set_mode(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(mode): Json<SetMode>,
 ) -> Result<axum::Json<Reloaded>, ProblemDetails> {
-    answer(controller.set_mode(peer.caller(), mode)).await.map(axum::Json)
+    answer(controller.set_mode(caller, mode)).await.map(axum::Json)
 }
 
 /// `POST /v1/confirm`.
 pub async fn confirm(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(confirm): OptionalJson<Confirm>,
 ) -> Result<axum::Json<Confirmed>, ProblemDetails> {
-    answer(controller.confirm(peer.caller(), confirm)).await.map(axum::Json)
+    answer(controller.confirm(caller, confirm)).await.map(axum::Json)
 }
 
 /// `GET /v1/history`.

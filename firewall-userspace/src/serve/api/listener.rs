@@ -4,9 +4,10 @@ use std::{io, os::fd::AsFd};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::peer::{Peer, Peers, Role};
+use super::peer::{Peer, Peers};
 use crate::{
     host::group,
+    policy::Role,
     serve::http::{
         room::Share,
         server::{self, Listener},
@@ -60,8 +61,8 @@ impl Listener for ApiListener {
     }
 
     fn share(&self, peer: &Peer) -> Share {
-        let (key, connections, waiting) = match (peer.role, peer.uid) {
-            (Some(Role::Admin), Some(uid)) => (uid, self.permitted, self.permitted),
+        let (key, connections, waiting) = match (peer.role(), peer.uid) {
+            (Some(Role::Operator | Role::Admin), Some(uid)) => (uid, self.permitted, self.permitted),
             (Some(Role::Viewer), _) => (KEY_OF_VIEWERS, self.permitted, self.permitted),
             _ => (KEY_OF_OTHERS, self.others, 0),
         };

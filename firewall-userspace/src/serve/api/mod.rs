@@ -9,6 +9,7 @@ mod handlers;
 mod listener;
 mod peer;
 mod refusal;
+mod routes;
 mod socket;
 mod sync;
 
@@ -18,7 +19,6 @@ use axum::{
     Router,
     extract::Request,
     middleware::{self, Next},
-    routing::{delete, get, post},
 };
 
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
@@ -43,7 +43,9 @@ pub fn serve(socket: BoundSocket, controller: Controller, shutdown: impl Future)
     let BoundSocket { listener, viewers } = socket;
     let file = socket::File::of(&listener);
     async move {
-        let peers = Peers::look_up(viewers).await;
+        let roles = controller.changes().borrow().api().map(|api| api.roles.clone()).unwrap_or_default();
+        let peers = Peers::of(roles.clone(), viewers).await;
+        let follow = tokio::spawn(peers.clone().follow(controller.clone(), roles));
         let shutdown = async move {
             shutdown.await;
             if let Some(file) = file {
@@ -51,6 +53,7 @@ pub fn serve(socket: BoundSocket, controller: Controller, shutdown: impl Future)
             }
         };
         server::serve(ApiListener::new(listener, peers), router(controller), LIMITS, shutdown).await;
+        follow.abort();
     }
 }
 
@@ -64,28 +67,12 @@ pub fn discard(socket: BoundSocket) {
 
 /// Every route. Requests carry a [`peer::Peer`] in their extensions.
 fn router(controller: Controller) -> Router {
-    Router::new()
-        .route("/v1/status", get(handlers::status))
-        .route("/v1/entries", get(handlers::entries).post(handlers::push))
-        .route("/v1/sync", post(sync::sync))
-        .route("/v1/sync/{number}", delete(sync::cancel))
-        .route("/v1/undo", post(handlers::undo))
-        .route("/v1/pushes", get(handlers::pushes))
-        .route("/v1/policy", get(handlers::policy))
-        .route("/v1/explain", post(handlers::explain))
-        .route("/v1/explanations", post(handlers::explanations))
-        .route("/v1/membership", get(handlers::membership))
-        .route("/v1/reload", post(handlers::reload))
-        .route("/v1/apply", post(handlers::apply))
-        .route("/v1/rollback", post(handlers::rollback))
-        .route("/v1/mode", post(handlers::set_mode))
-        .route("/v1/confirm", post(handlers::confirm))
-        .route("/v1/history", get(handlers::history))
-        .route("/v1/history/{generation}", get(handlers::generation))
+    routes::router()
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_our_name, request, next)))
-        .layer(middleware::from_fn(peer::permit))
+        .layer(middleware::from_fn(routes::permit))
+        .layer(middleware::from_fn(peer::introduce))
         .layer(middleware::from_fn(|request: Request, next: Next| requests::count("api", request, next)))
         .with_state(controller)
 }

@@ -21,7 +21,6 @@ use tokio::{
 use super::{
     body::{NoQuery, internal},
     handlers::wrong_number,
-    peer::Peer,
 };
 use crate::{
     control::{Caller, Cancelled, Pushed, Refusal, SyncEvent, SyncProgress},
@@ -44,7 +43,7 @@ const PIECES: usize = 8;
 /// `POST /v1/sync`.
 pub async fn sync(
     _: NoQuery,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     request: Request,
 ) -> Result<Response, ProblemDetails> {
@@ -61,8 +60,8 @@ pub async fn sync(
     let progress = ticket.progress();
     let guard = CancelOnDrop(Arc::clone(&ticket));
     let work = async move {
-        let set = receive(request.into_body(), peer.caller(), &ticket).await?;
-        let pushed = controller.sync(peer.caller(), set, &ticket).await;
+        let set = receive(request.into_body(), caller.clone(), &ticket).await?;
+        let pushed = controller.sync(caller, set, &ticket).await;
         drop(guard);
         pushed.map_err(ProblemDetails::from)
     };

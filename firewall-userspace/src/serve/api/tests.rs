@@ -10,15 +10,13 @@ use http_body_util::BodyExt;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::{
-    peer::{Peer, Role},
-    router,
-};
+use super::{peer::Peer, router};
 use crate::{
     clock::Now,
     control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
     controller::{ConfigFile, Controller, Counters, Message, Readings},
     datapath::FrameCounters,
+    policy::{Grant, Role},
     preview::{diff::PolicyDocument, explain::Membership},
     serve::http::{ProblemDetails, problem::codes},
 };
@@ -29,7 +27,7 @@ fn request(method: &str, path: &str, body: Body) -> Request<Body> {
 }
 
 fn peer(role: Option<Role>) -> Peer {
-    Peer { owner: "uid:1000".into(), uid: Some(1000), role }
+    Peer { uid: Some(1000), grant: role.map(|role| Arc::new(Grant::whole(role))) }
 }
 
 async fn problem(controller: Controller, mut request: Request<Body>, peer: Option<Peer>) -> ProblemDetails {
@@ -51,6 +49,10 @@ async fn problem(controller: Controller, mut request: Request<Body>, peer: Optio
 struct Nothing;
 
 impl Readings for Nothing {
+    fn api(&self) -> Option<&crate::policy::ApiSettings> {
+        None
+    }
+
     fn status(&self, _: Now) -> Status {
         unreachable!("nobody asks for the status")
     }

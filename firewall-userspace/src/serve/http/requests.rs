@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn every_route_of_the_listeners_is_known() {
-        let listeners = [("admin", include_str!("../admin.rs")), ("api", include_str!("../api/mod.rs"))];
+        // Those of the API have a table (serve/api/routes.rs), which a test there holds against this one.
+        let listeners = [("admin", include_str!("../admin.rs"))];
         let mut wanted = BTreeSet::new();
         for (listener, source) in listeners {
             let on_one_line = source.lines().filter(|line| line.trim().starts_with(".route(\"")).count();
@@ -136,7 +137,8 @@ mod tests {
                 }
             }
         }
-        let known = ROUTES.map(|(listener, route, method)| (listener, route, method.to_owned()));
-        assert_eq!(BTreeSet::from(known), wanted);
+        let known = ROUTES.iter().filter(|(listener, ..)| *listener == "admin");
+        let known = known.map(|(listener, route, method)| (*listener, *route, (*method).to_owned()));
+        assert_eq!(known.collect::<BTreeSet<_>>(), wanted);
     }
 }

@@ -13,7 +13,7 @@ use super::{
     world::{World, is_injected},
 };
 use crate::{
-    control::{Caller, Confirm, Refusal, SetMode, Way},
+    control::{Caller, Confirm, Refusal, SetMode},
     controller::Message,
     lists::entry::Holding,
     policy::{Name, Prefix},
@@ -39,7 +39,7 @@ pub struct Driver {
 }
 
 fn caller(name: &str) -> Caller {
-    Caller { name: name.into(), way: Way::Socket }
+    Caller::local(name)
 }
 
 fn seconds(seconds: u32) -> Duration {

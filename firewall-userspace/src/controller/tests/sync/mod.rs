@@ -15,14 +15,14 @@ use super::{
     world::{EMPTY, World},
 };
 use crate::{
-    control::{Addition, Caller, Confirm, NotUndoable, Push, Pushed, Refusal, Removal, Rollback, SyncStage, Undo, Way},
+    control::{Addition, Caller, Confirm, NotUndoable, Push, Pushed, Refusal, Removal, Rollback, SyncStage, Undo},
     controller::{Comparison, Message, SyncBase, SyncCollector, SyncKind, SyncOrder, SyncSet, SyncTicket, Syncs},
     lists::{entry::Holding, pushed::RuntimeEntry},
     policy::{Name, Prefix},
 };
 
 fn caller(name: &str) -> Caller {
-    Caller { name: name.into(), way: Way::Socket }
+    Caller::local(name)
 }
 
 /// A sync that is carried out piece by piece.

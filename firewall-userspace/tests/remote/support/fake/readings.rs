@@ -24,6 +24,10 @@ pub(super) struct Told {
 }
 
 impl Readings for Told {
+    fn api(&self) -> Option<&firewall_userspace::policy::ApiSettings> {
+        None
+    }
+
     fn status(&self, _: Now) -> Status {
         self.status.clone()
     }
