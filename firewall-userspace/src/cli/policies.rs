@@ -50,6 +50,12 @@ pub struct ModeArgs {
     /// The mode to have; without it, the mode is shown.
     #[arg(value_name = "MODE", value_enum)]
     mode: Option<ModeName>,
+    /// End it after this time, such as `10m`: the mode of before comes back by itself, also after a restart of the daemon.
+    #[arg(long = "for", value_name = "TIME", requires = "reason", conflicts_with = "confirm")]
+    length: Option<String>,
+    /// Why, for those who find it in `portcullis status`; needed with `--for`.
+    #[arg(long, value_name = "TEXT", requires = "length")]
+    reason: Option<String>,
     #[command(flatten)]
     terms: TermsArgs,
 }
@@ -87,11 +93,15 @@ pub fn rollback(
 }
 
 /// Gives the policy another mode, or shows which it has.
-pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs) -> Result<(), Failure> {
+pub fn mode(
+    client: &Client,
+    output: Output,
+    ModeArgs { mode, length, reason, terms }: ModeArgs,
+) -> Result<(), Failure> {
     let Some(mode) = mode else {
         // Nobody asks for a confirmation of nothing.
-        if terms.dry_run || terms.force.is_some() || terms.confirm.is_some() {
-            let message = "--dry-run, --force and --confirm need a mode to change to: `enforce` or `observe`";
+        if terms.dry_run || terms.force.is_some() || terms.confirm.is_some() || length.is_some() {
+            let message = "--dry-run, --force, --confirm and --for need a mode to change to: `enforce` or `observe`";
             super::refuse_usage(ErrorKind::MissingRequiredArgument, message);
         }
         let mode = client.get::<Status>("/v1/status")?.value.mode;
@@ -104,13 +114,18 @@ pub fn mode(client: &Client, output: Output, ModeArgs { mode, terms }: ModeArgs)
         ModeName::Enforce => (Mode::Enforce, "drops are dropped"),
         ModeName::Observe => (Mode::Observe, "drops are only counted"),
     };
-    change(client, output, ("/v1/mode", terms), |terms| SetMode::to(mode).on(terms), &Done::Words(done))
+    let done = match &length {
+        Some(length) => format!("{done} for {length}, then the mode of before comes back"),
+        None => done.to_owned(),
+    };
+    let set = SetMode { length, reason, ..SetMode::to(mode) };
+    change(client, output, ("/v1/mode", terms), |terms| set.on(terms), &Done::Words(done))
 }
 
 /// What is said of a change that happened.
 enum Done {
     /// These words.
-    Words(&'static str),
+    Words(String),
     /// These words, and what has changed in the configuration.
     WithChanges(&'static str),
 }
@@ -147,7 +162,7 @@ fn change<R: Serialize>(
 fn tell(Problem { pointer, detail }: &Problem) -> String {
     match pointer.as_str() {
         "" => detail.clone(),
-        "/confirm" => format!("--confirm: {detail}"),
+        "/confirm" | "/for" | "/reason" => format!("--{}: {detail}", pointer.trim_start_matches('/')),
         pointer => format!("{pointer}: {detail}"),
     }
 }
@@ -163,7 +178,10 @@ fn target(Reloaded { of, target, .. }: &Reloaded) -> String {
 }
 
 fn said(reloaded: &Reloaded, done: &Done) -> String {
-    let (Done::Words(words) | Done::WithChanges(words)) = done;
+    let words = match done {
+        Done::Words(words) => words,
+        Done::WithChanges(words) => *words,
+    };
     let Reloaded { generation: revision, policy_generation, of, pending, push_undone, summary, changes, .. } = reloaded;
     // An older daemon does not tell them apart.
     let generation = if *policy_generation > 0 { policy_generation } else { revision };

@@ -9,7 +9,7 @@ use super::{
     sections::named::Items,
 };
 use crate::{
-    policy::{Policy, Prefix},
+    policy::{ApiReach, Policy, Prefix},
     text::shown::grouped,
 };
 
@@ -38,6 +38,7 @@ pub fn advise(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '
         warn_of_absence(reader, places.document, "policy", "policy.management", message, hint);
     }
     warn_of_closed_services(reader, policy, places);
+    warn_of_open_api(reader, policy, places);
     warn_of_unused(reader, policy, places);
 }
 
@@ -59,6 +60,25 @@ fn warn_of_absence(
     match document.node(key) {
         Some(node) => reader.warning(&At { path: path.to_owned(), ..node.at }, message, Some(hint.to_owned())),
         None => reader.missing_in_file(Severity::Warning, path, message, hint),
+    }
+}
+
+/// Says from where the API can be reached over the network, where that is from everywhere.
+fn warn_of_open_api(reader: &mut Reader<'_>, policy: &Policy, places: &KeyPlaces<'_, '_>) {
+    let Some(node) = places.document.node("api") else { return };
+    for (address, reach) in policy.api_reach() {
+        let why = match reach {
+            ApiReach::Host | ApiReach::Lists { .. } => continue,
+            ApiReach::Everywhere { service: None } => "no service covers this port".to_owned(),
+            ApiReach::Everywhere { service: Some(service) } => {
+                format!("the service `{service}` admits everybody who is not denied")
+            }
+            ApiReach::Observed { service } => format!("the service `{service}` only observes"),
+        };
+        let message = format!("the API at {address} can be reached from everywhere: {why}");
+        let port = address.port();
+        let hint = format!("let a service cover TCP port {port}, with `allow` for those who administer this host");
+        reader.warning(&At { path: "api.listen".to_owned(), ..node.at.clone() }, message, Some(hint));
     }
 }
 

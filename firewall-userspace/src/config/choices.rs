@@ -2,7 +2,10 @@
 
 use crate::{
     logging::{LogFormat, LogLevel},
-    policy::{AttachMode, FragmentPolicy, HostDefault, Mode, Protocol, SocketMode, packet},
+    policy::{
+        AttachMode, CredentialKind, EntryVerb, FragmentPolicy, HostDefault, JwtAlgorithm, Layer, Mode, Protocol, Role,
+        SocketMode, packet,
+    },
 };
 
 /// `mode` of an interface.
@@ -28,6 +31,34 @@ pub const LOG_LEVELS: [(&str, LogLevel); 4] =
 
 /// `mode` of the socket of the API.
 pub const SOCKET_MODES: [(&str, SocketMode); 2] = [("0660", SocketMode::Group), ("0600", SocketMode::User)];
+
+/// `role` of whoever uses the API.
+pub const ROLES: [(&str, Role); 3] = [("viewer", Role::Viewer), ("operator", Role::Operator), ("admin", Role::Admin)];
+
+/// `verbs` of a scope.
+pub const ENTRY_VERBS: [(&str, EntryVerb); 3] =
+    [("allow", EntryVerb::Allow), ("deny", EntryVerb::Deny), ("remove", EntryVerb::Remove)];
+
+/// `layers` of a scope: all but that of the configuration.
+pub const PUSHED_LAYERS: [(&str, Layer); 4] =
+    [("runtime", Layer::Runtime), ("feed", Layer::Feed), ("fleet", Layer::Fleet), ("ban", Layer::Ban)];
+
+/// `require` of the API.
+pub const CREDENTIALS: [(&str, CredentialKind); 4] = [
+    ("certificate", CredentialKind::Certificate),
+    ("token", CredentialKind::Token),
+    ("jwt", CredentialKind::Jwt),
+    ("signature", CredentialKind::Signature),
+];
+
+/// `algorithms` of access tokens.
+pub const JWT_ALGORITHMS: [(&str, JwtAlgorithm); 5] = [
+    ("RS256", JwtAlgorithm::Rs256),
+    ("PS256", JwtAlgorithm::Ps256),
+    ("ES256", JwtAlgorithm::Es256),
+    ("ES384", JwtAlgorithm::Es384),
+    ("EdDSA", JwtAlgorithm::EdDsa),
+];
 
 /// `protocol` of a service.
 pub const PROTOCOLS: [(&str, Protocol); 2] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];

@@ -7,8 +7,8 @@ use firewall_common::{
 };
 
 use super::choices::{
-    ATTACH_MODES, FLAGS, FRAGMENTS, HOST_DEFAULTS, LOG_FORMATS, LOG_LEVELS, MODES, PROTOCOLS, SOCKET_MODES,
-    TEST_PROTOCOLS, words,
+    ATTACH_MODES, CREDENTIALS, ENTRY_VERBS, FLAGS, FRAGMENTS, HOST_DEFAULTS, JWT_ALGORITHMS, LOG_FORMATS, LOG_LEVELS,
+    MODES, PROTOCOLS, PUSHED_LAYERS, ROLES, SOCKET_MODES, TEST_PROTOCOLS, words,
 };
 
 /// A key of a table.
@@ -35,6 +35,8 @@ pub enum ValueForm {
     Tables(&'static [ConfigKey], usize),
     /// So many tables at most, each under a name, with these keys.
     Named(&'static [ConfigKey], usize),
+    /// So many roles at most, each under a key like this regular expression: a word, or a table with the keys of [`GRANT`].
+    Grants(&'static str, usize),
     /// An array of at least so many values.
     Array(&'static ValueForm, usize),
     /// One of a few words.
@@ -51,7 +53,7 @@ pub enum ValueForm {
     Ports,
 }
 
-use ValueForm::{Array, Boolean, Integer, Named, Ports, Size, Table, Tables, Text, Words};
+use ValueForm::{Array, Boolean, Grants, Integer, Named, Ports, Size, Table, Tables, Text, Words};
 
 const fn key(name: &'static str, value: ValueForm, doc: &'static str) -> ConfigKey {
     ConfigKey { name, value, doc, default: None, is_required: false }
@@ -94,7 +96,7 @@ pub const ROOT: &[ConfigKey] = &[
     key("essentials", Table(ESSENTIALS), "Caps for packets without which the host has no network."),
     key("guard", Table(GUARD), "What a change must not do by mistake."),
     key("admin", Table(ADMIN), "Metrics and probes."),
-    key("api", Table(API), "The socket that the command line uses."),
+    key("api", Table(API), "The socket that the command line uses, HTTPS, and who may do what."),
     key("state", Table(STATE), "Where pushed entries and policies persist."),
     key("drift", Table(DRIFT), "How the tables in the kernel are compared with what was written there."),
     key("log", Table(LOG), "How the daemon logs, and what."),
@@ -212,6 +214,83 @@ pub const API: &[ConfigKey] = &[
     ),
     key("mode", Words(|| words(&SOCKET_MODES)), "Permissions of the socket: user and group, or the user alone.")
         .or("\"0660\""),
+    key(
+        "roles",
+        Grants(ROLE_HOLDER, MAX_GRANTS),
+        "What users of this host, and groups with a % before them, may do by the socket.",
+    ),
+    key("listen", Array(&SOME_TEXT, 1), "Addresses with ports at which the API is served over HTTPS."),
+    key(
+        "certificate",
+        KEY_PLACE,
+        "Its certificate with the chain in PEM: a path, or `credential:NAME` for one that systemd passes.",
+    ),
+    key("key", KEY_PLACE, "The key of that certificate, in the same way."),
+    key("hosts", Array(&Text(HOST_NAME), 0), "Names by which clients call it, besides its addresses.").or("[]"),
+    key("redirect", SOME_TEXT, "An address with a port at which plain HTTP is redirected to HTTPS."),
+    key("client_ca", ABSOLUTE, "Certificates of those who sign certificates of clients, in PEM."),
+    key("client_crl", Array(&ABSOLUTE, 0), "Revocation lists of those, in PEM; all of them count.").or("[]"),
+    key("origins", Array(&Text(ORIGIN), 0), "Origins whose web pages may use the API.").or("[]"),
+    key(
+        "require",
+        Array(&Words(|| words(&CREDENTIALS)), 0),
+        "What a caller has to show, all of it; any one when empty.",
+    )
+    .or("[]"),
+    key("certificates", Grants(CERTIFICATE_NAME, MAX_GRANTS), "What clients may do whose certificate has this name."),
+    key("jwt", Table(JWT), "Access tokens of an issuer (OAuth 2.0, OpenID Connect)."),
+    key(
+        "signers",
+        Named(SIGNER, MAX_GRANTS),
+        "Those who sign their requests (HTTP Message Signatures), by the identifier of their key.",
+    ),
+];
+/// Most users, groups, names of certificates, values of a claim, signers.
+pub const MAX_GRANTS: usize = 256;
+/// A user, or a group with `%` before it.
+const ROLE_HOLDER: &str = "^%?[^%\\s\\x00-\\x1f\\x7f:,/][^\\s\\x00-\\x1f\\x7f:,/]{0,254}$";
+/// A path, or the name of a credential (systemd.exec(5), `LoadCredential=`).
+const KEY_PLACE: ValueForm = Text("^(?:/|credential:[A-Za-z0-9_.-]+$)");
+/// A name of DNS.
+pub const HOST_NAME: &str = "^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$";
+/// An origin (RFC 6454 section 6.2).
+pub const ORIGIN: &str = "^https?://[^/\\s*]+$";
+/// A subject alternative name.
+const CERTIFICATE_NAME: &str = "^(?:dns|uri):[^\\s]{1,1024}$";
+/// What a role may be narrowed by, besides the role.
+pub const GRANT: &[ConfigKey] = &GRANT_KEYS;
+const GRANT_KEYS: [ConfigKey; 8] = [
+    required("role", Words(|| words(&ROLES)), "What may be done: look; also change entries; also change the policy."),
+    key("lists", Array(&A_NAME, 1), "Lists whose entries may be changed."),
+    key("prefixes", Array(&PREFIX, 1), "Only entries inside one of these may be changed."),
+    key("max_ttl", LENGTH_OF_TIME, "Longest time to live of an entry; without one there may be no entry then."),
+    key("min_length_v4", Integer(0, 32), "Shortest length of an IPv4 prefix that may be added."),
+    key("min_length_v6", Integer(0, 128), "Shortest length of an IPv6 prefix that may be added."),
+    key("layers", Array(&Words(|| words(&PUSHED_LAYERS)), 1), "Layers whose entries may be changed."),
+    key("verbs", Array(&Words(|| words(&ENTRY_VERBS)), 1), "What may be done with entries."),
+];
+/// `[api.signers.*]`, besides the keys of [`GRANT`].
+pub const SIGNER_KEY: ConfigKey = required("public_key", ABSOLUTE, "The public key in PEM: Ed25519, or P-256.");
+/// `[api.signers.*]`.
+pub const SIGNER: &[ConfigKey] = &{
+    let [role, lists, prefixes, max_ttl, v4, v6, layers, verbs] = GRANT_KEYS;
+    [SIGNER_KEY, role, lists, prefixes, max_ttl, v4, v6, layers, verbs]
+};
+/// `[api.jwt]`.
+pub const JWT: &[ConfigKey] = &[
+    required("issuer", SOME_TEXT, "The issuer, as `iss` has it."),
+    required("audience", SOME_TEXT, "What has to be in `aud`."),
+    key("algorithms", Array(&Words(|| words(&JWT_ALGORITHMS)), 1), "Algorithms of signatures that are taken.")
+        .or("[\"ES256\"]"),
+    required("keys", Text("^(?:/|https?://)"), "The keys of the issuer (JWKS): a path, or an HTTPS address."),
+    key("refresh", LENGTH_OF_TIME, "How often they are read again.").or("\"1h\""),
+    key("keep", LENGTH_OF_TIME, "How long they count after the last time that they could be read.").or("\"1d\""),
+    key("claim", SOME_TEXT, "The claim that says who somebody is here; dots lead into objects.").or("\"roles\""),
+    key(
+        "roles",
+        Grants("^[^\\x00-\\x1f\\x7f]{1,255}$", MAX_GRANTS),
+        "What whoever has this value in the claim may do.",
+    ),
 ];
 /// `[[test]]`.
 pub const TEST: &[ConfigKey] = &[

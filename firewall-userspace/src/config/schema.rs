@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, ConfigKey, ValueForm};
+use super::{
+    choices,
+    keys::{self, ConfigKey, ValueForm},
+};
 
 /// The schema of a configuration and of the files that it includes.
 pub fn schema() -> Value {
@@ -54,6 +57,12 @@ fn of(value: ValueForm) -> Value {
             "additionalProperties": table(keys),
             "maxProperties": most,
         }),
+        ValueForm::Grants(pattern, most) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": pattern },
+            "additionalProperties": { "anyOf": [of(role()), table(keys::GRANT)] },
+            "maxProperties": most,
+        }),
         ValueForm::Array(value, least) => {
             let mut array = json!({ "type": "array", "items": of(*value) });
             if least > 0 {
@@ -73,6 +82,11 @@ fn of(value: ValueForm) -> Value {
             json!({ "anyOf": [integer(0, 65535), { "type": "string", "pattern": "^[0-9]+(?:-[0-9]+)?$" }] })
         }
     }
+}
+
+/// What a role may be.
+fn role() -> ValueForm {
+    ValueForm::Words(|| choices::words(&choices::ROLES))
 }
 
 fn integer(least: u64, most: u64) -> Value {

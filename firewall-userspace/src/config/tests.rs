@@ -84,6 +84,9 @@ fn the_sample_shows_every_key_and_no_other() {
         ("guard", keys::GUARD),
         ("admin", keys::ADMIN),
         ("api", keys::API),
+        ("api.roles.*", keys::GRANT),
+        ("api.jwt", keys::JWT),
+        ("api.signers.*", keys::SIGNER),
         ("state", keys::STATE),
         ("drift", keys::DRIFT),
         ("log", keys::LOG),
@@ -102,7 +105,16 @@ fn collect(path: &str, value: &DeValue<'_>, shown: &mut BTreeSet<String>) {
     match value {
         DeValue::Table(table) => {
             for (key, value) in table {
-                let is_chosen = matches!(path, "lists" | "limits" | "services");
+                let is_chosen = matches!(
+                    path,
+                    "lists"
+                        | "limits"
+                        | "services"
+                        | "api.roles"
+                        | "api.certificates"
+                        | "api.jwt.roles"
+                        | "api.signers"
+                );
                 let key = if is_chosen { "*" } else { &**key.get_ref() };
                 let path = format!("{path}.{key}").trim_start_matches('.').to_owned();
                 collect(&path, value.get_ref(), shown);

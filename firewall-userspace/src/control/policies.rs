@@ -53,13 +53,19 @@ request! {
     pub struct SetMode {
         /// The mode.
         pub mode: Mode,
+        /// End it after this time, such as `10m`: the mode before comes back by itself, also after a restart.
+        #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+        pub length: Option<String>,
+        /// Why, for whoever finds it; needed with `for`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reason: Option<String>,
     }
 }
 
 impl SetMode {
     /// Asks for a mode.
     pub fn to(mode: Mode) -> Self {
-        Self { mode, dry_run: false, force: Force::Nothing, confirm: None, caller: None }
+        Self { mode, length: None, reason: None, dry_run: false, force: Force::Nothing, confirm: None, caller: None }
     }
 }
 

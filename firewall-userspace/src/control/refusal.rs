@@ -13,6 +13,13 @@ use crate::{
 pub enum Refusal {
     /// The request is wrong.
     Invalid(Problems),
+    /// Some of it is outside what the caller may change.
+    OutOfScope {
+        /// The caller.
+        who: String,
+        /// Which rights are missing.
+        problems: Problems,
+    },
     /// The verb and the use of a list contradict each other.
     WrongVerb {
         /// The list.
@@ -118,6 +125,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(problems) => problems.fmt(f),
+            Self::OutOfScope { who, problems } => write!(f, "{who} may not do all of this: {problems}"),
             Self::WrongVerb { list, verb } => match verb {
                 Verb::Allow => write!(f, "the list `{list}` denies: its entries are not let in but kept out"),
                 Verb::Deny => write!(f, "the list `{list}` allows: its entries are not kept out but let in"),

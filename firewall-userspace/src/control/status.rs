@@ -162,14 +162,17 @@ impl Condition {
     pub const HISTORY_REFUSED: &str = "history_refused";
     /// The policy names another state folder, API socket or admin port than the daemon has: a restart takes them.
     pub const RESTART: &str = "restart";
+    /// A mode was set for a time, and ends by itself.
+    pub const TEMPORARY_MODE: &str = "temporary_mode";
     /// Every kind.
-    pub const ALL: [&str; 6] = [
+    pub const ALL: [&str; 7] = [
         Self::NO_POLICY,
         Self::NOT_THE_FILE,
         Self::INTERFACE,
         Self::PUSHES_REFUSED,
         Self::HISTORY_REFUSED,
         Self::RESTART,
+        Self::TEMPORARY_MODE,
     ];
 }
 

@@ -39,11 +39,12 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             Basis::Older(kept, why) => {
                 let number = self.in_force.begin(self.history.last() + 1);
-                let Generation { number: of, mode, source, bundle, .. } = kept;
+                let Generation { number: of, mode, temporary, source, bundle, .. } = kept;
                 let summary = why.lines().next_back().unwrap_or_default().to_owned();
                 let generation = Generation {
                     of: Some(of),
                     mode,
+                    temporary,
                     source,
                     bundle,
                     summary,
@@ -67,6 +68,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             source: bundle.name.clone(),
             summary: "as in the configuration file".into(),
             mode,
+            temporary: mode.and(self.history.active()).and_then(|active| active.temporary.clone()),
             ..Generation::new(number, now.wall, &Caller::daemon().name)
         };
         self.note_start(generation, Content::Sent(bundle), true);

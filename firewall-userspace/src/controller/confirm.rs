@@ -4,6 +4,7 @@ use super::{
     Core,
     forced::Forced,
     prepare::Candidate,
+    scope::admit_confirmation,
     waiting::{Awaited, Outstanding},
 };
 use crate::{
@@ -50,6 +51,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Keeps what waits for a confirmation.
     pub(super) fn confirm(&mut self, caller: &Caller, confirm: Confirm, now: Now) -> Result<Confirmed, Refusal> {
         let Some(confirmed) = self.pending(now) else { return Err(self.nothing_pending()) };
+        admit_confirmation(caller, &confirmed)?;
         if confirm.dry_run {
             return Ok(Confirmed { confirmed, dry_run: true });
         }
@@ -136,7 +138,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Keeps that `previous` has come back by itself.
     pub(super) fn note_return(&mut self, previous: Generation, summary: String, now: Now) {
-        let Generation { number: of, mode, source, bundle, .. } = previous;
+        let Generation { number: of, mode, temporary, source, bundle, .. } = previous;
         let generation = Generation {
             how: How::AutomaticRollback,
             of: Some(of),
@@ -144,6 +146,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             summary,
             standing: Standing::Confirmed,
             mode,
+            temporary,
             bundle,
             ..Generation::new(self.in_force.revision(), now.wall, &Caller::daemon().name)
         };

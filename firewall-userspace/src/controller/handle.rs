@@ -196,7 +196,7 @@ impl Controller {
         if !self.readings()?.is_undone_as_sync(&undo) {
             return self.ask(|reply| Message::Undo(caller, undo, reply)).await?;
         }
-        let Some(ticket) = self.syncs.begin() else { return Err(Refusal::Crowded) };
+        let Some(ticket) = self.syncs.begin(&caller.name) else { return Err(Refusal::Crowded) };
         let _cancels = CancelOnDrop(Arc::clone(&ticket));
         let kind = SyncKind { is_dry: undo.dry_run, undoes: Some(undo.revision) };
         self.carry_out_sync(caller, kind, &ticket, move |base| SyncSet::undoing(base, &undo)).await

@@ -25,8 +25,10 @@ mod push;
 mod readings;
 mod reply;
 mod report;
+mod scope;
 mod sight;
 mod sync;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -156,6 +158,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         self.hurry(now);
         let is_changed = self.follow_clock(now)
             | self.undo_overdue(now)
+            | self.end_mode(now)
             | self.expire(now)
             | self.keeper.tend(self.lists.pushed(), now)
             | self.history.tend(now)
@@ -180,9 +183,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let end = self.lists.time_until_end(&self.in_force.policy, now).map(|left| left.min(TICK));
         // The wall clock, which ends a wait early, may be set forward.
         let deadline = self.undoable.waiting.as_ref().map(|waiting| waiting.left(now).min(TICK));
+        let mode = self.mode_left(now).map(|left| left.min(TICK));
         let looks_at_clock = !self.lists.clock().is_settled();
         let has_chores = looks_at_clock || self.keeper.has_chores() || self.history.is_owing() || self.lists.is_stale();
-        let chores = [end, deadline, has_chores.then_some(TICK)];
+        let chores = [end, deadline, mode, has_chores.then_some(TICK)];
         chores
             .into_iter()
             .flatten()

@@ -6,6 +6,7 @@ use super::{
     Core, ReadConfig,
     asked::Asked,
     prepare::{Candidate, require_memory},
+    temporary,
     waiting::{Awaited, Waiting},
 };
 use crate::{
@@ -14,19 +15,19 @@ use crate::{
         deadline::{Deadline, Until},
     },
     config::{self, Loaded, Report},
-    control::{Caller, Force, KeptGeneration, Refusal, Reload, Reloaded, Rollback, SetMode, Terms},
+    control::{Caller, Force, KeptGeneration, Refusal, Reload, Reloaded, Rollback, SetMode, Terms, Way},
     datapath::Filter,
     logging,
     policy::{Mode, Policy},
     preview::diff::Difference,
     state::{
         disk::Disk,
-        history::{Care, Content, Generation, How, Provision, Standing},
+        history::{Care, Content, Generation, How, Provision, Standing, TemporaryMode},
     },
 };
 
 /// What the policy is to be.
-enum Wanted {
+pub(super) enum Wanted {
     /// What the configuration file says.
     File(ReadConfig),
     /// What a caller sent.
@@ -34,7 +35,14 @@ enum Wanted {
     /// A generation that is kept.
     Kept(Generation),
     /// What it is, in another mode.
-    Mode(Mode),
+    Mode {
+        /// The mode.
+        mode: Mode,
+        /// The mode that is noted as set by hand.
+        set: Option<Mode>,
+        /// When it ends, where it does.
+        temporary: Option<TemporaryMode>,
+    },
 }
 
 /// A policy and where it comes from.
@@ -43,6 +51,7 @@ struct Fresh {
     warnings: Report,
     content: Content,
     mode: Option<Mode>,
+    temporary: Option<TemporaryMode>,
     how: How,
     of: Option<u64>,
     source: String,
@@ -133,10 +142,18 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Gives the policy another mode.
     pub(super) fn set_mode(&mut self, caller: &Caller, set: &SetMode, now: Now) -> Result<Reloaded, Refusal> {
-        self.change_policy(caller, Wanted::Mode(set.mode), &Asked::on(set.terms())?, now)
+        let temporary = temporary::asked(set)?.map(|asked| self.temporary(asked, now));
+        let wanted = Wanted::Mode { mode: set.mode, set: Some(set.mode), temporary };
+        self.change_policy(caller, wanted, &Asked::on(set.terms())?, now)
     }
 
-    fn change_policy(&mut self, caller: &Caller, wanted: Wanted, asked: &Asked, now: Now) -> Result<Reloaded, Refusal> {
+    pub(super) fn change_policy(
+        &mut self,
+        caller: &Caller,
+        wanted: Wanted,
+        asked: &Asked,
+        now: Now,
+    ) -> Result<Reloaded, Refusal> {
         let may_be_given_up = matches!(wanted, Wanted::Kept(_)) && asked.confirm.is_none();
         let is_in_the_way = if self.waits_for_push() { asked.confirm.is_some() } else { !may_be_given_up };
         if let Some(pending) = self.pending(now).filter(|_| is_in_the_way && !asked.dry_run) {
@@ -181,6 +198,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
             warnings: loaded.warnings,
             content: Content::Sent(loaded.bundle),
             mode,
+            // It goes on as long as the mode does.
+            temporary: mode.and(self.history.active()).and_then(|active| active.temporary.clone()),
             how,
             of: None,
             is_read,
@@ -195,7 +214,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 Ok(of_loaded(loaded.map_err(refuse)?, None, How::Apply, is_file))
             }
             Wanted::Kept(generation) => {
-                let Generation { number, mode, source, .. } = generation.clone();
+                let Generation { number, mode, temporary, source, .. } = generation.clone();
+                // Of a generation that comes back by hand the mode is that which it was to have in the end; one that would come back
+                // by itself is as it was.
+                let waits = self.history.pending().is_some_and(|pending| pending.previous == number);
+                let (mode, temporary) = match temporary {
+                    Some(ended) if !waits => (ended.back, None),
+                    temporary => (mode, temporary),
+                };
                 let bundle = self.history.bundle_of(&generation);
                 let bundle = bundle.map_err(|error| Refusal::NotKept { message: error.to_string() })?;
                 let loaded = config::load_bundle(&bundle).map_err(refuse)?;
@@ -204,15 +230,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 let (content, of) = (Content::Of(number), Some(number));
                 let warnings = loaded.warnings;
                 let policy = Arc::new(policy);
-                Ok(Fresh { policy, warnings, content, mode, how: How::Rollback, of, source, is_read: false })
+                let how = How::Rollback;
+                Ok(Fresh { policy, warnings, content, mode, temporary, how, of, source, is_read: false })
             }
-            Wanted::Mode(mode) => {
+            Wanted::Mode { mode, set, temporary } => {
                 let none = || Refusal::NoGeneration { wanted: None, kept: Vec::new() };
                 let active = self.history.active().ok_or_else(none)?;
                 let policy = Arc::new(Policy { mode, ..Policy::clone(&self.in_force.policy) });
                 let (content, source) = (Content::Of(active.number), active.source.clone());
-                let (warnings, mode) = (Report::default(), Some(mode));
-                Ok(Fresh { policy, warnings, content, mode, how: How::Mode, of: None, source, is_read: false })
+                let (warnings, mode, how) = (Report::default(), set, How::Mode);
+                Ok(Fresh { policy, warnings, content, mode, temporary, how, of: None, source, is_read: false })
             }
         }
     }
@@ -276,12 +303,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
         until: Option<Until>,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Fresh { content, mode, how, of, source, is_read, .. } = fresh;
+        let Fresh { content, mode, temporary, how, of, source, is_read, .. } = fresh;
         let number = self.in_force.next();
         let active = self.history.active().map(|active| active.number);
         let pending = until.zip(active).map(|(until, previous)| Provision { generation: number, previous, until });
         // A reload is right after a restart also when it is not kept: the file is read anew then.
-        let care = if how == How::Reload && pending.is_none() { Care::Owe } else { Care::Must };
+        // What happens by itself happens, and a restart brings it about again.
+        let is_owed = how == How::Reload || caller.way == Way::Daemon;
+        let care = if is_owed && pending.is_none() { Care::Owe } else { Care::Must };
         let is_live = matches!(&content, Content::Sent(bundle) if self.history.is_live(bundle, mode));
         let kept = if is_live && pending.is_none() {
             if is_read { self.history.read_again(care) } else { Ok(()) }
@@ -294,6 +323,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 summary,
                 standing,
                 mode,
+                temporary,
                 ..Generation::new(number, now.wall, &caller.name)
             };
             self.history.record(generation, content, is_read, pending, care)

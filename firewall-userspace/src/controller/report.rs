@@ -25,7 +25,7 @@ use crate::{
     made,
     policy::{ApiSettings, Mode, Policy, Prefix, Protocol, Service, attach_label, mode_label},
     preview::{diff::PolicyDocument, explain::Membership},
-    state::history::Generation,
+    state::history::{Generation, TemporaryMode},
     text::problem::Problems,
 };
 
@@ -269,7 +269,9 @@ impl Snapshot {
                 format!("{} of the configuration waits for the next start of the daemon{stays}", waiting.join(", "));
             condition(Condition::RESTART, false, message)
         });
-        file.into_iter().chain(interfaces).chain(pushes).chain(history).chain(restart).collect()
+        let temporary = self.standing.active().and_then(told_of_mode);
+        let temporary = temporary.map(|message| condition(Condition::TEMPORARY_MODE, false, message));
+        file.into_iter().chain(interfaces).chain(pushes).chain(history).chain(restart).chain(temporary).collect()
     }
 
     fn clock_status(&self, now: Now) -> ClockStatus {
@@ -365,4 +367,11 @@ fn service_status(host: Mode, service: &Service) -> ServiceStatus {
         protocol: protocol.into(),
         ports: service.ports.iter().map(crate::text::ports::show).collect(),
     }
+}
+
+/// Words on a mode that ends by itself.
+fn told_of_mode(active: &Generation) -> Option<String> {
+    let TemporaryMode { until, reason, back_to, .. } = active.temporary.as_ref()?;
+    let (mode, back) = (active.mode.map_or("another mode", mode_label), mode_label(*back_to));
+    Some(format!("{mode} until {:.0}, then {back}: {} says: {reason}", until.at, active.owner))
 }

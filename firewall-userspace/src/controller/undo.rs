@@ -10,6 +10,7 @@ use immutable_chunkmap::map::MapM;
 use super::{
     footprint::{Footmark, Footprint, FootprintTaker, MOST_OCTETS, Touched},
     sync::Underway,
+    temporary::EndingMode,
     waiting::{Outstanding, Waiting},
 };
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
 pub(super) struct Undoable {
     /// The change that waits for a confirmation.
     pub(super) waiting: Option<Waiting>,
+    /// The mode that ends by itself.
+    pub(super) ending: Option<EndingMode>,
     /// The sync that is under way.
     pub(super) sync: Option<Underway>,
     /// The last pushes.

@@ -102,6 +102,10 @@ pub enum OutOfScope {
     Verb(EntryVerb),
     /// Entries of others.
     Others,
+    /// The guards, which it would lift.
+    Force,
+    /// The policy.
+    Policy,
 }
 
 impl Scope {
@@ -180,6 +184,8 @@ impl fmt::Display for OutOfScope {
             Self::Length(least) => write!(f, "the right to prefixes that are shorter than /{least} is missing"),
             Self::Layer(layer) => write!(f, "the right to the layer `{}` is missing", layer.label()),
             Self::Verb(verb) => write!(f, "the right to {} is missing", verb.label()),
+            Self::Force => f.write_str("the right to lift a guard is missing"),
+            Self::Policy => f.write_str("the right to change the policy is missing"),
             Self::Others => f.write_str("the right to change entries of others is missing"),
         }
     }

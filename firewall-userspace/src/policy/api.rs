@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{Grant, access::Role};
+use super::{Grant, Mode, Policy, Protocol, Role, Service};
 
 /// `[api]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +166,19 @@ pub enum JwtAlgorithm {
     EdDsa,
 }
 
+impl JwtAlgorithm {
+    /// Its name (RFC 7518 section 3.1).
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
 /// Where keys of an issuer are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
@@ -195,6 +208,63 @@ impl ApiSettings {
             certificates: BTreeMap::new(),
             jwt: None,
             signers: BTreeMap::new(),
+        }
+    }
+}
+
+/// From where an address of the API can be reached, by what the policy says. What it does not filter (other interfaces, what stands
+/// before the host) is not asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiReach {
+    /// From this host.
+    Host,
+    /// From these lists, and from `management`.
+    Lists {
+        /// The service that says so.
+        service: String,
+        /// Their names.
+        lists: Vec<String>,
+    },
+    /// From everywhere: by this service, which only observes, or because the policy does.
+    Observed {
+        /// The service.
+        service: String,
+    },
+    /// From everywhere.
+    Everywhere {
+        /// The service that covers the port and admits everybody; `None`: there is none.
+        service: Option<String>,
+    },
+}
+
+impl Policy {
+    /// From where each address at which the API is served over HTTPS can be reached.
+    pub fn api_reach(&self) -> Vec<(SocketAddr, ApiReach)> {
+        let listen = self.api.https.iter().flat_map(|https| &https.listen);
+        listen.map(|address| (*address, self.reach(*address))).collect()
+    }
+
+    fn reach(&self, address: SocketAddr) -> ApiReach {
+        if address.ip().is_loopback() {
+            return ApiReach::Host;
+        }
+        let covers = |service: &&Service| {
+            service.protocol == Protocol::Tcp
+                && service.ports.iter().any(|ports| ports.contains(&address.port()))
+                // An address that is every address is covered where no address is named.
+                && (service.addresses.is_empty() || service.addresses.contains(&address.ip()))
+        };
+        let Some(service) = self.services.iter().find(covers) else { return ApiReach::Everywhere { service: None } };
+        let name = service.name.to_string();
+        match &service.allow {
+            None => ApiReach::Everywhere { service: Some(name) },
+            Some(_) if self.mode == Mode::Observe || service.mode == Mode::Observe => {
+                ApiReach::Observed { service: name }
+            }
+            Some(lists) => {
+                let lists = lists.iter().filter_map(|list| self.lists.get(*list)).map(|list| list.name.to_string());
+                ApiReach::Lists { service: name, lists: lists.collect() }
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ use crate::{logging::LogSettings, policy::guard::Guard};
 
 pub use access::{EntryVerb, Grant, OutOfScope, Role, Scope};
 pub use api::{
-    ApiSettings, ApiSocket, CertificateName, CredentialKind, HttpsSettings, JwtAlgorithm, JwtSettings, KeyPlace,
-    KeySource, LocalRoles, Signer, SocketMode,
+    ApiReach, ApiSettings, ApiSocket, CertificateName, CredentialKind, HttpsSettings, JwtAlgorithm, JwtSettings,
+    KeyPlace, KeySource, LocalRoles, Signer, SocketMode,
 };
 pub use ids::Ids;
 pub use layer::Layer;

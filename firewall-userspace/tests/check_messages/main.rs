@@ -1,5 +1,6 @@
 //! One mistake at a time: every message with its place, and nothing besides.
 
+mod api;
 mod interfaces;
 mod limits;
 mod lists;

@@ -2,7 +2,7 @@
 
 mod validator;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::LazyLock};
 
 use firewall_userspace::config::{Loaded, load_text, schema};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -14,6 +14,9 @@ use self::validator::problems;
 const GOOD: &str = "interface = [{ name = \"eth0\" }]\n[lists.a]\nentries = [\"192.0.2.0/24\"]\n[limits.l]\npackets = { rate = 5 }\n\
                     [services.s]\nprotocol = \"tcp\"\nports = [443]\nallow = [\"a\"]\nlimit_for = [{ list = \"a\", limit = \"l\" }]\n\
                     [[test]]\nname = \"t\"\nsource = \"192.0.2.1\"\nprotocol = \"tcp\"\nport = 443\nexpect = \"pass\"\n\
+                    [api]\nlisten = [\"127.0.0.1:8443\"]\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/ca\"\n\
+                    jwt = { issuer = \"i\", audience = \"a\", keys = \"/k\", roles = { x = \"operator\" } }\n\
+                    signers = { p = { public_key = \"/p\", role = \"operator\" } }\n\
                     [[test]]\nname = \"i\"\nsource = \"192.0.2.1\"\nprotocol = \"icmp\"\nexpect = \"pass\"\n";
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/portcullis.toml");
@@ -24,6 +27,8 @@ const TABLES: &[(&str, &str)] = &[
     ("guard", "/properties/guard"),
     ("admin", "/properties/admin"),
     ("api", "/properties/api"),
+    ("api.jwt", "/properties/api/properties/jwt"),
+    ("api.signers.p", "/properties/api/properties/signers/additionalProperties"),
     ("state", "/properties/state"),
     ("drift", "/properties/drift"),
     ("log", "/properties/log"),
@@ -141,7 +146,36 @@ const VALUES: &[&str] = &[
     "{ v6 = 129 }",
     "[{ list = \"a\", limit = \"l\" }]",
     "[{ list = \"a\" }]",
+    "\"operator\"",
+    "\"admin\"",
+    "\"2h\"",
+    "\"credential:api.key\"",
+    "\"credential:../key\"",
+    "\"https://id.example/keys\"",
+    "\"http://id.example/keys\"",
+    "[\"127.0.0.1:8443\", \"[::1]:8443\"]",
+    "[\"fw1.example.com\"]",
+    "[\"fw1.example.com:8443\"]",
+    "[\"/crl\"]",
+    "[\"crl\"]",
+    "[\"https://ops.example.com\"]",
+    "[\"https://ops.example.com/\"]",
+    "[\"certificate\", \"token\"]",
+    "[\"password\"]",
+    "[\"ES256\", \"EdDSA\"]",
+    "[\"none\"]",
+    "[\"runtime\"]",
+    "[\"config\"]",
+    "[\"allow\", \"remove\"]",
+    "{ alice = \"admin\", \"%ops\" = { role = \"operator\", lists = [\"a\"] } }",
+    "{ alice = \"root\" }",
+    "{ \"dns:a.example\" = \"viewer\" }",
+    "{ p = { public_key = \"/p\", role = \"viewer\" } }",
+    "{ issuer = \"i\", audience = \"a\", keys = \"/k\", roles = { x = \"viewer\" } }",
 ];
+
+/// What the binary prints; made once.
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
 fn read(text: &str) -> Option<Loaded> {
     load_text(Path::new("x.toml"), text, Path::new(env!("CARGO_MANIFEST_DIR"))).ok()
@@ -150,7 +184,7 @@ fn read(text: &str) -> Option<Loaded> {
 /// What the schema says; `None` for what is no JSON, such as a date.
 fn of_schema(text: &str) -> Option<Vec<String>> {
     let value: toml::Value = toml::from_str(text).ok()?;
-    Some(problems(&schema(), &serde_json::to_value(value).ok()?))
+    Some(problems(&SCHEMA, &serde_json::to_value(value).ok()?))
 }
 
 /// `GOOD` with `key = value` in a table or a row, in place of what it says there.

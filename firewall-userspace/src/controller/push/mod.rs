@@ -21,6 +21,7 @@ use super::{
     asked::confirm_within,
     footprint::NOT_REMEMBERED,
     forced::Forced,
+    scope::ScopeCheck,
     sight::Sight,
     waiting::{Awaited, Waiting},
 };
@@ -202,9 +203,14 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Checks a push and puts it into the lists; what filters comes later.
     fn stage(&mut self, caller: &Caller, push: &Push, sight: &Sight, now: Now) -> Result<Checked, Refusal> {
         confirm_within(push.confirm.as_deref())?;
+        let scope = || ScopeCheck::of(caller, &self.in_force.policy);
+        scope().map_or(Ok(()), |scope| scope.push(push))?;
         let mut checked = check::check(push, &self.in_force.policy)?;
         let shrunk = checked.replace_lists(&self.in_force.policy, self.lists.pushed(), &caller.name);
         let plan = Plan::of(self, &checked, caller, push.person.as_deref(), now);
+        // What a list that is replaced loses stands in no request.
+        let gone = plan.changes.iter().filter(|change| change.entry.is_none());
+        scope().map_or(Ok(()), |scope| scope.changes(gone, now.wall))?;
         self.try_out(&checked, push, plan, shrunk, sight)
     }
 

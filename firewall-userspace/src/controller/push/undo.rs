@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::{Now, deadline::Until},
     control::{Caller, EntryChange, EntryChangeKind, KeptEntry, NotUndoable, Push, PushSummary, Pushed, Refusal, Undo},
-    controller::{Core, footprint::Footprint, sight::Sight},
+    controller::{Core, footprint::Footprint, scope::ScopeCheck, sight::Sight},
     datapath::Filter,
     lists::{
         change::Change,
@@ -35,6 +35,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let confirm = self.admit_provisional(&push, now)?;
         let revision = undo.revision;
         let plan = self.plan_undo(revision, now).map_err(|why| Refusal::NotUndoable { revision, why })?;
+        if let Some(mut scope) = ScopeCheck::of(caller, &self.in_force.policy) {
+            scope.terms(&push);
+            plan.pushed.undone.iter().for_each(|summary| scope.summary(summary));
+            scope.changes(&plan.changes, now.wall)?;
+        }
         self.admit_eras(&plan.changes, confirm.is_some())?;
         let checked = checked(&self.in_force.policy, &plan.changes);
         let sight = Sight::about(plan.changes.iter().map(|change| change.holding.prefix));

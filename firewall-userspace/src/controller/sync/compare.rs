@@ -1,6 +1,6 @@
 //! What a sync changes of the entries that are there, again and again in the same order, without a list of all changes.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -10,10 +10,11 @@ use super::{
 };
 use crate::{
     clock::{Now, reckoning::Reckoning},
-    control::{Pushed, Refusal},
+    control::{Caller, Pushed, Refusal},
     controller::{
         Host,
         push::check::{self, CheckedPush, Whose, check_verb, list_index, unknown_list},
+        scope::ScopeCheck,
     },
     lists::{
         change::Change,
@@ -39,6 +40,8 @@ pub struct SyncBase {
     pub(super) now: Now,
     /// The push that is to be taken back.
     pub(super) undoing: Option<Undoing>,
+    /// Who asks.
+    pub(super) caller: Caller,
 }
 
 impl fmt::Debug for SyncBase {
@@ -89,6 +92,33 @@ pub(super) enum Said<'a> {
     Gone(&'a Holding),
 }
 
+impl SyncBase {
+    /// Refuses what is outside the scope of the caller. What a list that is replaced loses is found later.
+    fn admit(&self, set: &SyncSet) -> Result<(), Refusal> {
+        let Some(mut scope) = ScopeCheck::of(&self.caller, &self.policy) else { return Ok(()) };
+        scope.terms(&set.terms);
+        set.undone.iter().for_each(|undone| scope.summary(&undone.summary));
+        for (number, entry) in set.entries.iter().enumerate() {
+            let list = set.lists.get(usize::from(entry.list)).map_or("", String::as_str);
+            let wish = set.wishes.get(entry.wish as usize);
+            let until = |end: Option<Timestamp>| {
+                end.map(|end| end.duration_since(self.now.wall).try_into().unwrap_or(Duration::ZERO))
+            };
+            let pointer = |key: &str| format!("/add/{number}{key}");
+            match wish {
+                Some(Wish::There(ttl, _)) => scope.addition(list, Some(entry.prefix), *ttl, &pointer),
+                Some(Wish::Restored(was)) => scope.addition(list, Some(entry.prefix), until(was.expires), &pointer),
+                Some(Wish::Was(was)) => scope.addition(list, Some(entry.prefix), until(was.expires), &pointer),
+                Some(Wish::Gone) | None => scope.removal(list, Some(entry.prefix), &pointer),
+            }
+            if let Some((layer, owner)) = set.holders.get(usize::from(entry.holder)) {
+                scope.holder(*layer, owner, &pointer);
+            }
+        }
+        scope.finish()
+    }
+}
+
 impl Comparison {
     /// A sync on what there is.
     ///
@@ -96,6 +126,7 @@ impl Comparison {
     /// [`Refusal::Invalid`] and [`Refusal::WrongVerb`].
     pub fn new(base: SyncBase, mut set: SyncSet) -> Result<Self, Refusal> {
         let policy = &base.policy;
+        base.admit(&set)?;
         let mut checked = check::check(&set.terms, policy)?;
         let mut problems = Problems::default();
         let mut indexes = Vec::new();

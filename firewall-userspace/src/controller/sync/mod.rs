@@ -157,6 +157,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             None => None,
         };
         self.lists.watch();
+        let by = caller.clone();
         self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing, _turn: turn });
         Ok(SyncBase {
             policy: Arc::clone(&self.in_force.policy),
@@ -167,6 +168,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             numbers: self.numbered(Pushed::default()),
             now,
             undoing,
+            caller: by,
         })
     }
 

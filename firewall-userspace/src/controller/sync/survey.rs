@@ -19,6 +19,7 @@ use crate::{
         host::{around, established, sshd_ports},
         prepare,
         push::repeated,
+        scope::ScopeCheck,
     },
     host::connections::Established,
     lists::{
@@ -61,6 +62,7 @@ impl Comparison {
         ticket.begin(SyncStage::Comparing, Some(self.len() as u64));
         let mut tally = SyncTally::default();
         let mut runtime = self.base.pushed.clone();
+        let mut scope = ScopeCheck::of(&self.base.caller, &self.base.policy);
         let mut place = SyncPlace::default();
         while !self.is_over(&place) {
             if ticket.is_cancelled() {
@@ -71,6 +73,9 @@ impl Comparison {
                 match said {
                     Said::Wanted(entry) => self.changes_of(list, entry, &self.base.pushed, &mut changes),
                     Said::Gone(holding) => {
+                        scope
+                            .iter_mut()
+                            .for_each(|scope| scope.removal(list, Some(holding.prefix), &|_| String::new()));
                         changes.push(Change { list: list.clone(), holding: holding.clone(), entry: None });
                     }
                 }
@@ -84,6 +89,7 @@ impl Comparison {
             });
             ticket.advance(steps);
         }
+        scope.map_or(Ok(()), ScopeCheck::finish)?;
         let mut pushed = std::mem::take(&mut tally.pushed);
         self.note(&mut pushed);
         let room = [0, 1].map(|family| {

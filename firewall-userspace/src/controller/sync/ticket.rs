@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::control::{SyncProgress, SyncStage};
+use crate::{
+    control::{Caller, SyncProgress, SyncStage},
+    policy::Role,
+};
 
 /// Syncs whose lines are received at once; each may have millions of entries in memory.
 const AT_ONCE: usize = 2;
@@ -17,6 +20,8 @@ const AT_ONCE: usize = 2;
 pub struct SyncTicket {
     progress: watch::Sender<SyncProgress>,
     state: watch::Sender<SyncState>,
+    /// Who began it.
+    owner: String,
     _room: OwnedSemaphorePermit,
 }
 
@@ -118,15 +123,15 @@ impl Default for Syncs {
 }
 
 impl Syncs {
-    /// One more; `None` when there is no room for it now.
-    pub fn begin(&self) -> Option<Arc<SyncTicket>> {
+    /// One more, of `owner`; `None` when there is no room for it now.
+    pub fn begin(&self, owner: &str) -> Option<Arc<SyncTicket>> {
         let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
         let mut known = self.known();
         known.last += 1;
         let number = known.last;
         let begin = SyncProgress { sync: number, stage: SyncStage::Receiving, done: 0, total: None };
         let (progress, state) = (watch::Sender::new(begin), watch::Sender::new(SyncState::Open));
-        let ticket = Arc::new(SyncTicket { progress, state, _room: room });
+        let ticket = Arc::new(SyncTicket { progress, state, owner: owner.into(), _room: room });
         known.tickets.retain(|_, ticket| ticket.strong_count() > 0);
         known.tickets.insert(number, Arc::downgrade(&ticket));
         Some(ticket)
@@ -137,10 +142,11 @@ impl Syncs {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    /// Cancels the sync `number`; whether nothing of it happens, and `None` when there is none.
-    pub fn cancel(&self, number: u64) -> Option<bool> {
+    /// Cancels the sync `number`; whether nothing of it happens, and `None` when there is none that `caller` may cancel.
+    pub fn cancel(&self, number: u64, caller: &Caller) -> Option<bool> {
         let ticket = self.known().tickets.get(&number).and_then(Weak::upgrade)?;
-        Some(ticket.cancel())
+        let may = caller.has(Role::Admin) || caller.grant.scope.is_everything() || ticket.owner == caller.name;
+        may.then(|| ticket.cancel())
     }
 
     fn known(&self) -> MutexGuard<'_, KnownSyncs> {
@@ -156,17 +162,20 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_not_cancelled_and_what_is_cancelled_not_promised() {
-        let syncs = Syncs::default();
-        let (first, second) = (syncs.begin().unwrap(), syncs.begin().unwrap());
-        assert!(syncs.begin().is_none(), "there is room for two");
+        let (syncs, ada) = (Syncs::default(), Caller::local("ada"));
+        let (first, second) = (syncs.begin("ada").unwrap(), syncs.begin("ada").unwrap());
+        assert!(syncs.begin("ada").is_none(), "there is room for two");
         assert!(first.promise());
-        assert_eq!((syncs.cancel(first.number()), first.is_cancelled()), (Some(false), false));
-        assert_eq!((syncs.cancel(second.number()), syncs.cancel(second.number())), (Some(true), Some(true)));
+        assert_eq!((syncs.cancel(first.number(), &ada), first.is_cancelled()), (Some(false), false));
+        assert_eq!(
+            (syncs.cancel(second.number(), &ada), syncs.cancel(second.number(), &ada)),
+            (Some(true), Some(true))
+        );
         assert!(second.is_cancelled() && !second.promise());
         let number = second.number();
         drop(CancelOnDrop(second));
-        assert_eq!(syncs.cancel(number), None);
-        assert!(syncs.begin().is_some());
+        assert_eq!(syncs.cancel(number, &ada), None);
+        assert!(syncs.begin("ada").is_some());
     }
 
     #[test]
@@ -180,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_follows_is_told_of_each_step_and_of_the_end() {
-        let ticket = Syncs::default().begin().unwrap();
+        let ticket = Syncs::default().begin("ada").unwrap();
         let mut progress = ticket.progress();
         progress.changed().await.unwrap();
         assert_eq!((progress.borrow_and_update().done, ticket.cancelled().now_or_never()), (0, None));

@@ -13,9 +13,11 @@ mod holders;
 mod included;
 mod inverse;
 mod model;
+mod scopes;
 mod script;
 mod sync;
 mod tally;
+mod temporary;
 mod undo;
 mod world;
 

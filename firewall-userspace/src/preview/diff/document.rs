@@ -112,8 +112,6 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("guard.shrink_entries".into(), guard.shrink_entries.into()),
         ("guard.ports".into(), guard_ports(guard)),
         ("admin.listen".into(), admin_listen.to_string().into()),
-        ("api.socket".into(), api.socket.path.to_string_lossy().into()),
-        ("api.mode".into(), format!("{:04o}", api.socket.mode.bits()).into()),
         ("state.directory".into(), state.directory.to_string_lossy().into()),
         ("state.snapshot_after".into(), state.snapshot_after.into()),
         ("state.generations".into(), state.generations.into()),
@@ -121,7 +119,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         ("log.format".into(), log.format.label().into()),
         ("log.level".into(), log.level.label().into()),
     ]);
-    settings.extend(api.socket.group.as_ref().map(|group| ("api.group".into(), group.as_str().into())));
+    settings.extend(super::api::settings(api));
     for interface in interfaces {
         settings.insert(format!("interface.{}.mode", interface.name), attach_label(interface.mode).into());
         settings.insert(format!("interface.{}.required", interface.name), interface.required.into());

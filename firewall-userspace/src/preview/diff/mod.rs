@@ -3,6 +3,7 @@
 //! In: two policies as documents. Out: their difference, for people and for scripts. Nobody owns anything here: both documents are
 //! copies.
 
+mod api;
 mod document;
 
 use std::{

@@ -24,6 +24,12 @@ impl From<Refusal> for ProblemDetails {
                 problem.errors = problems.told();
                 problem
             }
+            Refusal::OutOfScope { who, problems } => {
+                let detail = format!("{who} may not do all of this; nothing was changed");
+                let mut problem = Self::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail);
+                problem.errors = problems.told();
+                problem
+            }
             Refusal::WrongVerb { list, verb } => {
                 let detail = match verb {
                     Verb::Allow => format!("`{list}` is a list that services deny, so its entries are kept out"),

@@ -53,7 +53,7 @@ pub async fn sync(
         );
         return Err(ProblemDetails::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::WRONG_CONTENT_TYPE, detail));
     }
-    let Some(ticket) = controller.syncs().begin() else {
+    let Some(ticket) = controller.syncs().begin(&caller.name) else {
         return Err(Refusal::Crowded.into());
     };
     let is_told = names(request.headers(), header::ACCEPT, LINES);
@@ -76,10 +76,11 @@ pub async fn sync(
 pub async fn cancel(
     _: NoQuery,
     number: Result<Path<u64>, PathRejection>,
+    Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
 ) -> Result<axum::Json<Cancelled>, ProblemDetails> {
     let Path(sync) = number.map_err(|rejection| wrong_number(&rejection))?;
-    match controller.syncs().cancel(sync) {
+    match controller.syncs().cancel(sync, &caller) {
         Some(cancelled) => Ok(axum::Json(Cancelled { sync, cancelled })),
         None => {
             let detail = format!("no sync {sync} is under way");

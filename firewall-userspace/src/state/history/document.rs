@@ -66,11 +66,28 @@ pub struct Generation {
     /// The mode that it has instead of the one in its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// When that mode ends, where it was set for a time. A daemon of before does not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary: Option<TemporaryMode>,
     /// Number of its configuration.
     pub bundle: u64,
     /// Who confirmed it, when it waited for that. A daemon of before does not note it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_by: Option<String>,
+}
+
+/// A mode that ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct TemporaryMode {
+    /// When.
+    pub until: Until,
+    /// Why it was set, for people.
+    pub reason: String,
+    /// The mode that was set by hand before it and comes back; `None`: that of the configuration does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Mode>,
+    /// The mode that the policy has after it.
+    pub back_to: Mode,
 }
 
 /// What brought a generation.
@@ -154,6 +171,7 @@ impl Generation {
             summary: String::new(),
             standing: Standing::Confirmed,
             mode: None,
+            temporary: None,
             bundle: number,
             confirmed_by: None,
         }

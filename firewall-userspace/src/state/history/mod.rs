@@ -21,7 +21,7 @@ pub mod start;
 mod tests;
 
 pub use choice::{Choice, Why, choose};
-pub use document::{Generation, How, Provision, Standing};
+pub use document::{Generation, How, Provision, Standing, TemporaryMode};
 pub use error::HistoryError;
 pub use peek::configurations;
 pub use repair::repair;

@@ -33,15 +33,25 @@ struct Sync {
 
 /// The lines of `text` come from `owner`, and are compared.
 fn compare(world: &mut World, owner: &str, text: &str) -> Result<(Arc<SyncTicket>, SyncOrder), Refusal> {
+    compare_as(world, &caller(owner), text)
+}
+
+/// The lines of `text` come from `caller`, and are compared.
+pub(super) fn compare_as(
+    world: &mut World,
+    caller: &Caller,
+    text: &str,
+) -> Result<(Arc<SyncTicket>, SyncOrder), Refusal> {
+    let owner = &*caller.name;
     let mut lines = text.lines().map(str::as_bytes);
     let mut collector = SyncCollector::begin(lines.next().unwrap(), owner)?;
     lines.try_for_each(|line| collector.line(line))?;
     let set = collector.finish()?;
     let syncs = Syncs::default();
-    let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
+    let (ticket, turn) = (syncs.begin("ada").unwrap(), syncs.turn().now_or_never().unwrap());
     let kind = SyncKind { is_dry: set.is_dry(), undoes: None };
     let base: SyncBase =
-        world.ask(|reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), kind, reply))?;
+        world.ask(|reply| Message::SyncOpen(caller.clone(), (Arc::clone(&ticket), turn), kind, reply))?;
     let compared = Comparison::new(base, set).and_then(|comparison| {
         let survey = comparison.survey(&ticket)?;
         Ok(SyncOrder { comparison: Arc::new(comparison), survey })

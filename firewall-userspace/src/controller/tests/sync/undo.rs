@@ -5,7 +5,7 @@ use super::*;
 /// The push of `revision` is taken back as a sync.
 fn begin_undo(world: &mut World, owner: &str, revision: u64) -> Result<Sync, Refusal> {
     let syncs = Syncs::default();
-    let (ticket, turn) = (syncs.begin().unwrap(), syncs.turn().now_or_never().unwrap());
+    let (ticket, turn) = (syncs.begin("ada").unwrap(), syncs.turn().now_or_never().unwrap());
     let kind = SyncKind { is_dry: false, undoes: Some(revision) };
     let open = |reply| Message::SyncOpen(caller(owner), (Arc::clone(&ticket), turn), kind, reply);
     let mut base: SyncBase = world.ask(open)?;

@@ -41,6 +41,7 @@ fn generation(number: u64, how: How) -> Generation {
         summary: String::new(),
         standing: Standing::Confirmed,
         mode: None,
+        temporary: None,
         bundle: 0,
         confirmed_by: None,
     }

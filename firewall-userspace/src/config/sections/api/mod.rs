@@ -1,6 +1,16 @@
 //! `[api]`: where the API is served, and to whom.
+//!
+//! In: the table. Out: [`ApiSettings`]; what cannot be read of it has its default, so that a daemon without a policy is still asked.
+//! Nobody owns anything here.
 
-use std::path::{Path, PathBuf};
+mod grants;
+mod https;
+mod jwt;
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     config::{
@@ -43,6 +53,16 @@ pub fn readable_api(reader: &mut Reader<'_>, document: &TomlTable<'_>) -> (ApiSe
     if let Some(node) = table.node("mode") {
         is_good &= reader.choice(&node, &SOCKET_MODES).map(|mode| api.socket.mode = mode).is_some();
     }
+    is_good &= grants::local_roles(reader, &table).map(|roles| api.roles = roles).is_some();
+    is_good &= https::https(reader, &table).map(|https| api.https = https).is_some();
+    if let Some(node) = table.node("require") {
+        is_good &= https::require(reader, &node, api.https.as_ref()).map(|require| api.require = require).is_some();
+    }
+    is_good &= grants::certificates(reader, &table).map(|names| api.certificates = names).is_some();
+    if let Some(node) = table.node("jwt") {
+        is_good &= jwt::jwt(reader, &node).map(|jwt| api.jwt = Some(jwt)).is_some();
+    }
+    is_good &= grants::signers(reader, &table).map(|signers| api.signers = signers).is_some();
     (api, is_good)
 }
 
@@ -59,6 +79,40 @@ fn socket(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
         return None;
     }
     Some(PathBuf::from(text))
+}
+
+/// The absolute path of a file.
+fn file(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
+    let text = reader.string(node, "the path of a file")?;
+    if Path::new(text).is_absolute() && !text.contains('\0') && !text.ends_with('/') {
+        return Some(PathBuf::from(text));
+    }
+    reader.error(&node.at, format!("`{}` is not the absolute path of a file", shown(text)));
+    None
+}
+
+/// Whether a host of a URI is this one.
+fn is_loopback(host: &str) -> bool {
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Each element of an array of `things`, read by `read`; `None` after an error.
+fn each<'d, T>(
+    reader: &mut Reader<'_>,
+    node: &Node<'d>,
+    things: &str,
+    mut read: impl FnMut(&mut Reader<'_>, &Node<'d>) -> Option<T>,
+) -> Option<Vec<T>> {
+    if !node.value.is_array() {
+        // Says so.
+        reader.array(node, things);
+        return None;
+    }
+    let elements = reader.array(node, things);
+    // All of them, so that every mistake is told.
+    let read: Vec<Option<T>> = elements.iter().map(|element| read(reader, element)).collect();
+    read.into_iter().collect()
 }
 
 /// A name that the groups of this host may have; whether one has it is asked when it is used.
