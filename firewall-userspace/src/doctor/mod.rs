@@ -8,6 +8,7 @@ mod host;
 mod interface;
 mod offloads;
 pub mod on_host;
+pub mod posture;
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! `[api]`: where the API is served, and whom it takes for what.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{Grant, Mode, Policy, Protocol, Role, Service};
 
@@ -128,6 +128,15 @@ pub enum CertificateName {
     Dns(String),
     /// `uri:URI`.
     Uri(String),
+}
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => write!(f, "dns:{name}"),
+            Self::Uri(uri) => write!(f, "uri:{uri}"),
+        }
+    }
 }
 
 /// `[api.jwt]`.

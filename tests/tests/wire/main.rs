@@ -43,6 +43,7 @@ mod readers;
 mod refusals;
 mod reload;
 mod restart;
+mod roles;
 mod sandbox;
 mod signals;
 mod silenced;

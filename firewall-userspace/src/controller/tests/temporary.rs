@@ -165,7 +165,7 @@ fn one_that_the_kernel_refuses_to_end_is_tried_again() {
     set(&mut world, observe("10m")).unwrap();
     world.tend();
     world.wait(600);
-    world.kernel.refuse(1);
+    world.kernel.refuse(0, 1);
     world.tend();
     assert_eq!(mode(&world), Mode::Observe);
     world.wait(1);

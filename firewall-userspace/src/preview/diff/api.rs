@@ -5,9 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::{
-    policy::{
-        ApiSettings, CertificateName, Grant, HttpsSettings, JwtSettings, KeyPlace, KeySource, LocalRoles, Signer,
-    },
+    policy::{ApiSettings, Grant, HttpsSettings, JwtSettings, KeyPlace, KeySource, LocalRoles, Signer},
     text::duration,
 };
 
@@ -27,11 +25,7 @@ pub(super) fn settings(api: &ApiSettings) -> Vec<(String, Value)> {
     if !require.is_empty() {
         settings.push(("api.require".into(), require.iter().map(|kind| kind.label()).collect()));
     }
-    let named = |name: &CertificateName| match name {
-        CertificateName::Dns(name) => format!("api.certificates.dns:{name}"),
-        CertificateName::Uri(uri) => format!("api.certificates.uri:{uri}"),
-    };
-    settings.extend(certificates.iter().map(|(name, of)| (named(name), grant(of))));
+    settings.extend(certificates.iter().map(|(name, of)| (format!("api.certificates.{name}"), grant(of))));
     settings.extend(jwt.iter().flat_map(of_jwt));
     for (name, Signer { key, grant: of }) in signers {
         settings.push((format!("api.signers.{name}"), grant(of)));
