@@ -68,6 +68,8 @@ pub const PERMISSIONS: u32 = 0o7777;
 pub const GROUP_WRITES: u32 = 0o020;
 /// Write permission of everybody else.
 pub const OTHERS_WRITE: u32 = 0o002;
+/// Everything that the group and others may do.
+pub const OF_OTHERS: u32 = 0o077;
 /// Only the owner of an entry may replace it (`S_ISVTX`, inode(7)).
 pub const STICKY: u32 = 0o1000;
 
@@ -83,6 +85,26 @@ pub fn own(owner: u32, mode: u32) -> Result<(), NotOwn> {
     } else {
         Ok(())
     }
+}
+
+/// Why a file with secrets is not used: others may read it, as this mode says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPrivate(u32);
+
+impl fmt::Display for NotPrivate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it has secrets, and others may read it: its mode is {:04o}", self.0)
+    }
+}
+
+impl error::Error for NotPrivate {}
+
+/// Requires that only the owner of what has this mode may do anything with it.
+///
+/// # Errors
+/// When others may.
+pub fn private(mode: u32) -> Result<(), NotPrivate> {
+    if mode & OF_OTHERS == 0 { Ok(()) } else { Err(NotPrivate(mode & PERMISSIONS)) }
 }
 
 /// The user that the package makes for the daemon (packaging/sysusers.conf).

@@ -6,7 +6,7 @@ use firewall_userspace::{
     logging::LogSettings,
     policy::{
         ApiSettings, AttachMode, Essentials, FragmentPolicy, HostDefault, Interface, Limit, LimitFor, List, Mode, Name,
-        Policy, Prefix, Protocol, Rate, Service, SocketMode, StateFolder, guard::Guard,
+        Policy, Prefix, Protocol, Rate, Service, StateFolder, guard::Guard,
     },
 };
 

@@ -62,7 +62,7 @@ struct Package {
     service: Option<&'static str>,
 }
 
-const PACKAGES: [Package; 23] = [
+const PACKAGES: [Package; 24] = [
     Package {
         name: "iproute2",
         program: "ip",
@@ -84,6 +84,13 @@ const PACKAGES: [Package; 23] = [
         why: "the server behind the firewall",
         scope: Scope::Demo,
         service: Some("nginx"),
+    },
+    Package {
+        name: "openssl",
+        program: "openssl",
+        why: "makes certificates and signs requests for the API",
+        scope: Scope::Test,
+        service: None,
     },
     Package {
         name: "prometheus",

@@ -19,7 +19,8 @@ pub struct ConfirmArgs {
 
 /// Keeps what waits for a confirmation.
 pub fn run(client: &Client, output: Output, ConfirmArgs { dry_run }: ConfirmArgs) -> Result<(), Failure> {
-    let body = serde_json::to_vec(&Confirm { dry_run }).map_err(|error| Failure::Write(error.into()))?;
+    let body =
+        serde_json::to_vec(&Confirm { dry_run, generation: None }).map_err(|error| Failure::Write(error.into()))?;
     let Answer { value, json } = client.change::<Confirmed>("/v1/confirm", body, false)?;
     match output {
         Output::Json => output::data(&json),

@@ -48,7 +48,7 @@ pub fn run(args: &DoctorArgs, output: Output) -> ExitCode {
 }
 
 /// A line for each check, and one for what mends it.
-fn table(findings: &Findings) -> String {
+pub fn table(findings: &Findings) -> String {
     let widest = |width: &dyn Fn(&doctor::Check) -> usize| findings.checks.iter().map(width).max().unwrap_or(0);
     let (subject, check) = (widest(&|one| one.subject.chars().count()), widest(&|one| one.check.chars().count()));
     let mut text = String::new();

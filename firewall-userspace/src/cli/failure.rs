@@ -22,40 +22,58 @@ use crate::{
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// Nobody listens at the socket.
+    /// Nobody listens at the socket, or the daemon of a URL cannot be reached.
     Unreachable {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        at: String,
         /// Why.
-        source: io::Error,
+        why: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The file system does not let this user to the socket.
     NoAccess {
         /// The socket.
-        socket: PathBuf,
+        at: String,
         /// Why.
         source: io::Error,
     },
     /// The connection ended before the answer.
     Lost {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        at: String,
         /// Why.
         why: String,
     },
     /// The connection ended before the answer to a change.
     Unconfirmed {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        at: String,
         /// Why.
         why: String,
+    },
+    /// A file that says who the caller is, or who vouches for a daemon, cannot be used.
+    Credential {
+        /// What was tried and why it failed, and in a second line what to do.
+        words: String,
+        /// Its permissions are why.
+        is_refused: bool,
+    },
+    /// A change was made, and is undone because no new connection has confirmed it.
+    CutOff {
+        /// What was tried, why it failed, and when it is undone.
+        words: String,
+        /// What to do about it.
+        hint: String,
+        /// What the daemon has said of the change.
+        change: Bytes,
     },
     /// The caller has cancelled it in time.
     Cancelled,
     /// The answer is not what a daemon of this version says.
     Strange {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        at: String,
         /// What is strange.
         why: String,
     },
@@ -105,6 +123,13 @@ pub enum Failure {
         /// What to do about it.
         hint: String,
     },
+    /// A file with a secret cannot be made.
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Standard output cannot be written.
     Write(io::Error),
 }
@@ -131,7 +156,7 @@ impl Failure {
             codes::GUARDED => Some(insisting(None, &problem.guards)),
             codes::PENDING => Some("`portcullis confirm` keeps it, `portcullis rollback` undoes it".to_owned()),
             codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED => Some("is the daemon older than this command?".to_owned()),
-            _ => None,
+            _ => problem.hint.clone(),
         };
         let line = |Problem { pointer, detail }: &Problem| match &**pointer {
             "" => detail.clone(),
@@ -139,6 +164,11 @@ impl Failure {
         };
         let lines = problem.errors.iter().map(line).collect();
         Self::Refused { problem: Box::new(problem), json, lines, hint }
+    }
+
+    /// The daemon did not begin with it, because it was busy.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem.code == codes::BUSY && problem.status == 503)
     }
 
     /// The same refusal with every problem told by `tell`; what is told twice is kept once.
@@ -157,6 +187,15 @@ impl Failure {
         if let Self::Refused { problem, hint, .. } = &mut self
             && problem.code == code
         {
+            *hint = Some(new.into());
+        }
+        self
+    }
+
+    /// The same refusal with `hint`, whatever its code is.
+    #[must_use]
+    pub fn with_any_hint(mut self, new: impl Into<String>) -> Self {
+        if let Self::Refused { hint, .. } = &mut self {
             *hint = Some(new.into());
         }
         self
@@ -189,6 +228,8 @@ impl Failure {
             Self::NoAccess { .. } => "no_access",
             Self::Lost { .. } => "lost",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Credential { .. } => "credential",
+            Self::CutOff { .. } => "not_confirmed",
             Self::Cancelled => codes::CANCELLED,
             Self::Strange { .. } => "strange_answer",
             Self::Refused { .. } => return None,
@@ -196,6 +237,7 @@ impl Failure {
             Self::Capture { .. } => "capture",
             Self::Config { .. } | Self::Unusable { .. } => codes::INVALID_CONFIG,
             Self::WrongList { .. } => codes::WRONG_VERB,
+            Self::File { .. } => "file",
             Self::Write(_) => "not_written",
         })
     }
@@ -209,6 +251,10 @@ impl Failure {
                 let errors = counted(report.errors().count(), "error");
                 ErrorDocument::new(code, exit, &format!("{name} cannot be used: {errors}")).with_report(file, report)
             }
+            Self::CutOff { change, .. } => {
+                let change = serde_json::from_slice(change).unwrap_or_default();
+                ErrorDocument::new(code, exit, &self.to_string()).with("change", change)
+            }
             _ => ErrorDocument::new(code, exit, &self.to_string()),
         }
     }
@@ -217,8 +263,12 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => Exit::Unreachable,
-            Self::NoAccess { .. } | Self::WrongList { .. } => Exit::Refused,
-            Self::Unconfirmed { .. } | Self::Cancelled => Exit::Unconfirmed,
+            Self::NoAccess { .. }
+            | Self::WrongList { .. }
+            | Self::File { .. }
+            | Self::Credential { is_refused: true, .. } => Exit::Refused,
+            Self::Unconfirmed { .. } | Self::CutOff { .. } | Self::Cancelled => Exit::Unconfirmed,
+            Self::Credential { is_refused: false, .. } => Exit::Invalid,
             Self::Input { .. } | Self::Capture { .. } | Self::Config { .. } | Self::Unusable { .. } => Exit::Invalid,
             Self::Strange { .. } | Self::Write(_) => Exit::Negative,
             Self::Refused { problem, .. } => match (problem.code.as_str(), problem.status) {
@@ -230,12 +280,14 @@ impl Failure {
                     | codes::FULL
                     | codes::DATAPATH
                     | codes::NOT_KEPT
+                    | codes::NOT_AUDITED
                     | codes::NO_POLICY,
                     _,
                 ) => Exit::Refused,
-                (codes::UNANSWERED | codes::BUSY, _) | (_, 409) => Exit::Unconfirmed,
-                (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED, _) => Exit::Negative,
-                (_, 403) => Exit::Refused,
+                (codes::UNANSWERED | codes::BUSY, _) | (_, 409 | 412 | 429) => Exit::Unconfirmed,
+                (codes::NOT_FOUND | codes::METHOD_NOT_ALLOWED | codes::NO_TOKEN, _) => Exit::Negative,
+                (_, 401 | 403) => Exit::Refused,
+                (_, 503) => Exit::Unreachable,
                 (_, 400..=499) => Exit::Invalid,
                 _ => Exit::Negative,
             },
@@ -247,30 +299,25 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = "`portcullis status` shows what the daemon does";
         match self {
-            Self::Unreachable { socket, source } => write!(
-                f,
-                "error: cannot reach the daemon at {}: {source}\nhint: is it running? `--socket` names the socket of another one",
-                socket.display()
-            ),
-            Self::NoAccess { socket, source } => write!(
-                f,
-                "error: cannot open the socket of the daemon at {}: {source}\nhint: run the command as root; members of the \
-                 group of the socket may look",
-                socket.display()
-            ),
-            Self::Lost { socket, why } => {
-                write!(f, "error: the daemon at {} did not answer: {why}", socket.display())
+            Self::Unreachable { at, why, hint } => {
+                write!(f, "error: cannot reach the daemon at {at}: {why}\nhint: {hint}")
             }
-            Self::Unconfirmed { socket, why } => write!(
+            Self::NoAccess { at, source } => write!(
                 f,
-                "error: the daemon at {} did not confirm the change, which may have happened: {why}\nhint: {status}",
-                socket.display()
+                "error: cannot open the socket of the daemon at {at}: {source}\nhint: run the command as root; members of the \
+                 group of the socket may look"
             ),
-            Self::Cancelled => f.write_str("error: cancelled: nothing was changed"),
-            Self::Strange { socket, why } => write!(
+            Self::Lost { at, why } => write!(f, "error: the daemon at {at} did not answer: {why}"),
+            Self::Unconfirmed { at, why } => write!(
                 f,
-                "error: cannot understand the answer of the daemon at {}: {why}\nhint: are daemon and command of one version?",
-                socket.display()
+                "error: the daemon at {at} did not confirm the change, which may have happened: {why}\nhint: {status}"
+            ),
+            Self::CutOff { words, hint, .. } => write!(f, "error: {words}\nhint: {hint}"),
+            Self::Credential { words, .. } => write!(f, "error: {words}"),
+            Self::Cancelled => f.write_str("error: cancelled: nothing was changed"),
+            Self::Strange { at, why } => write!(
+                f,
+                "error: cannot understand the answer of the daemon at {at}: {why}\nhint: are daemon and command of one version?"
             ),
             Self::Refused { problem, lines, hint, .. } => write_refusal(f, problem, lines, hint.as_deref()),
             Self::Input { file, source } => write!(f, "error: cannot read prefixes from {}: {source}", escaped(file)),
@@ -293,6 +340,10 @@ impl fmt::Display for Failure {
                 write!(f, "error: this daemon cannot use the configuration of generation {generation}")
             }
             Self::WrongList { message, hint } => write!(f, "error: {message}\nhint: {hint}"),
+            Self::File { file, source } => {
+                let (file, hint) = (escaped(&file.to_string_lossy()).into_owned(), "name a file that is not there yet");
+                write!(f, "error: cannot write a secret to {file}: {source}\nhint: {hint}")
+            }
             Self::Write(source) => write!(f, "error: cannot write to standard output: {source}"),
         }
     }

@@ -10,7 +10,7 @@ use super::{
     entries::{self, EntryForm},
     failure::Failure,
     output::{self, Output},
-    policies::until_confirmed,
+    reconnect::{self, MadeChange},
     sync,
     terms::TermsArgs,
 };
@@ -197,14 +197,16 @@ pub fn run(client: &Client, output: Output, verb: Verb, command: ListCommand) ->
         ListCommand::Remove(RemoveArgs { prefixes: Prefixes { list, prefixes, file, layer }, owner, all, terms }) => {
             let items = batch::read(prefixes, &file)?;
             if items.len() >= sync::STREAMED_FROM && terms.confirm.is_none() {
-                let asked = Sync { remove_of: owner, remove_all: all, ..synced(verb, layer.into(), terms) };
+                let asked = Sync { remove_of: owner, remove_all: all, ..synced(client, verb, layer.into(), terms) };
                 let line = move |item: BatchItem| SyncLine { remove: true, ..plain_line(&list, &item) };
                 return stream(client, output, &asked, items, line, "remove");
             }
+            let is_auto = terms.is_auto();
             let removal = |item: &BatchItem| Removal { list: list.clone(), prefix: item.text.clone() };
             let remove = items.iter().map(removal).collect();
-            let push = Push { remove, layer: layer.into(), remove_of: owner, remove_all: all, ..asked(verb, terms) };
-            change(client, output, &push, &items, "remove")
+            let push =
+                Push { remove, layer: layer.into(), remove_of: owner, remove_all: all, ..asked(client, verb, terms) };
+            change(client, output, (&push, is_auto), &items, "remove")
         }
     }
 }
@@ -216,7 +218,7 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     let action = if replaces { "replace" } else { "add" };
     if items.len() >= sync::STREAMED_FROM && terms.confirm.is_none() {
         let replace = if replaces { vec![list.clone()] } else { Vec::new() };
-        let asked = Sync { replace, ..synced(verb, layer.into(), terms) };
+        let asked = Sync { replace, ..synced(client, verb, layer.into(), terms) };
         let line =
             move |item: BatchItem| SyncLine { ttl: ttl.clone(), comment: comment.clone(), ..plain_line(&list, &item) };
         return stream(client, output, &asked, items, line, action);
@@ -229,13 +231,14 @@ fn add(client: &Client, output: Output, verb: Verb, args: AddArgs, replaces: boo
     };
     let add = items.iter().map(addition).collect();
     let replace = if replaces { vec![list.clone()] } else { Vec::new() };
-    let push = Push { add, replace, layer: layer.into(), ..asked(verb, terms) };
-    change(client, output, &push, &items, action)
+    let is_auto = terms.is_auto();
+    let push = Push { add, replace, layer: layer.into(), ..asked(client, verb, terms) };
+    change(client, output, (&push, is_auto), &items, action)
 }
 
 /// A sync on these terms.
-fn synced(verb: Verb, layer: Layer, terms: TermsArgs) -> Sync {
-    Sync { verb: Some(verb), person: person(), ..Sync::of(layer) }.on(terms.asked())
+fn synced(client: &Client, verb: Verb, layer: Layer, terms: TermsArgs) -> Sync {
+    Sync { verb: Some(verb), person: person(), ..Sync::of(layer) }.on(terms.asked(client))
 }
 
 /// The line of a prefix of `list`.
@@ -270,11 +273,11 @@ fn stream(
     };
     let answer = sync::push(client, sync, lines);
     let answer = answer.map_err(|failure| refused(failure, sync.verb, &items, action))?;
-    tell_pushed(output, &answer)
+    tell_pushed(client, output, &answer, false)
 }
 
-fn asked(verb: Verb, terms: TermsArgs) -> Push {
-    Push { verb: Some(verb), person: person(), ..Push::default() }.on(terms.asked())
+fn asked(client: &Client, verb: Verb, terms: TermsArgs) -> Push {
+    Push { verb: Some(verb), person: person(), ..Push::default() }.on(terms.asked(client))
 }
 
 /// The user behind `sudo` (sudo(8), `SUDO_USER`).
@@ -282,7 +285,13 @@ pub fn person() -> Option<String> {
     env::var("SUDO_USER").ok().filter(|person| !person.is_empty())
 }
 
-fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], action: &str) -> Result<(), Failure> {
+fn change(
+    client: &Client,
+    output: Output,
+    (push, is_auto): (&Push, bool),
+    items: &[BatchItem],
+    action: &str,
+) -> Result<(), Failure> {
     let body = serde_json::to_vec(push).map_err(|error| Failure::Write(error.into()))?;
     let too_large = if push.confirm.is_some() {
         "without `--confirm` it can have any size"
@@ -291,8 +300,9 @@ fn change(client: &Client, output: Output, push: &Push, items: &[BatchItem], act
     };
     let answer = client
         .change::<Pushed>("/v1/entries", body, push.dry_run)
+        .map_err(|failure| reconnect::unanswered(failure, is_auto))
         .map_err(|failure| refused(failure, push.verb, items, action).with_hint(codes::BODY_TOO_LARGE, too_large))?;
-    tell_pushed(output, &answer)
+    tell_pushed(client, output, &answer, is_auto)
 }
 
 /// What the daemon refused, in the words of the caller.
@@ -304,17 +314,21 @@ fn refused(failure: Failure, verb: Option<Verb>, items: &[BatchItem], action: &s
         .with_hint(codes::INVALID, "nothing was changed; correct the batch and push all of it again")
 }
 
-/// Writes what became of a push.
-pub fn tell_pushed(output: Output, Answer { value, json }: &Answer<Pushed>) -> Result<(), Failure> {
+/// Writes what became of a push, which with `is_auto` a new connection confirms.
+pub fn tell_pushed(
+    client: &Client,
+    output: Output,
+    Answer { value, json }: &Answer<Pushed>,
+    is_auto: bool,
+) -> Result<(), Failure> {
     tell_answers(value);
     match output {
-        Output::Json => output::data(json),
+        Output::Json if value.dry_run => output::data(json),
         Output::Table if value.dry_run => output::data(preview(value).as_bytes()),
-        Output::Table => {
+        output => {
             let revision = value.revision.max(value.generation);
-            let mut line = format!("revision {revision}: {}", counts(value, ["added", "refreshed", "removed"]));
-            value.pending.iter().for_each(|pending| line.push_str(&format!("\n{}", until_confirmed(pending))));
-            output::data(line.as_bytes())
+            let text = format!("revision {revision}: {}", counts(value, ["added", "refreshed", "removed"]));
+            reconnect::tell(client, output, MadeChange { json, text, pending: value.pending.as_ref(), is_auto })
         }
     }
 }

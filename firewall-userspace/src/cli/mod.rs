@@ -4,6 +4,7 @@
 //! code, whose meanings [`Exit`] has. Nobody owns anything here: the daemon does.
 
 mod attached;
+mod audit;
 mod batch;
 mod capture;
 pub mod check;
@@ -27,6 +28,8 @@ mod output;
 mod pins;
 mod policies;
 mod progress;
+mod reach;
+mod reconnect;
 mod restore;
 mod run;
 mod schema;
@@ -36,6 +39,7 @@ mod support;
 mod sync;
 mod table;
 mod terms;
+mod token;
 mod undo;
 mod version;
 
@@ -47,9 +51,7 @@ use std::{
     process::{self, ExitCode},
 };
 
-use clap::{
-    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
-};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use self::{client::Client, error_document::ErrorDocument, failure::Failure, output::Output};
 use crate::{control::Verb, exit::Exit};
@@ -92,6 +94,8 @@ struct Shared {
         default_value = DEFAULT_SOCKET
     )]
     socket: PathBuf,
+    #[command(flatten)]
+    remote: reach::RemoteArgs,
     /// Form of the answer: a table for people, JSON for programs.
     #[arg(
         short,
@@ -162,6 +166,12 @@ enum Command {
     ///
     /// It stays over restarts and reloads until another policy comes, or until the mode in the configuration file changes.
     Mode(policies::ModeArgs),
+    /// Show who asked for which change and what came of it, or say whether that log is as it was written.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Make, show, replace and revoke the secrets of programs that use the API over a network.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Repair the folder of pushed entries, while no daemon uses it.
     #[command(subcommand)]
     State(state::StateCommand),
@@ -195,11 +205,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(told) => return tell(&told),
     };
-    let Shared { socket, output } = cli.shared;
-    if let Some(why) = asks_nobody(&cli.command) {
-        refuse_socket(&matches, why);
-    }
-    let client = Client::new(socket);
+    let Shared { socket, remote, output } = cli.shared;
+    let client = client(&matches, &cli.command, socket, remote);
     let result = match cli.command {
         Command::Run(args) => return run::run(args, output),
         Command::Init(args) => return init::run(&args, output),
@@ -223,6 +230,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => restore::run(&client, output, args),
         Command::Undo(args) => undo::run(&client, output, args),
         Command::Support(args) => return support::run(&client, output, &args),
+        Command::Audit(command) => return audit::run(&client, output, command),
         Command::Version => version::run(&client, output),
         Command::Status(args) => return status::run(&client, output, &args),
         Command::Reload(terms) => policies::reload(&client, output, terms),
@@ -233,6 +241,7 @@ pub fn main() -> ExitCode {
         }
         Command::Rollback(args) => policies::rollback(&client, output, args),
         Command::Mode(args) => policies::mode(&client, output, args),
+        Command::Token(command) => token::run(&client, output, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -240,7 +249,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Why a socket means nothing to a command; `None` when it talks to the daemon.
+/// The daemon that a command asks. Ends the process where the arguments do not say one thing.
+fn client(matches: &ArgMatches, command: &Command, socket: PathBuf, remote: reach::RemoteArgs) -> Client {
+    if let Some(why) = asks_nobody(command) {
+        reach::refuse_all(matches, why);
+        return Client::new(socket);
+    }
+    let of_host = match command {
+        Command::Support(_) => Some("`support` looks at this host and its daemon"),
+        Command::Audit(audit::AuditCommand::Posture(_)) => Some("`audit posture` looks at this host and its daemon"),
+        _ => None,
+    };
+    if let Some(why) = of_host {
+        reach::refuse_remote(matches, why);
+        return Client::new(socket);
+    }
+    let client = reach::chosen(matches, socket, remote);
+    reach::refuse_pins(&client, matches.subcommand().map(|(_, of_command)| of_command));
+    client
+}
+
+/// Why a socket and a URL mean nothing to a command; `None` when it talks to the daemon.
 fn asks_nobody(command: &Command) -> Option<&'static str> {
     Some(match command {
         Command::Run(_) => "the daemon listens at the `socket` of [api] in its configuration",
@@ -249,6 +278,7 @@ fn asks_nobody(command: &Command) -> Option<&'static str> {
         Command::Check(_) => "`check` does not talk to the daemon",
         Command::Doctor(_) => "`doctor` does not talk to the daemon",
         Command::Detach(_) => "`detach` does not talk to the daemon",
+        Command::Audit(audit::AuditCommand::Verify(_)) => "`audit verify` does not talk to the daemon",
         Command::State(_) => "`state` does not talk to the daemon",
         Command::Manual(_) => "`manual` does not talk to the daemon",
         Command::Completions(_) => "`completions` does not talk to the daemon; the script that it prints does",
@@ -298,14 +328,6 @@ fn refuse_usage(kind: ErrorKind, message: impl std::fmt::Display) -> ! {
     let told = Cli::command().error(kind, message);
     let _ = tell(&told);
     process::exit(Exit::Usage.code().into())
-}
-
-/// Ends the process when `--socket` was written where it would do nothing.
-fn refuse_socket(matches: &ArgMatches, why: &str) {
-    if matches.value_source("socket") == Some(ValueSource::CommandLine) {
-        let message = format!("--socket does nothing here: {why}");
-        refuse_usage(ErrorKind::ArgumentConflict, message);
-    }
 }
 
 #[cfg(test)]

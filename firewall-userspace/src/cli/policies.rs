@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     history,
     output::{self, Output},
+    reconnect::{self, MadeChange},
     terms::TermsArgs,
 };
 use crate::{
@@ -138,16 +139,18 @@ fn change<R: Serialize>(
     request: impl FnOnce(Terms) -> R,
     done: &Done,
 ) -> Result<(), Failure> {
-    let is_dry = terms.dry_run;
-    let body = serde_json::to_vec(&request(terms.asked())).map_err(|error| Failure::Write(error.into()))?;
+    let (is_dry, is_auto) = (terms.dry_run, terms.is_auto());
+    let body = serde_json::to_vec(&request(terms.asked(client))).map_err(|error| Failure::Write(error.into()))?;
     let answer = client.change::<Reloaded>(path, body, is_dry);
     let Answer { value, json } = answer.map_err(|failure| {
-        failure.told_by(tell).with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
+        reconnect::unanswered(failure, is_auto)
+            .told_by(tell)
+            .with_hint(codes::NO_GENERATION, "`portcullis history` shows what is kept")
     })?;
     let warnings: Vec<_> = value.warnings.lines().map(shown::escaped).collect();
     output::words(&warnings.join("\n"));
     match output {
-        Output::Json => output::data(&json),
+        Output::Json if value.dry_run => output::data(&json),
         Output::Table if value.dry_run && value.push_undone => {
             output::data(b"the push that waits for a confirmation would be undone\ndry run: nothing was changed")
         }
@@ -155,7 +158,10 @@ fn change<R: Serialize>(
             value.difference.iter().try_for_each(diff::show)?;
             output::data(format!("dry run: {}nothing was changed", target(&value)).as_bytes())
         }
-        Output::Table => output::data(said(&value, done).as_bytes()),
+        output => {
+            let (text, pending) = (said(&value, done), value.pending.as_ref());
+            reconnect::tell(client, output, MadeChange { json: &json, text, pending, is_auto })
+        }
     }
 }
 
@@ -182,7 +188,7 @@ fn said(reloaded: &Reloaded, done: &Done) -> String {
         Done::Words(words) => words,
         Done::WithChanges(words) => *words,
     };
-    let Reloaded { generation: revision, policy_generation, of, pending, push_undone, summary, changes, .. } = reloaded;
+    let Reloaded { generation: revision, policy_generation, of, push_undone, summary, changes, .. } = reloaded;
     // An older daemon does not tell them apart.
     let generation = if *policy_generation > 0 { policy_generation } else { revision };
     let mut text = match of {
@@ -193,9 +199,6 @@ fn said(reloaded: &Reloaded, done: &Done) -> String {
     if matches!(done, Done::WithChanges(_)) && !summary.is_empty() {
         text.push_str(&format!(": {}", shown::escaped(summary)));
         changes.iter().for_each(|line| text.push_str(&format!("\n{}", shown::escaped(line))));
-    }
-    if let Some(pending) = pending {
-        text.push_str(&format!("\n{}", until_confirmed(pending)));
     }
     text
 }

@@ -63,14 +63,14 @@ pub fn run(client: &Client, output: Output, args: RestoreArgs) -> Result<(), Fai
         lines.push(owned(entry));
         numbers.push(number);
     }
-    let sync = Sync { restore: true, person: lists::person(), ..Sync::of(Layer::Runtime) }.on(terms.asked());
+    let sync = Sync { restore: true, person: lists::person(), ..Sync::of(Layer::Runtime) }.on(terms.asked(client));
     let name = if file == "-" { "<stdin>" } else { &file };
     let answer = sync::push(client, &sync, lines.into_iter());
     let answer = answer.map_err(|failure| {
         let hint = "nothing was changed; correct the lines and restore all of them again";
         failure.told_by(|problem| tell(problem, name, &numbers)).with_hint(codes::INVALID, hint)
     })?;
-    lists::tell_pushed(output, &answer)
+    lists::tell_pushed(client, output, &answer, false)
 }
 
 /// Whether a line says that an export begins.

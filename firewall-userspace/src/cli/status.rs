@@ -47,7 +47,10 @@ pub fn run(client: &Client, output: Output, args: &StatusArgs) -> ExitCode {
     });
     match shown {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure @ Failure::Unreachable { .. }) => left::report(&failure, &args.pins.pin_directory, output),
+        // The pins of this host are those of another daemon.
+        Err(failure @ Failure::Unreachable { .. }) if !client.is_remote() => {
+            left::report(&failure, &args.pins.pin_directory, output)
+        }
         Err(failure) => failure.report(output),
     }
 }

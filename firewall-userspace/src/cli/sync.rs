@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
-    Method, Request, StatusCode,
+    Method, StatusCode,
     body::{Frame, Incoming},
     header,
 };
@@ -54,22 +54,17 @@ pub fn push<'a>(
         }
         (!piece.is_empty()).then(|| Ok::<_, Infallible>(Frame::data(Bytes::from(piece))))
     });
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri("/v1/sync")
-        .header(header::HOST, "portcullis")
+    let request = client
+        .head(&Method::POST, "/v1/sync")?
         .header(header::CONTENT_TYPE, LINES)
         .header(header::ACCEPT, LINES)
         .body(StreamBody::new(stream::iter(pieces)));
     let request = request.map_err(|error| client.strange(error.to_string()))?;
     let progress = Progress::of("entries");
-    client.runtime()?.block_on(async {
+    client.block_on(async {
         let response = client.begin(request).await?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            let json = response.into_body().collect().await;
-            let json = json.map_err(|error| client.unconfirmed(error.to_string()))?.to_bytes();
-            return Err(client.refusal(status, json));
+        if response.status() != StatusCode::OK {
+            return Err(client.refused_answer(response).await);
         }
         follow(client, response.into_body(), &progress).await
     })
@@ -98,7 +93,7 @@ async fn follow(client: &Client, mut body: Incoming, shown: &Progress) -> Result
         };
         let frame = match frame {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(client.unconfirmed(error.to_string())),
+            Ok(Some(Err(error))) => return Err(client.broken(&error, true)),
             Ok(None) => return Err(client.unconfirmed("the answer ended early".to_owned())),
             Err(_) => return Err(client.unconfirmed("the answer does not go on".to_owned())),
         };
@@ -117,7 +112,7 @@ async fn follow(client: &Client, mut body: Incoming, shown: &Progress) -> Result
                 }
                 SyncEvent::Problem(problem) => {
                     let json = serde_json::to_vec(&problem).unwrap_or_default().into();
-                    return Err(Failure::refused(problem, json));
+                    return Err(client.refused(problem, json));
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! On what terms a change is asked for.
 
-use clap::Args;
+use clap::{Args, error::ErrorKind};
 
+use super::{client::Client, refuse_usage};
 use crate::{
     control::{self, Force},
     host::caller,
@@ -24,7 +25,8 @@ pub struct TermsArgs {
         value_parser = force
     )]
     pub force: Option<Force>,
-    /// Undo it after this time, such as `60s`, unless `portcullis confirm` comes before.
+    /// Undo it after this time, such as `60s`, unless `portcullis confirm` comes before. With --url also `auto`: keep it if the daemon
+    /// can be reached by a new connection afterwards.
     #[arg(long, value_name = "TIME")]
     pub confirm: Option<String>,
 }
@@ -32,11 +34,34 @@ pub struct TermsArgs {
 /// What `--force` without names stands for.
 const EVERY_GUARD: &str = "all";
 
+/// What `--confirm` is given to have this program confirm.
+const AUTO: &str = "auto";
+
+/// How long a change waits for that, as the daemon is told.
+const AUTO_TIME: &str = "60s";
+
 impl TermsArgs {
-    /// What the daemon is asked for.
-    pub fn asked(self) -> control::Terms {
+    /// What the daemon at the other end of `client` is asked for. Ends the process when that daemon is none whose changes confirm
+    /// themselves.
+    pub fn asked(self, client: &Client) -> control::Terms {
+        let is_auto = self.is_auto();
+        if is_auto && !client.is_remote() {
+            let why = "it shows that a change has not cut the way off, and the socket of this host cannot be cut off";
+            refuse_usage(
+                ErrorKind::ValueValidation,
+                format!("--confirm auto is for the daemon of a --url: {why}\nhint: give a time, such as --confirm 60s"),
+            );
+        }
         let Self { dry_run, force, confirm } = self;
-        control::Terms { dry_run, force: force.unwrap_or_default(), confirm, caller: caller::ssh_connection() }
+        let confirm = if is_auto { Some(AUTO_TIME.to_owned()) } else { confirm };
+        // The connection that this is typed into ends at this host, which that of another daemon is not.
+        let caller = if client.is_remote() { None } else { caller::ssh_connection() };
+        control::Terms { dry_run, force: force.unwrap_or_default(), confirm, caller, expect: None }
+    }
+
+    /// Whether the change is kept if the daemon can be reached by a new connection afterwards.
+    pub fn is_auto(&self) -> bool {
+        self.confirm.as_deref() == Some(AUTO)
     }
 }
 

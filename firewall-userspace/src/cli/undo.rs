@@ -8,7 +8,7 @@ use super::{
     failure::Failure,
     lists::{changes, person, tell_answers},
     output::{self, Output},
-    policies::until_confirmed,
+    reconnect::{self, MadeChange},
     table::TextTable,
     terms::TermsArgs,
 };
@@ -46,10 +46,11 @@ pub fn run(client: &Client, output: Output, args: UndoArgs) -> Result<(), Failur
 }
 
 fn undo(client: &Client, output: Output, revision: u64, terms: TermsArgs) -> Result<(), Failure> {
-    let undo = Undo { person: person(), ..Undo::of(revision) }.on(terms.asked());
+    let is_auto = terms.is_auto();
+    let undo = Undo { person: person(), ..Undo::of(revision) }.on(terms.asked(client));
     let body = serde_json::to_vec(&undo).map_err(|error| Failure::Write(error.into()))?;
     let answer = client.change::<Pushed>("/v1/undo", body, undo.dry_run);
-    let Answer { value, json } = answer.map_err(|failure| failure.told_by(tell))?;
+    let Answer { value, json } = answer.map_err(|failure| reconnect::unanswered(failure, is_auto).told_by(tell))?;
     tell_answers(&value);
     for KeptEntry { list, prefix, layer, owner, detail } in &value.kept {
         let words = format!("note: {prefix} in `{list}` ({} of {owner}) {detail}", layer.label());
@@ -59,8 +60,12 @@ fn undo(client: &Client, output: Output, revision: u64, terms: TermsArgs) -> Res
         output::words(&format!("note: {} more that stay", grouped(more)));
     }
     match output {
-        Output::Json => output::data(&json),
-        Output::Table => output::data(said(&value, revision, Timestamp::now()).as_bytes()),
+        Output::Json if value.dry_run => output::data(&json),
+        output => {
+            let (text, pending) = (said(&value, revision, Timestamp::now()), value.pending.as_ref());
+            let pending = pending.filter(|_| !value.dry_run);
+            reconnect::tell(client, output, MadeChange { json: &json, text, pending, is_auto })
+        }
     }
 }
 
@@ -87,9 +92,7 @@ fn said(pushed: &Pushed, revision: u64, now: Timestamp) -> String {
     if [pushed.added, pushed.refreshed, pushed.removed] == [0; 3] {
         return format!("revision {revision} stays{of}: {done}; nothing was changed");
     }
-    let mut text = format!("revision {}: undid revision {revision}{of}: {done}", pushed.revision);
-    pushed.pending.iter().for_each(|pending| text.push_str(&format!("\n{}", until_confirmed(pending))));
-    text
+    format!("revision {}: undid revision {revision}{of}: {done}", pushed.revision)
 }
 
 /// `2 added, 1 removed`, or `nothing`.

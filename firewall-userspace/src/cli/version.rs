@@ -31,7 +31,7 @@ pub fn run(client: &Client, output: Output) -> Result<(), Failure> {
         Output::Json => output::data(facts.document().to_string().as_bytes())?,
         Output::Table => output::data(facts.table().as_bytes())?,
     }
-    if let Some(note) = facts.note() {
+    if let Some(note) = facts.note(client.is_remote()) {
         output::words(&note);
     }
     Ok(())
@@ -68,11 +68,16 @@ impl VersionFacts {
         }
     }
 
-    fn note(&self) -> Option<String> {
+    fn note(&self, is_remote: bool) -> Option<String> {
         let ([version, revision], Some(true)) = (self.daemon.as_ref().ok()?, self.differs()) else { return None };
         let named = |version: &str, revision: &str| escaped(&format!("{version} ({revision})")).into_owned();
+        let hint = if is_remote {
+            "what only one of the two knows is refused; the older one can be brought up to date"
+        } else {
+            "restart the daemon to have it run this version; its policy filters on meanwhile"
+        };
         Some(format!(
-            "note: the daemon is {}, this command is {}\nhint: restart the daemon to have it run this version; its policy filters on meanwhile",
+            "note: the daemon is {}, this command is {}\nhint: {hint}",
             named(version, if revision.is_empty() { made::UNKNOWN } else { revision }),
             named(made::VERSION, made::REVISION),
         ))
@@ -140,8 +145,8 @@ mod tests {
         assert_eq!(facts(Ok([made::VERSION, ""])).differs(), None);
         assert_eq!(facts(Ok([made::VERSION, made::UNKNOWN])).differs(), None);
         assert_eq!(facts(Err("gone")).differs(), None);
-        assert!(facts(Ok([made::VERSION, ""])).note().is_none() && facts(Err("gone")).note().is_none());
-        let note = facts(Ok(["9.9.9\u{1b}[2J", ""])).note().unwrap();
+        assert!(facts(Ok([made::VERSION, ""])).note(false).is_none() && facts(Err("gone")).note(false).is_none());
+        let note = facts(Ok(["9.9.9\u{1b}[2J", ""])).note(false).unwrap();
         assert!(note.starts_with("note: the daemon is 9.9.9\\u{1b}[2J (unknown), this command is "), "{note}");
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Now;
 
 /// A deadline as it is kept on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Until {
     /// By the wall clock.
     pub at: Timestamp,

@@ -17,7 +17,7 @@ use super::{
 use crate::text::shown::shown_path;
 
 /// All texts of one configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// How messages call the configuration; what it includes, and its list files, are relative to its folder.
@@ -33,7 +33,7 @@ pub struct Bundle {
 }
 
 /// A file that belongs to a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BundledFile {
     /// Its path, the folder of the file that names it included.

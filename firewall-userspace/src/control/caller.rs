@@ -22,6 +22,8 @@ pub struct Caller {
     pub shown: Vec<CredentialKind>,
     /// Its address, when it comes over a network.
     pub from: Option<IpAddr>,
+    /// Number of the user, when the kernel says who it is.
+    pub uid: Option<u32>,
 }
 
 /// The way by which a change is asked for.
@@ -56,7 +58,36 @@ impl Caller {
     }
 
     fn of(name: &str, way: Way) -> Self {
-        Self { name: name.into(), way, grant: Arc::clone(&EVERYTHING), shown: Vec::new(), from: None }
+        Self { name: name.into(), way, grant: Arc::clone(&EVERYTHING), shown: Vec::new(), from: None, uid: None }
+    }
+
+    /// The user `name` of this host, who has this number and may do what `grant` says.
+    pub fn user(name: &str, uid: u32, grant: Arc<Grant>) -> Self {
+        Self { grant, uid: Some(uid), ..Self::local(name) }
+    }
+
+    /// Whether nobody keeps it from a change that cannot be recorded: root on this host, who could change everything by other ways,
+    /// a signal, which only root and the user of the daemon send, and the daemon itself.
+    pub fn may_go_unrecorded(&self) -> bool {
+        match self.way {
+            Way::Socket => self.uid == Some(0),
+            Way::Signal | Way::Daemon => true,
+            Way::Network => false,
+        }
+    }
+
+    /// What it has shown, or else its way: `token`, `certificate+signature`, `socket`.
+    pub fn method(&self) -> String {
+        match &*self.shown {
+            [] => self.way.label().to_owned(),
+            shown => shown.iter().map(|kind| kind.label()).collect::<Vec<_>>().join("+"),
+        }
+    }
+
+    /// Where it comes from: its address, or `uid:NUMBER`.
+    pub fn peer(&self) -> Option<String> {
+        let address = self.from.map(|address| address.to_string());
+        address.or_else(|| self.uid.map(|uid| format!("uid:{uid}")))
     }
 
     /// Whether it may do what takes `role`.

@@ -53,7 +53,7 @@ pub struct Position {
 }
 
 /// Entries of the lists: the schema `portcullis.entries/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Entries {
     /// Always `portcullis.entries/v1`.
     pub schema: String,

@@ -3,9 +3,11 @@
 //! In: requests as others write them. Out: answers and refusals, as others read them: data only. Nobody owns anything here.
 //! [`Controller`](crate::controller::Controller) passes requests on.
 
+mod audit;
 mod caller;
 mod entries;
 mod force;
+mod lists;
 mod policies;
 mod push;
 mod refusal;
@@ -13,11 +15,14 @@ mod sandbox;
 mod status;
 mod sync;
 mod terms;
+mod tokens;
 mod undo;
 
+pub use audit::AuditList;
 pub use caller::{Caller, Way};
 pub use entries::{Entries, EntriesQuery, Page, Position};
 pub use force::Force;
+pub use lists::{EntryHolders, EntryPage, EntryWish, ListAnswer, ListDocument, ListSet, ListVerb};
 pub use policies::{
     Apply, Confirm, Confirmed, GenerationDocument, Generations, KeptGeneration, Pending, PendingChange, Reload,
     Reloaded, Rollback, SetMode,
@@ -30,5 +35,6 @@ pub use status::{
     ReloadTally, ServiceStatus, ServiceTraffic, Status, TrafficCounts, TrafficStatus,
 };
 pub use sync::{Cancelled, Sync, SyncEvent, SyncLine, SyncProgress, SyncStage};
-pub use terms::Terms;
+pub use terms::{Expected, NoTag, Terms};
+pub use tokens::{CreateToken, IssuedToken, RevokedTokenView, RotateToken, TokenView, Tokens};
 pub use undo::{KeptEntry, NotUndoable, PushSummary, Pushes, Undo};

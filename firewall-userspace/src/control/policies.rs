@@ -65,12 +65,21 @@ request! {
 impl SetMode {
     /// Asks for a mode.
     pub fn to(mode: Mode) -> Self {
-        Self { mode, length: None, reason: None, dry_run: false, force: Force::Nothing, confirm: None, caller: None }
+        Self {
+            mode,
+            length: None,
+            reason: None,
+            dry_run: false,
+            force: Force::Nothing,
+            confirm: None,
+            caller: None,
+            expect: None,
+        }
     }
 }
 
 /// A policy that came into force: by a reload, or in another way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// Number of the change, as older clients know it: the same number as `revision`.
     pub generation: u64,
@@ -109,16 +118,19 @@ pub struct Reloaded {
 }
 
 /// What is to be confirmed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// Only say what would be confirmed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
+    /// Only what made this: the generation of a policy, or the revision of a push. Without it, whatever waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// What was confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Confirmed {
     /// It.
     pub confirmed: Pending,
@@ -128,7 +140,7 @@ pub struct Confirmed {
 }
 
 /// A change that is undone unless it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Pending {
     /// What it is.
     pub change: PendingChange,
@@ -159,7 +171,7 @@ impl Pending {
 }
 
 /// What waits for a confirmation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PendingChange {
     /// A policy.
@@ -182,7 +194,7 @@ impl PendingChange {
 }
 
 /// One generation that is kept: the schema `portcullis.generation/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct GenerationDocument {
     /// Always `portcullis.generation/v1`.
     pub schema: String,
@@ -212,7 +224,7 @@ pub struct KeptGeneration {
 }
 
 /// The generations that are kept: the schema `portcullis.history/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Generations {
     /// Always `portcullis.history/v1`.
     pub schema: String,

@@ -53,6 +53,7 @@ impl Default for Push {
             force: Force::Nothing,
             confirm: None,
             caller: None,
+            expect: None,
         }
     }
 }
@@ -66,7 +67,7 @@ fn is_runtime(layer: &Layer) -> bool {
 }
 
 /// What the caller takes the lists for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// Lists that admit.
@@ -95,15 +96,17 @@ impl Verb {
 }
 
 /// One entry to add, as written by the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Addition {
     /// Name of a list.
     pub list: String,
     /// A prefix or a bare address.
+    #[schema(pattern = "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$", example = "192.0.2.0/24")]
     pub prefix: String,
     /// Time to live, such as `1h30m`; absent: until removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9][0-9a-z.,]*$")]
     pub ttl: Option<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,17 +114,18 @@ pub struct Addition {
 }
 
 /// One entry to remove, as written by the caller.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Removal {
     /// Name of a list.
     pub list: String,
     /// A prefix or a bare address.
+    #[schema(pattern = "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$", example = "192.0.2.0/24")]
     pub prefix: String,
 }
 
 /// A push that happened: every packet judged after this reply, on any CPU, meets it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Pushed {
     /// Number of the change, as older clients know it: the same number as `revision`.
     pub generation: u64,
@@ -182,7 +186,7 @@ const fn is_zero(count: &usize) -> bool {
 }
 
 /// What an address meets after a push that asked for something else.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct AddressAnswer {
     /// The list.
     pub list: String,
@@ -193,7 +197,7 @@ pub struct AddressAnswer {
 }
 
 /// What a push does to one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct EntryChange {
     /// Its list.
     pub list: String,
@@ -204,7 +208,7 @@ pub struct EntryChange {
 }
 
 /// What happens to an entry of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryChangeKind {
     /// It is new.

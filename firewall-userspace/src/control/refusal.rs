@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{NotUndoable, Pending, Verb};
+use super::{Expected, NotUndoable, Pending, Verb};
 use crate::{
     preview::guard::{Harm, guards_of, insisting},
     text::{problem::Problems, shown::counted},
@@ -51,6 +51,11 @@ pub enum Refusal {
         /// What was attempted, on what, and why it failed, with its hint.
         message: String,
     },
+    /// The change cannot be recorded in the audit log, so it did not happen.
+    NotAudited {
+        /// What was attempted, on what, and why it failed, with its hint.
+        why: String,
+    },
     /// The kernel refused; what had been written was undone.
     Datapath {
         /// What was attempted, on what, and why it failed, with its hint.
@@ -90,6 +95,16 @@ pub enum Refusal {
         /// Why.
         why: NotUndoable,
     },
+    /// What it was asked for on top of is not so any more.
+    Precondition {
+        /// What is so.
+        current: Expected,
+    },
+    /// The controller was at something else for so long that it did not begin with this; it does not happen.
+    Busy {
+        /// For how long it was waited, in seconds.
+        seconds: u64,
+    },
     /// The daemon has no policy: neither a configuration file nor a generation that can be used.
     NoPolicy {
         /// Why.
@@ -109,6 +124,31 @@ pub fn guarded(harms: &[Harm], command: Option<&str>) -> String {
 }
 
 impl Refusal {
+    /// It for programs and for the audit log; the API has the same codes, which never change their meaning.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::OutOfScope { .. } => "not_permitted",
+            Self::Precondition { .. } => "precondition_failed",
+            Self::WrongVerb { .. } => "wrong_verb",
+            Self::Full { .. } | Self::NoMemory { .. } => "full",
+            Self::Config { .. } => "invalid_config",
+            Self::NotKept { .. } => "not_kept",
+            Self::NotAudited { .. } => "not_audited",
+            Self::Datapath { .. } => "datapath",
+            Self::Guarded(_) => "guarded",
+            Self::Pending(_) => "pending",
+            Self::NothingPending { .. } => "nothing_pending",
+            Self::SyncUnderway | Self::Crowded | Self::Busy { .. } => "busy",
+            Self::Cancelled => "cancelled",
+            Self::Overtaken { .. } => "overtaken",
+            Self::NoGeneration { .. } => "no_generation",
+            Self::NotUndoable { .. } => "not_undoable",
+            Self::NoPolicy { .. } => "no_policy",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// It in few words, for a log: of a long one the first lines.
     pub fn brief(&self) -> String {
         let all = self.to_string();
@@ -137,6 +177,9 @@ impl fmt::Display for Refusal {
                 write!(f, "{}\n{report}", counted(*errors, "error"))
             }
             Self::Datapath { message } | Self::NotKept { message } | Self::NoMemory { message } => f.write_str(message),
+            Self::NotAudited { why } => {
+                write!(f, "changes are refused, but those of root on this host, because they cannot be recorded: {why}")
+            }
             Self::Guarded(harms) => f.write_str(&guarded(harms, None)),
             Self::Pending(pending) => write!(
                 f,
@@ -165,6 +208,8 @@ impl fmt::Display for Refusal {
                 write!(f, "; kept are {}", kept.join(", "))
             }
             Self::NotUndoable { revision, why } => why.tell(*revision, f),
+            Self::Precondition { current } => overtaken(*current, f),
+            Self::Busy { seconds } => busy(*seconds, f),
             Self::NoPolicy { why } => write!(
                 f,
                 "the daemon has nothing to enforce: {why}\nhint: correct the configuration file, then `portcullis reload`"
@@ -175,6 +220,28 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// It was asked for on top of something else than what is `current`.
+fn overtaken(current: Expected, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let what = match current {
+        Expected::Generation(_) => "policy",
+        Expected::Revision { .. } => "lists",
+    };
+    write!(
+        f,
+        "somebody else has changed the {what} since: `{current}` is current; nothing was changed\n\
+         hint: look again, and ask for the change with the `ETag` of that answer"
+    )
+}
+
+/// It was not begun with for so long.
+fn busy(seconds: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "the daemon was busy with something else for {seconds} s; nothing of this was begun, and it will not happen\n\
+         hint: try again; `doing` in `portcullis status` says what it does"
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How the daemon is confined, since before it read anything that others send.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct SandboxStatus {
     /// What it may do with files and ports.
     pub landlock: LandlockView,
@@ -35,7 +35,7 @@ impl SandboxStatus {
 }
 
 /// What Landlock (landlock(7)) holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct LandlockView {
     /// How much of it is in force.
     pub state: LandlockForce,
@@ -44,7 +44,7 @@ pub struct LandlockView {
 }
 
 /// How much of Landlock is in force.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LandlockForce {
     /// Nothing.

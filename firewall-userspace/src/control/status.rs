@@ -9,7 +9,7 @@ use super::{Pending, SandboxStatus, Way};
 use crate::{lists::entry::Layer, state::history::Generation};
 
 /// The state of the daemon: the schema `portcullis.status/v1`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Status {
     /// Always `portcullis.status/v1`.
     pub schema: String,
@@ -40,8 +40,10 @@ pub struct Status {
     /// `enforce` or `observe`; `none` while there is no policy.
     pub mode: String,
     /// The configuration file.
+    #[schema(value_type = String)]
     pub config: PathBuf,
     /// Where metrics are served.
+    #[schema(value_type = String)]
     pub admin_listen: SocketAddr,
     /// How the daemon is confined; `None` when it does not tell.
     #[serde(default)]
@@ -80,7 +82,7 @@ pub struct Status {
 }
 
 /// What went through the filter since its counters began, which live on over restarts.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct TrafficStatus {
     /// Over how many milliseconds, until now, rates are measured; `None`: there is nothing to compare with yet. Asking again after
     /// half a second helps.
@@ -96,7 +98,7 @@ pub struct TrafficStatus {
 }
 
 /// How much, and how fast.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct TrafficCounts {
     /// Packets.
     pub packets: u64,
@@ -109,7 +111,7 @@ pub struct TrafficCounts {
 }
 
 /// What had one verdict.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ReasonTraffic {
     /// The label of the verdict, as in metrics: `denied`.
     pub reason: String,
@@ -121,7 +123,7 @@ pub struct ReasonTraffic {
 }
 
 /// What went to one service.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ServiceTraffic {
     /// Its name.
     pub service: String,
@@ -139,7 +141,7 @@ impl Status {
 }
 
 /// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Condition {
     /// What kind: one of the constants.
     pub code: String,
@@ -160,24 +162,36 @@ impl Condition {
     pub const PUSHES_REFUSED: &str = "pushes_refused";
     /// Generations of the policy are not kept.
     pub const HISTORY_REFUSED: &str = "history_refused";
+    /// Changes are refused, because they cannot be recorded.
+    pub const AUDIT_REFUSED: &str = "audit_refused";
+    /// The audit log was not as it was left when this daemon started.
+    pub const AUDIT_DAMAGED: &str = "audit_damaged";
     /// The policy names another state folder, API socket or admin port than the daemon has: a restart takes them.
     pub const RESTART: &str = "restart";
     /// A mode was set for a time, and ends by itself.
     pub const TEMPORARY_MODE: &str = "temporary_mode";
+    /// An address of the API is not served: it is not there yet, or somebody else has it.
+    pub const API_ADDRESS: &str = "api_address";
+    /// Certificates or keys of the API are not those of the files, because those cannot be used.
+    pub const API_CERTIFICATE: &str = "api_certificate";
     /// Every kind.
-    pub const ALL: [&str; 7] = [
+    pub const ALL: [&str; 11] = [
         Self::NO_POLICY,
         Self::NOT_THE_FILE,
         Self::INTERFACE,
         Self::PUSHES_REFUSED,
         Self::HISTORY_REFUSED,
+        Self::AUDIT_REFUSED,
+        Self::AUDIT_DAMAGED,
         Self::RESTART,
         Self::TEMPORARY_MODE,
+        Self::API_ADDRESS,
+        Self::API_CERTIFICATE,
     ];
 }
 
 /// What the daemon knows of the time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ClockStatus {
     /// Whether the wall clock has been synchronised in this boot, and was not set since.
     pub synchronised: bool,
@@ -192,7 +206,7 @@ pub struct ClockStatus {
 }
 
 /// How loading the configuration went.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ReloadStatus {
     /// Whether the last attempt succeeded.
     pub successful: bool,
@@ -210,11 +224,11 @@ pub struct ReloadStatus {
 }
 
 /// Attempts to load the configuration by their triggers: `start`, `signal`, `api`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ReloadTally(BTreeMap<String, ReloadAttempts>);
 
 /// Attempts of one trigger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ReloadAttempts {
     /// Those that succeeded.
     pub successes: u64,
@@ -259,7 +273,7 @@ impl ReloadTally {
 }
 
 /// One interface.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct InterfaceStatus {
     /// Its name in the configuration; the one that it has now when another interface has that name.
     pub name: String,
@@ -293,7 +307,7 @@ const fn yes() -> bool {
 }
 
 /// One list.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ListStatus {
     /// Its name.
     pub name: String,
@@ -306,7 +320,7 @@ pub struct ListStatus {
 }
 
 /// How many entries a list has.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ListEntries {
     /// Their layer.
     pub layer: Layer,
@@ -317,7 +331,7 @@ pub struct ListEntries {
 }
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,

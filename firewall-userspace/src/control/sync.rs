@@ -59,6 +59,7 @@ impl Sync {
             force: super::Force::Nothing,
             confirm: None,
             caller: None,
+            expect: None,
         }
     }
 
@@ -71,7 +72,7 @@ impl Sync {
 }
 
 /// Every other line of a sync: one entry.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an entry as an object")]
 pub struct SyncLine<'a> {
     /// Name of a list.
@@ -85,6 +86,7 @@ pub struct SyncLine<'a> {
     pub remove: bool,
     /// Time to live, such as `1h30m`; absent: until removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9][0-9a-z.,]*$")]
     pub ttl: Option<String>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +109,7 @@ pub struct SyncLine<'a> {
 }
 
 /// How far a sync is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct SyncProgress {
     /// Its number, by which it can be cancelled.
     pub sync: u64,
@@ -121,7 +123,7 @@ pub struct SyncProgress {
 }
 
 /// What is being done of a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncStage {
     /// Its lines come.
@@ -135,7 +137,7 @@ pub enum SyncStage {
 }
 
 /// One line of the answer to a sync, for a client that takes `application/x-ndjson`; the last one has no `progress`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncEvent<P> {
     /// How far it is.
@@ -147,7 +149,7 @@ pub enum SyncEvent<P> {
 }
 
 /// What became of the wish to cancel a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Cancelled {
     /// Its number.
     pub sync: u64,

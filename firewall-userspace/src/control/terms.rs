@@ -1,5 +1,9 @@
 //! On what terms a change is asked for.
 
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+
 use super::Force;
 use crate::host::connections::Connection;
 
@@ -14,6 +18,64 @@ pub struct Terms {
     pub confirm: Option<String>,
     /// The connection through which the caller sits at this host.
     pub caller: Option<Connection>,
+    /// What there has to be for it to happen; from `If-Match`.
+    pub expect: Option<Expected>,
+}
+
+/// The state that a change was asked for in: nothing happens in any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// This generation of the policy.
+    Generation(u64),
+    /// These lists: their revision, and when the daemon began to count it.
+    Revision {
+        /// The revision.
+        revision: u64,
+        /// Nanoseconds since 1970 at the start of the daemon: revisions of before a restart may come again with other entries.
+        started: u64,
+    },
+}
+
+impl Expected {
+    /// The lists of a daemon that `started` then.
+    pub fn lists(revision: u64, started: Timestamp) -> Self {
+        // The low half is enough to tell one start from another.
+        let started = u64::try_from(started.as_nanosecond() & i128::from(u64::MAX)).unwrap_or(0);
+        Self::Revision { revision, started }
+    }
+}
+
+/// As `ETag` and `If-Match` have it, without quotes: `g17`, `r230-18a0c3d2e1f4b5a6`.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generation(generation) => write!(f, "g{generation}"),
+            Self::Revision { revision, started } => write!(f, "r{revision}-{started:x}"),
+        }
+    }
+}
+
+/// Why text is no [`Expected`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTag;
+
+impl FromStr for Expected {
+    type Err = NoTag;
+
+    fn from_str(text: &str) -> Result<Self, NoTag> {
+        let number = |digits: &str| digits.parse().map_err(|_| NoTag);
+        let expected = match text.split_at_checked(1) {
+            Some(("g", generation)) => Self::Generation(number(generation)?),
+            Some(("r", rest)) => {
+                let (revision, started) = rest.split_once('-').ok_or(NoTag)?;
+                let started = u64::from_str_radix(started, 16).map_err(|_| NoTag)?;
+                Self::Revision { revision: number(revision)?, started }
+            }
+            _ => return Err(NoTag),
+        };
+        // Each has one form.
+        if expected.to_string() == text { Ok(expected) } else { Err(NoTag) }
+    }
 }
 
 /// Declares a request with its own fields and those of [`Terms`]. A flattened struct would do, if serde could refuse unknown
@@ -26,7 +88,7 @@ macro_rules! request {
         }
     ) => {
         $(#[$attribute])*
-        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$of_field])* pub $field: $kind,)*
@@ -38,25 +100,30 @@ macro_rules! request {
             pub force: super::Force,
             /// Undo it after this time, such as `60s`, unless it is confirmed.
             #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schema(pattern = "^([0-9]+(w|d|h|m|s|ms))+$")]
             pub confirm: Option<String>,
             /// The connection through which the caller sits at this host: it must not be cut off.
             #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::text::object::optional")]
             pub caller: Option<crate::host::connections::Connection>,
+            /// What there has to be for it to happen; from `If-Match`.
+            #[serde(skip)]
+            pub expect: Option<super::Expected>,
         }
 
         impl $name {
             /// The terms of the request.
             pub fn terms(&self) -> super::Terms {
-                let Self { dry_run, force, confirm, caller, .. } = self;
-                super::Terms { dry_run: *dry_run, force: force.clone(), confirm: confirm.clone(), caller: *caller }
+                let Self { dry_run, force, confirm, caller, expect, .. } = self;
+                let (force, confirm) = (force.clone(), confirm.clone());
+                super::Terms { dry_run: *dry_run, force, confirm, caller: *caller, expect: *expect }
             }
 
             /// The same request on `terms`.
             #[must_use]
             pub fn on(mut self, terms: super::Terms) -> Self {
-                let super::Terms { dry_run, force, confirm, caller } = terms;
+                let super::Terms { dry_run, force, confirm, caller, expect } = terms;
                 (self.dry_run, self.force) = (dry_run, force);
-                (self.confirm, self.caller) = (confirm, caller);
+                (self.confirm, self.caller, self.expect) = (confirm, caller, expect);
                 self
             }
         }

@@ -22,12 +22,13 @@ request! {
 impl Undo {
     /// Asks for the push of `revision`.
     pub fn of(revision: u64) -> Self {
-        Self { revision, person: None, dry_run: false, force: super::Force::Nothing, confirm: None, caller: None }
+        let force = super::Force::Nothing;
+        Self { revision, person: None, dry_run: false, force, confirm: None, caller: None, expect: None }
     }
 }
 
 /// A push that can be taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct PushSummary {
     /// The revision that it made.
     pub revision: u64,
@@ -52,7 +53,7 @@ pub struct PushSummary {
 }
 
 /// The last pushes that can be taken back: the schema `portcullis.pushes/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Pushes {
     /// Always `portcullis.pushes/v1`.
     pub schema: String,
@@ -78,7 +79,7 @@ impl Pushes {
 }
 
 /// An entry that is not what it was before a push that was taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct KeptEntry {
     /// Its list.
     pub list: String,

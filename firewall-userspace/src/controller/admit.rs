@@ -35,7 +35,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let cuts = self.cut_by(applied, &established, push.caller, sight);
         let notes = guard::told(&cuts);
         let guard = &self.in_force.policy.guard;
-        let mut harms = guard::harms(cuts.into_iter().filter(|cut| cut.must_stay(guard, || sight.sshd(&*self.host))));
+        let mut harms =
+            guard::harms(cuts.into_iter().filter(|cut| cut.must_stay(guard, || sight.sshd(&*self.outer.host))));
         let emptied = self.emptied_by(checked, applied);
         harms.extend(shrunk.into_iter().filter(|harm| !guard::is_of_emptied(harm, &emptied)));
         harms.extend(emptied);
@@ -48,7 +49,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let management = &self.in_force.policy.management;
         let managing: Vec<Prefix> = management.iter().copied().filter(is_connected).collect();
         for (list, mut new) in self.newly_denied(checked, applied) {
-            harms.extend(guard::covers(&list, &new, sight.around(&*self.host)));
+            harms.extend(guard::covers(&list, &new, sight.around(&*self.outer.host)));
             if !managing.is_empty() {
                 new.retain(is_connected);
                 harms.extend(guard::denied_management(&list, &new, &managing));
@@ -63,7 +64,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let policy = &self.in_force.policy;
         let can_cut = checked.add.iter().any(|addition| policy.denies_list(addition.list))
             || checked.remove.iter().any(|(list, _)| policy.allows_list(*list));
-        if can_cut && !applied.moved.is_empty() { sight.touched(&*self.host, &applied.moved) } else { Vec::new() }
+        if can_cut && !applied.moved.is_empty() { sight.touched(&*self.outer.host, &applied.moved) } else { Vec::new() }
     }
 
     /// Those that a push cuts off, that of the `caller` among them.

@@ -52,6 +52,10 @@ impl<F: Filter, D: Disk> Core<F, D> {
     pub(super) fn confirm(&mut self, caller: &Caller, confirm: Confirm, now: Now) -> Result<Confirmed, Refusal> {
         let Some(confirmed) = self.pending(now) else { return Err(self.nothing_pending()) };
         admit_confirmation(caller, &confirmed)?;
+        if let Some(wanted) = confirm.generation.filter(|wanted| *wanted != confirmed.generation) {
+            let why = format!("number {wanted} does not, {} does", confirmed.name());
+            return Err(Refusal::NothingPending { why: Some(why) });
+        }
         if confirm.dry_run {
             return Ok(Confirmed { confirmed, dry_run: true });
         }
@@ -82,10 +86,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         // Nothing else is due: what is undone is kept with all the patience that there is.
         self.keeper.be_back_in(None);
+        let before = self.audit_point();
         let undone = match waiting.what {
             Awaited::Push => self.undo_push(now).map(|revision| {
                 self.in_force.count_automatic_rollback();
                 tracing::warn!("nobody confirmed the push of revision {revision} in time: it was undone");
+                let words = format!("nobody confirmed the push of revision {revision} in time: it was undone");
+                self.record_automatic(words, Some(before), now);
             }),
             Awaited::Policy(_) => self.bring_back(now),
         };
@@ -139,6 +146,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Keeps that `previous` has come back by itself.
     pub(super) fn note_return(&mut self, previous: Generation, summary: String, now: Now) {
         let Generation { number: of, mode, temporary, source, bundle, .. } = previous;
+        let words = format!("generation {of} is back, as nobody confirmed the one after it: {summary}");
         let generation = Generation {
             how: How::AutomaticRollback,
             of: Some(of),
@@ -154,6 +162,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         if let Err(error) = self.history.record(generation, Content::Of(of), false, None, Care::Owe) {
             tracing::error!(%error, "cannot keep that a policy was rolled back; trying again");
         }
+        self.record_automatic(words, None, now);
         self.history.clean();
         if self.history.differs_from_file() {
             tracing::warn!(

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task,
+    sync::{mpsc, watch},
+    task, time,
 };
 
 use super::{
     CancelOnDrop, Comparison, ConfigFile, ReadConfig, SyncBase, SyncKind, SyncOrder, SyncSet, SyncTicket, Syncs,
+    audit::{conditions, note_cancel},
     message::{Explaining, Inquiry, Message},
     readings::Readings,
+    reply::{PATIENCE, Reply, reply},
     traffic::TrafficSamples,
     work::{Activity, Doing, Work, milliseconds},
 };
@@ -18,13 +20,15 @@ use crate::{
     clock::{Now, durations::Timings},
     config::Bundle,
     control::{
-        Apply, Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback,
-        SandboxStatus, SetMode, Status, Undo,
+        Apply, Caller, Condition, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded,
+        Rollback, SandboxStatus, SetMode, Status, Undo, Way,
     },
     datapath::give_way,
     logging,
     policy::Prefix,
     preview::explain::{Answered, Explained, ExplanationSet, Question, Questions},
+    state::answers::Answers,
+    state::audit::{AuditHandle, Unrecorded},
 };
 
 /// A handle on the controller; cheap to clone.
@@ -37,6 +41,9 @@ pub struct Controller {
     samples: Arc<TrafficSamples>,
     syncs: Arc<Syncs>,
     sandbox: Option<Arc<SandboxStatus>>,
+    answers: Arc<Answers>,
+    serving: Option<fn() -> Vec<Condition>>,
+    audit: AuditHandle,
 }
 
 /// How often what answers is loaded off the controller's thread for one question.
@@ -50,13 +57,43 @@ impl Controller {
         work: Arc<Work>,
         config: ConfigFile,
     ) -> Self {
-        Self { messages, readings, work, config, samples: Arc::default(), syncs: Arc::default(), sandbox: None }
+        let (samples, syncs, answers) = (Arc::default(), Arc::default(), Arc::default());
+        let audit = Arc::new(Unrecorded);
+        Self { messages, readings, work, config, samples, syncs, sandbox: None, answers, serving: None, audit }
     }
 
     /// The same, of a daemon that is confined as `sandbox` says.
     #[must_use]
     pub fn in_sandbox(self, sandbox: SandboxStatus) -> Self {
         Self { sandbox: Some(Arc::new(sandbox)), ..self }
+    }
+
+    /// The same with answers that outlive the daemon.
+    #[must_use]
+    pub fn with_answers(self, answers: Answers) -> Self {
+        Self { answers: Arc::new(answers), ..self }
+    }
+
+    /// The answers that are told again to whoever asks again with the same key.
+    pub fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
+
+    /// The same; `serving` says what is not as it should be with what others connect to, which the controller does not know.
+    #[must_use]
+    pub fn served_by(self, serving: fn() -> Vec<Condition>) -> Self {
+        Self { serving: Some(serving), ..self }
+    }
+
+    /// The same, of a daemon that records changes in `audit`.
+    #[must_use]
+    pub fn recorded_in(self, audit: AuditHandle) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// Where changes are recorded.
+    pub fn audit(&self) -> &AuditHandle {
+        &self.audit
     }
 
     /// What readers are told now.
@@ -85,13 +122,15 @@ impl Controller {
         // Before the readings: what has ended by then is in them.
         let doing = self.work.doing(now);
         let readings = self.readings()?;
-        let status = Status {
+        let mut status = Status {
             age_ms: doing.map_or(0, |doing| milliseconds(doing.age)),
             doing: doing.map(|doing| doing.job.label().into()),
             log_lines_lost: logging::lost(),
             sandbox: self.sandbox.as_deref().cloned(),
             ..readings.status(now)
         };
+        status.conditions.extend(self.serving.map_or_else(Vec::new, |serving| serving()));
+        status.conditions.extend(conditions(&self.audit));
         Ok((status, readings))
     }
 
@@ -133,12 +172,19 @@ impl Controller {
     /// # Errors
     /// See [`Refusal`].
     pub async fn push(&self, caller: Caller, push: Push) -> Result<Pushed, Refusal> {
-        self.ask(|reply| Message::Push(caller, push, reply)).await?
+        self.ask_soon(|reply| Message::Push(caller, push, reply)).await?
     }
 
     /// The syncs that are under way.
     pub fn syncs(&self) -> &Syncs {
         &self.syncs
+    }
+
+    /// `caller` wants the sync `number` cancelled: whether nothing of it happens, and `None` when there is none.
+    pub fn cancel_sync(&self, caller: &Caller, number: u64, now: Now) -> Option<bool> {
+        let cancelled = self.syncs.cancel(number, caller)?;
+        note_cancel(&self.audit, caller, number, cancelled, now);
+        Some(cancelled)
     }
 
     /// Changes entries by a sync: all of it, or nothing. It waits for the one before; other changes go on meanwhile. Whoever drops
@@ -160,6 +206,7 @@ impl Controller {
         set: impl FnOnce(&mut SyncBase) -> Result<SyncSet, Refusal> + Send + 'static,
     ) -> Result<Pushed, Refusal> {
         let turn = (Arc::clone(ticket), self.syncs.turn().await);
+        // Its client is told that it waits, and can cancel it.
         let mut base = self.ask(|reply| Message::SyncOpen(caller, turn, kind, reply)).await??;
         let followed = Arc::clone(ticket);
         let compared = task::spawn_blocking(move || {
@@ -182,8 +229,8 @@ impl Controller {
             Err(refusal) => Err(refusal),
         };
         // Whoever has the answer may begin with something else.
-        ticket.cancel();
-        self.ask(Message::SyncClose).await?;
+        let refusal = answer.as_ref().err().cloned();
+        self.ask(|reply| Message::SyncClose(Arc::clone(ticket), refusal, reply)).await?;
         answer
     }
 
@@ -194,7 +241,7 @@ impl Controller {
     /// As for [`push`](Self::push), and [`Refusal::NotUndoable`].
     pub async fn undo(&self, caller: Caller, undo: Undo) -> Result<Pushed, Refusal> {
         if !self.readings()?.is_undone_as_sync(&undo) {
-            return self.ask(|reply| Message::Undo(caller, undo, reply)).await?;
+            return self.ask_soon(|reply| Message::Undo(caller, undo, reply)).await?;
         }
         let Some(ticket) = self.syncs.begin(&caller.name) else { return Err(Refusal::Crowded) };
         let _cancels = CancelOnDrop(Arc::clone(&ticket));
@@ -230,7 +277,7 @@ impl Controller {
             // A policy that changes all the time is gone when its instance is loaded: then the controller waits for it.
             let (asked, is_last) = (inquiry.clone(), attempts == EXPLAIN_ATTEMPTS);
             attempts += 1;
-            let explainer = match self.ask(|reply| Message::Explain(asked, is_last, reply)).await?? {
+            let explainer = match self.ask_soon(|reply| Message::Explain(asked, is_last, reply)).await?? {
                 Explaining::Explained(answers) => return Ok(answers),
                 Explaining::NotLoaded(explainer) => explainer,
             };
@@ -252,9 +299,12 @@ impl Controller {
     /// [`Refusal::Config`], [`Refusal::Guarded`] and [`Refusal::Datapath`]; the old policy goes on.
     pub async fn reload(&self, caller: Caller, reload: Reload) -> Result<Reloaded, Refusal> {
         // Until it is answered, so that no other reload brings an older text after this one.
-        let mut turn = self.config.turn().await;
+        let is_patient = matches!(caller.way, Way::Signal | Way::Daemon);
+        let mut turn = if is_patient { self.config.turn().await } else { soon(self.config.turn()).await? };
         let read = Box::new(ReadConfig { loaded: self.config.read(&mut turn).await, is_file: true });
-        self.ask(|reply| Message::Reload(caller, reload, read, reply)).await?
+        let message = |reply| Message::Reload(caller, reload, read, reply);
+        // Nobody asks again for what a signal was for.
+        if is_patient { self.ask(message).await? } else { self.ask_soon(message).await? }
     }
 
     /// Makes another configuration the policy: all of it, or nothing. Pushed entries stay.
@@ -263,9 +313,9 @@ impl Controller {
     /// As for [`reload`](Self::reload), [`Refusal::NotKept`] and [`Refusal::Pending`].
     pub async fn apply(&self, caller: Caller, apply: Apply) -> Result<Reloaded, Refusal> {
         let (terms, Apply { name, config, included, files, .. }) = (apply.terms(), apply);
-        let mut turn = self.config.turn().await;
+        let mut turn = soon(self.config.turn()).await?;
         let sent = Box::new(self.config.check(Bundle { name, config, included, files }, &mut turn).await);
-        self.ask(|reply| Message::Apply(caller, terms, sent, reply)).await?
+        self.ask_soon(|reply| Message::Apply(caller, terms, sent, reply)).await?
     }
 
     /// Brings a generation back, as a new one.
@@ -273,7 +323,7 @@ impl Controller {
     /// # Errors
     /// As for [`apply`](Self::apply), and [`Refusal::NoGeneration`].
     pub async fn rollback(&self, caller: Caller, rollback: Rollback) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::Rollback(caller, rollback, reply)).await?
+        self.ask_soon(|reply| Message::Rollback(caller, rollback, reply)).await?
     }
 
     /// Gives the policy another mode, as a new generation.
@@ -281,7 +331,7 @@ impl Controller {
     /// # Errors
     /// As for [`apply`](Self::apply).
     pub async fn set_mode(&self, caller: Caller, mode: SetMode) -> Result<Reloaded, Refusal> {
-        self.ask(|reply| Message::SetMode(caller, mode, reply)).await?
+        self.ask_soon(|reply| Message::SetMode(caller, mode, reply)).await?
     }
 
     /// A generation that is kept, with its configuration as it is on disk.
@@ -289,7 +339,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal::NoGeneration`], and [`Refusal::NotKept`] when it cannot be read.
     pub async fn generation(&self, number: u64) -> Result<KeptGeneration, Refusal> {
-        self.ask(|reply| Message::Generation(number, reply)).await?
+        self.ask_soon(|reply| Message::Generation(number, reply)).await?
     }
 
     /// Keeps what waits for a confirmation.
@@ -297,7 +347,7 @@ impl Controller {
     /// # Errors
     /// [`Refusal::NothingPending`] and [`Refusal::NotKept`]; it waits on then.
     pub async fn confirm(&self, caller: Caller, confirm: Confirm) -> Result<Confirmed, Refusal> {
-        self.ask(|reply| Message::Confirm(caller, confirm, reply)).await?
+        self.ask_soon(|reply| Message::Confirm(caller, confirm, reply)).await?
     }
 
     /// Tells the controller the addresses of this host; whether they are refused as sources now.
@@ -319,9 +369,25 @@ impl Controller {
         let _ = self.ask(Message::Stop).await;
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        self.messages.send(message(reply)).await.map_err(|_| Refusal::Stopping)?;
-        answer.await.map_err(|_| Refusal::Stopping)
+    /// Asks, and waits for as long as it takes.
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Refusal> {
+        let (reply, awaited) = reply();
+        self.send(message(reply)).await?;
+        awaited.answer().await
     }
+
+    /// Asks for what the controller has to begin with soon: what waits longer than [`PATIENCE`] for that does not happen.
+    async fn ask_soon<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Refusal> {
+        let (reply, awaited) = reply();
+        awaited.answer_soon(self.send(message(reply))).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Refusal> {
+        self.messages.send(message).await.map_err(|_| Refusal::Stopping)
+    }
+}
+
+/// What is had within [`PATIENCE`].
+async fn soon<T>(wanted: impl Future<Output = T>) -> Result<T, Refusal> {
+    time::timeout(PATIENCE, wanted).await.map_err(|_| Refusal::Busy { seconds: PATIENCE.as_secs() })
 }

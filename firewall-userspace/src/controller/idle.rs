@@ -3,23 +3,33 @@
 //! In: messages. Out: refusals that say why, until a reload finds something. It owns nothing that filters: what a daemon before it left
 //! attached filters on.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::{Core, Counters, Message, Readings, Setup, StartFilter, published::Publisher, reply::answer};
+use super::{
+    Core, Counters, Message, ReadConfig, Readings, Setup, StartFilter,
+    asked::expect,
+    audit::{AskedChange, admit_idle, record_idle},
+    published::Publisher,
+    reply::answer,
+};
 use crate::{
     clock::Now,
     config::{Basics, Loaded},
     control::{
-        ClockStatus, Condition, EntriesQuery, Generations, Page, Pushes, Refusal, ReloadStatus, ReloadTally, Reloaded,
-        Status, Undo,
+        ClockStatus, Condition, EntriesQuery, Expected, Generations, Page, Pushes, Refusal, ReloadStatus, ReloadTally,
+        Reloaded, Status, Undo, Way,
     },
     datapath::{Filter, FrameCounters},
     logging, made,
+    policy::Prefix,
     preview::{diff::PolicyDocument, explain::Membership},
-    state::disk::Disk,
+    state::{
+        audit::{AuditHandle, AuditWhat},
+        disk::Disk,
+    },
 };
 
 /// A daemon that waits for a policy.
@@ -28,10 +38,15 @@ pub struct WithoutPolicy<D: Disk> {
     pub told: NoPolicy,
     /// Makes a start of what the configuration file says now.
     pub begin: Begin<D>,
+    /// Where changes are recorded.
+    pub audit: AuditHandle,
 }
 
 /// Makes a start of what the configuration file says, or says why there is none.
-pub type Begin<D> = Box<dyn FnMut(Result<Loaded, String>, Now) -> Result<Setup<D>, String> + Send>;
+pub type Begin<D> = Box<BeginCall<D>>;
+
+/// See [`Begin`].
+pub type BeginCall<D> = dyn FnMut(Result<Loaded, String>, Now) -> Result<Setup<D>, String> + Send;
 
 /// What a daemon without a policy tells.
 #[derive(Clone, Debug)]
@@ -50,7 +65,7 @@ pub struct NoPolicy {
 
 /// Answers messages until there is a policy; `None` when the daemon is to end.
 pub(super) async fn until_policy<F: Filter, D: Disk>(
-    WithoutPolicy { mut told, mut begin }: WithoutPolicy<D>,
+    WithoutPolicy { mut told, mut begin, audit }: WithoutPolicy<D>,
     messages: &mut mpsc::Receiver<Message>,
     readings: watch::Sender<Arc<dyn Readings>>,
     filter: &mut StartFilter<'_, F>,
@@ -59,18 +74,27 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
     let mut own = None;
     while let Some(message) = messages.recv().await {
         match message {
+            // It would be a surprise to whoever does not wait for it any more.
+            message if !message.begin() => drop(message),
             Message::Reload(caller, reload, read, reply) if !reload.dry_run => {
-                let now = clock();
-                let loaded = read.loaded.map_err(|report| report.render_short());
-                let begun = begin(loaded, now)
-                    .map(|setup| Setup { own: own.clone().unwrap_or(setup.own), ..setup })
-                    .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()));
+                if let Err(refusal) = expect(reload.expect, Expected::Generation(0)) {
+                    answer::<Result<Reloaded, _>>(reply, Err(refusal));
+                    continue;
+                }
+                let (now, asked) = (clock(), AskedChange::of(AuditWhat::Reload, false, ""));
+                let asked = (&caller, &asked);
+                if let Err(refusal) = admit_idle(&audit, asked, now) {
+                    answer(reply, Err(refusal));
+                    continue;
+                }
+                let begun = begin_core((begin.as_mut(), filter), *read, own.as_ref(), now);
                 match begun {
                     Ok(mut core) => {
                         told.attempts.count(caller.way, true);
                         core.in_force.reloads.tally = told.attempts;
                         core.publisher = Publisher::telling(readings);
                         core.publish();
+                        record_idle(&audit, asked, Ok(&core.answered()), now);
                         answer(reply, Ok(core.answered()));
                         return Some(core);
                     }
@@ -82,9 +106,14 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                             );
                         }
                         told.attempts.count(caller.way, false);
+                        let refusal = Refusal::NoPolicy { why: why.clone() };
+                        // What the daemon tries again and again is told when it comes to something else.
+                        if caller.way != Way::Daemon || why != told.why {
+                            record_idle::<Reloaded>(&audit, asked, Err(&refusal), now);
+                        }
                         told.why.clone_from(&why);
                         readings.send_replace(Arc::new(told.clone()));
-                        answer::<Result<Reloaded, _>>(reply, Err(Refusal::NoPolicy { why }));
+                        answer::<Result<Reloaded, _>>(reply, Err(refusal));
                     }
                 }
             }
@@ -100,6 +129,19 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
         }
     }
     None
+}
+
+/// A controller of what the configuration file says now, or why there is none.
+fn begin_core<F: Filter, D: Disk>(
+    (begin, filter): (&mut BeginCall<D>, &mut StartFilter<'_, F>),
+    read: ReadConfig,
+    own: Option<&BTreeSet<Prefix>>,
+    now: Now,
+) -> Result<Core<F, D>, String> {
+    let loaded = read.loaded.map_err(|report| report.render_short());
+    begin(loaded, now)
+        .map(|setup| Setup { own: own.cloned().unwrap_or(setup.own), ..setup })
+        .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()))
 }
 
 impl Readings for NoPolicy {

@@ -25,20 +25,24 @@ pub(super) struct InForce {
     places: ServingPlaces,
 }
 
-/// Admin port, API socket, state folder.
-type ServingPlaces = (SocketAddr, ApiSocket, StateFolder);
+/// Admin port, API socket, state folder, and where the API is served by TCP and who comes without TLS is sent on.
+type ServingPlaces = (SocketAddr, ApiSocket, StateFolder, (Vec<SocketAddr>, Option<SocketAddr>));
 
 fn places(policy: &Policy) -> ServingPlaces {
-    (policy.admin_listen, policy.api.socket.clone(), policy.state.clone())
+    let https = policy.api.https.as_ref();
+    let network = https.map_or_else(Default::default, |https| (https.listen.clone(), https.redirect));
+    (policy.admin_listen, policy.api.socket.clone(), policy.state.clone(), network)
 }
 
 fn waits_for_start(began: &ServingPlaces, wanted: &ServingPlaces) -> Vec<&'static str> {
-    let ((listen, api, state), (new_listen, new_api, new_state)) = (began, wanted);
+    let ((listen, api, state, network), (new_listen, new_api, new_state, new_network)) = (began, wanted);
     let all = [
         ("admin.listen", listen != new_listen),
         ("api.socket", api.path != new_api.path),
         ("api.group", api.group != new_api.group),
         ("api.mode", api.mode != new_api.mode),
+        ("api.listen", network.0 != new_network.0),
+        ("api.redirect", network.1 != new_network.1),
         ("[state]", state != new_state),
     ];
     all.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -141,7 +145,7 @@ mod tests {
     fn settings_that_wait_for_a_start_are_those_that_differ() {
         let api = ApiSocket { path: "/run/a".into(), group: None, mode: SocketMode::Group };
         let state = StateFolder { directory: "/srv/s".into(), snapshot_after: 1, generations: 2 };
-        let began: ServingPlaces = (([127, 0, 0, 1], 9191).into(), api, state);
+        let began: ServingPlaces = (([127, 0, 0, 1], 9191).into(), api, state, Default::default());
         assert_eq!(waits_for_start(&began, &began), [""; 0]);
         let (mut group, mut all) = (began.clone(), began.clone());
         group.1.group = Some("ops".into());
@@ -149,6 +153,8 @@ mod tests {
         all.0.set_port(1);
         all.1 = ApiSocket { path: "/run/b".into(), group: Some("ops".into()), mode: SocketMode::User };
         all.2.generations = 3;
-        assert_eq!(waits_for_start(&began, &all), ["admin.listen", "api.socket", "api.group", "api.mode", "[state]"]);
+        all.3 = (vec![([0; 16], 8443).into()], Some(([0; 4], 80).into()));
+        let keys = ["admin.listen", "api.socket", "api.group", "api.mode", "api.listen", "api.redirect", "[state]"];
+        assert_eq!(waits_for_start(&began, &all), keys);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
-use super::{ReadConfig, SyncBase, SyncKind, SyncOrder, SyncReply, SyncTicket, SyncTurn, work::Activity};
+use super::{ReadConfig, SyncBase, SyncKind, SyncOrder, SyncReply, SyncTicket, SyncTurn, reply::Reply, work::Activity};
 use crate::{
     control::{
         Caller, Confirm, Confirmed, KeptGeneration, Push, Pushed, Refusal, Reload, Reloaded, Rollback, SetMode, Terms,
@@ -19,52 +17,52 @@ use crate::{
 #[derive(Debug)]
 pub enum Message {
     /// See [`Controller::push`](super::Controller::push).
-    Push(Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>),
+    Push(Caller, Push, Reply<Result<Pushed, Refusal>>),
     /// See [`Controller::sync`](super::Controller::sync): it begins.
-    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), SyncKind, oneshot::Sender<Result<SyncBase, Refusal>>),
-    /// See [`Controller::sync`](super::Controller::sync): one was cancelled.
-    SyncClose(oneshot::Sender<()>),
+    SyncOpen(Caller, (Arc<SyncTicket>, SyncTurn), SyncKind, Reply<Result<SyncBase, Refusal>>),
+    /// See [`Controller::sync`](super::Controller::sync): nothing of it happens, and why it was refused.
+    SyncClose(Arc<SyncTicket>, Option<Refusal>, Reply<()>),
     /// See [`Controller::sync`](super::Controller::sync): it was compared, and is carried out.
     SyncRun(Arc<SyncTicket>, Box<SyncOrder>, SyncReply),
     /// See [`Controller::undo`](super::Controller::undo).
-    Undo(Caller, Undo, oneshot::Sender<Result<Pushed, Refusal>>),
+    Undo(Caller, Undo, Reply<Result<Pushed, Refusal>>),
     /// See [`Controller::explain`](super::Controller::explain) and [`Controller::explain_many`](super::Controller::explain_many). With `true` the controller itself loads what answers, if it is not
     /// loaded.
-    Explain(Inquiry, bool, oneshot::Sender<Result<Explaining, Refusal>>),
+    Explain(Inquiry, bool, Reply<Result<Explaining, Refusal>>),
     /// See [`Controller::reload`](super::Controller::reload); with what the configuration file says.
-    Reload(Caller, Reload, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Reload(Caller, Reload, Box<ReadConfig>, Reply<Result<Reloaded, Refusal>>),
     /// See [`Controller::apply`](super::Controller::apply); with what was sent.
-    Apply(Caller, Terms, Box<ReadConfig>, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Apply(Caller, Terms, Box<ReadConfig>, Reply<Result<Reloaded, Refusal>>),
     /// See [`Controller::rollback`](super::Controller::rollback).
-    Rollback(Caller, Rollback, oneshot::Sender<Result<Reloaded, Refusal>>),
+    Rollback(Caller, Rollback, Reply<Result<Reloaded, Refusal>>),
     /// See [`Controller::set_mode`](super::Controller::set_mode).
-    SetMode(Caller, SetMode, oneshot::Sender<Result<Reloaded, Refusal>>),
+    SetMode(Caller, SetMode, Reply<Result<Reloaded, Refusal>>),
     /// See [`Controller::generation`](super::Controller::generation).
-    Generation(u64, oneshot::Sender<Result<KeptGeneration, Refusal>>),
+    Generation(u64, Reply<Result<KeptGeneration, Refusal>>),
     /// See [`Controller::confirm`](super::Controller::confirm).
-    Confirm(Caller, Confirm, oneshot::Sender<Result<Confirmed, Refusal>>),
+    Confirm(Caller, Confirm, Reply<Result<Confirmed, Refusal>>),
     /// The addresses of this host and the broadcast addresses of its subnets, as netlink knows them now. The answer says
     /// whether they are refused as sources.
-    OwnAddresses(Vec<Prefix>, oneshot::Sender<bool>),
+    OwnAddresses(Vec<Prefix>, Reply<bool>),
     /// Interfaces may have come, gone or changed.
     Interfaces,
     /// See [`Controller::stop`](super::Controller::stop).
-    Stop(oneshot::Sender<()>),
+    Stop(Reply<()>),
 }
 
 impl Message {
-    /// Whether whoever asked has given up: it does not want it any more.
-    pub fn is_given_up(&self) -> bool {
+    /// The controller begins with it; `false` when whoever asked has given up, and does not want it any more.
+    pub fn begin(&self) -> bool {
         match self {
-            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.is_closed(),
-            Self::SyncOpen(.., reply) => reply.is_closed(),
-            Self::SyncClose(_) => false,
-            Self::Explain(.., reply) => reply.is_closed(),
-            Self::Reload(.., reply) | Self::Apply(.., reply) => reply.is_closed(),
-            Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.is_closed(),
-            Self::Confirm(.., reply) => reply.is_closed(),
-            Self::Generation(.., reply) => reply.is_closed(),
-            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => false,
+            Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => reply.begin(),
+            Self::SyncOpen(.., reply) => reply.begin(),
+            Self::SyncClose(..) => true,
+            Self::Explain(.., reply) => reply.begin(),
+            Self::Reload(.., reply) | Self::Apply(.., reply) => reply.begin(),
+            Self::Rollback(.., reply) | Self::SetMode(.., reply) => reply.begin(),
+            Self::Confirm(.., reply) => reply.begin(),
+            Self::Generation(.., reply) => reply.begin(),
+            Self::OwnAddresses(..) | Self::Interfaces | Self::Stop(_) => true,
         }
     }
 
@@ -73,7 +71,7 @@ impl Message {
         match self {
             Self::Push(.., reply) | Self::Undo(.., reply) | Self::SyncRun(.., reply) => drop(reply.send(Err(refusal))),
             Self::SyncOpen(.., reply) => drop(reply.send(Err(refusal))),
-            Self::SyncClose(reply) => drop(reply.send(())),
+            Self::SyncClose(.., reply) => drop(reply.send(())),
             Self::Explain(.., reply) => drop(reply.send(Err(refusal))),
             Self::Reload(.., reply) | Self::Apply(.., reply) => drop(reply.send(Err(refusal))),
             Self::Rollback(.., reply) | Self::SetMode(.., reply) => drop(reply.send(Err(refusal))),

@@ -6,6 +6,7 @@
 
 mod admit;
 mod asked;
+mod audit;
 mod begin;
 mod confirm;
 mod counters;
@@ -46,6 +47,7 @@ pub use host::{Host, ThisHost};
 pub use idle::{Begin, NoPolicy, WithoutPolicy};
 pub use message::{Explaining, Inquiry, Message};
 pub use readings::Readings;
+pub use reply::{PATIENCE, Reply, ReplyAhead, reply};
 pub use report::generation_document;
 pub use sync::{
     CancelOnDrop, Comparison, MAX_LINE, Survey, SyncBase, SyncCollector, SyncKind, SyncOrder, SyncReply, SyncSet,
@@ -68,6 +70,7 @@ use crate::{
     },
     policy::{Name, Policy, Prefix},
     state::{
+        audit::AuditHandle,
         disk::Disk,
         history::{History, start::Start},
         journal::{Keeper, Store},
@@ -90,6 +93,14 @@ pub struct Setup<D: Disk> {
     pub runtime: Runtime,
     /// The host that it runs on.
     pub host: Arc<dyn Host>,
+    /// Where changes are recorded.
+    pub audit: AuditHandle,
+}
+
+/// What is outside of the controller, and asked or told by it.
+struct Outer {
+    host: Arc<dyn Host>,
+    audit: AuditHandle,
 }
 
 /// Everything that a verdict depends on, by its owner.
@@ -101,7 +112,7 @@ struct Core<F: Filter, D: Disk> {
     history: History<D>,
     undoable: Undoable,
     publisher: Publisher,
-    host: Arc<dyn Host>,
+    outer: Outer,
 }
 
 /// Starts a filter by a policy with what every prefix is in.
@@ -119,7 +130,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Brings the policy of `setup` into force, by the filter that `filter` starts. Where it comes from the configuration file,
     /// and a guard or the kernel refuses it, what was in force before goes on.
     fn start(setup: Setup<D>, filter: &mut StartFilter<'_, F>, now: Now) -> Result<Self, DatapathError> {
-        let Setup { config, start, history, own, store, runtime, host } = setup;
+        let Setup { config, start, history, own, store, runtime, host, audit } = setup;
         let members_of = |policy: &Policy| Lists::members_of(policy, &runtime, &own, store.clock());
         let (mut start, mut members) = prepare::admit_start(start, members_of, &runtime, &*host);
         let (policy, filter) = loop {
@@ -145,7 +156,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             keeper: Keeper::new(store),
             history,
             undoable: Undoable::default(),
-            host,
+            outer: Outer { host, audit },
         };
         core.begin(basis, now);
         core.undoable.log.begin(core.in_force.revision());

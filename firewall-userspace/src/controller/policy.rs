@@ -76,7 +76,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let wanted = Wanted::File(read);
         let result = Asked::on(reload.terms()).and_then(|asked| self.change_policy(caller, wanted, &asked, now));
         // While something waits for a confirmation the file was not looked at.
-        let is_about_file = !reload.dry_run && !matches!(result, Err(Refusal::Pending(_)));
+        let is_about_file =
+            !reload.dry_run && !matches!(result, Err(Refusal::Pending(_) | Refusal::Precondition { .. }));
         if let (Err(refusal), true) = (&result, is_about_file) {
             self.in_force.reloads.tally.count(caller.way, false);
             let reason = refusal.to_string();
@@ -104,6 +105,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     /// Brings a generation back, or undoes what waits for a confirmation.
     pub(super) fn rollback(&mut self, caller: &Caller, rollback: &Rollback, now: Now) -> Result<Reloaded, Refusal> {
         let (generation, mut asked) = (rollback.generation, Asked::on(rollback.terms())?);
+        self.expect_policy(asked.expect)?;
         if generation.is_none() && self.waits_for_push() && asked.confirm.is_none() {
             let (push_undone, dry_run) = (true, asked.dry_run);
             if !dry_run {
@@ -154,6 +156,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         asked: &Asked,
         now: Now,
     ) -> Result<Reloaded, Refusal> {
+        self.expect_policy(asked.expect)?;
         let may_be_given_up = matches!(wanted, Wanted::Kept(_)) && asked.confirm.is_none();
         let is_in_the_way = if self.waits_for_push() { asked.confirm.is_some() } else { !may_be_given_up };
         if let Some(pending) = self.pending(now).filter(|_| is_in_the_way && !asked.dry_run) {
@@ -163,7 +166,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let difference = self.difference(&fresh.policy);
         // What goes back, or only has another mode, is not kept from it.
         if matches!(fresh.how, How::Reload | How::Apply) {
-            require_memory(&fresh.policy, self.lists.pushed(), &*self.host)?;
+            require_memory(&fresh.policy, self.lists.pushed(), &*self.outer.host)?;
         }
         let candidate = self.prepare(Arc::clone(&fresh.policy), &difference, asked)?;
         let (mut warnings, of) = (fresh.warnings.render_short(), fresh.of);

@@ -54,9 +54,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
         require_room(members.len())?;
         let live = &*self.in_force.policy;
         let sides = ((live, self.lists.members()), (&*policy, &members));
-        let mut harms = lockouts_between(sides.0, sides.1, &*self.host, asked.connection);
+        let mut harms = lockouts_between(sides.0, sides.1, &*self.outer.host, asked.connection);
         harms.extend(losses(&policy, difference, self.lists.pushed()));
-        harms.extend(coverage(Some((live, difference)), &policy, self.lists.pushed(), &*self.host));
+        harms.extend(coverage(Some((live, difference)), &policy, self.lists.pushed(), &*self.outer.host));
         let forced = insist(harms, &asked.force)?.after(absent);
         Ok(Candidate { policy, members, forced })
     }

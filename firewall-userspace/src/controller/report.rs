@@ -159,6 +159,7 @@ impl Readings for Snapshot {
         let policy = &self.in_force.policy;
         let is_configured = |name: &String| policy.lists.iter().any(|list| *list.name == **name);
         undo.confirm.is_none()
+            && undo.expect.is_none()
             && self.undoable.pushes.get(&undo.revision).is_some_and(|push| {
                 let changes = push.added + push.refreshed + push.removed;
                 changes >= MANY && push.lists.iter().all(is_configured)

@@ -120,7 +120,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let temporary = self.history.active().and_then(|active| active.temporary.clone());
         let Some(TemporaryMode { back, back_to, reason, .. }) = temporary else { return false };
         // What would be harmed was let through on condition that it ends.
-        let asked = Asked { dry_run: false, force: Force::All, connection: None, confirm: None };
+        let asked = Asked { dry_run: false, force: Force::All, connection: None, confirm: None, expect: None };
         let wanted = Wanted::Mode { mode: back_to, set: back, temporary: None };
         match self.change_policy(&Caller::daemon(), wanted, &asked, now) {
             Ok(_) => {

@@ -7,20 +7,21 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Activity, ConfigFile, Controller, Core, Message, Readings, Setup, Work,
+    audit::AskedChange,
     idle::{WithoutPolicy, until_policy},
-    reply::answer,
+    reply::{Reply, answer},
 };
 use crate::{
     clock::Now,
     control::{Caller, Push, Pushed, Refusal},
     datapath::{DatapathError, Filter, KernelFilter, PinFolder, Unwilling, Upkeep},
     lists::members::Members,
-    policy::{ApiSettings, Policy},
-    state::{disk::Disk, patient::PatientFolder},
+    policy::{ApiSettings, Policy, mode_label},
+    state::{audit::AuditWhat, disk::Disk, patient::PatientFolder},
 };
 
 /// What the thread runs with, besides a [`Setup`].
@@ -140,7 +141,7 @@ async fn run<F: Filter, D: Disk>(
         core.hurry(now);
         match message {
             // It would be a surprise to whoever does not wait for it any more.
-            message if message.is_given_up() => drop(message),
+            message if !message.begin() => drop(message),
             Message::Push(caller, push, reply) => {
                 let pushes = collect((caller, push, reply), &mut messages, &mut next);
                 push_all(&mut core, pushes, now);
@@ -161,7 +162,7 @@ fn since(begun: Now, clock: fn() -> Now) -> Duration {
     clock().boot.saturating_sub(begun.boot)
 }
 
-type QueuedPush = (Caller, Push, oneshot::Sender<Result<Pushed, Refusal>>);
+type QueuedPush = (Caller, Push, Reply<Result<Pushed, Refusal>>);
 
 /// All pushes that wait: they are kept by one write, and so wait for the disk only once. `next` is the message after them.
 fn collect(first: QueuedPush, messages: &mut mpsc::Receiver<Message>, next: &mut Option<Message>) -> Vec<QueuedPush> {
@@ -179,13 +180,16 @@ fn collect(first: QueuedPush, messages: &mut mpsc::Receiver<Message>, next: &mut
 
 fn push_all<F: Filter, D: Disk>(core: &mut Core<F, D>, pushes: Vec<QueuedPush>, now: Now) {
     let mut replies = Vec::with_capacity(pushes.len());
-    let wanted = pushes.into_iter().filter(|(.., reply)| !reply.is_closed());
+    let wanted = pushes.into_iter().filter(|(.., reply)| reply.begin());
+    let (mut changes, before) = (Vec::new(), core.audit_point());
     let asked = wanted.map(|(caller, push, reply)| {
         replies.push(reply);
+        changes.push((caller.clone(), AskedChange::push(&push)));
         (caller, push)
     });
     let asked = asked.collect();
     let answers = core.push_all(asked, now);
+    core.record_pushes(&changes, before, &answers, now);
     // Whoever has an answer finds it in force, and told.
     core.publish();
     replies.into_iter().zip(answers).for_each(|(reply, pushed)| answer(reply, pushed));
@@ -198,37 +202,44 @@ impl<F: Filter, D: Disk> Core<F, D> {
         match message {
             Message::Push(caller, push, reply) => push_all(self, vec![(caller, push, reply)], now),
             Message::SyncOpen(caller, (ticket, turn), kind, reply) => {
-                answer(reply, self.open_sync(caller, ticket, turn, kind, now));
+                answer(reply, self.open_recorded_sync(caller, (ticket, turn), kind, now));
             }
-            Message::SyncClose(reply) => {
-                self.forget_cancelled_sync();
+            Message::SyncClose(ticket, refusal, reply) => {
+                self.close_sync(&ticket, refusal.as_ref(), now);
                 answer(reply, ());
             }
-            Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply),
+            Message::SyncRun(ticket, order, reply) => self.run_sync(&ticket, *order, reply, now),
             Message::Undo(caller, undo, reply) => {
-                let undone = self.undo(&caller, &undo, now);
+                let asked = AskedChange::of(AuditWhat::Undo, undo.dry_run, format!("of revision {}", undo.revision));
+                let undone = self.recorded(&caller, &asked, now, |core| core.undo(&caller, &undo, now));
                 self.tell(reply, undone);
                 self.keeper.take_snapshot(self.lists.pushed(), now);
             }
             Message::Explain(inquiry, loads, reply) => answer(reply, self.explain(&inquiry, loads, now)),
             Message::Reload(caller, reload, read, reply) => {
-                let reloaded = self.reload(&caller, &reload, *read, now);
+                let asked = AskedChange::of(AuditWhat::Reload, reload.dry_run, "");
+                let reloaded = self.recorded(&caller, &asked, now, |core| core.reload(&caller, &reload, *read, now));
                 self.tell(reply, reloaded);
             }
             Message::Apply(caller, terms, sent, reply) => {
-                let applied = self.apply(&caller, terms, *sent, now);
+                let asked = AskedChange::of(AuditWhat::Apply, terms.dry_run, "");
+                let applied = self.recorded(&caller, &asked, now, |core| core.apply(&caller, terms, *sent, now));
                 self.tell(reply, applied);
             }
             Message::Rollback(caller, rollback, reply) => {
-                let applied = self.rollback(&caller, &rollback, now);
+                let wanted = rollback.generation.map(|generation| format!("to generation {generation}"));
+                let asked = AskedChange::of(AuditWhat::Rollback, rollback.dry_run, wanted.unwrap_or_default());
+                let applied = self.recorded(&caller, &asked, now, |core| core.rollback(&caller, &rollback, now));
                 self.tell(reply, applied);
             }
             Message::SetMode(caller, mode, reply) => {
-                let applied = self.set_mode(&caller, &mode, now);
+                let asked = AskedChange::of(AuditWhat::Mode, mode.dry_run, format!("to {}", mode_label(mode.mode)));
+                let applied = self.recorded(&caller, &asked, now, |core| core.set_mode(&caller, &mode, now));
                 self.tell(reply, applied);
             }
             Message::Confirm(caller, confirm, reply) => {
-                let confirmed = self.confirm(&caller, confirm, now);
+                let asked = AskedChange::of(AuditWhat::Confirm, confirm.dry_run, "");
+                let confirmed = self.recorded(&caller, &asked, now, |core| core.confirm(&caller, confirm, now));
                 self.tell(reply, confirmed);
             }
             Message::Generation(number, reply) => answer(reply, self.kept_generation(number)),
@@ -248,7 +259,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Answers once readers are told.
-    fn tell<T>(&mut self, reply: oneshot::Sender<T>, told: T) {
+    fn tell<T>(&mut self, reply: Reply<T>, told: T) {
         self.publish();
         answer(reply, told);
     }

@@ -17,6 +17,7 @@ use crate::{
     logging,
     policy::Prefix,
     state::{
+        audit::{AUDIT, AuditWriter},
         history::{History, start},
         journal::{Opened, Store},
         patient::PatientFolder,
@@ -34,6 +35,7 @@ pub(super) struct Beginner {
     pub(super) basics: Basics,
     pub(super) own: BTreeSet<Prefix>,
     pub(super) sandbox: Sandbox,
+    pub(super) audit: AuditWriter,
 }
 
 /// Where this daemon keeps and serves things, and what its configuration file says; what is wrong with it is printed.
@@ -87,8 +89,9 @@ pub(super) fn beginning(
             let (config, basics) = (beginner.config.clone(), beginner.basics.clone());
             let told =
                 NoPolicy { why, config, basics, started: now.wall, attempts: ReloadTally::of(Way::Daemon, false) };
+            let audit = beginner.audit.handle();
             let begin = Box::new(move |loaded, now| beginner.setup(loaded, now).map_err(|nothing| nothing.why()));
-            Ok(Beginning::Idle(Box::new(WithoutPolicy { told, begin })))
+            Ok(Beginning::Idle(Box::new(WithoutPolicy { told, begin, audit })))
         }
     }
 }
@@ -128,6 +131,7 @@ impl Beginner {
             self.sandbox.require_state(real.as_ref().unwrap_or(directory)).map_err(Nothing::Refused)?;
             self.folder = opened.map_err(|error| fail(&error))?;
             self.basics.state = loaded.policy.state.clone();
+            self.audit.move_to(&self.basics.state.directory.join(AUDIT));
         }
         let state = &self.basics.state;
         let history = History::open_tolerant(self.folder.clone(), state.generations);
@@ -150,7 +154,8 @@ impl Beginner {
         }
         tracing::info!(entries = runtime.len(), folder = %state.directory.display(), "read what was pushed");
         let (config, host) = (self.config.clone(), Arc::new(ThisHost::seen(self.sandbox.sshd().clone())));
-        Ok(Setup { config, start, history, own: self.own.clone(), store, runtime, host })
+        let (own, audit) = (self.own.clone(), self.audit.handle());
+        Ok(Setup { config, start, history, own, store, runtime, host, audit })
     }
 }
 

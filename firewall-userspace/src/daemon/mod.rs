@@ -11,9 +11,10 @@ mod rlimits;
 pub mod sandbox;
 mod signals;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use axum::extract::State;
+use tokio::{net::TcpListener, sync::watch, task, time::timeout};
 
 use self::{
     essential::Essential,
@@ -28,8 +29,19 @@ use crate::{
     exit::Exit,
     host::netlink::{Addresses, Links},
     logging, made,
-    serve::{admin, api},
-    state::patient::PatientFolder,
+    policy::HttpsSettings,
+    serve::{
+        admin,
+        api::{self, BoundSocket},
+        auth::{Authenticator, authenticate},
+        network,
+    },
+    state::{
+        answers::Answers,
+        audit::{AUDIT, AuditWriter},
+        patient::PatientFolder,
+        tokens::TokenStore,
+    },
 };
 
 /// What `portcullis run` was asked.
@@ -134,15 +146,19 @@ async fn serve(
     sandbox.log();
     rlimits::raise_descriptors();
     let folder = PatientFolder::open_folder(&basics.state.directory).map_err(refused)?;
+    let tokens = tokens(&folder).await.map_err(refused)?;
     let addresses = Addresses::subscribe().map_err(refused)?;
     let links = Links::subscribe(follow::LOOK).map_err(refused)?;
     let own = addresses.read().await.map_err(refused)?;
-    let confined = sandbox.status().clone();
-    let begin = begin::Beginner { config: options.config.clone(), folder, basics, own: own.clone(), sandbox };
+    let (confined, answers) = (sandbox.status().clone(), open_answers(&folder));
+    let audit = AuditWriter::start(&basics.state.directory.join(AUDIT), Now::read).map_err(refused)?;
+    let (config_path, writer) = (options.config.clone(), audit.clone());
+    let begin = begin::Beginner { config: config_path, folder, basics, own: own.clone(), sandbox, audit: writer };
     let beginning = begin::beginning(begin, loaded, options.strict)?;
     let pins = open_pins(options).map_err(refused)?;
     let (listen, socket) = beginning.places();
     let admin = admin::bind(listen).await.map_err(refused)?;
+    let https = socket.https.clone();
     let api = api::bind(&socket.socket).map_err(refused)?;
 
     let (mut pins, again) = (Some(pins), options.clone());
@@ -155,18 +171,15 @@ async fn serve(
             return Err(refused(error));
         }
     };
-    let controller = controller.in_sandbox(confined);
+    let controller = controller.in_sandbox(confined).with_answers(answers).served_by(network::conditions);
+    let controller = controller.recorded_in(audit.handle());
     signals.started();
-    let (stop, stopping) = watch::channel(());
     let mut essential = Essential::default();
     essential.follow("following addresses", follow::addresses(addresses, controller.clone(), own));
     essential.follow("following interfaces", follow::links(links, upkeep, controller.clone()));
     tokio::spawn(begin::until_policy(controller.clone()));
-    let until = |mut stopping: watch::Receiver<()>| async move {
-        let _ = stopping.changed().await;
-    };
-    essential.serve("the admin port", admin::serve(admin, controller.clone(), until(stopping.clone())));
-    essential.serve("the API", api::serve(api, controller.clone(), until(stopping)));
+    let authenticator = Authenticator::start(Arc::clone(&tokens), &controller, socket);
+    let stop = open_doors(&mut essential, &controller, (admin, api, https), (tokens, &authenticator));
     tracing::info!(version = made::VERSION, revision = made::REVISION, "started");
     notifier.started(&controller);
 
@@ -175,10 +188,56 @@ async fn serve(
     let is_stopped = timeout(STOP_LIMIT, controller.stop()).await.is_ok();
     drop(stop);
     essential.finish().await;
+    audit.stop();
+    authenticator.keep_uses().await;
     if !is_stopped {
         return Err(not_stopped(&controller));
     }
     outcome(ended, thread.join().is_err())
+}
+
+/// The answers that the state folder has for those who ask again.
+fn open_answers(folder: &PatientFolder) -> Answers {
+    let (answers, note) = Answers::open(folder.clone(), Now::read().wall);
+    note.iter().for_each(|note| tracing::warn!("{note}"));
+    answers
+}
+
+/// Serves others: on the admin port, on the socket of the API and, where there are such settings, by HTTPS. What is given back ends that
+/// when it is dropped.
+fn open_doors(
+    essential: &mut Essential,
+    controller: &Controller,
+    (admin, api, https): (TcpListener, BoundSocket, Option<HttpsSettings>),
+    (tokens, authenticator): (Arc<TokenStore>, &Arc<Authenticator>),
+) -> watch::Sender<()> {
+    let (stop, stopping) = watch::channel(());
+    let until = || {
+        let mut stopping = stopping.clone();
+        async move {
+            let _ = stopping.changed().await;
+        }
+    };
+    essential.serve("the admin port", admin::serve(admin, controller.clone(), until()));
+    if let Some(https) = https {
+        let authenticator = Arc::clone(authenticator);
+        let asks = move |request, next| authenticate(State(Arc::clone(&authenticator)), request, next);
+        let served = network::serve(https, (controller.clone(), Arc::clone(&tokens)), asks, until());
+        essential.serve("the API by HTTPS", served);
+    }
+    essential.serve("the API", api::serve(api, controller.clone(), tokens, until()));
+    stop
+}
+
+/// The tokens in `folder`; when their file cannot be used, nobody gets in by one, and the rest goes on.
+async fn tokens(folder: &PatientFolder) -> io::Result<Arc<TokenStore>> {
+    // They wait for the disk on their own: who pushes is not to wait for who makes tokens.
+    let folder = folder.apart()?;
+    let tokens = task::spawn_blocking(move || TokenStore::open(folder)).await?;
+    if let Some(why) = tokens.refuses() {
+        tracing::error!("NOBODY GETS IN BY A TOKEN: {why}");
+    }
+    Ok(Arc::new(tokens))
 }
 
 fn open_pins(options: &RunOptions) -> Result<PinFolder, DatapathError> {

@@ -25,12 +25,14 @@ use crate::policy::{Prefix, Protocol};
 pub const MOST_SOURCES: usize = source_filter::MOST;
 
 /// The two ends of a TCP connection of this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
     /// The other end, from which packets come.
+    #[schema(value_type = String)]
     pub source: SocketAddr,
     /// The end on this host.
+    #[schema(value_type = String)]
     pub destination: SocketAddr,
 }
 

@@ -14,7 +14,7 @@ pub use crate::policy::Layer;
 use crate::policy::Prefix;
 
 /// One entry of one holder.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// Name of its list.
     pub list: String,
@@ -88,6 +88,11 @@ impl OwnerNames {
 }
 
 impl Owner {
+    /// The owner of this name, if anybody came by it since the process began: a name that somebody makes up takes no room.
+    pub fn known(name: &str) -> Option<Self> {
+        OWNERS.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name).copied().map(Self)
+    }
+
     /// The name.
     pub fn name(&self) -> &'static str {
         let owners = OWNERS.read().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Layer, Prefix};
 
 /// What somebody may do. Each role may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Look: status, entries, history, explanations, metrics.
@@ -33,7 +33,7 @@ impl Role {
 }
 
 /// What a change does with an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryVerb {
     /// Adds it to a list that no service denies.
@@ -59,7 +59,7 @@ impl EntryVerb {
 }
 
 /// Which entries an operator may change, and how; what is `None` is not narrowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// Lists, by name.
@@ -175,6 +175,37 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// What both admit: it admits whatever this one and `other` admit, and nothing else.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        Self {
+            lists: both(&self.lists, &other.lists, |one, other| one & other),
+            prefixes: both(&self.prefixes, &other.prefixes, common),
+            max_ttl_seconds: both(&self.max_ttl_seconds, &other.max_ttl_seconds, |one, other| *one.min(other)),
+            min_length_v4: both(&self.min_length_v4, &other.min_length_v4, |one, other| *one.max(other)),
+            min_length_v6: both(&self.min_length_v6, &other.min_length_v6, |one, other| *one.max(other)),
+            layers: both(&self.layers, &other.layers, |one, other| one & other),
+            verbs: both(&self.verbs, &other.verbs, |one, other| one & other),
+        }
+    }
+}
+
+/// What is left of two bounds; where one is missing, the other one counts.
+fn both<T: Clone>(one: &Option<T>, other: &Option<T>, narrow: impl FnOnce(&T, &T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(narrow(one, other)),
+        (bound, None) | (None, bound) => bound.clone(),
+    }
+}
+
+/// The prefixes of each that are inside one of the other.
+fn common(one: &BTreeSet<Prefix>, other: &BTreeSet<Prefix>) -> BTreeSet<Prefix> {
+    let inside = |prefix: &Prefix, of: &BTreeSet<Prefix>| prefix.covering().any(|wider| of.contains(&wider));
+    let ours = one.iter().filter(|prefix| inside(prefix, other));
+    ours.chain(other.iter().filter(|prefix| inside(prefix, one))).copied().collect()
+}
+
 impl fmt::Display for OutOfScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -206,11 +237,83 @@ impl Grant {
     pub fn whole(role: Role) -> Self {
         Self { role, scope: Scope::default() }
     }
+
+    /// What both allow: the lesser role, and what both scopes admit.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        Self { role: self.role.min(other.role), scope: self.scope.intersect(&other.scope) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::btree_set, option, prelude::*, sample::select};
+
     use super::*;
+
+    fn any_prefix() -> impl Strategy<Value = Prefix> {
+        let v4 = (0..4u8, 22..=26u8).prop_map(|(third, length)| {
+            Prefix::part(std::net::Ipv4Addr::new(10, 0, third, third * 64).into(), length).unwrap()
+        });
+        let v6 = (0..4u16, 30..=34u8).prop_map(|(third, length)| {
+            let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, third << 14, 0, 0, 0, 0, 0);
+            Prefix::part(address.into(), length).unwrap()
+        });
+        prop_oneof![v4, v6]
+    }
+
+    fn any_scope() -> impl Strategy<Value = Scope> {
+        let lists = option::of(btree_set(select(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]), 0..3));
+        let lengths = (option::of(22..=27u8), option::of(30..=35u8));
+        let layers = option::of(btree_set(select(Layer::ALL.to_vec()), 0..4));
+        let verbs = option::of(btree_set(select(EntryVerb::ALL.to_vec()), 0..3));
+        (lists, option::of(btree_set(any_prefix(), 0..4)), option::of(0..4u64), lengths, layers, verbs).prop_map(
+            |(lists, prefixes, max_ttl_seconds, (min_length_v4, min_length_v6), layers, verbs)| Scope {
+                lists,
+                prefixes,
+                max_ttl_seconds,
+                min_length_v4,
+                min_length_v6,
+                layers,
+                verbs,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_two_scopes_have_in_common_admits_what_both_admit(
+            (one, other) in (any_scope(), any_scope()),
+            prefix in any_prefix(),
+            ttl in option::of(0..5u64),
+            list in select(vec!["a", "b", "c", "d"]),
+            layer in select(Layer::ALL.to_vec()),
+            verb in select(EntryVerb::ALL.to_vec()),
+        ) {
+            let common = one.intersect(&other);
+            let ttl = ttl.map(Duration::from_secs);
+            let questions: [&dyn Fn(&Scope) -> bool; 5] = [
+                &|scope| scope.list(list).is_ok(),
+                &|scope| scope.prefix(prefix).is_ok(),
+                &|scope| scope.addition(prefix, ttl).is_ok(),
+                &|scope| scope.layer(layer).is_ok(),
+                &|scope| scope.verb(verb).is_ok(),
+            ];
+            for (index, admits) in questions.into_iter().enumerate() {
+                prop_assert_eq!(admits(&common), admits(&one) && admits(&other), "{}", index);
+            }
+            prop_assert_eq!(&common, &other.intersect(&one));
+            prop_assert_eq!(&one.intersect(&Scope::default()), &one);
+        }
+    }
+
+    #[test]
+    fn what_two_grants_have_in_common_is_the_lesser_role() {
+        let narrow = Scope { verbs: Some([EntryVerb::Allow].into()), ..Scope::default() };
+        let operator = Grant { role: Role::Operator, scope: narrow };
+        assert_eq!(Grant::whole(Role::Admin).intersect(&operator), operator);
+        assert_eq!(operator.intersect(&Grant::whole(Role::Viewer)).role, Role::Viewer);
+    }
 
     fn prefix(text: &str) -> Prefix {
         text.parse().unwrap()

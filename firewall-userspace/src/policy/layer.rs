@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A source of entries. A change of one layer never touches another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     /// The configuration and its list files.

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     http::{
-        host,
+        host, origin,
         problem::{self, ProblemDetails, codes},
         requests,
         room::{Patience, Share},
@@ -100,17 +100,26 @@ struct Admin {
     scrapes: Semaphore,
 }
 
-fn router(controller: Controller) -> Router {
+/// Paths of metrics and probes.
+pub const PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
+
+/// Metrics and probes, for a router with another state.
+pub fn routes<S: Clone + Send + Sync + 'static>(controller: Controller) -> Router<S> {
     let admin = Admin { metrics: Metrics::new(controller.clone()), controller, scrapes: Semaphore::new(SCRAPES) };
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(is_alive))
         .route("/readyz", get(is_ready))
+        .with_state(Arc::new(admin))
+}
+
+fn router(controller: Controller) -> Router {
+    routes::<()>(controller)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(|request: Request, next: Next| origin::check("http", |_| false, request, next)))
         .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_loopback, request, next)))
         .layer(middleware::from_fn(|request: Request, next: Next| requests::count("admin", request, next)))
-        .with_state(Arc::new(admin))
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

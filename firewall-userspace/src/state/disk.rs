@@ -12,14 +12,14 @@ use std::{
 use nix::{
     dir::{Dir, Entry},
     errno::Errno,
-    fcntl::{AtFlags, Flock, FlockArg, OFlag, open, renameat},
+    fcntl::{AtFlags, FallocateFlags, Flock, FlockArg, OFlag, fallocate, open, renameat},
     sys::stat::{FileStat, Mode, fstat, fstatat, stat},
     unistd::{UnlinkatFlags, unlinkat},
 };
 
 use super::{
     error::{StoreError, Strayed},
-    trust::{self, require_own},
+    trust::{self, require_own, require_private},
 };
 use crate::files::open_regular_at;
 
@@ -42,6 +42,15 @@ pub trait Disk: Clone + Send + 'static {
     /// # Errors
     /// When it cannot be read.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// The same of a file that only its owner may read, and that has at most `most` octets.
+    ///
+    /// # Errors
+    /// When it cannot be read, is longer, or others may read it.
+    fn read_private(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let octets = self.read(name)?;
+        if octets.len() as u64 > most { Err(too_long(most)) } else { Ok(octets) }
+    }
 
     /// An empty file of this name; one that is there is emptied.
     ///
@@ -142,11 +151,21 @@ pub trait DiskFile: Send {
     /// When it cannot be read.
     fn contents(&mut self) -> io::Result<Vec<u8>>;
 
-    /// Cuts it to its first `length` octets.
+    /// Cuts it to its first `length` octets; room that was set aside behind them is given back.
     ///
     /// # Errors
     /// When the disk refuses.
     fn cut(&mut self, length: u64) -> io::Result<()>;
+
+    /// Sets room aside for its first `length` octets; it does not become longer by this. Where the file system cannot, nothing
+    /// happens.
+    ///
+    /// # Errors
+    /// When there is no room.
+    fn reserve(&mut self, length: u64) -> io::Result<()> {
+        let _ = length;
+        Ok(())
+    }
 }
 
 /// A folder of the file system, locked as long as a clone of it lives.
@@ -227,6 +246,11 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     })
 }
 
+/// That a file has more octets than what is in it ever has.
+fn too_long(most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {most} octets"))
+}
+
 fn is_same(one: &FileStat, other: &FileStat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
@@ -250,6 +274,14 @@ impl Disk for Folder {
         let mut octets = Vec::new();
         self.open_file(name, OFlag::O_RDONLY)?.read_to_end(&mut octets)?;
         Ok(octets)
+    }
+
+    fn read_private(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let file = self.open_file(name, OFlag::O_RDONLY)?;
+        require_private(&fstat(&file)?)?;
+        let mut octets = Vec::new();
+        file.take(most.saturating_add(1)).read_to_end(&mut octets)?;
+        if octets.len() as u64 > most { Err(too_long(most)) } else { Ok(octets) }
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
@@ -342,5 +374,17 @@ impl DiskFile for File {
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+
+    fn reserve(&mut self, length: u64) -> io::Result<()> {
+        let length = i64::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        loop {
+            return match fallocate(&*self, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+                Err(Errno::EINTR) => continue,
+                // NFS before 4.2, some FUSE file systems: a full disk is noticed when it is written to.
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+                done => Ok(done?),
+            };
+        }
     }
 }

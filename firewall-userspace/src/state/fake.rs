@@ -68,6 +68,7 @@ enum Operation {
     Append(usize, Vec<u8>),
     Sync(usize),
     Cut(usize, u64),
+    Reserve,
 }
 
 impl FakeDisk {
@@ -212,7 +213,7 @@ impl FakeDisk {
 impl Operation {
     /// Whether it needs the folder.
     fn names(&self) -> bool {
-        !matches!(self, Self::Append(..) | Self::Sync(_) | Self::Cut(..))
+        !matches!(self, Self::Append(..) | Self::Sync(_) | Self::Cut(..) | Self::Reserve)
     }
 
     /// Whether it needs room.
@@ -259,6 +260,7 @@ impl Inner {
                 synced.clone_from(seen);
             }
             Operation::Cut(id, length) => self.inodes[*id][0].truncate(usize::try_from(*length).unwrap()),
+            Operation::Reserve => {}
         }
         Ok(0)
     }
@@ -365,5 +367,9 @@ impl DiskFile for FakeFile {
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.disk.step(Operation::Cut(self.id, length)).map(drop)
+    }
+
+    fn reserve(&mut self, _: u64) -> io::Result<()> {
+        self.disk.step(Operation::Reserve).map(drop)
     }
 }

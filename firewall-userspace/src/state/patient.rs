@@ -139,6 +139,16 @@ impl Patient<Folder> {
     }
 }
 
+impl<D: Disk> Patient<D> {
+    /// The same folder with a thread of its own: what others wait for, and for how long, is nothing to whoever uses it.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn apart(&self) -> io::Result<Self> {
+        Ok(Self { disk: self.disk.clone(), worker: Some(Arc::new(DiskWorker::start(PATIENCE)?)) })
+    }
+}
+
 impl DiskWorker {
     fn start(patience: Duration) -> io::Result<Self> {
         let (tasks, queue) = mpsc::channel::<DiskTask>();
@@ -235,6 +245,11 @@ impl<D: Disk> Disk for Patient<D> {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let name = name.to_owned();
         self.run(Effort::Reads, move |disk| disk.read(&name))
+    }
+
+    fn read_private(&self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let name = name.to_owned();
+        self.run(Effort::Reads, move |disk| disk.read_private(&name, most))
     }
 
     fn create(&self, name: &str) -> io::Result<Self::File> {

@@ -11,12 +11,18 @@ use nix::{
 };
 
 use super::error::StoreError;
-use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, own};
+use crate::files::{GROUP_WRITES, NotOwn, OTHERS_WRITE, PERMISSIONS, STICKY, own, private};
 
 /// # Errors
 /// When a file of the folder is somebody else's, or others may write to it.
 pub fn require_own(file: &FileStat) -> io::Result<()> {
     own(file.st_uid, file.st_mode).map_err(|distrust| io::Error::new(io::ErrorKind::PermissionDenied, distrust))
+}
+
+/// # Errors
+/// When others may do anything with a file, even read it.
+pub fn require_private(file: &FileStat) -> io::Result<()> {
+    private(file.st_mode).map_err(|distrust| io::Error::new(io::ErrorKind::PermissionDenied, distrust))
 }
 
 /// The folder at `path`, which is open as `handle`, has to belong to who runs this, and nobody else may be able to write to it or to

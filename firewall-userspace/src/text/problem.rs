@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::few::Few;
 
 /// One thing that is wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// JSON pointer (RFC 6901) into the request, such as `/add/3/prefix`; empty for the whole request.
     pub pointer: String,

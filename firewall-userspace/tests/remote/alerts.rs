@@ -57,8 +57,11 @@ fn every_alert_has_a_test_a_severity_a_summary_and_a_command_that_exists() {
     let helps = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
     for command in ALERTS.split("`portcullis ").skip(1).map(|rest| rest.split('`').next().unwrap()) {
         let words: Vec<&str> = command.split_whitespace().collect();
-        let verb =
-            if matches!(words[0], "allow" | "deny" | "state") { words[..2].join("-") } else { words[0].to_owned() };
+        let verb = if matches!(words[0], "allow" | "deny" | "state" | "audit" | "token") {
+            words[..2].join("-")
+        } else {
+            words[0].to_owned()
+        };
         assert!(helps.join(format!("{verb}.txt")).exists(), "{command}");
     }
 }

@@ -68,7 +68,7 @@ fn refusals_have_their_exit_codes_and_hints() {
             &["error: there would be 3 prefixes of one family; the tables hold 2"],
         ),
         (datapath, &allow, 4, &["error: cannot write map LISTS_V4: no memory", "hint: raise the limit"]),
-        (Refusal::Stopping, &allow, 3, &["error: the daemon is stopping"]),
+        (Refusal::Stopping, &allow, 3, &["error: the daemon is stopping", "hint: try again in 5 s"]),
         (
             config,
             &["reload"],

@@ -4,7 +4,11 @@ use std::{fs, io::Read as _, os::unix::net::UnixListener, path::Path, process::C
 
 use firewall_userspace::control::ListStatus;
 
-use crate::support::{Daemon, Fake, Folder, portcullis, seen, status};
+use crate::support::{
+    Daemon, Fake, Folder,
+    https::{Https, Plan},
+    portcullis, seen, status,
+};
 
 /// What a shell needs to be there for.
 const NEEDED: &str = "this shell is needed: `cargo xtask setup` installs it";
@@ -35,10 +39,16 @@ fn shell(program: &str, folder: &Path, socket: &Path) -> Command {
 
 /// What bash offers for the last of `words`.
 fn bash(folder: &Path, socket: &Path, words: &[&str]) -> Vec<String> {
+    bash_with(folder, socket, &[], words)
+}
+
+/// The same with more variables in the environment.
+fn bash_with(folder: &Path, socket: &Path, variables: &[(&str, &str)], words: &[&str]) -> Vec<String> {
     let script = script(folder, "bash", "portcullis.bash");
     let asked = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
                  _clap_complete_portcullis \"$1\" \"${@: -1}\" x; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut command = shell("bash", folder, socket);
+    command.envs(variables.iter().copied());
     command.args(["--norc", "--noprofile", "-c", asked, "bash", &script]).args(words);
     let (code, stdout, stderr) = seen(&command.output().expect(NEEDED));
     assert_eq!((code, &*stderr), (0, ""), "{words:?}");
@@ -95,6 +105,25 @@ fn bash_offers_the_lists_of_the_daemon_for_each_verb() {
     soon(&["partners"], || names(bash(daemon.folder.path(), nowhere, &named)));
     let cut = ["portcullis", "--socket", "=", socket, "allow", "list", ""];
     soon(&["partners"], || names(bash(daemon.folder.path(), nowhere, &cut)));
+}
+
+#[test]
+fn bash_offers_the_lists_of_a_daemon_on_another_host() {
+    let daemon = Daemon::start(Fake::default());
+    let https = Https::before(&daemon.socket, Plan::default());
+    let (folder, nowhere) = (daemon.folder.path(), Path::new("/nowhere"));
+    let (url, token, ca) = (https.url(), https.file("token"), https.file("ca.pem"));
+    let port = url.rsplit(':').next().unwrap();
+    let files = ["--token-file", &token, "--ca", &ca];
+    // As bash cuts it.
+    let begin = ["portcullis", "--url", "https", ":", "//localhost", ":", port];
+    let words: Vec<&str> = begin.into_iter().chain(files).chain(["allow", "add", ""]).collect();
+    soon(&["partners"], || names(bash(folder, nowhere, &words)));
+    let variables = [("PORTCULLIS_URL", &*url), ("PORTCULLIS_TOKEN_FILE", &token), ("PORTCULLIS_CA", &ca)];
+    let words = ["portcullis", "--url", "https", ":", "//localhost", ":", port, "deny", "remove", ""];
+    soon(&["blocked"], || names(bash_with(folder, nowhere, &variables, &words)));
+    // The environment names two daemons.
+    assert!(names(bash_with(folder, &daemon.socket, &variables, &["portcullis", "allow", "add", ""])).is_empty());
 }
 
 #[test]

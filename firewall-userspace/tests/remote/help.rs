@@ -9,7 +9,7 @@ use crate::support::{portcullis, seen};
 #[test]
 fn help_is_what_it_was() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/help");
-    let commands: [&[&str]; 35] = [
+    let commands: [&[&str]; 44] = [
         &[],
         &["init"],
         &["run"],
@@ -38,6 +38,15 @@ fn help_is_what_it_was() {
         &["history", "diff"],
         &["rollback"],
         &["mode"],
+        &["audit"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["audit", "posture"],
+        &["token"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "rotate"],
+        &["token", "revoke"],
         &["state"],
         &["state", "repair"],
         &["doctor"],

@@ -18,7 +18,7 @@ use firewall_userspace::{
     serve::api,
 };
 
-use crate::support::{Daemon, Fake, Folder, LIMIT, exchange, get, json_request};
+use crate::support::{Daemon, Fake, Folder, LIMIT, exchange, get, json_request, tokens};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -168,6 +168,7 @@ fn an_exchange_that_has_begun_survives_the_shutdown() {
     let server = runtime.spawn(api::serve(
         listener,
         Controller::new(messages, Fake::default().readings(), Arc::default(), ConfigFile::new("/nonexistent".into())),
+        tokens(&folder),
         stopped,
     ));
     let client = std::thread::spawn({

@@ -29,14 +29,10 @@ fn keep(path: &str, keyword: &str, wanted: &Value, schema: &Value, value: &Value
     let number = || wanted.as_u64().expect("a number");
     let count = || usize::try_from(number()).expect("a count");
     match keyword {
-        "$schema" | "title" | "description" | "default" => true,
-        "type" => match wanted.as_str().expect("one type") {
-            "object" => value.is_object(),
-            "array" => value.is_array(),
-            "string" => value.is_string(),
-            "boolean" => value.is_boolean(),
-            "integer" => value.is_i64() || value.is_u64(),
-            other => unreachable!("the type {other} is not known"),
+        "$schema" | "title" | "description" | "default" | "format" | "examples" | "example" => true,
+        "type" => match wanted {
+            Value::Array(types) => types.iter().any(|one| is_of_type(one, value)),
+            one => is_of_type(one, value),
         },
         "enum" => wanted.as_array().expect("an array").contains(value),
         "minimum" => value.as_i64().is_none_or(|value| i128::from(value) >= i128::from(number())),
@@ -51,6 +47,15 @@ fn keep(path: &str, keyword: &str, wanted: &Value, schema: &Value, value: &Value
         "required" => value.as_object().is_none_or(|table| {
             wanted.as_array().expect("an array").iter().all(|key| table.contains_key(key.as_str().expect("a string")))
         }),
+        "minLength" => value.as_str().is_none_or(|text| text.chars().count() >= count()),
+        "maxLength" => value.as_str().is_none_or(|text| text.chars().count() <= count()),
+        "allOf" => {
+            wanted.as_array().expect("an array").iter().for_each(|one| validate(path, one, value, found));
+            true
+        }
+        "oneOf" => {
+            wanted.as_array().expect("an array").iter().filter(|one| problems(one, value).is_empty()).count() == 1
+        }
         "anyOf" => wanted.as_array().expect("an array").iter().any(|one| problems(one, value).is_empty()),
         "items" => {
             for (index, row) in value.as_array().into_iter().flatten().enumerate() {
@@ -76,6 +81,23 @@ fn keep(path: &str, keyword: &str, wanted: &Value, schema: &Value, value: &Value
         "propertyNames" => {
             value.as_object().into_iter().flatten().all(|(key, _)| problems(wanted, &key.as_str().into()).is_empty())
         }
+        "uniqueItems" => {
+            let items = value.as_array().map_or(&[][..], Vec::as_slice);
+            items.iter().enumerate().all(|(at, item)| !items[..at].contains(item))
+        }
         other => unreachable!("the keyword {other} is not known"),
+    }
+}
+
+fn is_of_type(kind: &Value, value: &Value) -> bool {
+    match kind.as_str().expect("a type") {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "null" => value.is_null(),
+        other => unreachable!("the type {other} is not known"),
     }
 }

@@ -1,6 +1,7 @@
 //! Real traffic between network namespaces, with the daemon as an operator runs it. Needs root.
 
 mod attach;
+mod audit;
 mod boot;
 mod boots;
 mod commands;
@@ -22,6 +23,7 @@ mod folder;
 mod fragments;
 mod guard;
 mod held;
+mod https;
 mod hung;
 mod init;
 mod interfaces;

@@ -1,4 +1,4 @@
-//! What bash is told, which inserts candidates as they are and cuts words at equals signs.
+//! What bash is told, which inserts candidates as they are and cuts words at equals signs and colons.
 
 use std::{ffi::OsString, io, path::Path};
 
@@ -49,13 +49,17 @@ impl EnvCompleter for SafeBash {
     }
 }
 
-/// Words with those made whole again that bash has cut at `=`, the place of the one that is completed, and what of it stands before
+/// Words with those made whole again that bash has cut at `=`, or a URL at `:`; the place of the one that is completed, and what of it stands before
 /// the part that bash replaces.
 fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) {
     let mut whole: Vec<OsString> = Vec::new();
     let (mut place, mut typed, mut is_open) = (index, String::new(), false);
     for (at, word) in words.into_iter().enumerate() {
-        let follows = word == "=" && whole.last().is_some_and(|last| last.to_string_lossy().starts_with("--"));
+        let follows = match word.as_encoded_bytes() {
+            b"=" => whole.last().is_some_and(|last| last.to_string_lossy().starts_with("--")),
+            // `https`, `:`, `//fw1`.
+            colons => !colons.is_empty() && colons.iter().all(|octet| *octet == b':') && is_url(&whole),
+        };
         match whole.last_mut() {
             Some(last) if follows || std::mem::take(&mut is_open) => {
                 if at == index && !follows {
@@ -71,6 +75,15 @@ fn joined(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize, String) 
         }
     }
     (whole, place, typed)
+}
+
+/// Whether the last of `words` is a URL, or the beginning of one.
+fn is_url(words: &[OsString]) -> bool {
+    match words {
+        [.., last] if last.to_string_lossy().starts_with("--url=") => true,
+        [.., option, _] => option == "--url",
+        _ => false,
+    }
 }
 
 fn without(value: &str, typed: &str) -> String {
@@ -100,6 +113,17 @@ mod tests {
         assert_eq!((words, index, &*typed), (whole(&["p", "reload", "--force=sh"]), 2, "--force="));
         let (words, index, _) = cut(&["p", "a", "=", "b"], 3);
         assert_eq!((words.len(), index), (4, 3), "only options have values that way");
+    }
+
+    #[test]
+    fn a_url_that_bash_cuts_at_its_colons_is_one_word_again() {
+        let whole = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let (words, index, _) = cut(&["p", "--url", "https", ":", "//[", "::", "1]", ":", "8443", "allow", ""], 10);
+        assert_eq!((words, index), (whole(&["p", "--url", "https://[::1]:8443", "allow", ""]), 4));
+        let (words, index, _) = cut(&["p", "--url", "=", "https", ":", "//fw1", "allow", ""], 7);
+        assert_eq!((words, index), (whole(&["p", "--url=https://fw1", "allow", ""]), 3));
+        let (words, ..) = cut(&["p", "allow", "add", "x", "2001", ":", "db8"], 6);
+        assert_eq!(words.len(), 7, "a prefix is none");
     }
 
     #[test]

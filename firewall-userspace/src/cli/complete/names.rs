@@ -1,12 +1,20 @@
 //! Names that could stand next: of lists, generations, revisions, owners, guards and interfaces.
 
-use std::{env, ffi::OsStr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
 
 use clap_complete::CompletionCandidate;
 use nix::net::if_::if_nameindex;
 
 use crate::{
-    cli::{DEFAULT_SOCKET, client::Client},
+    cli::{
+        DEFAULT_SOCKET,
+        client::Client,
+        reach::{self, RemoteArgs},
+    },
     control::{Generations, ListStatus, Pushes, Status},
     preview::guard::GuardName,
     text::shown::counted,
@@ -59,25 +67,27 @@ pub fn candidates(kind: Kind, current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// All names of a kind, with what they are.
 fn all(kind: Kind) -> Vec<(String, String)> {
-    let client = || Client::new(socket(env::args_os().map(|one| one.to_string_lossy().into_owned())));
+    let words = env::args_os().map(|one| one.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let client = || daemon(&words, |name| env::var_os(name).filter(|value| !value.is_empty()));
     let asked: Option<Vec<(String, String)>> = match kind {
         Kind::List { is_deny } => client()
-            .get_within::<Status>("/v1/status", PATIENCE)
-            .ok()
+            .and_then(|client| client.get_within::<Status>("/v1/status", PATIENCE).ok())
             .map(|answer| answer.value.lists.iter().filter(|list| is_of_verb(list, is_deny)).map(named_list).collect()),
-        Kind::Generation => client().get_within::<Generations>("/v1/history", PATIENCE).ok().map(|answer| {
-            let kept = answer.value.generations.into_iter().rev();
-            kept.map(|one| (one.number.to_string(), format!("{} {}", one.how.label(), one.summary))).collect()
-        }),
-        Kind::Revision => pushes(&client()).map(|pushes| {
+        Kind::Generation => {
+            client().and_then(|client| client.get_within::<Generations>("/v1/history", PATIENCE).ok()).map(|answer| {
+                let kept = answer.value.generations.into_iter().rev();
+                kept.map(|one| (one.number.to_string(), format!("{} {}", one.how.label(), one.summary))).collect()
+            })
+        }
+        Kind::Revision => client().and_then(|client| pushes(&client)).map(|pushes| {
             let what = |one: &crate::control::PushSummary| {
                 format!("{} by {}: {} added, {} removed", one.lists.join(" "), one.owner, one.added, one.removed)
             };
             pushes.iter().map(|one| (one.revision.to_string(), what(one))).collect()
         }),
-        Kind::Owner => {
-            pushes(&client()).map(|pushes| pushes.into_iter().map(|one| (one.owner, String::new())).collect())
-        }
+        Kind::Owner => client()
+            .and_then(|client| pushes(&client))
+            .map(|pushes| pushes.into_iter().map(|one| (one.owner, String::new())).collect()),
         Kind::Guard => Some(GuardName::ALL.iter().map(|one| (one.label().to_owned(), String::new())).collect()),
         Kind::Interface => Some(interfaces()),
     };
@@ -109,19 +119,52 @@ fn interfaces() -> Vec<(String, String)> {
     names
 }
 
-/// The socket that these words name, else the environment, else the usual one.
-fn socket(words: impl Iterator<Item = String>) -> PathBuf {
-    let words: Vec<String> = words.collect();
-    let named = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--socket")? {
-        "" => match words.get(index + 1)?.as_str() {
-            // Bash cuts words at the equals sign.
-            "=" => words.get(index + 2),
-            _ => words.get(index + 1),
+/// The daemon that these words name, else the environment, else that of the usual socket; `None` when two are named, or none.
+fn daemon(words: &[String], variable: impl Fn(&str) -> Option<OsString>) -> Option<Client> {
+    let written = |option: &str| value(words, option).map(OsString::from);
+    let remote = |url: OsString| {
+        let args = RemoteArgs::of(|option, name| written(option).or_else(|| variable(name)));
+        reach::remote(&url, &args, |_| false).ok().map(Client::remote)
+    };
+    let socket = |path: OsString| Some(Client::new(path.into()));
+    match (written("--socket"), written("--url")) {
+        (Some(_), Some(_)) => None,
+        (Some(path), None) => socket(path),
+        (None, Some(url)) => remote(url),
+        (None, None) => match (variable("PORTCULLIS_SOCKET"), variable(reach::VARIABLES[0])) {
+            (Some(_), Some(_)) => None,
+            (None, Some(url)) => remote(url),
+            (path, None) => socket(path.unwrap_or_else(|| DEFAULT_SOCKET.into())),
+        },
+    }
+}
+
+/// The value of an option among words, of which bash has cut some at equals signs and colons.
+fn value(words: &[String], option: &str) -> Option<String> {
+    let at = |(index, word): (usize, &String)| {
+        let rest = word.strip_prefix(option)?;
+        let (first, rest) = match (rest.strip_prefix('='), rest) {
+            (Some(rest), _) => (rest.to_owned(), index + 1),
+            (None, "") => {
+                let index = index + 1 + usize::from(words.get(index + 1).is_some_and(|next| next == "="));
+                (words.get(index)?.clone(), index + 1)
+            }
+            _ => return None,
+        };
+        let mut value = first;
+        let mut rest = words.get(rest..).unwrap_or_default();
+        // `https`, `:`, `//fw1`, `:`, `8443`.
+        while let [colon, more @ ..] = rest
+            && !colon.is_empty()
+            && colon.bytes().all(|octet| octet == b':')
+        {
+            value.push_str(colon);
+            more.first().into_iter().for_each(|word| value.push_str(word));
+            rest = more.get(1..).unwrap_or_default();
         }
-        .cloned(),
-        rest => rest.strip_prefix('=').map(str::to_owned),
-    });
-    named.or_else(|| env::var("PORTCULLIS_SOCKET").ok()).unwrap_or_else(|| DEFAULT_SOCKET.to_owned()).into()
+        Some(value)
+    };
+    words.iter().enumerate().find_map(at)
 }
 
 /// Whether no shell makes anything of a name but the name: it comes from a daemon, or from the kernel.
@@ -169,10 +212,41 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_is_the_one_on_the_command_line_however_a_shell_cuts_it() {
-        let found = |words: &[&str]| socket(words.iter().map(|&word| word.to_owned()));
+    fn the_value_of_an_option_is_found_however_a_shell_cuts_it() {
+        let found =
+            |words: &[&str], option| value(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>(), option);
         for words in [&["x", "--socket", "/s", "allow"][..], &["--socket=/s"], &["--socket", "=", "/s"]] {
-            assert_eq!(found(words), PathBuf::from("/s"), "{words:?}");
+            assert_eq!(found(words, "--socket").as_deref(), Some("/s"), "{words:?}");
         }
+        let url = "https://[::1]:8443";
+        for words in [
+            &["x", "--url", url, "allow"][..],
+            &["--url=https://[::1]:8443"],
+            &["--url", "=", "https", ":", "//[", "::", "1]", ":", "8443", "allow"],
+            &["--url", "https", ":", "//[", "::", "1]", ":", "8443"],
+        ] {
+            assert_eq!(found(words, "--url").as_deref(), Some(url), "{words:?}");
+        }
+        assert_eq!((found(&["--urls", "x"], "--url"), found(&["--url"], "--url")), (None, None));
+    }
+
+    #[test]
+    fn names_are_those_of_the_daemon_that_the_command_would_ask() {
+        let asked = |words: &[&str], variables: &[(&str, &str)]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            let variable =
+                |name: &str| variables.iter().find(|(one, _)| *one == name).map(|(_, value)| OsString::from(value));
+            daemon(&words, variable).map(|client| client.to_string())
+        };
+        let url = ("PORTCULLIS_URL", "https://fw1:1");
+        let socket = ("PORTCULLIS_SOCKET", "/s");
+        assert_eq!(asked(&[], &[]).as_deref(), Some(DEFAULT_SOCKET));
+        assert_eq!(asked(&[], &[socket]).as_deref(), Some("/s"));
+        assert_eq!(asked(&[], &[url]).as_deref(), Some("https://fw1:1"));
+        assert_eq!(asked(&["--socket", "/t"], &[url]).as_deref(), Some("/t"));
+        assert_eq!(asked(&["--url", "https://fw2"], &[socket, url]).as_deref(), Some("https://fw2"));
+        assert_eq!(asked(&[], &[url, socket]), None);
+        assert_eq!(asked(&["--url", "https://fw2", "--socket", "/t"], &[]), None);
+        assert_eq!(asked(&["--url", "ftp://fw2"], &[]), None);
     }
 }

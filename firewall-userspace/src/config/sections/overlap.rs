@@ -57,19 +57,19 @@ pub fn refuse_too_many_addresses(reader: &mut Reader<'_>, drafts: &[Draft]) {
 }
 
 /// What two services have in common besides ports.
-struct Scope {
+struct OverlapScope {
     protocol: Protocol,
     address: Option<IpAddr>,
 }
 
-fn shared_scope(left: &Draft, right: &Draft) -> Option<Scope> {
+fn shared_scope(left: &Draft, right: &Draft) -> Option<OverlapScope> {
     let protocol = left.protocol.filter(|protocol| right.protocol == Some(*protocol))?;
     let (left, right) = (left.addresses.as_ref()?, right.addresses.as_ref()?);
     if left.is_empty() && right.is_empty() {
-        return Some(Scope { protocol, address: None });
+        return Some(OverlapScope { protocol, address: None });
     }
     let address = left.iter().find(|address| right.contains(address))?;
-    Some(Scope { protocol, address: Some(*address) })
+    Some(OverlapScope { protocol, address: Some(*address) })
 }
 
 /// The first claims of both, each sorted by its beginning, that share a port.

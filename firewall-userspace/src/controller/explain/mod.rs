@@ -23,7 +23,7 @@ use crate::{
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Asks what filters, on the live tables, without side effects; `loads` what answers, when that is not loaded.
     pub(super) fn explain(&mut self, inquiry: &Inquiry, loads: bool, now: Now) -> Result<Explaining, Refusal> {
-        let mut facts = AskedFacts::new(&self.in_force.policy, &*self.host);
+        let mut facts = AskedFacts::new(&self.in_force.policy, &*self.outer.host);
         let asked = match inquiry {
             Inquiry::Packet(question) => vec![Ok(self.packet(question, &mut facts)?)],
             Inquiry::Packets(questions) => self.packets(questions, &mut facts)?,

@@ -85,7 +85,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
         let mut answers = Vec::with_capacity(pushes.len());
         let mut batch = Vec::new();
         for (caller, push) in pushes {
-            if push.confirm.is_none() || push.dry_run {
+            // What is expected is held against what is in force, not against pushes of the same batch.
+            if (push.confirm.is_none() || push.dry_run) && push.expect.is_none() {
                 batch.push((caller, push));
                 continue;
             }
@@ -202,7 +203,11 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Checks a push and puts it into the lists; what filters comes later.
     fn stage(&mut self, caller: &Caller, push: &Push, sight: &Sight, now: Now) -> Result<Checked, Refusal> {
+        self.expect_lists(push.expect)?;
         confirm_within(push.confirm.as_deref())?;
+        if !push.dry_run {
+            self.admit_recorded(caller)?;
+        }
         let scope = || ScopeCheck::of(caller, &self.in_force.policy);
         scope().map_or(Ok(()), |scope| scope.push(push))?;
         let mut checked = check::check(push, &self.in_force.policy)?;

@@ -30,6 +30,7 @@ use crate::{
 impl<F: Filter, D: Disk> Core<F, D> {
     /// Takes a push back. That is a change as a push is: guards are asked, it is kept before it filters, and it can be taken back.
     pub(in crate::controller) fn undo(&mut self, caller: &Caller, undo: &Undo, now: Now) -> PushAnswer {
+        self.expect_lists(undo.expect)?;
         let push = Push { person: undo.person.clone(), ..Push::default() }.on(undo.terms());
         check::check_person(push.person.as_deref())?;
         let confirm = self.admit_provisional(&push, now)?;

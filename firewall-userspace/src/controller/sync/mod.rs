@@ -19,8 +19,6 @@ mod write;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use tokio::sync::oneshot;
-
 use self::{compare::SyncPlace, undo::Undoing};
 pub use self::{
     compare::{Comparison, SyncBase},
@@ -29,14 +27,20 @@ pub use self::{
     ticket::{CancelOnDrop, SyncTicket, SyncTurn, Syncs},
 };
 
-use super::{Core, footprint::FootprintTaker, forced::Forced, reply::answer};
+use super::{
+    Core,
+    audit::{AskedChange, admit},
+    footprint::FootprintTaker,
+    forced::Forced,
+    reply::{Reply, answer},
+};
 use crate::{
     clock::Now,
     control::{AddressAnswer, Caller, Pushed, Refusal, SyncStage},
     datapath::Filter,
     lists::{entry::Holding, pushed::Runtime},
     policy::{Name, Prefix},
-    state::disk::Disk,
+    state::{audit::AuditWhat, disk::Disk},
     text::few::Few,
 };
 
@@ -44,12 +48,13 @@ use crate::{
 const WRITTEN_AT_ONCE: usize = 1 << 13;
 
 /// Where the answer goes.
-pub type SyncReply = oneshot::Sender<Result<Pushed, Refusal>>;
+pub type SyncReply = Reply<Result<Pushed, Refusal>>;
 
 /// A sync that is under way.
 pub(super) struct Underway {
     ticket: Arc<SyncTicket>,
     caller: Caller,
+    asked: AskedChange,
     stage: SyncCourse,
     _turn: SyncTurn,
 }
@@ -134,15 +139,36 @@ impl fmt::Debug for SyncOrder {
 }
 
 impl<F: Filter, D: Disk> Core<F, D> {
-    /// A sync begins: what it is compared with. Changes of entries are watched from now on.
-    pub(super) fn open_sync(
+    /// A sync begins: what it is compared with; that it does not is recorded.
+    pub(super) fn open_recorded_sync(
         &mut self,
         caller: Caller,
-        ticket: Arc<SyncTicket>,
-        turn: SyncTurn,
+        waiting: (Arc<SyncTicket>, SyncTurn),
         kind: SyncKind,
         now: Now,
     ) -> Result<SyncBase, Refusal> {
+        let asked = || match kind.undoes {
+            Some(revision) => AskedChange::of(AuditWhat::Undo, kind.is_dry, format!("of revision {revision}")),
+            None => AskedChange::of(AuditWhat::Sync, kind.is_dry, ""),
+        };
+        let opened = self.open_sync((caller.clone(), asked()), waiting, kind, now);
+        if let Err(refusal) = &opened {
+            self.record::<Pushed>(&caller, &asked(), self.audit_point(), Err(refusal), now);
+        }
+        opened
+    }
+
+    /// A sync begins: what it is compared with. Changes of entries are watched from now on.
+    fn open_sync(
+        &mut self,
+        (caller, asked): (Caller, AskedChange),
+        (ticket, turn): (Arc<SyncTicket>, SyncTurn),
+        kind: SyncKind,
+        now: Now,
+    ) -> Result<SyncBase, Refusal> {
+        if !kind.is_dry {
+            self.admit_recorded(&caller)?;
+        }
         if let Some(pending) = self.pending(now).filter(|_| !kind.is_dry) {
             return Err(Refusal::Pending(Box::new(pending)));
         }
@@ -158,13 +184,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
         };
         self.lists.watch();
         let by = caller.clone();
-        self.undoable.sync = Some(Underway { ticket, caller, stage: SyncCourse::Comparing, _turn: turn });
+        self.undoable.sync = Some(Underway { ticket, caller, asked, stage: SyncCourse::Comparing, _turn: turn });
         Ok(SyncBase {
             policy: Arc::clone(&self.in_force.policy),
             pushed: self.lists.pushed().clone(),
             own: Arc::clone(self.lists.own()),
             clock: self.lists.clock().clone(),
-            host: Arc::clone(&self.host),
+            host: Arc::clone(&self.outer.host),
             numbers: self.numbered(Pushed::default()),
             now,
             undoing,
@@ -173,7 +199,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// What was compared is to be carried out.
-    pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply) {
+    pub(super) fn run_sync(&mut self, ticket: &Arc<SyncTicket>, order: SyncOrder, reply: SyncReply, now: Now) {
         let SyncOrder { comparison, survey: Survey { pushed, runtime, forced, footprint, .. } } = order;
         let Some(underway) = self.undoable.sync.as_mut().filter(|underway| Arc::ptr_eq(&underway.ticket, ticket))
         else {
@@ -187,11 +213,13 @@ impl<F: Filter, D: Disk> Core<F, D> {
             underway.stage = SyncCourse::Running(Box::new(Running { comparison, result, reply, place, step }));
             return;
         }
-        let number = match self.keeper.begin_sync() {
+        let admitted = admit(&self.outer.audit, &underway.caller);
+        let not_kept = |error: crate::state::error::StoreError| Refusal::NotKept { message: error.to_string() };
+        let number = match admitted.and_then(|()| self.keeper.begin_sync().map_err(not_kept)) {
             Ok(number) => number,
-            Err(error) => {
-                answer(reply, Err(Refusal::NotKept { message: error.to_string() }));
-                return self.end_sync();
+            Err(refusal) => {
+                self.close_sync(ticket, Some(&refusal), now);
+                return answer(reply, Err(refusal));
             }
         };
         ticket.begin(SyncStage::Writing, Some(comparison.len() as u64));
@@ -209,7 +237,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
 
     /// Carries out a piece of the sync that is under way.
     pub(super) fn step_sync(&mut self, now: Now) {
-        self.forget_cancelled_sync();
+        self.forget_cancelled_sync(now);
         let Some(mut underway) = self.undoable.sync.take_if(|one| matches!(one.stage, SyncCourse::Running(_))) else {
             return;
         };
@@ -225,7 +253,9 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             SyncStep::Enforcing(rest) => self.enforce_sync(&comparison, &ticket, rest, &mut place, now),
             SyncStep::Answering(answers) if comparison.is_over(&place) => {
+                let before = self.audit_point();
                 let pushed = self.acknowledge_sync(&underway.caller, &comparison, result, &answers, now);
+                self.record(&underway.caller, &underway.asked, before, Ok(&pushed), now);
                 self.publish();
                 answer(reply, Ok(pushed));
                 self.keeper.take_snapshot(self.lists.pushed(), now);
@@ -243,10 +273,18 @@ impl<F: Filter, D: Disk> Core<F, D> {
             }
             Err(refusal) => {
                 self.end_sync();
+                self.record::<Pushed>(&underway.caller, &underway.asked, self.audit_point(), Err(&refusal), now);
                 self.publish();
                 answer(reply, Err(refusal));
             }
         }
+    }
+
+    /// Whether the entries of a sync are in the lists already, and the revision that it makes is not told yet.
+    pub(super) fn is_sync_in_lists(&self) -> bool {
+        let running = self.undoable.sync.as_ref().map(|underway| &underway.stage);
+        let is_writing = |step: &SyncStep| matches!(step, SyncStep::Writing(..));
+        matches!(running, Some(SyncCourse::Running(running)) if !is_writing(&running.step))
     }
 
     /// The daemon stops: what is promised is carried out, and nothing else is.
@@ -260,11 +298,25 @@ impl<F: Filter, D: Disk> Core<F, D> {
     }
 
     /// Nobody waits any more for a sync that is not promised.
-    pub(super) fn forget_cancelled_sync(&mut self) {
+    fn forget_cancelled_sync(&mut self, now: Now) {
         if let Some(underway) = self.undoable.sync.take_if(|underway| underway.ticket.is_cancelled()) {
             self.end_sync();
+            let cancelled = Refusal::Cancelled;
+            self.record::<Pushed>(&underway.caller, &underway.asked, self.audit_point(), Err(&cancelled), now);
             if let SyncCourse::Running(running) = underway.stage {
                 answer(running.reply, Err(Refusal::Cancelled));
+            }
+        }
+    }
+
+    /// Nothing of the sync of `ticket` happens, because of `refusal`; without one it only said what it would come to.
+    pub(super) fn close_sync(&mut self, ticket: &Arc<SyncTicket>, refusal: Option<&Refusal>, now: Now) {
+        self.forget_cancelled_sync(now);
+        ticket.cancel();
+        if let Some(underway) = self.undoable.sync.take_if(|underway| Arc::ptr_eq(&underway.ticket, ticket)) {
+            self.end_sync();
+            if let Some(refusal) = refusal {
+                self.record::<Pushed>(&underway.caller, &underway.asked, self.audit_point(), Err(refusal), now);
             }
         }
     }

@@ -4,9 +4,11 @@
 //! In: scripts of pushes, changes of the policy, time, interfaces, refusals, kills. Out: the shortest script that does not hold.
 //! `PORTCULLIS_SEQUENCES` says how many scripts are tried.
 
+mod audit;
 mod boot;
 mod clock;
 mod driver;
+mod expected;
 mod explain;
 mod guards;
 mod holders;

@@ -207,6 +207,22 @@ fn an_undo_that_nobody_confirms_is_undone() {
 }
 
 #[test]
+fn a_confirmation_that_names_a_change_confirms_no_other() {
+    let mut world = World::new(0);
+    let push = Push { confirm: Some("60s".into()), ..add("b", &["192.0.2.9"], None) };
+    let pushed = ask(&mut world, "ada", push);
+    let named = |number| Confirm { dry_run: false, generation: Some(number) };
+    for other in [0, pushed.revision - 1, pushed.revision + 1] {
+        let refused = world.ask(|reply| Message::Confirm(caller("ada"), named(other), reply));
+        assert!(matches!(refused, Err(Refusal::NothingPending { why: Some(_) })), "{refused:?}");
+    }
+    let confirmed = world.ask(|reply| Message::Confirm(caller("ada"), named(pushed.revision), reply)).unwrap();
+    assert_eq!(confirmed.confirmed.generation, pushed.revision);
+    let again = world.ask(|reply| Message::Confirm(caller("ada"), named(pushed.revision), reply));
+    assert!(matches!(again, Err(Refusal::NothingPending { .. })), "{again:?}");
+}
+
+#[test]
 fn guards_are_asked_and_a_dry_run_changes_nothing() {
     let mut world = World::new(EMPTY);
     let pushed = ask(&mut world, "ada", add("a", &["192.0.2.9"], None));

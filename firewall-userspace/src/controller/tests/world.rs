@@ -12,17 +12,18 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 
-use super::script::BadDisk;
+use super::{audit::FakeAudit, script::BadDisk};
 use crate::{
     clock::Now,
     config::{self, Loaded, Report},
     control::Refusal,
-    controller::{Core, Host, Message, Readings, Setup},
+    controller::{Core, Host, Message, Readings, Reply, Setup},
     datapath::fake::{FakeFilter, FakeKernel},
     host::{connections::Established, memory::MemoryRoom, reach::Reach, surroundings::Surroundings},
     lists::{entry::Layer, pushed::Runtime, tally::Happening},
     policy::{Name, Prefix},
     state::{
+        audit::AuditHandle,
         fake::{FakeDisk, Fault},
         history::{History, start},
         journal::{Opened, Store},
@@ -68,6 +69,7 @@ pub struct World {
     pub disk: FakeDisk,
     pub host: FakeHost,
     pub own: Vec<Prefix>,
+    pub audit: FakeAudit,
     /// Which of [`CONFIGS`] the configuration file says.
     pub file: Arc<Mutex<usize>>,
     pub core: Core<FakeFilter, FakeDisk>,
@@ -159,10 +161,10 @@ impl World {
         let (kernel, disk, host, own) = (FakeKernel::default(), FakeDisk::default(), FakeHost::default(), Vec::new());
         kernel.set_interface("eth0", Some(2));
         kernel.set_interface("eth1", Some(3));
-        let file = Arc::new(Mutex::new(file));
-        let (core, told) = start(now, &kernel, &disk, (&host, &own), &file).unwrap();
+        let (file, audit) = (Arc::new(Mutex::new(file)), FakeAudit::default());
+        let (core, told) = start(now, &kernel, &disk, (&host, &own), &audit, &file).unwrap();
         let begun = core.lists.pushed().clone();
-        Self { now, kernel, disk, host, own, file, core, told, begun }
+        Self { now, kernel, disk, host, own, audit, file, core, told, begun }
     }
 
     /// Kills the daemon and starts another one on what is on disk; an error when it does not start.
@@ -170,7 +172,7 @@ impl World {
         // A thread that writes a snapshot dies with its daemon; here it has ended before.
         self.core.keeper.finish();
         self.disk = self.disk.after_kill();
-        let (core, told) = start(self.now, &self.kernel, &self.disk, (&self.host, &self.own), &self.file)?;
+        let (core, told) = start(self.now, &self.kernel, &self.disk, (&self.host, &self.own), &self.audit, &self.file)?;
         (self.core, self.told) = (core, told);
         self.begun = self.core.lists.pushed().clone();
         Ok(())
@@ -199,8 +201,9 @@ impl World {
     }
 
     /// Asks the daemon as others do.
-    pub fn ask<T>(&mut self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> T {
+    pub fn ask<T>(&mut self, message: impl FnOnce(Reply<T>) -> Message) -> T {
         let (reply, mut answer) = oneshot::channel();
+        let reply = Reply::from(reply);
         self.core.handle(message(reply), self.now);
         answer.try_recv().expect("the controller answers")
     }
@@ -234,6 +237,7 @@ fn start(
     kernel: &FakeKernel,
     disk: &FakeDisk,
     (host, own): (&FakeHost, &[Prefix]),
+    audit: &FakeAudit,
     file: &Arc<Mutex<usize>>,
 ) -> Result<Started, String> {
     let loaded = load(*file.lock().unwrap()).map_err(|report| report.render(false));
@@ -242,7 +246,8 @@ fn start(
     let Opened { store, runtime, .. } = opened;
     let start = start::start(Path::new(PATH), loaded, &history, now)?;
     let (config, own) = (PathBuf::from(PATH), own.iter().copied().collect());
-    let setup = Setup { config, start, history, own, store, runtime, host: Arc::new(host.clone()) };
+    let audit: AuditHandle = Arc::new(audit.clone());
+    let setup = Setup { config, start, history, own, store, runtime, host: Arc::new(host.clone()), audit };
     let mut filter = |policy: &_, members: &_, unwilling| FakeFilter::start(kernel, policy, members, unwilling);
     let mut core = Core::start(setup, &mut filter, now).map_err(|error| error.to_string())?;
     let told = core.publish();

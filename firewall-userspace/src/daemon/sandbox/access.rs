@@ -34,7 +34,7 @@ pub(super) fn restrict(openings: &Openings) -> Result<(LandlockForce, LandlockSu
 }
 
 fn try_restrict(openings: &Openings) -> Result<RestrictionStatus, RulesetError> {
-    // Each right as far as the kernel knows it. The daemon connects to nobody by TCP.
+    // Each right as far as the kernel knows it. The daemon connects to nobody by TCP but whoever has the keys of an issuer.
     let mut rules = Ruleset::default()
         .handle_access(changes())?
         .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
@@ -45,6 +45,9 @@ fn try_restrict(openings: &Openings) -> Result<RestrictionStatus, RulesetError> 
     }
     for port in &openings.ports {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    for port in &openings.peers {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     rules.restrict_self()
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::mpsc,
@@ -19,8 +20,9 @@ use super::RunOptions;
 use crate::{
     config::{self, Basics},
     datapath::probe,
+    policy::{ApiSettings, KeySource},
     serve::api,
-    state::{disk, history},
+    state::{audit::AUDIT, disk, history},
 };
 
 /// Where a daemon has its files, and where it listens.
@@ -30,8 +32,10 @@ pub struct DaemonPlaces {
     pub state: PathBuf,
     /// Sockets that the API may be at.
     pub sockets: BTreeSet<PathBuf>,
-    /// Ports that the admin listener may be at.
+    /// Ports that the admin listener, and the API by TCP, may be at.
     pub ports: BTreeSet<u16>,
+    /// Ports at which keys of issuers are asked for.
+    pub peers: BTreeSet<u16>,
     /// The pin folder.
     pub pins: PathBuf,
 }
@@ -41,6 +45,8 @@ pub struct DaemonPlaces {
 pub(super) struct Openings {
     pub(super) folders: Vec<Opening>,
     pub(super) ports: BTreeSet<u16>,
+    /// Ports that are connected to.
+    pub(super) peers: BTreeSet<u16>,
 }
 
 /// A folder with everything in it.
@@ -54,8 +60,8 @@ pub(super) struct Opening {
 /// How long the file systems of all these places may take. Nothing is told to a service manager before.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// What is done to files of the state folder.
-const STATE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{MakeReg | WriteFile | Truncate | RemoveFile});
+/// What is done to files of the state folder; that of the audit log is made anew when it is gone.
+const STATE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{MakeReg | WriteFile | Truncate | RemoveFile | MakeDir});
 
 /// What is done above it, where it is made anew.
 const ABOVE_STATE: BitFlags<AccessFs> =
@@ -96,15 +102,17 @@ impl DaemonPlaces {
         let Basics { admin_listen, api, state, .. } = Basics::with_state_in(&texts, &options.state_directory);
         let mut places = Self {
             state: state.directory,
+            ports: ports(admin_listen, &api).collect(),
+            peers: peers(&api).collect(),
             sockets: BTreeSet::from([api.socket.path]),
-            ports: BTreeSet::from([admin_listen.port()]),
             pins: options.pin_directory.clone(),
         };
         // A start may go back to one of them, with its places.
         for bundle in history::configurations(&places.state) {
             let before = Basics::of(&bundle);
+            places.ports.extend(ports(before.admin_listen, &before.api));
+            places.peers.extend(peers(&before.api));
             places.sockets.insert(before.api.socket.path);
-            places.ports.insert(before.admin_listen.port());
         }
         places
     }
@@ -119,6 +127,7 @@ impl DaemonPlaces {
             }
         };
         let _ = disk::make_folder(&self.state);
+        let _ = disk::make_folder(&self.state.join(AUDIT));
         if let Ok(state) = fs::canonicalize(&self.state) {
             open(&state, STATE);
             above(&state).iter().for_each(|folder| open(folder, ABOVE_STATE));
@@ -135,8 +144,23 @@ impl DaemonPlaces {
                 open(folder, PINS);
             }
         }
-        Openings { folders, ports: self.ports.clone() }
+        Openings { folders, ports: self.ports.clone(), peers: self.peers.clone() }
     }
+}
+
+/// Ports at which `api` has keys of an issuer asked for.
+fn peers(api: &ApiSettings) -> impl Iterator<Item = u16> {
+    let url = api.jwt.iter().filter_map(|jwt| match &jwt.keys {
+        KeySource::Url(url) => url.parse::<axum::http::Uri>().ok(),
+        KeySource::File(_) => None,
+    });
+    url.map(|url| url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 }))
+}
+
+/// Where a daemon with these settings listens by TCP.
+fn ports(admin: SocketAddr, api: &ApiSettings) -> impl Iterator<Item = u16> {
+    let https = api.https.iter().flat_map(|https| https.listen.iter().copied().chain(https.redirect));
+    [admin].into_iter().chain(https).map(|address| address.port())
 }
 
 impl Openings {
@@ -176,6 +200,7 @@ fn is_mount(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{HttpsSettings, KeyPlace};
 
     #[test]
     fn a_folder_of_the_system_is_opened_to_no_daemon_because_its_state_folder_is_there() {
@@ -184,6 +209,23 @@ mod tests {
         }
         assert_eq!(above(Path::new("/var/lib/portcullis/state")), [PathBuf::from("/var/lib/portcullis")]);
         assert_eq!(above(Path::new("/srv/firewall/state")), [PathBuf::from("/srv/firewall")]);
+    }
+
+    #[test]
+    fn ports_of_the_api_and_of_what_sends_others_there_are_among_the_places() {
+        let https = HttpsSettings {
+            listen: vec![([0; 4], 443).into(), ([0; 16], 8443).into()],
+            certificate: KeyPlace::Credential("certificate".into()),
+            key: KeyPlace::Credential("key".into()),
+            hosts: Vec::new(),
+            redirect: Some(([0; 4], 80).into()),
+            client_ca: None,
+            client_crl: Vec::new(),
+            origins: Vec::new(),
+        };
+        let api = ApiSettings { https: Some(https), ..ApiSettings::at_socket("/s".into()) };
+        let found: BTreeSet<u16> = ports(([127, 0, 0, 1], 9191).into(), &api).collect();
+        assert_eq!(found, BTreeSet::from([80, 443, 8443, 9191]));
     }
 
     #[test]
@@ -207,6 +249,7 @@ mod tests {
             state: folder.clone(),
             sockets: BTreeSet::from(["/srv/x/s".into()]),
             ports: BTreeSet::from([1]),
+            peers: BTreeSet::new(),
             pins: "/pins".into(),
         };
         assert_eq!(found, places);

@@ -39,7 +39,13 @@ impl Folder {
 
     fn places(&self) -> DaemonPlaces {
         let sockets = BTreeSet::from([self.0.join("run/api.sock")]);
-        DaemonPlaces { state: self.0.join("a/state"), sockets, ports: BTreeSet::from([0]), pins: self.0.join("pins") }
+        DaemonPlaces {
+            state: self.0.join("a/state"),
+            sockets,
+            ports: BTreeSet::from([0]),
+            peers: BTreeSet::new(),
+            pins: self.0.join("pins"),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A policy: the schema `portcullis.policy/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct PolicyDocument {
     /// Always `portcullis.policy/v1`.
     pub schema: String,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How a policy differs from the live one: the schema `portcullis.diff/v1`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// Always `portcullis.diff/v1`.
     pub schema: String,
@@ -43,7 +43,7 @@ pub struct Difference {
 }
 
 /// One key of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct SettingChange {
     /// Key path such as `services.https.ports`.
     pub key: String,
@@ -54,7 +54,7 @@ pub struct SettingChange {
 }
 
 /// The entries that the configuration has in one list; pushed ones are no part of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct EntryChanges {
     /// Entries of the live policy.
     pub live: usize,

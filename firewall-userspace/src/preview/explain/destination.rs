@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::{Policy, Prefix, Protocol, Service};
 
 /// Who chose a destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DestinationBy {
     /// The routing table: this host answers the source from it.

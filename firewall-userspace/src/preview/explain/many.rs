@@ -16,21 +16,24 @@ pub const SHORTEST_FRAME: usize = 14;
 pub const LONGEST_FRAME: usize = (1 << 16) + 22;
 
 /// Packets to ask about at once: one for every service, or frames of a capture.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
     /// Where the packets come from; every service is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub source: Option<IpAddr>,
     /// Where they go to; absent: for each service, an address of this host where it is served, the one that this host answers the
     /// source from when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub destination: Option<IpAddr>,
     /// Only services of this protocol; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<AskedProtocol>,
     /// Source port of the packets; absent: 49152.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 65535)]
     pub source_port: Option<u16>,
     /// At most [`MOST_FRAMES`] frames, each from its Ethernet header on, as hexadecimal digits; then nothing else is given. Each is
     /// judged as if it were the next one: those before it have taken nothing of a limit.
@@ -39,7 +42,7 @@ pub struct Questions {
 }
 
 /// What would become of several packets now: the schema `portcullis.explanations/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ExplanationSet {
     /// Always `portcullis.explanations/v1`.
     pub schema: String,
@@ -48,7 +51,7 @@ pub struct ExplanationSet {
 }
 
 /// What there is to say about one of several packets.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answered {
     /// What would become of it.
@@ -58,7 +61,7 @@ pub enum Answered {
 }
 
 /// The packet that a question about a service is about.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct AskedPacket {
     /// The service that is asked about. The packet is judged by [`Explained::service`], which is another one where this one cannot be
     /// reached.
@@ -66,6 +69,7 @@ pub struct AskedPacket {
     /// What it carries.
     pub protocol: AskedProtocol,
     /// Its destination port.
+    #[schema(maximum = 65535)]
     pub port: u16,
     /// Whether it opens a TCP connection.
     pub syn: bool,

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a source is in: the schema `portcullis.membership/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Membership {
     /// Always `portcullis.membership/v1`.
     pub schema: String,
@@ -24,6 +24,7 @@ pub struct Membership {
     /// Generation of the policy.
     pub policy_generation: u64,
     /// The source.
+    #[schema(value_type = String)]
     pub source: IpAddr,
     /// Whether it is an address of this host, or a broadcast address of its subnets.
     pub own: bool,
@@ -34,7 +35,7 @@ pub struct Membership {
 }
 
 /// An entry that covers a source.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ListedEntry {
     /// The entry.
     #[serde(flatten)]
@@ -44,7 +45,7 @@ pub struct ListedEntry {
 }
 
 /// How a service uses a list.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ListedUse {
     /// Its name.
     pub service: String,

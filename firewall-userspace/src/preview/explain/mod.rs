@@ -25,23 +25,27 @@ pub use membership::{ListedEntry, ListedUse, Membership};
 use crate::lists::entry::Entry;
 
 /// A packet to ask about: its fields, or the whole frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// Where it comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub source: Option<IpAddr>,
     /// Where it goes to; absent: the address that this host answers the source from, or one that a service on the port names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub destination: Option<IpAddr>,
     /// What it carries.
     #[serde(default)]
     pub protocol: AskedProtocol,
     /// Destination port of TCP and UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 65535)]
     pub port: Option<u16>,
     /// Source port of TCP and UDP; absent: 49152.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 65535)]
     pub source_port: Option<u16>,
     /// TCP: whether it opens a connection (SYN without ACK); else it is one of an established connection.
     #[serde(default)]
@@ -52,7 +56,7 @@ pub struct Question {
 }
 
 /// What a packet that is asked about carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AskedProtocol {
     /// TCP.
@@ -65,7 +69,7 @@ pub enum AskedProtocol {
 }
 
 /// What would become of a packet now: the schema `portcullis.explain/v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Explained {
     /// Always `portcullis.explain/v1`.
     pub schema: String,
@@ -78,8 +82,10 @@ pub struct Explained {
     #[serde(default)]
     pub policy_generation: u64,
     /// Its source; `None` for a frame that is no IP packet or was not read that far.
+    #[schema(value_type = Option<String>)]
     pub source: Option<IpAddr>,
     /// Its destination; `None` for a frame that is no IP packet or was not read that far.
+    #[schema(value_type = Option<String>)]
     pub destination: Option<IpAddr>,
     /// Who chose the destination, where the question left it open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +123,7 @@ pub struct Explained {
 }
 
 /// An entry that covers the source.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Match {
     /// The entry.
     #[serde(flatten)]
@@ -129,7 +135,7 @@ pub struct Match {
 }
 
 /// What a list is to a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// It denies.
@@ -143,7 +149,7 @@ pub enum Effect {
 }
 
 /// What a source has left under a limit, before the packet.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct LimitState {
     /// Its name.
     pub name: String,
@@ -154,7 +160,7 @@ pub struct LimitState {
 }
 
 /// Whose rate state a packet is held against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BucketKind {
     /// That of its source.
@@ -168,7 +174,7 @@ pub enum BucketKind {
 }
 
 /// One quantity of a limit.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct QuantityState {
     /// `packets`, `bytes` or `connections`.
     pub quantity: String,

@@ -9,25 +9,33 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{task, time};
+use utoipa::IntoParams;
 
-use super::body::{Json, MAX_LARGE_BODY, NoQuery, OptionalJson, internal};
+use super::{
+    body::{Json, MAX_LARGE_BODY, NoQuery, OptionalJson, internal},
+    once::{IdempotencyKey, IdempotencyKeyHeader, fingerprint, once},
+    tags::{self, IfMatch, IfMatchHeader, IfNoneMatchHeader, NoIfMatch, tagged},
+};
 use crate::{
     clock::Now,
     control::{
-        Apply, Caller, Confirm, Confirmed, EntriesQuery, Generations, Page, Push, Pushes, Refusal, Reload, Reloaded,
-        Rollback, SetMode, Status, Undo,
+        Apply, Caller, Confirm, Confirmed, Entries, EntriesQuery, Expected, GenerationDocument, Generations, Page,
+        Push, Pushed, Pushes, Refusal, Reload, Reloaded, Rollback, SetMode, Status, Undo,
     },
     controller::{Controller, Readings, generation_document},
     lists::entry::{EntryFilter, Layer},
     policy::Prefix,
-    preview::explain::{Explained, Membership, Question, Questions},
+    preview::{
+        diff::PolicyDocument,
+        explain::{Explained, ExplanationSet, Membership, Question, Questions},
+    },
     serve::http::problem::{ProblemDetails, codes},
     text::{
         duration,
@@ -40,8 +48,9 @@ use crate::{
 pub const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Query of `GET /v1/entries`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only entries of this list.
     list: Option<String>,
@@ -57,10 +66,19 @@ pub struct ListQuery {
     expires_before: Option<String>,
 }
 
-impl ListQuery {
+/// Which entries are asked for, as a query says it.
+pub struct Filters {
+    pub covers: Option<String>,
+    pub inside: Option<String>,
+    pub owner: Option<String>,
+    pub layer: Option<Layer>,
+    pub expires_before: Option<String>,
+}
+
+impl Filters {
     /// The same, read; `now` is when lengths of time begin.
-    fn read(self, now: Now) -> Result<EntriesQuery, Refusal> {
-        let Self { list, covers, inside, owner, layer, expires_before } = self;
+    pub fn read(self, now: Now) -> Result<EntryFilter, Refusal> {
+        let Self { covers, inside, owner, layer, expires_before } = self;
         let mut problems = Problems::default();
         let mut prefix = |pointer: &str, text: Option<String>| {
             let read = text?.parse::<Prefix>();
@@ -80,8 +98,7 @@ impl ListQuery {
         if !problems.is_empty() {
             return Err(Refusal::Invalid(problems));
         }
-        let filter = EntryFilter { covers, inside, owner, layer, expires_before };
-        Ok(EntriesQuery { list, filter, after: None })
+        Ok(EntryFilter { covers, inside, owner, layer, expires_before })
     }
 }
 
@@ -100,22 +117,49 @@ fn time_of(text: &str, now: Now) -> Result<Timestamp, String> {
 }
 
 /// Query of `GET /v1/membership`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct MembershipQuery {
     /// The address that may be in something.
+    #[param(value_type = String)]
     source: IpAddr,
 }
 
 /// Query of `GET /v1/pushes`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PushesQuery {
     /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-/// `GET /v1/status`.
+/// What makes the document of the API, which has all of these handlers.
+#[derive(Clone, Copy)]
+pub struct DocumentText(pub fn() -> &'static str);
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "document",
+    tag = "status",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")),
+)]
+pub async fn document(_: NoQuery, Extension(DocumentText(text)): Extension<DocumentText>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text()).into_response()
+}
+
+/// The state of the daemon: what is in force, what is not as it should be, and what goes through the filter.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "status",
+    tag = "status",
+    responses((status = 200, description = "The state", body = Status)),
+)]
 pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<axum::Json<Status>, ProblemDetails> {
     // Counters are many, and reading them may mean to wait for a CPU.
     match task::spawn_blocking(move || controller.status_with_traffic(Now::read())).await {
@@ -124,20 +168,36 @@ pub async fn status(_: NoQuery, State(controller): State<Controller>) -> Result<
     }
 }
 
-/// `GET /v1/entries`.
+/// Entries of one list or of all, in one answer however many there are.
+#[utoipa::path(
+    get,
+    path = "/v1/entries",
+    operation_id = "entries",
+    tag = "entries",
+    params(ListQuery, IfNoneMatchHeader),
+    responses((status = 200, description = "The entries, ordered by list, prefix, layer and owner", body = Entries)),
+)]
 pub async fn entries(
     query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
     State(controller): State<Controller>,
 ) -> Result<Response, ProblemDetails> {
-    let Query(query) = query.map_err(|rejection| wrong_query(&rejection))?;
-    let query = query.read(Now::read())?;
+    let Query(ListQuery { list, covers, inside, owner, layer, expires_before }) =
+        query.map_err(|rejection| wrong_query(&rejection))?;
+    let filter = Filters { covers, inside, owner, layer, expires_before }.read(Now::read())?;
+    let query = EntriesQuery { list, filter, after: None };
     // Every page is of the same moment.
     let readings = controller.readings()?;
     let first = readings.entries(&query)?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pages(readings, query, first))).into_response())
+    let tag = tags::of_lists(&*readings)?;
+    if tags::is_known(&headers, tag) {
+        return Ok(tags::not_modified(tag));
+    }
+    let body = Body::from_stream(pages(readings, query, first));
+    Ok(tagged(tag, ([(header::CONTENT_TYPE, "application/json")], body)))
 }
 
-/// The document [`Entries`](crate::control::Entries) page by page, as it is read. It ends early, and the connection with it, when
+/// The document [`Entries`] page by page, as it is read. It ends early, and the connection with it, when
 /// there is no page.
 fn pages(
     readings: Arc<dyn Readings>,
@@ -173,14 +233,30 @@ fn pages(
     })
 }
 
-/// `GET /v1/policy`.
-pub async fn policy(_: NoQuery, State(controller): State<Controller>) -> Result<Response, ProblemDetails> {
+/// The policy in force: every setting by its key path, every list with its entries of the configuration.
+#[utoipa::path(
+    get,
+    path = "/v1/policy",
+    operation_id = "policy",
+    tag = "policy",
+    params(IfNoneMatchHeader),
+    responses((status = 200, description = "The policy. Its `ETag` names the generation; `revision` beside it may have grown since", body = PolicyDocument)),
+)]
+pub async fn policy(
+    _: NoQuery,
+    headers: HeaderMap,
+    State(controller): State<Controller>,
+) -> Result<Response, ProblemDetails> {
     let readings = controller.readings()?;
-    large_json(move || readings.document()).await
+    let tag = Expected::Generation(readings.status(Now::read()).policy_generation);
+    if tags::is_known(&headers, tag) {
+        return Ok(tags::not_modified(tag));
+    }
+    Ok(tagged(tag, large_json(move || readings.document()).await?))
 }
 
 /// What `make` gives as JSON; there may be millions of entries in it, too much for a thread that also serves others.
-async fn large_json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Result<Response, ProblemDetails> {
+pub async fn large_json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> Result<Response, ProblemDetails> {
     match task::spawn_blocking(move || serde_json::to_vec(&make())).await {
         Ok(Ok(body)) => Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response()),
         Ok(Err(error)) => Err(internal(&error)),
@@ -188,29 +264,63 @@ async fn large_json<T: Serialize>(make: impl FnOnce() -> T + Send + 'static) -> 
     }
 }
 
-/// `POST /v1/entries`.
+/// Changes entries of one layer: all of the push happens, or nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/entries",
+    operation_id = "push",
+    tag = "entries",
+    params(IfMatchHeader, IdempotencyKeyHeader),
+    request_body = Push,
+    responses((status = 200, description = "It has happened: every packet judged from now on meets it", body = Pushed)),
+)]
 pub async fn push(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
+    key: IdempotencyKey,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(push): Json<Push>,
 ) -> Result<Response, ProblemDetails> {
-    let pushed = answer(controller.push(caller, push)).await?;
-    large_json(move || pushed).await
+    let (key, asked) = (key.unless(push.dry_run), fingerprint("/v1/entries", &push, expect));
+    let (asker, handle) = (caller.clone(), controller.clone());
+    let work = async move { handle.push(caller, Push { expect, ..push }).await };
+    once(&controller, key, &asker, asked, work).await
 }
 
-/// `POST /v1/undo`.
+/// Takes a push back: what it has changed, and nobody since, becomes what it was.
+#[utoipa::path(
+    post,
+    path = "/v1/undo",
+    operation_id = "undo",
+    tag = "entries",
+    params(IfMatchHeader, IdempotencyKeyHeader),
+    request_body = Undo,
+    responses((status = 200, description = "It has happened", body = Pushed)),
+)]
 pub async fn undo(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
+    key: IdempotencyKey,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(undo): Json<Undo>,
 ) -> Result<Response, ProblemDetails> {
-    let undone = answer(controller.undo(caller, undo)).await?;
-    large_json(move || undone).await
+    let (key, asked) = (key.unless(undo.dry_run), fingerprint("/v1/undo", &undo, expect));
+    let (asker, handle) = (caller.clone(), controller.clone());
+    let work = async move { handle.undo(caller, Undo { expect, ..undo }).await };
+    once(&controller, key, &asker, asked, work).await
 }
 
-/// `GET /v1/pushes`.
+/// The last pushes that can be taken back, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/pushes",
+    operation_id = "pushes",
+    tag = "entries",
+    params(PushesQuery),
+    responses((status = 200, description = "The pushes", body = Pushes)),
+)]
 pub async fn pushes(
     query: Result<Query<PushesQuery>, QueryRejection>,
     State(controller): State<Controller>,
@@ -225,7 +335,15 @@ pub async fn pushes(
     large_json(move || readings.pushes(limit)).await
 }
 
-/// `POST /v1/explain`: changes nothing.
+/// What would become of a packet now. Nothing changes by it.
+#[utoipa::path(
+    post,
+    path = "/v1/explain",
+    operation_id = "explain",
+    tag = "explanations",
+    request_body = Question,
+    responses((status = 200, description = "What would become of it", body = Explained)),
+)]
 pub async fn explain(
     _: NoQuery,
     State(controller): State<Controller>,
@@ -234,7 +352,15 @@ pub async fn explain(
     answer(controller.explain(question)).await.map(axum::Json)
 }
 
-/// `POST /v1/explanations`: changes nothing.
+/// What would become of several packets now: one to each service, or frames. Nothing changes by it.
+#[utoipa::path(
+    post,
+    path = "/v1/explanations",
+    operation_id = "explanations",
+    tag = "explanations",
+    request_body = Questions,
+    responses((status = 200, description = "An answer for each service, or for each frame", body = ExplanationSet)),
+)]
 pub async fn explanations(
     _: NoQuery,
     State(controller): State<Controller>,
@@ -244,7 +370,15 @@ pub async fn explanations(
     large_json(move || explanations).await
 }
 
-/// `GET /v1/membership`.
+/// All entries that cover a source, and which services use their lists.
+#[utoipa::path(
+    get,
+    path = "/v1/membership",
+    operation_id = "membership",
+    tag = "explanations",
+    params(MembershipQuery),
+    responses((status = 200, description = "What the source is in", body = Membership)),
+)]
 pub async fn membership(
     query: Result<Query<MembershipQuery>, QueryRejection>,
     State(controller): State<Controller>,
@@ -253,52 +387,101 @@ pub async fn membership(
     Ok(axum::Json(controller.readings()?.membership(source)?))
 }
 
-/// `POST /v1/reload`.
+/// Loads the configuration file anew: all of it, or nothing. Entries that were pushed stay.
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    operation_id = "reload",
+    tag = "policy",
+    params(IfMatchHeader),
+    request_body = Option<Reload>,
+    responses((status = 200, description = "It is in force", body = Reloaded)),
+)]
 pub async fn reload(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(reload): OptionalJson<Reload>,
 ) -> Result<Response, ProblemDetails> {
-    let reloaded = answer(controller.reload(caller, reload)).await?;
+    let reloaded = answer(controller.reload(caller, Reload { expect, ..reload })).await?;
     large_json(move || reloaded).await
 }
 
-/// `POST /v1/apply`.
+/// Makes the configuration in the body the policy: all of it, or nothing. Entries that were pushed stay.
+#[utoipa::path(
+    post,
+    path = "/v1/apply",
+    operation_id = "apply",
+    tag = "policy",
+    params(IfMatchHeader),
+    request_body = Apply,
+    responses((status = 200, description = "It is in force", body = Reloaded)),
+)]
 pub async fn apply(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(apply): Json<Apply, MAX_LARGE_BODY>,
 ) -> Result<Response, ProblemDetails> {
-    let applied = answer(controller.apply(caller, apply)).await?;
+    let applied = answer(controller.apply(caller, Apply { expect, ..apply })).await?;
     large_json(move || applied).await
 }
 
-/// `POST /v1/rollback`.
+/// Brings a generation of the policy back, as a new one; or undoes what waits for a confirmation.
+#[utoipa::path(
+    post,
+    path = "/v1/rollback",
+    operation_id = "rollback",
+    tag = "policy",
+    params(IfMatchHeader),
+    request_body = Option<Rollback>,
+    responses((status = 200, description = "It is in force", body = Reloaded)),
+)]
 pub async fn rollback(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(rollback): OptionalJson<Rollback>,
 ) -> Result<Response, ProblemDetails> {
-    let applied = answer(controller.rollback(caller, rollback)).await?;
+    let applied = answer(controller.rollback(caller, Rollback { expect, ..rollback })).await?;
     large_json(move || applied).await
 }
 
-/// `POST /v1/mode`.
+/// Gives the policy another mode, as a new generation.
+#[utoipa::path(
+    post,
+    path = "/v1/mode",
+    operation_id = "setMode",
+    tag = "policy",
+    params(IfMatchHeader),
+    request_body = SetMode,
+    responses((status = 200, description = "It is in force", body = Reloaded)),
+)]
 pub async fn set_mode(
     _: NoQuery,
+    IfMatch(expect): IfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     Json(mode): Json<SetMode>,
 ) -> Result<axum::Json<Reloaded>, ProblemDetails> {
-    answer(controller.set_mode(caller, mode)).await.map(axum::Json)
+    answer(controller.set_mode(caller, SetMode { expect, ..mode })).await.map(axum::Json)
 }
 
-/// `POST /v1/confirm`.
+/// Keeps what waits for a confirmation.
+#[utoipa::path(
+    post,
+    path = "/v1/confirm",
+    operation_id = "confirm",
+    tag = "policy",
+    request_body = Option<Confirm>,
+    responses((status = 200, description = "It stays", body = Confirmed)),
+)]
 pub async fn confirm(
     _: NoQuery,
+    _: NoIfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     OptionalJson(confirm): OptionalJson<Confirm>,
@@ -306,7 +489,14 @@ pub async fn confirm(
     answer(controller.confirm(caller, confirm)).await.map(axum::Json)
 }
 
-/// `GET /v1/history`.
+/// The generations of the policy that are kept, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/history",
+    operation_id = "history",
+    tag = "policy",
+    responses((status = 200, description = "The generations", body = Generations)),
+)]
 pub async fn history(
     _: NoQuery,
     State(controller): State<Controller>,
@@ -314,7 +504,15 @@ pub async fn history(
     Ok(axum::Json(controller.readings()?.history(Now::read())))
 }
 
-/// `GET /v1/history/{generation}`.
+/// One generation of the policy with its configuration.
+#[utoipa::path(
+    get,
+    path = "/v1/history/{generation}",
+    operation_id = "generation",
+    tag = "policy",
+    params(("generation" = u64, Path, description = "Its number")),
+    responses((status = 200, description = "The generation", body = GenerationDocument)),
+)]
 pub async fn generation(
     _: NoQuery,
     number: Result<Path<u64>, PathRejection>,
@@ -325,7 +523,8 @@ pub async fn generation(
     large_json(move || generation_document(kept)).await
 }
 
-async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {
+/// The answer of the controller, if it comes in time.
+pub async fn answer<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, ProblemDetails> {
     // The connection is looked at again before anything is asked for: a client that has hung up does not want it any more.
     task::yield_now().await;
     match time::timeout(CONTROLLER_TIMEOUT, answer).await {
@@ -346,6 +545,7 @@ pub fn wrong_number(rejection: &PathRejection) -> ProblemDetails {
     ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail)
 }
 
-fn wrong_query(rejection: &QueryRejection) -> ProblemDetails {
+/// What a query says that has another form.
+pub fn wrong_query(rejection: &QueryRejection) -> ProblemDetails {
     ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, rejection.body_text())
 }

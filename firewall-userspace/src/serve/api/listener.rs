@@ -21,10 +21,10 @@ const PERMITTED: usize = 64;
 const OTHERS: usize = 16;
 
 /// The key of other users; no user has this number (setresuid(2) takes it for "no change").
-const KEY_OF_OTHERS: u32 = u32::MAX;
+const KEY_OF_OTHERS: u64 = u32::MAX as u64;
 
 /// The key of those who may look. Were it the number of the daemon's user, they would share its room.
-const KEY_OF_VIEWERS: u32 = u32::MAX - 1;
+const KEY_OF_VIEWERS: u64 = KEY_OF_OTHERS - 1;
 
 /// The Unix socket of the API.
 pub struct ApiListener {
@@ -62,7 +62,7 @@ impl Listener for ApiListener {
 
     fn share(&self, peer: &Peer) -> Share {
         let (key, connections, waiting) = match (peer.role(), peer.uid) {
-            (Some(Role::Operator | Role::Admin), Some(uid)) => (uid, self.permitted, self.permitted),
+            (Some(Role::Operator | Role::Admin), Some(uid)) => (u64::from(uid), self.permitted, self.permitted),
             (Some(Role::Viewer), _) => (KEY_OF_VIEWERS, self.permitted, self.permitted),
             _ => (KEY_OF_OTHERS, self.others, 0),
         };

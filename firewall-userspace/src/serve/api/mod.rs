@@ -1,33 +1,49 @@
-//! The API under `/v1`, on a Unix socket.
+//! The API under `/v1`, on a Unix socket; and its routes, for whoever serves them to networks.
 //!
 //! ```text
-//! connection (peer credentials) -> count -> permit -> Host -> route -> body -> Controller -> JSON or a problem
+//! connection (peer credentials) -> count -> permit -> Host -> Origin -> route -> body -> Controller -> JSON or a problem
 //! ```
 
+mod audit;
 mod body;
+mod cursor;
+mod document;
+#[expect(unused_qualifications, reason = "what utoipa makes of the words on a handler has them")]
 mod handlers;
 mod listener;
+#[expect(unused_qualifications, reason = "what utoipa makes of the words on a handler has them")]
+mod lists;
+mod once;
 mod peer;
 mod refusal;
 mod routes;
 mod socket;
 mod sync;
+mod tags;
+mod tokens;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
     middleware::{self, Next},
 };
 
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
+pub use document::told as document;
 pub use handlers::CONTROLLER_TIMEOUT;
 pub use socket::{ApiBindError, BoundSocket, bind, folder_of, make_folder};
 
 use self::{listener::ApiListener, peer::Peers};
-use super::http::{host, problem, requests, room::Patience, server};
-use crate::controller::Controller;
+use super::{
+    admin,
+    http::{host, origin, problem, requests, room::Patience, server},
+};
+use crate::{
+    controller::Controller,
+    state::{audit::AuditHandle, tokens::TokenStore},
+};
 
 const LIMITS: server::Limits = server::Limits {
     headers: Duration::from_secs(10),
@@ -39,7 +55,12 @@ const LIMITS: server::Limits = server::Limits {
 /// Serves the API on `socket`, which came from [`bind`], until `shutdown` completes.
 ///
 /// The file of the socket is removed before the last connections end, so that a new daemon can take its place.
-pub fn serve(socket: BoundSocket, controller: Controller, shutdown: impl Future) -> impl Future<Output = ()> {
+pub fn serve(
+    socket: BoundSocket,
+    controller: Controller,
+    tokens: Arc<TokenStore>,
+    shutdown: impl Future,
+) -> impl Future<Output = ()> {
     let BoundSocket { listener, viewers } = socket;
     let file = socket::File::of(&listener);
     async move {
@@ -52,7 +73,7 @@ pub fn serve(socket: BoundSocket, controller: Controller, shutdown: impl Future)
                 file.remove();
             }
         };
-        server::serve(ApiListener::new(listener, peers), router(controller), LIMITS, shutdown).await;
+        server::serve(ApiListener::new(listener, peers), router(controller, tokens), LIMITS, shutdown).await;
         follow.abort();
     }
 }
@@ -66,14 +87,31 @@ pub fn discard(socket: BoundSocket) {
 }
 
 /// Every route. Requests carry a [`peer::Peer`] in their extensions.
-fn router(controller: Controller) -> Router {
+fn router(controller: Controller, tokens: Arc<TokenStore>) -> Router {
     routes::router()
+        .layer(Extension(handlers::DocumentText(document::told)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(|request: Request, next: Next| origin::check("http", |_| false, request, next)))
+        .layer(Extension(tokens))
         .layer(middleware::from_fn(|request: Request, next: Next| host::check(is_our_name, request, next)))
         .layer(middleware::from_fn(routes::permit))
         .layer(middleware::from_fn(peer::introduce))
+        .layer(Extension(AuditHandle::clone(controller.audit())))
         .layer(middleware::from_fn(|request: Request, next: Next| requests::count("api", request, next)))
+        .with_state(controller)
+}
+
+/// Every route, and metrics and probes, for requests that carry a [`Caller`](crate::control::Caller) in their extensions.
+pub fn network(controller: Controller, tokens: Arc<TokenStore>) -> Router {
+    routes::router()
+        .merge(admin::routes(controller.clone()))
+        .layer(Extension(handlers::DocumentText(document::told)))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(Extension(tokens))
+        .layer(middleware::from_fn(routes::permit))
+        .layer(Extension(AuditHandle::clone(controller.audit())))
         .with_state(controller)
 }
 

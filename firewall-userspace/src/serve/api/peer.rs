@@ -37,14 +37,14 @@ impl Peer {
 /// Who may use the API by the socket. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Peers {
-    table: Arc<ArcSwap<Table>>,
+    table: Arc<ArcSwap<PeerTable>>,
     /// The group of the socket.
     viewers: Option<u32>,
 }
 
 /// Users and groups with what they may do. Root and the user of the daemon are among the users.
 #[derive(Debug, Default)]
-struct Table {
+struct PeerTable {
     users: HashMap<u32, Arc<Grant>>,
     groups: Vec<(u32, Arc<Grant>)>,
 }
@@ -69,7 +69,7 @@ impl Peers {
     /// Looks up whom `roles` names, and holds to it from now on; a directory service behind that may be slow.
     async fn take(&self, roles: LocalRoles) {
         // An empty table, which permits nobody, is left when the look-up panics in the C library.
-        let table = task::spawn_blocking(move || Table::of(&roles)).await.unwrap_or_default();
+        let table = task::spawn_blocking(move || PeerTable::of(&roles)).await.unwrap_or_default();
         self.table.store(Arc::new(table));
     }
 
@@ -100,7 +100,7 @@ impl Peers {
     }
 }
 
-impl Table {
+impl PeerTable {
     fn of(roles: &LocalRoles) -> Self {
         let mut table = Self::default();
         for (user, grant) in &roles.users {
@@ -145,7 +145,7 @@ pub async fn introduce(mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().cloned();
     if let Some(Peer { uid: Some(uid), grant: Some(grant) }) = peer {
         let name = name_in_time(uid).await;
-        request.extensions_mut().insert(Caller { grant, ..Caller::local(&name) });
+        request.extensions_mut().insert(Caller::user(&name, uid, grant));
     }
     next.run(request).await
 }

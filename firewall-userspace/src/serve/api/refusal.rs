@@ -49,6 +49,9 @@ impl From<Refusal> for ProblemDetails {
             }
             Refusal::NoMemory { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::FULL, message),
             Refusal::NotKept { message } => Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::NOT_KEPT, message),
+            refusal @ Refusal::NotAudited { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::NOT_AUDITED, refusal.to_string())
+            }
             Refusal::Datapath { message } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::DATAPATH, message),
             Refusal::Guarded(harms) => guarded(&harms),
             refusal @ Refusal::Pending(_) => {
@@ -68,6 +71,12 @@ impl From<Refusal> for ProblemDetails {
             Refusal::NotUndoable { ref why, .. } => not_undoable(why, &refusal),
             refusal @ Refusal::NoPolicy { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::NO_POLICY, refusal.to_string())
+            }
+            refusal @ Refusal::Precondition { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, codes::PRECONDITION_FAILED, refusal.to_string())
+            }
+            refusal @ Refusal::Busy { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::BUSY, refusal.to_string())
             }
             Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the daemon is stopping"),
         }
@@ -94,4 +103,36 @@ fn not_undoable(why: &NotUndoable, refusal: &Refusal) -> ProblemDetails {
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     ProblemDetails::new(status, codes::NOT_UNDOABLE, refusal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_has_the_codes_of_the_api() {
+        let words = String::new;
+        for refusal in [
+            Refusal::Invalid(crate::text::problem::Problems::one("", "wrong")),
+            Refusal::WrongVerb { list: words(), verb: Verb::Allow },
+            Refusal::Full { wanted: 2, capacity: 1 },
+            Refusal::Config { errors: 1, report: words() },
+            Refusal::NoMemory { message: words() },
+            Refusal::NotKept { message: words() },
+            Refusal::NotAudited { why: words() },
+            Refusal::Datapath { message: words() },
+            Refusal::Guarded(Vec::new()),
+            Refusal::NothingPending { why: None },
+            Refusal::SyncUnderway,
+            Refusal::Crowded,
+            Refusal::Cancelled,
+            Refusal::Overtaken { what: "the policy" },
+            Refusal::NoGeneration { wanted: None, kept: Vec::new() },
+            Refusal::NoPolicy { why: words() },
+            Refusal::Stopping,
+        ] {
+            let code = refusal.code();
+            assert_eq!(ProblemDetails::from(refusal).code, code);
+        }
+    }
 }

@@ -8,16 +8,23 @@ use axum::{
     http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, delete, get, post},
+    routing::MethodRouter,
 };
+use utoipa::openapi::{RefOr, path::Paths, schema::Schema};
+use utoipa_axum::{router::UtoipaMethodRouter, routes};
 
-use super::{handlers, sync};
+use super::{audit, handlers, lists, peer::Peer, sync, tokens};
 use crate::{
+    clock::Now,
     control::Caller,
     controller::Controller,
     logging,
     policy::Role,
-    serve::http::problem::{ProblemDetails, codes},
+    serve::{
+        admin,
+        http::problem::{ProblemDetails, codes},
+    },
+    state::audit::{AuditEvent, AuditHandle, AuditWhat},
     text::shown::cut,
 };
 
@@ -42,6 +49,15 @@ impl Right {
         }
     }
 
+    /// It as the document of the API has it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::ChangeEntries => "change_entries",
+            Self::Administer => "administer",
+        }
+    }
+
     /// It in words, after "the right".
     const fn words(self) -> &'static str {
         match self {
@@ -52,40 +68,77 @@ impl Right {
     }
 }
 
+/// The schemas that a route names, and its path.
+pub type ToldRoute = (Vec<(String, RefOr<Schema>)>, Paths);
+
 /// One method of one path.
-pub struct Row {
+pub struct RouteRow {
     /// The method.
     pub method: Method,
     /// The template of the path.
     pub path: &'static str,
     /// What it asks for.
     pub right: Right,
+    /// How it is told: the schemas that it names, and its path; `None` where nobody wrote that down.
+    pub told: Option<ToldRoute>,
     handler: MethodRouter<Controller>,
 }
 
+/// A handler, with or without words on it.
+struct Served(Option<ToldRoute>, MethodRouter<Controller>);
+
+impl From<MethodRouter<Controller>> for Served {
+    fn from(handler: MethodRouter<Controller>) -> Self {
+        Self(None, handler)
+    }
+}
+
+impl From<UtoipaMethodRouter<Controller>> for Served {
+    fn from((schemas, paths, handler): UtoipaMethodRouter<Controller>) -> Self {
+        Self(Some((schemas, paths)), handler)
+    }
+}
+
+/// A row of the table: the method and the path stand in the words on the handler too, which a test holds against them.
+fn row(method: Method, path: &'static str, right: Right, served: impl Into<Served>) -> RouteRow {
+    let Served(told, handler) = served.into();
+    RouteRow { method, path, right, told, handler }
+}
+
 /// All of them.
-pub fn rows() -> Vec<Row> {
+pub fn rows() -> Vec<RouteRow> {
     use Right::{Administer, ChangeEntries, Look};
-    let row = |method, path, right, handler| Row { method, path, right, handler };
     vec![
-        row(Method::GET, "/v1/status", Look, get(handlers::status)),
-        row(Method::GET, "/v1/entries", Look, get(handlers::entries)),
-        row(Method::POST, "/v1/entries", ChangeEntries, post(handlers::push)),
-        row(Method::POST, "/v1/sync", ChangeEntries, post(sync::sync)),
-        row(Method::DELETE, "/v1/sync/{number}", ChangeEntries, delete(sync::cancel)),
-        row(Method::POST, "/v1/undo", ChangeEntries, post(handlers::undo)),
-        row(Method::GET, "/v1/pushes", Look, get(handlers::pushes)),
-        row(Method::GET, "/v1/policy", Look, get(handlers::policy)),
-        row(Method::POST, "/v1/explain", Look, post(handlers::explain)),
-        row(Method::POST, "/v1/explanations", Look, post(handlers::explanations)),
-        row(Method::GET, "/v1/membership", Look, get(handlers::membership)),
-        row(Method::POST, "/v1/reload", Administer, post(handlers::reload)),
-        row(Method::POST, "/v1/apply", Administer, post(handlers::apply)),
-        row(Method::POST, "/v1/rollback", Administer, post(handlers::rollback)),
-        row(Method::POST, "/v1/mode", Administer, post(handlers::set_mode)),
-        row(Method::POST, "/v1/confirm", ChangeEntries, post(handlers::confirm)),
-        row(Method::GET, "/v1/history", Look, get(handlers::history)),
-        row(Method::GET, "/v1/history/{generation}", Look, get(handlers::generation)),
+        row(Method::GET, "/openapi.json", Look, routes!(handlers::document)),
+        row(Method::GET, "/v1/status", Look, routes!(handlers::status)),
+        row(Method::GET, "/v1/entries", Look, routes!(handlers::entries)),
+        row(Method::POST, "/v1/entries", ChangeEntries, routes!(handlers::push)),
+        row(Method::GET, "/v1/lists", Look, routes!(lists::all)),
+        row(Method::GET, "/v1/lists/{list}", Look, routes!(lists::one)),
+        row(Method::GET, "/v1/lists/{list}/entries", Look, routes!(lists::page)),
+        row(Method::GET, "/v1/lists/{list}/entries/{prefix}", Look, routes!(lists::holders)),
+        row(Method::PUT, "/v1/lists/{list}/entries/{prefix}", ChangeEntries, routes!(lists::put)),
+        row(Method::DELETE, "/v1/lists/{list}/entries/{prefix}", ChangeEntries, routes!(lists::remove)),
+        row(Method::POST, "/v1/sync", ChangeEntries, routes!(sync::sync)),
+        row(Method::DELETE, "/v1/sync/{number}", ChangeEntries, routes!(sync::cancel)),
+        row(Method::POST, "/v1/undo", ChangeEntries, routes!(handlers::undo)),
+        row(Method::GET, "/v1/pushes", Look, routes!(handlers::pushes)),
+        row(Method::GET, "/v1/policy", Look, routes!(handlers::policy)),
+        row(Method::POST, "/v1/explain", Look, routes!(handlers::explain)),
+        row(Method::POST, "/v1/explanations", Look, routes!(handlers::explanations)),
+        row(Method::GET, "/v1/membership", Look, routes!(handlers::membership)),
+        row(Method::POST, "/v1/reload", Administer, routes!(handlers::reload)),
+        row(Method::POST, "/v1/apply", Administer, routes!(handlers::apply)),
+        row(Method::POST, "/v1/rollback", Administer, routes!(handlers::rollback)),
+        row(Method::POST, "/v1/mode", Administer, routes!(handlers::set_mode)),
+        row(Method::POST, "/v1/confirm", ChangeEntries, routes!(handlers::confirm)),
+        row(Method::GET, "/v1/history", Look, routes!(handlers::history)),
+        row(Method::GET, "/v1/history/{generation}", Look, routes!(handlers::generation)),
+        row(Method::GET, "/v1/audit", Administer, routes!(audit::audit)),
+        row(Method::GET, "/v1/tokens", Administer, routes!(tokens::list)),
+        row(Method::POST, "/v1/tokens", Administer, routes!(tokens::create)),
+        row(Method::POST, "/v1/tokens/{name}/rotate", Administer, routes!(tokens::rotate)),
+        row(Method::DELETE, "/v1/tokens/{name}", Administer, routes!(tokens::revoke)),
     ]
 }
 
@@ -104,6 +157,9 @@ const MOST_OF_PATH: usize = 200;
 /// What a request to the template `path` asks for; `None` when nothing is there, or not by this method.
 pub fn right(method: &Method, path: &str) -> Option<Right> {
     let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
+    if method == Method::GET && admin::PATHS.contains(&path) {
+        return Some(Right::Look);
+    }
     // The keys live as long as the process, and those of a look-up do not.
     RIGHTS.iter().find(|((known, at), _)| *known == method && *at == path).map(|(_, right)| *right)
 }
@@ -111,7 +167,9 @@ pub fn right(method: &Method, path: &str) -> Option<Right> {
 /// Passes requests of a [`Caller`] that may make them. Whoever may do nothing is not told what there is.
 pub async fn permit(request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>();
-    let who = caller.map_or("unknown", |caller| &caller.name);
+    let uid = request.extensions().get::<Peer>().and_then(|peer| peer.uid);
+    let unnamed = || uid.map_or_else(|| "unknown".to_owned(), |uid| format!("uid:{uid}"));
+    let who = caller.map_or_else(unnamed, |caller| caller.name.clone());
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let wanted = matched.and_then(|path| right(request.method(), path));
     let detail = match (caller, wanted) {
@@ -126,7 +184,28 @@ pub async fn permit(request: Request, next: Next) -> Response {
         let path = cut(request.uri().path(), MOST_OF_PATH);
         tracing::warn!(who, method = %request.method(), path, "refused a request: not permitted");
     }
+    if wanted.is_none_or(|wanted| wanted > Right::Look)
+        && let Some(audit) = request.extensions().get::<AuditHandle>()
+    {
+        audit.note_failure(not_permitted(&request, caller));
+    }
     ProblemDetails::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail).into_response()
+}
+
+/// What is recorded of a request for a change that is not permitted.
+fn not_permitted(request: &Request, caller: Option<&Caller>) -> AuditEvent {
+    let peer = request.extensions().get::<Peer>().and_then(|peer| peer.uid);
+    AuditEvent {
+        at: Now::read().wall,
+        who: caller.map_or("unknown", |caller| &caller.name).to_owned(),
+        method: caller.map_or_else(|| "socket".into(), Caller::method),
+        peer: caller.map_or_else(|| peer.map(|uid| format!("uid:{uid}")), Caller::peer),
+        what: AuditWhat::NotPermitted,
+        summary: format!("{} {}", request.method(), cut(request.uri().path(), MOST_OF_PATH)),
+        before: None,
+        after: None,
+        result: codes::NOT_PERMITTED.into(),
+    }
 }
 
 #[cfg(test)]
@@ -147,10 +226,13 @@ mod tests {
     #[test]
     fn what_only_asks_is_for_those_who_look_and_nothing_else() {
         for row in rows() {
-            let asks = row.method == Method::GET || row.path.starts_with("/v1/expl");
+            // Who did what, and who may use the API, is the business of those who administer.
+            let is_open = row.path != "/v1/audit" && !row.path.starts_with("/v1/tokens");
+            let asks = (row.method == Method::GET || row.path.starts_with("/v1/expl")) && is_open;
             assert_eq!(row.right == Right::Look, asks, "{} {}", row.method, row.path);
         }
         assert_eq!(right(&Method::HEAD, "/v1/status"), Some(Right::Look));
         assert_eq!(right(&Method::PUT, "/v1/status"), None);
+        assert_eq!(right(&Method::GET, "/metrics"), Some(Right::Look));
     }
 }

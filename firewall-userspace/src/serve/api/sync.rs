@@ -21,8 +21,10 @@ use tokio::{
 use super::{
     body::{NoQuery, internal},
     handlers::wrong_number,
+    tags::NoIfMatch,
 };
 use crate::{
+    clock::Now,
     control::{Caller, Cancelled, Pushed, Refusal, SyncEvent, SyncProgress},
     controller::{CancelOnDrop, Controller, MAX_LINE, SyncCollector, SyncSet, SyncTicket},
     serve::http::problem::{ProblemDetails, codes},
@@ -40,9 +42,19 @@ const TELL: Duration = Duration::from_millis(200);
 /// Pieces of a body that wait to be read.
 const PIECES: usize = 8;
 
-/// `POST /v1/sync`.
+/// Changes any number of entries by lines of JSON: all of it happens, or nothing. The first line is a `Sync`, each other one a
+/// `SyncLine`. Who accepts `application/x-ndjson` gets lines too, each a `SyncEvent`: how far it is, and at the end what came of it.
+#[utoipa::path(
+    post,
+    path = "/v1/sync",
+    operation_id = "sync",
+    tag = "entries",
+    request_body(content = String, content_type = "application/x-ndjson", description = "Lines of JSON"),
+    responses((status = 200, description = "It has happened; or, as lines, whether it has is told by the last one", content((Pushed = "application/json"), (String = "application/x-ndjson")))),
+)]
 pub async fn sync(
     _: NoQuery,
+    _: NoIfMatch,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
     request: Request,
@@ -72,15 +84,24 @@ pub async fn sync(
     Ok(([(header::CONTENT_TYPE, LINES)], Body::from_stream(stream::unfold(told, SyncAnswer::next))).into_response())
 }
 
-/// `DELETE /v1/sync/{number}`.
+/// Cancels a sync that is not promised yet.
+#[utoipa::path(
+    delete,
+    path = "/v1/sync/{number}",
+    operation_id = "cancelSync",
+    tag = "entries",
+    params(("number" = u64, Path, description = "Its number, as its progress tells it")),
+    responses((status = 200, description = "Whether nothing of it happens", body = Cancelled)),
+)]
 pub async fn cancel(
     _: NoQuery,
+    _: NoIfMatch,
     number: Result<Path<u64>, PathRejection>,
     Extension(caller): Extension<Caller>,
     State(controller): State<Controller>,
 ) -> Result<axum::Json<Cancelled>, ProblemDetails> {
     let Path(sync) = number.map_err(|rejection| wrong_number(&rejection))?;
-    match controller.syncs().cancel(sync, &caller) {
+    match controller.cancel_sync(&caller, sync, Now::read()) {
         Some(cancelled) => Ok(axum::Json(Cancelled { sync, cancelled })),
         None => {
             let detail = format!("no sync {sync} is under way");

@@ -19,6 +19,7 @@ use crate::{
     policy::{Grant, Role},
     preview::{diff::PolicyDocument, explain::Membership},
     serve::http::{ProblemDetails, problem::codes},
+    state::{fake::FakeDisk, tokens::TokenStore},
 };
 
 fn request(method: &str, path: &str, body: Body) -> Request<Body> {
@@ -39,7 +40,7 @@ async fn problem(controller: Controller, mut request: Request<Body>, peer: Optio
         })
         .unwrap_or_default(),
     );
-    let response = router(controller).oneshot(request).await.unwrap();
+    let response = router(controller, tokens()).oneshot(request).await.unwrap();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap()
 }
@@ -90,6 +91,10 @@ impl Readings for Nothing {
     }
 }
 
+fn tokens() -> Arc<TokenStore> {
+    Arc::new(TokenStore::open(FakeDisk::default()))
+}
+
 fn controller() -> (Controller, mpsc::Receiver<Message>) {
     let (messages, questions) = mpsc::channel(1);
     let (_, readings) = watch::channel(Arc::new(Nothing) as Arc<dyn Readings>);
@@ -113,7 +118,7 @@ async fn answer_to_a_viewer(method: &str, path: &str) -> StatusCode {
     let (controller, _) = controller();
     let mut request = request(method, path, Body::from("{}"));
     request.extensions_mut().insert(peer(Some(Role::Viewer)));
-    router(controller).oneshot(request).await.unwrap().status()
+    router(controller, tokens()).oneshot(request).await.unwrap().status()
 }
 
 #[tokio::test]
@@ -143,11 +148,87 @@ async fn who_may_look_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_does_not_answer_is_a_504_that_does_not_say_no() {
-    let (controller, _questions) = controller();
+    let (controller, mut questions) = controller();
+    let began = tokio::spawn(async move {
+        let message = questions.recv().await.unwrap();
+        assert!(message.begin());
+        (questions, message)
+    });
     let problem =
         problem(controller, request("POST", "/v1/entries", Body::from("{}")), Some(peer(Some(Role::Admin)))).await;
     assert_eq!((problem.status, &*problem.code), (504, codes::UNANSWERED));
     assert!(problem.detail.contains("may still happen"), "{problem:?}");
+    drop(began);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_not_begun_in_time_is_a_503_and_never_happens() {
+    for (path, body) in [
+        ("/v1/entries", "{}"),
+        ("/v1/undo", r#"{"revision":1}"#),
+        ("/v1/mode", r#"{"mode":"observe"}"#),
+        ("/v1/explain", "{}"),
+    ] {
+        let (controller, mut questions) = controller();
+        let begun = tokio::time::Instant::now();
+        let problem = problem(controller, request("POST", path, Body::from(body)), Some(peer(Some(Role::Admin)))).await;
+        assert_eq!((problem.status, &*problem.code), (503, codes::BUSY), "{path}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(6), "{path}");
+        assert!(!questions.try_recv().unwrap().begin(), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_the_queue_full_is_a_503_too() {
+    let (controller, questions) = controller();
+    let ask =
+        || problem(controller.clone(), request("POST", "/v1/entries", "{}".into()), Some(peer(Some(Role::Admin))));
+    let answers = tokio::join!(ask(), ask(), ask());
+    for problem in [answers.0, answers.1, answers.2] {
+        assert_eq!((problem.status, &*problem.code), (503, codes::BUSY));
+    }
+    assert_eq!(questions.len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_a_key_is_carried_out_once_while_it_is_under_way_and_after() {
+    let (controller, mut questions) = controller();
+    let ask = |key: &'static str, body: &'static str| {
+        let mut request = request("POST", "/v1/entries", Body::from(body));
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        request.extensions_mut().insert(peer(Some(Role::Admin)));
+        router(controller.clone(), tokens()).oneshot(request)
+    };
+    // Whoever has hung up finds the answer when it asks again.
+    let first = tokio::spawn(ask("\"one\"", "{}"));
+    let Some(Message::Push(.., reply)) = questions.recv().await else { panic!("no push") };
+    first.abort();
+    assert_eq!(ask("one", "{}").await.unwrap().status(), StatusCode::CONFLICT);
+    assert_eq!(ask("one", r#"{"remove_all":true}"#).await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(reply.begin());
+    reply.send(Ok(crate::control::Pushed { added: 7, ..Default::default() })).unwrap();
+    let again = loop {
+        let again = ask("one", "{}").await.unwrap();
+        if again.status() != StatusCode::CONFLICT {
+            break again;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((again.status(), &again.headers()["idempotency-replayed"]), (StatusCode::OK, &"true".parse().unwrap()));
+    let body = again.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["added"], 7);
+    assert!(questions.try_recv().is_err());
+
+    // What was refused has not happened, and is asked anew.
+    let refused = tokio::spawn(ask("two", "{}"));
+    let Some(Message::Push(.., reply)) = questions.recv().await else { panic!("no push") };
+    reply.send(Err(Refusal::Stopping)).unwrap();
+    assert_eq!(refused.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let anew = tokio::spawn(ask("two", r#"{"remove_all":true}"#));
+    let Some(Message::Push(_, push, reply)) = questions.recv().await else { panic!("no push") };
+    assert!(push.remove_all);
+    reply.send(Ok(crate::control::Pushed::default())).unwrap();
+    assert_eq!(anew.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-};
+use axum::body::{Body, Bytes};
 use hyper::{
     Request,
     body::{Body as _, Frame, Incoming, SizeHint},
@@ -21,12 +18,11 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::watch,
     time,
 };
 use tower::ServiceExt;
 
-use super::{room::Stage, server::Limits};
+use super::{room::Stage, server::Attendance};
 
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -37,18 +33,13 @@ const MAX_HEAD: usize = 64 << 10;
 /// How long a client may take to read an answer that came before it had sent its whole request.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Answers the request that comes on `stream`; `stopping` ends the wait for one.
-pub async fn serve<S, P>(
-    stream: S,
-    peer: P,
-    router: Router,
-    limits: Limits,
-    stage: Arc<Stage>,
-    mut stopping: watch::Receiver<bool>,
-) where
+/// Answers the request that comes on `stream`; a shutdown ends the wait for one.
+pub async fn serve<S, P>(stream: S, peer: P, attendance: Attendance)
+where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     P: Clone + Send + Sync + Unpin + 'static,
 {
+    let Attendance { router, limits, stage, mut stopping } = attendance;
     stage.await_request();
     let answering = Arc::clone(&stage);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -134,7 +125,7 @@ impl hyper::body::Body for BodyToCome {
 /// Closes `stream` in such a way that the client can still read the answer.
 ///
 /// Closing with unread input resets the connection, and the client would see the reset instead of, say, a 413.
-async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+pub async fn end<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let discard_rest = async {
         stream.shutdown().await?;
         let mut discarded = vec![0; 16 << 10];

@@ -5,7 +5,7 @@
 
 use axum::{
     extract::Request,
-    http::{StatusCode, header, uri::Authority},
+    http::{StatusCode, Version, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,27 +13,34 @@ use axum::{
 use super::problem::{ProblemDetails, codes};
 
 /// Passes requests whose host `is_ours`, without its port and with the brackets of an IPv6 address.
-pub async fn check(is_ours: fn(&str) -> bool, request: Request, next: Next) -> Response {
+pub async fn check(is_ours: impl Fn(&str) -> bool, request: Request, next: Next) -> Response {
     match refuse(is_ours, &request) {
         Some(problem) => problem.into_response(),
         None => next.run(request).await,
     }
 }
 
-fn refuse(is_ours: fn(&str) -> bool, request: &Request) -> Option<ProblemDetails> {
+fn refuse(is_ours: impl Fn(&str) -> bool, request: &Request) -> Option<ProblemDetails> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+    let target = request.uri().authority();
+    let is_good = |host: &Authority| !host.as_str().contains('@') && is_ours(host.host());
+    let wrong = |shown: &str| {
+        let detail = format!("`{shown}` is not a host name of this listener");
+        Some(ProblemDetails::new(StatusCode::FORBIDDEN, codes::WRONG_HOST, detail))
+    };
+    let (first, second) = (hosts.next(), hosts.next());
+    // HTTP/2 has it in the target (`:authority`, RFC 9113 section 8.3.1).
+    if let (Some(target), None, Version::HTTP_2) = (target, first, request.version()) {
+        return if is_good(target) { None } else { wrong(target.as_str()) };
+    }
+    let (Some(host), None) = (first, second) else {
         let detail = "the request must have exactly one Host header";
         return Some(ProblemDetails::new(StatusCode::BAD_REQUEST, codes::BAD_HOST, detail));
     };
     let header = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
     // The target of the request overrides the header when it has a host of its own (RFC 9112 section 3.2.2).
-    let target = request.uri().authority();
-    let is_good = |host: &Authority| !host.as_str().contains('@') && is_ours(host.host());
     if header.as_ref().is_some_and(is_good) && target.is_none_or(is_good) {
         return None;
     }
-    let shown = String::from_utf8_lossy(host.as_bytes());
-    let detail = format!("`{shown}` is not a host name of this listener");
-    Some(ProblemDetails::new(StatusCode::FORBIDDEN, codes::WRONG_HOST, detail))
+    wrong(&String::from_utf8_lossy(host.as_bytes()))
 }

@@ -12,7 +12,7 @@ use crate::text::problem::Problem;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct ProblemDetails {
     /// Always `about:blank`: the status and `code` say what it is.
     #[serde(rename = "type")]
@@ -23,12 +23,15 @@ pub struct ProblemDetails {
     pub status: u16,
     /// What is wrong, in words.
     pub detail: String,
-    /// What is wrong, for programs; one of [`codes`].
+    /// What to do about it, where one thing helps in most cases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What is wrong, for programs: one of those that the operation names. None ever changes its meaning.
     pub code: String,
     /// Every single thing that is wrong with the body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Problem>,
-    /// With [`codes::GUARDED`]: names of the guards that refuse it, by which `force` lifts them.
+    /// With `guarded`: names of the guards that refuse it, by which `force` lifts them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<String>,
     /// The report on a configuration, as `portcullis check` prints it.
@@ -44,6 +47,12 @@ pub mod codes {
     pub const BAD_HOST: &str = "bad_host";
     /// The `Host` is none of this listener.
     pub const WRONG_HOST: &str = "wrong_host";
+    /// A page of another origin asks.
+    pub const WRONG_ORIGIN: &str = "wrong_origin";
+    /// A request that plain HTTP is not for.
+    pub const NOT_ENCRYPTED: &str = "not_encrypted";
+    /// The certificate of the client is not believed any more.
+    pub const CERTIFICATE_REFUSED: &str = "certificate_refused";
     /// The user at the other end of the socket may not do this.
     pub const NOT_PERMITTED: &str = "not_permitted";
     /// There is nothing at this path.
@@ -78,6 +87,8 @@ pub mod codes {
     pub const INVALID_CONFIG: &str = "invalid_config";
     /// The change cannot be kept over a restart, so it did not happen.
     pub const NOT_KEPT: &str = "not_kept";
+    /// The change cannot be recorded in the audit log, so it did not happen.
+    pub const NOT_AUDITED: &str = "not_audited";
     /// The kernel refused.
     pub const DATAPATH: &str = "datapath";
     /// A bug.
@@ -94,23 +105,51 @@ pub mod codes {
     pub const STUCK: &str = "stuck";
     /// The controller took too long; what was asked may still happen.
     pub const UNANSWERED: &str = "unanswered";
+    /// `If-Match` names something that is not so any more.
+    pub const PRECONDITION_FAILED: &str = "precondition_failed";
+    /// A header of the request cannot be read, or means nothing here.
+    pub const BAD_HEADER: &str = "bad_header";
+    /// The `Idempotency-Key` came before with another request.
+    pub const IDEMPOTENCY_KEY_REUSED: &str = "idempotency_key_reused";
+    /// The request that this `Idempotency-Key` came with first is under way.
+    pub const IDEMPOTENCY_KEY_UNDERWAY: &str = "idempotency_key_underway";
     /// The tables have no room.
     pub const FULL: &str = "full";
+    /// The caller does not show who it is.
+    pub const UNAUTHENTICATED: &str = "unauthenticated";
+    /// The caller shows credentials that contradict each other.
+    pub const CONTRADICTORY_CREDENTIALS: &str = "contradictory_credentials";
+    /// The caller, or its address, has asked too much.
+    pub const TOO_MANY_REQUESTS: &str = "too_many_requests";
+    /// There is a token of this name.
+    pub const TOKEN_EXISTS: &str = "token_exists";
+    /// There is no token of this name.
+    pub const NO_TOKEN: &str = "no_token";
 }
 
 impl ProblemDetails {
-    /// A problem with the phrase of `status` as its title.
+    /// A problem with the phrase of `status` as its title; a line `hint: ...` at the end of `detail` becomes its hint.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        let hint = detail.split_once("\nhint: ").map(|(_, hint)| hint.trim_end().to_owned());
+        detail.truncate(detail.find("\nhint: ").unwrap_or(detail.len()));
         Self {
             kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Unknown").to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail,
+            hint,
             code: code.to_owned(),
             errors: Vec::new(),
             guards: Vec::new(),
             report: None,
         }
+    }
+}
+
+impl From<Box<Self>> for ProblemDetails {
+    fn from(problem: Box<Self>) -> Self {
+        *problem
     }
 }
 
@@ -121,9 +160,12 @@ impl IntoResponse for ProblemDetails {
             (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
+        // What is busy is so for a moment only, and the log of changes is tried again each second.
+        let pause = if [codes::BUSY, codes::NOT_AUDITED].contains(&&*self.code) { "1" } else { "5" };
+        let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(header::RETRY_AFTER, pause)]);
         // Strings and numbers can always be written as JSON.
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (status, headers, body).into_response()
+        (status, headers, retry, body).into_response()
     }
 }
 

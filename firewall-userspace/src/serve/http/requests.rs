@@ -18,30 +18,66 @@ use crate::clock::durations::{Durations, Timings};
 /// A listener, the template of a path, and a method that it takes.
 pub type Route = (&'static str, &'static str, &'static str);
 
-/// Every route of both listeners.
-pub const ROUTES: [Route; 21] = [
-    ("admin", "/metrics", "GET"),
-    ("admin", "/livez", "GET"),
-    ("admin", "/readyz", "GET"),
-    ("api", "/v1/status", "GET"),
-    ("api", "/v1/entries", "GET"),
-    ("api", "/v1/entries", "POST"),
-    ("api", "/v1/sync", "POST"),
-    ("api", "/v1/sync/{number}", "DELETE"),
-    ("api", "/v1/undo", "POST"),
-    ("api", "/v1/pushes", "GET"),
-    ("api", "/v1/policy", "GET"),
-    ("api", "/v1/explain", "POST"),
-    ("api", "/v1/explanations", "POST"),
-    ("api", "/v1/membership", "GET"),
-    ("api", "/v1/reload", "POST"),
-    ("api", "/v1/apply", "POST"),
-    ("api", "/v1/rollback", "POST"),
-    ("api", "/v1/mode", "POST"),
-    ("api", "/v1/confirm", "POST"),
-    ("api", "/v1/history", "GET"),
-    ("api", "/v1/history/{generation}", "GET"),
+/// A path and a method of it.
+type Own = (&'static str, &'static str);
+
+/// Metrics and probes: routes of the admin port, and of the API by HTTPS.
+const OF_ADMIN: [Own; 3] = [("/metrics", "GET"), ("/livez", "GET"), ("/readyz", "GET")];
+
+/// Routes of the API by its socket, and by HTTPS.
+const OF_API: [Own; 30] = [
+    ("/openapi.json", "GET"),
+    ("/v1/status", "GET"),
+    ("/v1/entries", "GET"),
+    ("/v1/entries", "POST"),
+    ("/v1/lists", "GET"),
+    ("/v1/lists/{list}", "GET"),
+    ("/v1/lists/{list}/entries", "GET"),
+    ("/v1/lists/{list}/entries/{prefix}", "GET"),
+    ("/v1/lists/{list}/entries/{prefix}", "PUT"),
+    ("/v1/lists/{list}/entries/{prefix}", "DELETE"),
+    ("/v1/sync", "POST"),
+    ("/v1/sync/{number}", "DELETE"),
+    ("/v1/undo", "POST"),
+    ("/v1/pushes", "GET"),
+    ("/v1/policy", "GET"),
+    ("/v1/explain", "POST"),
+    ("/v1/explanations", "POST"),
+    ("/v1/membership", "GET"),
+    ("/v1/reload", "POST"),
+    ("/v1/apply", "POST"),
+    ("/v1/rollback", "POST"),
+    ("/v1/mode", "POST"),
+    ("/v1/confirm", "POST"),
+    ("/v1/history", "GET"),
+    ("/v1/history/{generation}", "GET"),
+    ("/v1/audit", "GET"),
+    ("/v1/tokens", "GET"),
+    ("/v1/tokens", "POST"),
+    ("/v1/tokens/{name}/rotate", "POST"),
+    ("/v1/tokens/{name}", "DELETE"),
 ];
+
+/// Every route of all listeners.
+pub const ROUTES: [Route; 2 * (OF_ADMIN.len() + OF_API.len())] = {
+    let mut all = [("", "", ""); _];
+    let mut index = 0;
+    // Nothing else walks through a list before there is a program.
+    while index < OF_ADMIN.len() {
+        let (path, method) = OF_ADMIN[index];
+        all[index] = ("admin", path, method);
+        all[OF_ADMIN.len() + OF_API.len() + index] = ("https", path, method);
+        index += 1;
+    }
+    index = 0;
+    while index < OF_API.len() {
+        let (path, method) = OF_API[index];
+        all[OF_ADMIN.len() + index] = ("api", path, method);
+        all[2 * OF_ADMIN.len() + OF_API.len() + index] = ("https", path, method);
+        index += 1;
+    }
+    all
+};
 
 /// Answers of every route that are counted from 0 on, so that `rate()` sees the first one; others come when they are given.
 const EXPECTED: [u16; 3] = [200, 500, 503];

@@ -22,7 +22,7 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Which kind: kinds have rooms of their own.
-    pub key: u32,
+    pub key: u64,
     /// Connections that are served at a time.
     pub connections: usize,
     /// Connections that wait for their turn; what comes when as many wait is cut.
@@ -130,7 +130,7 @@ impl Room {
     }
 
     /// Whom it is for.
-    pub fn key(&self) -> u32 {
+    pub fn key(&self) -> u64 {
         self.share.key
     }
 
@@ -149,6 +149,16 @@ impl Room {
     /// Forgets a connection that has ended.
     pub fn leave(&mut self, task: Id) {
         self.open.retain(|open| open.task.id() != task);
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Whether more are open than are served.

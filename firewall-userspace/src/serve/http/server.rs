@@ -1,6 +1,12 @@
 //! Accepts connections, a bounded number at a time, until told to stop.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use libc::{EMFILE, ENFILE};
@@ -32,6 +38,31 @@ pub trait Listener: Send + 'static {
 
     /// The room for connections of `peer` and of its like.
     fn share(&self, peer: &Self::Peer) -> Share;
+
+    /// Connections that are open at a time, in all rooms together. Beyond that, those of whoever has most give way.
+    fn most(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Serves a connection of `peer` until it ends: one exchange, unless the listener can do more.
+    fn attend(&self, stream: Self::Stream, peer: Self::Peer, attendance: Attendance) -> Attending {
+        Box::pin(connection::serve(stream, peer, attendance))
+    }
+}
+
+/// A connection that is served.
+pub type Attending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a connection is served with.
+pub struct Attendance {
+    /// Who answers.
+    pub router: Router,
+    /// What its client may take.
+    pub limits: Limits,
+    /// How far it has come, for whoever needs its room.
+    pub stage: Arc<Stage>,
+    /// Becomes `true` at the shutdown: what has begun may end, and nothing begins.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// What a client may take.
@@ -65,7 +96,7 @@ pub fn within_descriptors(wanted: usize) -> usize {
 
 /// Serves `router` on `listener` until `shutdown` completes; then lets exchanges that have begun end.
 ///
-/// A connection carries one exchange: clients are few and near, and a connection that cannot idle needs no reaper.
+/// Each connection is served as its listener says.
 pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shutdown: impl Future) {
     let (stop, stopping) = watch::channel(false);
     let mut server = Server { listener, router, limits, rooms: Vec::new(), connections: JoinSet::new(), stopping };
@@ -81,6 +112,7 @@ pub async fn serve<L: Listener>(listener: L, router: Router, limits: Limits, shu
             Some(ended) = server.connections.join_next_with_id() => {
                 let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
                 server.rooms.iter_mut().for_each(|room| room.leave(task));
+                server.rooms.retain(|room| !room.is_empty());
                 again = None;
                 continue;
             }
@@ -135,6 +167,10 @@ struct Server<L: Listener> {
 impl<L: Listener> Server<L> {
     /// Serves a connection when there is room, or makes room for it, or cuts it.
     fn welcome(&mut self, stream: L::Stream, peer: L::Peer) {
+        if !self.has_room_for_one() {
+            room::count_cuts(L::NAME, 1);
+            return;
+        }
         let share = self.listener.share(&peer);
         let position = self.rooms.iter().position(|room| room.key() == share.key);
         let room = match position.and_then(|position| self.rooms.get_mut(position)) {
@@ -147,14 +183,13 @@ impl<L: Listener> Server<L> {
             return;
         }
         let stage = Arc::new(Stage::new(Instant::now(), self.limits.patience));
-        let exchange = connection::serve(
-            stream,
-            peer,
-            self.router.clone(),
-            self.limits,
-            Arc::clone(&stage),
-            self.stopping.clone(),
-        );
+        let attendance = Attendance {
+            router: self.router.clone(),
+            limits: self.limits,
+            stage: Arc::clone(&stage),
+            stopping: self.stopping.clone(),
+        };
+        let exchange = self.listener.attend(stream, peer, attendance);
         let turn = room.turn();
         let task = self.connections.spawn(async move {
             let turn = turn.await;
@@ -162,6 +197,19 @@ impl<L: Listener> Server<L> {
             drop(turn);
         });
         room.enter(task, stage);
+    }
+
+    /// Whether there may be one more in all rooms together, once whoever has most has given way.
+    fn has_room_for_one(&mut self) -> bool {
+        let most = self.listener.most();
+        let open: usize = self.rooms.iter().map(Room::len).sum();
+        if open < most {
+            return true;
+        }
+        self.rooms.sort_unstable_by_key(|room| Reverse(room.len()));
+        let cut = self.rooms.iter_mut().map(|room| room.make_room(room.len().saturating_sub(1))).find(|cut| *cut > 0);
+        room::count_cuts(L::NAME, cut.unwrap_or(0));
+        cut.is_some()
     }
 
     fn make_room(&mut self, make: impl Fn(&mut Room) -> u64) {

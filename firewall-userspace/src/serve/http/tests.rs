@@ -39,7 +39,7 @@ impl<const TEST: u8> Listener for Ends<TEST> {
     }
 
     fn share(&self, user: &u32) -> Share {
-        Share { key: *user, connections: 2, waiting: 2 }
+        Share { key: u64::from(*user), connections: 2, waiting: 2 }
     }
 }
 

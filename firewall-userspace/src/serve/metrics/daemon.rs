@@ -8,7 +8,11 @@ use crate::{
     controller::{Activity, Doing},
     logging, made,
     policy::{Mode, mode_label},
-    serve::http::{requests, room},
+    serve::{
+        auth::failures,
+        http::{requests, room},
+        tls::health,
+    },
 };
 
 /// The families of `status`, which is `None` when the controller did not answer, and those that need no controller.
@@ -17,8 +21,9 @@ pub fn families(
     doing: Option<Doing>,
     scrape_errors: [(&str, u64); 2],
 ) -> prometheus::Result<Vec<Family>> {
-    let mut families = vec![build_info()?, http_requests()?, cut_connections()?, jobs(doing)?];
+    let mut families = vec![build_info()?, http_requests()?, cut_connections()?, auth_failures()?, jobs(doing)?];
     families.extend(process()?);
+    families.extend(certificates()?);
     let help = "Questions of scrapes that were not answered; what was asked for is missing in that scrape, and the log says why.";
     let mut unanswered = Family::counter("portcullis_scrape_errors_total", help, &["collector"])?;
     scrape_errors.into_iter().for_each(|(collector, count)| unanswered.push(&[collector], count as f64));
@@ -68,8 +73,17 @@ fn http_requests() -> prometheus::Result<Family> {
 fn cut_connections() -> prometheus::Result<Family> {
     let help = "Connections that were cut although they might have gone on, because others needed their room.";
     let mut family = Family::counter("portcullis_http_connections_cut_total", help, &["listener"])?;
-    for listener in ["admin", "api"] {
+    for listener in ["admin", "api", "https", "redirect"] {
         family.push(&[listener], room::cuts(listener) as f64);
+    }
+    Ok(family)
+}
+
+fn auth_failures() -> prometheus::Result<Family> {
+    let help = "Requests over the network that were refused because they do not show who they are of; the log has where they come from.";
+    let mut family = Family::counter("portcullis_api_auth_failures_total", help, &["reason"])?;
+    for (reason, count) in failures::counts() {
+        family.push(&[reason.label()], count as f64);
     }
     Ok(family)
 }
@@ -90,6 +104,24 @@ fn process() -> prometheus::Result<[Family; 2]> {
     let help = "Threads and tasks that panicked; each is a bug worth a report, and the log has its words.";
     let panics = Family::counter("portcullis_panics_total", help, &[])?.with(logging::panics() as f64);
     Ok([lost, panics])
+}
+
+fn certificates() -> prometheus::Result<[Family; 3]> {
+    let health = health::health();
+    let help = "When the time of the certificate of the API is over, and by when the first of the revocation lists of clients is to be \
+                followed by another, in seconds since 1970; 0 where there is none. Renew it before.";
+    let mut expiry = Family::gauge("portcullis_api_certificate_expiry_timestamp_seconds", help, &["what"])?;
+    for (what, at) in [("certificate", health.certificate), ("client_crl", health.client_crl)] {
+        expiry.push(&[what], at.map_or(0.0, |at| at.as_second() as f64));
+    }
+    let help = "1 when the API is served by what the files of its certificates say now, 0 when those cannot be used and the ones before \
+                go on: see the log.";
+    let reloaded = Family::gauge("portcullis_api_certificate_last_reload_successful", help, &[])?
+        .with(f64::from(u8::from(health.why.is_none())));
+    let help = "Handshakes of TLS by how they ended.";
+    let mut handshakes = Family::counter("portcullis_api_tls_handshakes_total", help, &["result"])?;
+    health::handshakes().for_each(|(end, count)| handshakes.push(&[end.label()], count as f64));
+    Ok([expiry, reloaded, handshakes])
 }
 
 fn interfaces(status: &Status) -> prometheus::Result<[Family; 3]> {

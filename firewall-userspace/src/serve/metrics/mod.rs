@@ -3,6 +3,7 @@
 //! In: a scrape. Out: the text format 0.0.4. What cannot be read is missing, and counted; the controller is not asked, and owns
 //! what it has published.
 
+mod audit;
 mod daemon;
 mod data_plane;
 mod durations;
@@ -28,6 +29,7 @@ use crate::{
     clock::{Now, durations::Timings},
     control::{Refusal, Status},
     controller::{Activity, Controller, Counters, Doing},
+    state::audit::AuditView,
 };
 
 /// How often a scrape was not answered, by what it asked.
@@ -71,7 +73,8 @@ impl Metrics {
             let status = or_count(controller.status(Now::read()), &errors.status);
             let counters = or_count(controller.readings().and_then(|readings| readings.counters()), &errors.counters);
             let doing = controller.doing(Now::read()).ok().flatten();
-            let told = ScrapeAnswers { status, doing, timings: controller.timings(), counters, errors: errors.all() };
+            let (timings, audit) = (controller.timings(), controller.audit().view());
+            let told = ScrapeAnswers { status, doing, timings, counters, errors: errors.all(), audit };
             render(&told)
         };
         task::spawn_blocking(scrape).await.map_err(|error| prometheus::Error::Msg(error.to_string()))?
@@ -94,6 +97,7 @@ struct ScrapeAnswers {
     timings: [(Activity, Timings); Activity::ALL.len()],
     counters: Option<Counters>,
     errors: [(&'static str, u64); 2],
+    audit: AuditView,
 }
 
 fn render(told: &ScrapeAnswers) -> prometheus::Result<String> {
@@ -103,6 +107,7 @@ fn render(told: &ScrapeAnswers) -> prometheus::Result<String> {
     if let Some(counters) = &told.counters {
         families.extend(data_plane::families(counters, status)?);
     }
+    families.extend(audit::families(&told.audit)?);
     families.extend(process::families(&Process::read())?);
     let registry = Registry::new();
     registry.register(Box::new(Scrape(families)))?;

@@ -44,7 +44,7 @@ pub struct Versioned {
 }
 
 /// One generation of the policy.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Generation {
     /// Its number; grows.
     pub number: u64,
@@ -77,7 +77,7 @@ pub struct Generation {
 }
 
 /// A mode that ends by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct TemporaryMode {
     /// When.
     pub until: Until,
@@ -91,7 +91,7 @@ pub struct TemporaryMode {
 }
 
 /// What brought a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
     /// A daemon started with a configuration file that was new to it.
@@ -123,7 +123,7 @@ impl How {
 }
 
 /// What became of a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It was confirmed, or needed no confirmation.

@@ -2,6 +2,7 @@
 
 mod fake;
 mod http;
+pub mod https;
 pub mod promtool;
 
 use std::{
@@ -23,6 +24,7 @@ use firewall_userspace::{
     controller::{ConfigFile, Controller, Message, Work},
     policy::{ApiSocket, SocketMode},
     serve::{admin, api},
+    state::{disk::Folder as StateFolder, tokens::TokenStore},
 };
 use tokio::{
     runtime::Runtime,
@@ -31,7 +33,7 @@ use tokio::{
 };
 
 pub use self::{
-    fake::{CONFIG, Fake, counters, status},
+    fake::{CONFIG, Fake, Waits, counters, status},
     http::{Answer, exchange, get, json_request, request},
 };
 
@@ -61,6 +63,11 @@ impl Drop for Folder {
     }
 }
 
+/// No tokens yet, in a state folder of `folder`.
+pub fn tokens(folder: &Folder) -> Arc<TokenStore> {
+    Arc::new(TokenStore::open(StateFolder::open(&folder.path().join("state")).unwrap()))
+}
+
 /// The sockets of a daemon, in front of a [`Fake`] controller.
 pub struct Daemon {
     pub folder: Folder,
@@ -72,6 +79,8 @@ pub struct Daemon {
     pub callers: Arc<Mutex<Vec<Caller>>>,
     /// The configurations that were sent and could be used.
     pub applied: Arc<Mutex<Vec<Bundle>>>,
+    /// Changes that wait for a confirmation.
+    pub waits: Arc<Waits>,
     /// What it says it is doing.
     pub work: Arc<Work>,
     runtime: Runtime,
@@ -94,16 +103,18 @@ impl Daemon {
             Some(sandbox) => controller.in_sandbox(sandbox.clone()),
             None => controller,
         };
+        let waits = Arc::clone(&fake.waits);
         runtime.spawn(fake.answer(questions, pushes.clone(), callers.clone(), applied.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
+        let tokens = tokens(&folder);
         let (admin, servers) = runtime.block_on(async {
             let api = api::bind(&ApiSocket { path: socket.clone(), group: None, mode: SocketMode::Group }).unwrap();
             let admin = admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             let address = admin.local_addr().unwrap();
             tokio::spawn(admin::serve(admin, controller.clone(), std::future::pending::<()>()));
-            (address, tokio::spawn(api::serve(api, controller, stopped)))
+            (address, tokio::spawn(api::serve(api, controller, tokens, stopped)))
         });
-        Self { folder, socket, admin, pushes, callers, applied, work, runtime, servers: Some((stop, servers)) }
+        Self { folder, socket, admin, pushes, callers, applied, waits, work, runtime, servers: Some((stop, servers)) }
     }
 
     /// Stops the API and waits until it has ended.
@@ -144,9 +155,19 @@ impl Daemon {
 pub fn portcullis(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in
-        ["PORTCULLIS_SOCKET", "PORTCULLIS_OUTPUT", "PORTCULLIS_PIN_DIRECTORY", "SSH_CONNECTION", "SUDO_USER", "COLUMNS"]
-    {
+    for variable in [
+        "PORTCULLIS_SOCKET",
+        "PORTCULLIS_URL",
+        "PORTCULLIS_TOKEN_FILE",
+        "PORTCULLIS_CLIENT_CERT",
+        "PORTCULLIS_CLIENT_KEY",
+        "PORTCULLIS_CA",
+        "PORTCULLIS_OUTPUT",
+        "PORTCULLIS_PIN_DIRECTORY",
+        "SSH_CONNECTION",
+        "SUDO_USER",
+        "COLUMNS",
+    ] {
         command.env_remove(variable);
     }
     command

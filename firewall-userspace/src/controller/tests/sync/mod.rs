@@ -72,7 +72,7 @@ fn begin(world: &mut World, owner: &str, text: &str) -> Result<Sync, Refusal> {
 
 fn run(world: &mut World, ticket: Arc<SyncTicket>, order: SyncOrder) -> Result<Sync, Refusal> {
     let (reply, answer) = oneshot::channel();
-    world.core.handle(Message::SyncRun(Arc::clone(&ticket), Box::new(order), reply), world.now);
+    world.core.handle(Message::SyncRun(Arc::clone(&ticket), Box::new(order), reply.into()), world.now);
     Ok(Sync { ticket, answer })
 }
 

@@ -2,8 +2,8 @@
 
 use firewall_userspace::{
     control::{
-        Addition, AddressAnswer, EntryChange, EntryChangeKind, KeptEntry, NotUndoable, Push, Pushed, Refusal, Reload,
-        Reloaded, Undo,
+        Addition, AddressAnswer, EntryChange, EntryChangeKind, KeptEntry, NotUndoable, PendingChange, Push, Pushed,
+        Refusal, Reload, Reloaded, Undo,
     },
     lists::entry::Layer,
     policy::Prefix,
@@ -61,6 +61,7 @@ impl Fake {
                 changes,
                 differing,
                 answers,
+                pending: self.waits.after(push.confirm.as_ref(), PendingChange::Push, 8),
                 ..Pushed::default()
             })
         } else {
@@ -93,6 +94,8 @@ impl Fake {
             undone: Some(pushed_before(revision)),
             dry_run,
             changes: vec![EntryChange { list: "blocked".into(), prefix, change }; usize::from(dry_run)],
+            // Among the pushes that it tells of.
+            pending: self.waits.after(undo.confirm.as_ref(), PendingChange::Push, 7),
             ..Pushed::default()
         })
     }
@@ -115,7 +118,8 @@ impl Fake {
                 let warnings = "warning: the list `blocked` is empty\n".into();
                 let (changes, count) = (self.changes.clone(), self.changes.len());
                 let summary = if count > 0 { format!("{count} things changed") } else { String::new() };
-                let answer = Reloaded { warnings, summary, changes, ..Reloaded::default() };
+                let pending = self.waits.after(reload.confirm.as_ref(), PendingChange::Policy, 9);
+                let answer = Reloaded { warnings, summary, changes, pending, ..Reloaded::default() };
                 Ok(Reloaded { generation: 9, revision: 9, policy_generation: 9, ..answer })
             }
         }

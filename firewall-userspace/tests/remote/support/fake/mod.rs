@@ -8,12 +8,13 @@ mod explanations;
 mod history;
 mod readings;
 mod status;
+mod waits;
 
 use std::sync::{Arc, Mutex};
 
 use firewall_userspace::{
     config::Bundle,
-    control::{Caller, Push, Refusal, Reload, Reloaded, Status, Terms},
+    control::{Caller, Confirmed, Pending, Push, Refusal, Reload, Reloaded, SetMode, Status, Terms},
     controller::{Counters, Explaining, Message, Readings},
 };
 use jiff::Timestamp;
@@ -27,6 +28,7 @@ use self::{
 pub use self::{
     readings::CONFIG,
     status::{counters, status},
+    waits::Waits,
 };
 
 /// How it answers.
@@ -41,11 +43,23 @@ pub struct Fake {
     pub is_alive: bool,
     /// What a reload says that has changed.
     pub changes: Vec<String>,
+    /// What waits for a confirmation.
+    pub pending: Option<Pending>,
+    /// Which changes wait for a confirmation.
+    pub waits: Arc<Waits>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        Self { refusal: None, status: status(), counters: Some(counters()), is_alive: true, changes: Vec::new() }
+        Self {
+            refusal: None,
+            status: status(),
+            counters: Some(counters()),
+            is_alive: true,
+            changes: Vec::new(),
+            pending: None,
+            waits: Arc::default(),
+        }
     }
 }
 
@@ -82,20 +96,34 @@ impl Fake {
                     reply.send(self.undo(&undo)).unwrap();
                 }
                 Message::Reload(_, reload, _, reply) => reply.send(self.reload(&reload)).unwrap(),
-                Message::Apply(_, Terms { dry_run, force, .. }, sent, reply) => {
+                Message::Apply(_, Terms { dry_run, force, confirm, .. }, sent, reply) => {
                     applied.lock().unwrap().extend(sent.loaded.ok().map(|loaded| loaded.bundle));
-                    reply.send(self.reload(&Reload { dry_run, force, ..Reload::default() })).unwrap();
+                    reply.send(self.reload(&Reload { dry_run, force, confirm, ..Reload::default() })).unwrap();
                 }
                 Message::Explain(inquiry, _, reply) => {
                     reply.send(Ok(Explaining::Explained(explanations(&inquiry)))).unwrap();
                 }
                 Message::Rollback(_, rollback, reply) => {
                     let target = (rollback.dry_run).then(|| generation(3));
-                    let answer = self.reload(&Reload { dry_run: rollback.dry_run, ..Reload::default() });
+                    let answer = self.reload(&Reload {
+                        dry_run: rollback.dry_run,
+                        confirm: rollback.confirm,
+                        ..Reload::default()
+                    });
                     reply.send(answer.map(|answer| Reloaded { of: Some(3), target, ..answer })).unwrap();
                 }
+                Message::SetMode(_, SetMode { dry_run, force, confirm, .. }, reply) => {
+                    reply.send(self.reload(&Reload { dry_run, force, confirm, ..Reload::default() })).unwrap();
+                }
                 Message::Generation(number, reply) => reply.send(kept(number)).unwrap(),
-                Message::Confirm(_, _, reply) => reply.send(Err(Refusal::NothingPending { why: None })).unwrap(),
+                Message::Confirm(_, confirm, reply) => {
+                    let confirmed = match self.pending.clone() {
+                        Some(confirmed) => Ok(Confirmed { confirmed, dry_run: confirm.dry_run }),
+                        None => self.waits.confirm(confirm),
+                    };
+                    reply.send(confirmed).unwrap();
+                }
+                Message::SyncOpen(.., reply) => drop(reply.send(Err(Refusal::Crowded))),
                 other => panic!("nobody asks this over a socket: {other:?}"),
             }
         }
