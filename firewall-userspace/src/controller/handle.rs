@@ -40,6 +40,12 @@ pub struct Controller {
     config: ConfigFile,
     samples: Arc<TrafficSamples>,
     syncs: Arc<Syncs>,
+    beside: HandedOver,
+}
+
+/// What stands beside the controller, and requests come across.
+#[derive(Clone, Debug)]
+struct HandedOver {
     sandbox: Option<Arc<SandboxStatus>>,
     answers: Arc<Answers>,
     serving: Option<fn() -> Vec<Condition>>,
@@ -57,43 +63,42 @@ impl Controller {
         work: Arc<Work>,
         config: ConfigFile,
     ) -> Self {
-        let (samples, syncs, answers) = (Arc::default(), Arc::default(), Arc::default());
-        let audit = Arc::new(Unrecorded);
-        Self { messages, readings, work, config, samples, syncs, sandbox: None, answers, serving: None, audit }
+        let beside = HandedOver { sandbox: None, answers: Arc::default(), serving: None, audit: Arc::new(Unrecorded) };
+        Self { messages, readings, work, config, samples: Arc::default(), syncs: Arc::default(), beside }
     }
 
     /// The same, of a daemon that is confined as `sandbox` says.
     #[must_use]
     pub fn in_sandbox(self, sandbox: SandboxStatus) -> Self {
-        Self { sandbox: Some(Arc::new(sandbox)), ..self }
+        Self { beside: HandedOver { sandbox: Some(Arc::new(sandbox)), ..self.beside }, ..self }
     }
 
     /// The same with answers that outlive the daemon.
     #[must_use]
     pub fn with_answers(self, answers: Answers) -> Self {
-        Self { answers: Arc::new(answers), ..self }
+        Self { beside: HandedOver { answers: Arc::new(answers), ..self.beside }, ..self }
     }
 
     /// The answers that are told again to whoever asks again with the same key.
     pub fn answers(&self) -> &Arc<Answers> {
-        &self.answers
+        &self.beside.answers
     }
 
     /// The same; `serving` says what is not as it should be with what others connect to, which the controller does not know.
     #[must_use]
     pub fn served_by(self, serving: fn() -> Vec<Condition>) -> Self {
-        Self { serving: Some(serving), ..self }
+        Self { beside: HandedOver { serving: Some(serving), ..self.beside }, ..self }
     }
 
     /// The same, of a daemon that records changes in `audit`.
     #[must_use]
     pub fn recorded_in(self, audit: AuditHandle) -> Self {
-        Self { audit, ..self }
+        Self { beside: HandedOver { audit, ..self.beside }, ..self }
     }
 
     /// Where changes are recorded.
     pub fn audit(&self) -> &AuditHandle {
-        &self.audit
+        &self.beside.audit
     }
 
     /// What readers are told now.
@@ -126,11 +131,11 @@ impl Controller {
             age_ms: doing.map_or(0, |doing| milliseconds(doing.age)),
             doing: doing.map(|doing| doing.job.label().into()),
             log_lines_lost: logging::lost(),
-            sandbox: self.sandbox.as_deref().cloned(),
+            sandbox: self.beside.sandbox.as_deref().cloned(),
             ..readings.status(now)
         };
-        status.conditions.extend(self.serving.map_or_else(Vec::new, |serving| serving()));
-        status.conditions.extend(conditions(&self.audit));
+        status.conditions.extend(self.beside.serving.map_or_else(Vec::new, |serving| serving()));
+        status.conditions.extend(conditions(&self.beside.audit));
         Ok((status, readings))
     }
 
@@ -183,7 +188,7 @@ impl Controller {
     /// `caller` wants the sync `number` cancelled: whether nothing of it happens, and `None` when there is none.
     pub fn cancel_sync(&self, caller: &Caller, number: u64, now: Now) -> Option<bool> {
         let cancelled = self.syncs.cancel(number, caller)?;
-        note_cancel(&self.audit, caller, number, cancelled, now);
+        note_cancel(&self.beside.audit, caller, number, cancelled, now);
         Some(cancelled)
     }
 

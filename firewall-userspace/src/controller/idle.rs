@@ -99,19 +99,7 @@ pub(super) async fn until_policy<F: Filter, D: Disk>(
                         return Some(core);
                     }
                     Err(why) => {
-                        if why != told.why && logging::admits("configurations that were refused") {
-                            tracing::error!(
-                                "still nothing to enforce: {}",
-                                Refusal::NoPolicy { why: why.clone() }.brief()
-                            );
-                        }
-                        told.attempts.count(caller.way, false);
-                        let refusal = Refusal::NoPolicy { why: why.clone() };
-                        // What the daemon tries again and again is told when it comes to something else.
-                        if caller.way != Way::Daemon || why != told.why {
-                            record_idle::<Reloaded>(&audit, asked, Err(&refusal), now);
-                        }
-                        told.why.clone_from(&why);
+                        let refusal = told.refused(why, &audit, asked, now);
                         readings.send_replace(Arc::new(told.clone()));
                         answer::<Result<Reloaded, _>>(reply, Err(refusal));
                     }
@@ -142,6 +130,30 @@ fn begin_core<F: Filter, D: Disk>(
     begin(loaded, now)
         .map(|setup| Setup { own: own.cloned().unwrap_or(setup.own), ..setup })
         .and_then(|setup| Core::start(setup, filter, now).map_err(|error| error.to_string()))
+}
+
+impl NoPolicy {
+    /// Nothing can be enforced still, and why; what is answered.
+    fn refused(
+        &mut self,
+        why: String,
+        audit: &AuditHandle,
+        asked: (&crate::control::Caller, &AskedChange),
+        now: Now,
+    ) -> Refusal {
+        let (is_new, refusal) = (why != self.why, Refusal::NoPolicy { why: why.clone() });
+        if is_new && logging::admits("configurations that were refused") {
+            tracing::error!("still nothing to enforce: {}", refusal.brief());
+        }
+        let (caller, _) = asked;
+        self.attempts.count(caller.way, false);
+        // What the daemon tries again and again is told when it comes to something else.
+        if caller.way != Way::Daemon || is_new {
+            record_idle::<Reloaded>(audit, asked, Err(&refusal), now);
+        }
+        self.why = why;
+        refusal
+    }
 }
 
 impl Readings for NoPolicy {

@@ -50,14 +50,16 @@ struct Fresh {
     policy: Arc<Policy>,
     warnings: Report,
     content: Content,
-    mode: Option<Mode>,
-    temporary: Option<TemporaryMode>,
+    mode: SetByHand,
     how: How,
     of: Option<u64>,
     source: String,
     /// The configuration file says the same.
     is_read: bool,
 }
+
+/// A mode that was set by hand, and when it ends, where it does.
+type SetByHand = (Option<Mode>, Option<TemporaryMode>);
 
 /// What is said of settings that are taken by a start only; `None` without one.
 fn told_of_start(settings: &[&str]) -> Option<String> {
@@ -200,9 +202,8 @@ impl<F: Filter, D: Disk> Core<F, D> {
             policy: Arc::new(Policy { mode: mode.unwrap_or(loaded.policy.mode), ..loaded.policy }),
             warnings: loaded.warnings,
             content: Content::Sent(loaded.bundle),
-            mode,
             // It goes on as long as the mode does.
-            temporary: mode.and(self.history.active()).and_then(|active| active.temporary.clone()),
+            mode: (mode, mode.and(self.history.active()).and_then(|active| active.temporary.clone())),
             how,
             of: None,
             is_read,
@@ -234,15 +235,16 @@ impl<F: Filter, D: Disk> Core<F, D> {
                 let warnings = loaded.warnings;
                 let policy = Arc::new(policy);
                 let how = How::Rollback;
-                Ok(Fresh { policy, warnings, content, mode, temporary, how, of, source, is_read: false })
+                let mode = (mode, temporary);
+                Ok(Fresh { policy, warnings, content, mode, how, of, source, is_read: false })
             }
             Wanted::Mode { mode, set, temporary } => {
                 let none = || Refusal::NoGeneration { wanted: None, kept: Vec::new() };
                 let active = self.history.active().ok_or_else(none)?;
                 let policy = Arc::new(Policy { mode, ..Policy::clone(&self.in_force.policy) });
                 let (content, source) = (Content::Of(active.number), active.source.clone());
-                let (warnings, mode, how) = (Report::default(), set, How::Mode);
-                Ok(Fresh { policy, warnings, content, mode, temporary, how, of: None, source, is_read: false })
+                let (warnings, mode, how) = (Report::default(), (set, temporary), How::Mode);
+                Ok(Fresh { policy, warnings, content, mode, how, of: None, source, is_read: false })
             }
         }
     }
@@ -306,7 +308,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
         until: Option<Until>,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Fresh { content, mode, temporary, how, of, source, is_read, .. } = fresh;
+        let Fresh { content, mode: (mode, temporary), how, of, source, is_read, .. } = fresh;
         let number = self.in_force.next();
         let active = self.history.active().map(|active| active.number);
         let pending = until.zip(active).map(|(until, previous)| Provision { generation: number, previous, until });
@@ -353,7 +355,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             tracing::warn!("{words}");
         }
         for (list, entries) in self.lists.pushed().lists() {
-            if super::push::check::list_index(&self.in_force.policy, list).is_none() {
+            if self.in_force.policy.list_named(list).is_none() {
                 tracing::warn!(%list, entries, "the list is gone from the configuration; its pushed entries wait for its return");
             }
         }

@@ -9,7 +9,6 @@ use super::{
     asked::Asked,
     forced::{Forced, insist},
     host::{around, established},
-    push::check::list_index,
 };
 use crate::{
     control::{Refusal, guarded},
@@ -113,7 +112,7 @@ fn coverage(live: Option<(&Policy, &Difference)>, new: &Policy, pushed: &Runtime
 
 /// Whether a service of `policy` denies what is in the list of this name.
 fn is_denied_by(policy: &Policy, list: &str) -> bool {
-    list_index(policy, list).is_some_and(|index| policy.denies_list(index))
+    policy.list_named(list).is_some_and(|index| policy.denies_list(index))
 }
 
 /// Refuses a start with a configuration file that a reload would refuse: what was in force before goes on. What to start with, and

@@ -97,7 +97,7 @@ impl Readings for Snapshot {
     fn entries(&self, EntriesQuery { list, filter, after }: &EntriesQuery) -> Result<Page, Refusal> {
         let policy = &self.in_force.policy;
         if let Some(name) = list
-            && check::list_index(policy, name).is_none()
+            && policy.list_named(name).is_none()
         {
             let detail = check::unknown_list(policy, name);
             return Err(Refusal::Invalid(Problems::one("/list", detail)));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::push::check::list_index;
 use crate::{
     control::{Caller, Pending, PendingChange, Push, PushSummary, Refusal},
     lists::change::Change,
@@ -74,7 +73,7 @@ impl<'a> ScopeCheck<'a> {
             return self.note(scope.list(list), || pointer("/list"));
         }
         // Whether the list is there may be told from here on.
-        if let Some(index) = list_index(self.policy, list) {
+        if let Some(index) = self.policy.list_named(list) {
             let verb = if self.policy.denies_list(index) { EntryVerb::Deny } else { EntryVerb::Allow };
             self.note(scope.verb(verb), || pointer("/list"));
         }

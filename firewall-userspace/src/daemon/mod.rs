@@ -152,18 +152,16 @@ async fn serve(
     let own = addresses.read().await.map_err(refused)?;
     let (confined, answers) = (sandbox.status().clone(), open_answers(&folder));
     let audit = AuditWriter::start(&basics.state.directory.join(AUDIT), Now::read).map_err(refused)?;
-    let (config_path, writer) = (options.config.clone(), audit.clone());
-    let begin = begin::Beginner { config: config_path, folder, basics, own: own.clone(), sandbox, audit: writer };
+    let (config_path, writer, theirs) = (options.config.clone(), audit.clone(), own.clone());
+    let begin = begin::Beginner { config: config_path, folder, basics, own: theirs, sandbox, audit: writer };
     let beginning = begin::beginning(begin, loaded, options.strict)?;
     let pins = open_pins(options).map_err(refused)?;
     let (listen, socket) = beginning.places();
     let admin = admin::bind(listen).await.map_err(refused)?;
-    let https = socket.https.clone();
     let api = api::bind(&socket.socket).map_err(refused)?;
 
-    let (mut pins, again) = (Some(pins), options.clone());
-    let pins = Box::new(move || pins.take().map_or_else(|| open_pins(&again), Ok));
-    let launch = Launch { pins, trace_packets: options.trace_packets, clock: Now::read, config };
+    let launch =
+        Launch { pins: and_again(pins, options), trace_packets: options.trace_packets, clock: Now::read, config };
     let Launched { controller, thread, upkeep } = match controller::start(beginning, launch) {
         Ok(started) => started,
         Err(error) => {
@@ -171,18 +169,17 @@ async fn serve(
             return Err(refused(error));
         }
     };
-    let controller = controller.in_sandbox(confined).with_answers(answers).served_by(network::conditions);
-    let controller = controller.recorded_in(audit.handle());
+    let controller = controller.in_sandbox(confined).with_answers(answers).recorded_in(audit.handle());
+    let controller = controller.served_by(network::conditions);
     signals.started();
     let mut essential = Essential::default();
     essential.follow("following addresses", follow::addresses(addresses, controller.clone(), own));
     essential.follow("following interfaces", follow::links(links, upkeep, controller.clone()));
     tokio::spawn(begin::until_policy(controller.clone()));
-    let authenticator = Authenticator::start(Arc::clone(&tokens), &controller, socket);
-    let stop = open_doors(&mut essential, &controller, (admin, api, https), (tokens, &authenticator));
+    let authenticator = Authenticator::start(Arc::clone(&tokens), &controller, socket.clone());
+    let stop = open_doors(&mut essential, &controller, (admin, api, socket.https), (tokens, &authenticator));
     tracing::info!(version = made::VERSION, revision = made::REVISION, "started");
     notifier.started(&controller);
-
     let ended = essential::first_end(signals.handle(&controller), &controller, &mut essential).await;
     notifier.stopping();
     let is_stopped = timeout(STOP_LIMIT, controller.stop()).await.is_ok();
@@ -243,6 +240,12 @@ async fn tokens(folder: &PatientFolder) -> io::Result<Arc<TokenStore>> {
 fn open_pins(options: &RunOptions) -> Result<PinFolder, DatapathError> {
     let open = if options.replace { PinFolder::open_replacing } else { PinFolder::open };
     open(&options.pin_directory)
+}
+
+/// `pins` the first time, and what is opened anew after that.
+fn and_again(pins: PinFolder, options: &RunOptions) -> Box<dyn FnMut() -> Result<PinFolder, DatapathError> + Send> {
+    let (mut pins, again) = (Some(pins), options.clone());
+    Box::new(move || pins.take().map_or_else(|| open_pins(&again), Ok))
 }
 
 /// A controller that is at something that does not end.

@@ -82,6 +82,11 @@ pub struct StateFolder {
 }
 
 impl Policy {
+    /// Index of the list called `name`.
+    pub fn list_named(&self, name: &str) -> Option<usize> {
+        self.lists.iter().position(|list| *list.name == *name)
+    }
+
     /// Whether a service denies what is in the list at `index`.
     pub fn denies_list(&self, index: usize) -> bool {
         self.services.iter().any(|service| service.deny.contains(&index))

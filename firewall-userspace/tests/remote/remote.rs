@@ -96,7 +96,6 @@ fn a_refusal_says_the_same_over_https_as_over_the_socket() {
         Refusal::Stopping,
         Refusal::Full { wanted: 9, capacity: 7 },
         Refusal::NoPolicy { why: "gone".into() },
-        Refusal::Crowded,
         Refusal::NotKept { message: "no space left".into() },
     ] {
         let (daemon, https) = both(Fake::refusing(refusal.clone()), Plan::default());

@@ -145,6 +145,7 @@ fn every_call_of_the_list_is_refused_and_programs_are_loaded_and_pinned_all_the_
     let (trial, elsewhere) = (Trial::begin()?, Trial::begin()?);
     fs::create_dir(trial.pins())?;
     let places = DaemonPlaces {
+        peers: BTreeSet::new(),
         state: trial.folder().join("a/state"),
         sockets: BTreeSet::from([trial.folder().join("api.sock")]),
         ports: BTreeSet::from([0]),

@@ -19,7 +19,7 @@ const LARGE: usize = 2 * MAX_LARGE_BODY;
 pub type Broken = Box<dyn Error + Send + Sync>;
 
 /// A whole answer.
-pub struct Reply {
+pub struct ReceivedAnswer {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -44,11 +44,11 @@ where
 }
 
 /// Sends `request` over `stream`; the whole answer.
-pub async fn exchange(stream: Wire, request: Request<Full<Bytes>>) -> Result<Reply, Broken> {
-    Reply::of(begin_exchange(stream, request).await?, LARGE).await
+pub async fn exchange(stream: Wire, request: Request<Full<Bytes>>) -> Result<ReceivedAnswer, Broken> {
+    ReceivedAnswer::of(begin_exchange(stream, request).await?, LARGE).await
 }
 
-impl Reply {
+impl ReceivedAnswer {
     /// All of an answer, of at most `most` octets.
     pub async fn of(response: Response<Incoming>, most: usize) -> Result<Self, Broken> {
         let (head, body) = response.into_parts();

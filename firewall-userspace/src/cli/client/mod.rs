@@ -38,7 +38,7 @@ use tokio::{
 pub use self::{credential::CredentialFile, https::Remote, stream::Stream, url::DaemonUrl};
 
 use self::{
-    exchange::{Broken, Reply, begin_exchange, exchange},
+    exchange::{Broken, ReceivedAnswer, begin_exchange, exchange},
     trouble::Trouble,
 };
 use super::failure::Failure;
@@ -136,8 +136,8 @@ impl Client {
         let request: Request<Full<Bytes>> = request.map_err(|error| self.strange(error.to_string()))?;
         let stream = async { TcpStream::connect(address).await.map_err(|error| lost(error.to_string())) };
         match self.exchange_within(limit, stream, request, lost)? {
-            Reply { status: StatusCode::OK, body, .. } => Ok(String::from_utf8_lossy(&body).into_owned()),
-            Reply { status, .. } => Err(lost(format!("status {status}"))),
+            ReceivedAnswer { status: StatusCode::OK, body, .. } => Ok(String::from_utf8_lossy(&body).into_owned()),
+            ReceivedAnswer { status, .. } => Err(lost(format!("status {status}"))),
         }
     }
 
@@ -260,7 +260,7 @@ impl Client {
             if response.status() == StatusCode::OK {
                 return Ok(response.into_body());
             }
-            let reply = time::timeout(ANSWER_TIMEOUT, Reply::of(response, SHORT)).await;
+            let reply = time::timeout(ANSWER_TIMEOUT, ReceivedAnswer::of(response, SHORT)).await;
             let reply = reply.map_err(|_| self.lost("no answer in time".into()))?;
             Err(self.refusal(reply.map_err(|error| self.broken(&*error, false))?, false))
         };
@@ -301,7 +301,7 @@ impl Client {
 
     /// Why a change that was begun is answered with something else than 200.
     pub async fn refused_answer(&self, response: Response<Incoming>) -> Failure {
-        match time::timeout(ANSWER_TIMEOUT, Reply::of(response, SHORT)).await {
+        match time::timeout(ANSWER_TIMEOUT, ReceivedAnswer::of(response, SHORT)).await {
             Ok(Ok(reply)) => self.refusal(reply, true),
             Ok(Err(error)) => self.broken(&*error, true),
             Err(_) => self.unconfirmed("the answer does not go on".to_owned()),
@@ -396,21 +396,21 @@ impl Client {
         stream: impl Future<Output = Result<S, Failure>>,
         request: Request<Full<Bytes>>,
         lost: impl Fn(String) -> Failure,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<ReceivedAnswer, Failure> {
         let broken = |error: &(dyn Error + 'static)| match self.broken(error, false) {
             Failure::Lost { why, .. } => lost(why),
             failure => failure,
         };
         let exchange = async {
             let response = begin_exchange(stream.await?, request).await.map_err(|error| broken(&error))?;
-            Reply::of(response, SHORT).await.map_err(|error| broken(&*error))
+            ReceivedAnswer::of(response, SHORT).await.map_err(|error| broken(&*error))
         };
         let late = || lost(format!("no answer within {} ms", limit.as_millis()));
         self.block_on(async { time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())) })
     }
 
     /// An answer of 200, understood; any other is a refusal.
-    fn understood<T: DeserializeOwned>(&self, reply: Reply, is_change: bool) -> Result<Answer<T>, Failure> {
+    fn understood<T: DeserializeOwned>(&self, reply: ReceivedAnswer, is_change: bool) -> Result<Answer<T>, Failure> {
         if reply.status != StatusCode::OK {
             return Err(self.refusal(reply, is_change));
         }

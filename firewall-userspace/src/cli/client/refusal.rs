@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use hyper::{HeaderMap, StatusCode, header};
 
-use super::{Client, DaemonPlace, exchange::Reply, trouble::Trouble};
+use super::{Client, DaemonPlace, exchange::ReceivedAnswer, trouble::Trouble};
 use crate::{
     cli::failure::Failure,
     serve::http::{ProblemDetails, problem::codes},
@@ -15,8 +15,8 @@ const LONGEST_PAUSE: u64 = 86_400;
 
 impl Client {
     /// What the daemon says when it does not say 200; `is_change` when something may have changed.
-    pub fn refusal(&self, reply: Reply, is_change: bool) -> Failure {
-        let Reply { status, headers, body } = reply;
+    pub fn refusal(&self, reply: ReceivedAnswer, is_change: bool) -> Failure {
+        let ReceivedAnswer { status, headers, body } = reply;
         let Ok(problem) = serde_json::from_slice::<ProblemDetails>(&body) else {
             return self.wordless(status, &headers, is_change);
         };

@@ -274,7 +274,7 @@ impl<'a> Checker<'a> {
     }
 
     fn list(&mut self, name: &'a str, pointer: impl FnOnce() -> String) -> Option<usize> {
-        let index = list_index(self.policy, name);
+        let index = self.policy.list_named(name);
         if index.is_none() {
             self.unknown.entry(name).or_insert_with(|| (pointer(), 0)).1 += 1;
         }
@@ -318,11 +318,6 @@ pub fn wrong_comment(comment: &str) -> Option<(&'static str, String)> {
     }
     let has_control = comment.chars().any(char::is_control);
     has_control.then(|| ("comments with control characters", "the comment has control characters".to_owned()))
-}
-
-/// Index of the list called `name`.
-pub fn list_index(policy: &Policy, name: &str) -> Option<usize> {
-    policy.lists.iter().position(|list| *list.name == *name)
 }
 
 /// What to say of a list that does not exist.

@@ -13,7 +13,7 @@ use crate::{
     control::{Caller, Pushed, Refusal},
     controller::{
         Host,
-        push::check::{self, CheckedPush, Whose, check_verb, list_index, unknown_list},
+        push::check::{self, CheckedPush, Whose, check_verb, unknown_list},
         scope::ScopeCheck,
     },
     lists::{
@@ -38,6 +38,11 @@ pub struct SyncBase {
     /// The numbers of then.
     pub(super) numbers: Pushed,
     pub(super) now: Now,
+    pub(super) asked: SyncAsked,
+}
+
+/// What is asked for, besides entries.
+pub(super) struct SyncAsked {
     /// The push that is to be taken back.
     pub(super) undoing: Option<Undoing>,
     /// Who asks.
@@ -95,7 +100,7 @@ pub(super) enum Said<'a> {
 impl SyncBase {
     /// Refuses what is outside the scope of the caller. What a list that is replaced loses is found later.
     fn admit(&self, set: &SyncSet) -> Result<(), Refusal> {
-        let Some(mut scope) = ScopeCheck::of(&self.caller, &self.policy) else { return Ok(()) };
+        let Some(mut scope) = ScopeCheck::of(&self.asked.caller, &self.policy) else { return Ok(()) };
         scope.terms(&set.terms);
         set.undone.iter().for_each(|undone| scope.summary(&undone.summary));
         for (number, entry) in set.entries.iter().enumerate() {
@@ -135,7 +140,7 @@ impl Comparison {
             counts.get_mut(usize::from(entry.list)).into_iter().for_each(|count| *count += 1);
         }
         for (name, count) in set.lists.iter().zip(counts) {
-            let index = list_index(policy, name);
+            let index = policy.list_named(name);
             if index.is_none() {
                 problems.add("lists that do not exist", || Problem {
                     pointer: String::new(),

@@ -19,12 +19,15 @@ mod write;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use self::{compare::SyncPlace, undo::Undoing};
 pub use self::{
     compare::{Comparison, SyncBase},
     set::{MAX_LINE, SyncCollector, SyncSet},
     survey::Survey,
     ticket::{CancelOnDrop, SyncTicket, SyncTurn, Syncs},
+};
+use self::{
+    compare::{SyncAsked, SyncPlace},
+    undo::Undoing,
 };
 
 use super::{
@@ -193,8 +196,7 @@ impl<F: Filter, D: Disk> Core<F, D> {
             host: Arc::clone(&self.outer.host),
             numbers: self.numbered(Pushed::default()),
             now,
-            undoing,
-            caller: by,
+            asked: SyncAsked { undoing, caller: by },
         })
     }
 

@@ -62,7 +62,7 @@ impl Comparison {
         ticket.begin(SyncStage::Comparing, Some(self.len() as u64));
         let mut tally = SyncTally::default();
         let mut runtime = self.base.pushed.clone();
-        let mut scope = ScopeCheck::of(&self.base.caller, &self.base.policy);
+        let mut scope = ScopeCheck::of(&self.base.asked.caller, &self.base.policy);
         let mut place = SyncPlace::default();
         while !self.is_over(&place) {
             if ticket.is_cancelled() {

@@ -52,7 +52,7 @@ impl SyncSet {
             repeated: 0,
             undone: None,
         };
-        let Some(Undoing { summary, footprint }) = base.undoing.take() else { return Ok(set) };
+        let Some(Undoing { summary, footprint }) = base.asked.undoing.take() else { return Ok(set) };
         set.lists = footprint.lists.iter().map(Name::to_string).collect();
         set.holders.clone_from(&footprint.holders);
         set.wishes = footprint.values.iter().map(|(_, value)| Wish::Was(Arc::clone(value))).collect();

@@ -7,7 +7,7 @@ use crate::{
     preview::guard::{Harm, guards_of},
     serve::http::problem::{ProblemDetails, codes},
     text::{
-        problem::Problem,
+        problem::{Problem, Problems},
         shown::{counted, grouped},
     },
 };
@@ -15,28 +15,14 @@ use crate::{
 impl From<Refusal> for ProblemDetails {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Invalid(problems) => {
-                let detail = match problems.len() {
-                    1 => "one thing in the request is wrong".to_owned(),
-                    count => format!("{} things in the request are wrong", grouped(count)),
-                };
-                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail);
-                problem.errors = problems.told();
-                problem
-            }
+            Refusal::Invalid(problems) => invalid(problems),
             Refusal::OutOfScope { who, problems } => {
                 let detail = format!("{who} may not do all of this; nothing was changed");
                 let mut problem = Self::new(StatusCode::FORBIDDEN, codes::NOT_PERMITTED, detail);
                 problem.errors = problems.told();
                 problem
             }
-            Refusal::WrongVerb { list, verb } => {
-                let detail = match verb {
-                    Verb::Allow => format!("`{list}` is a list that services deny, so its entries are kept out"),
-                    Verb::Deny => format!("`{list}` is a list that services allow, so its entries are let in"),
-                };
-                Self::new(StatusCode::CONFLICT, codes::WRONG_VERB, detail)
-            }
+            Refusal::WrongVerb { list, verb } => wrong_verb(&list, verb),
             Refusal::Full { wanted, capacity } => {
                 let detail = format!("there would be {wanted} prefixes of one family; the tables hold {capacity}");
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, codes::FULL, detail)
@@ -83,6 +69,26 @@ impl From<Refusal> for ProblemDetails {
     }
 }
 
+/// What is wrong with the request.
+fn invalid(problems: Problems) -> ProblemDetails {
+    let detail = match problems.len() {
+        1 => "one thing in the request is wrong".to_owned(),
+        count => format!("{} things in the request are wrong", grouped(count)),
+    };
+    let mut problem = ProblemDetails::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID, detail);
+    problem.errors = problems.told();
+    problem
+}
+
+/// A list that is used the other way round.
+fn wrong_verb(list: &str, verb: Verb) -> ProblemDetails {
+    let detail = match verb {
+        Verb::Allow => format!("`{list}` is a list that services deny, so its entries are kept out"),
+        Verb::Deny => format!("`{list}` is a list that services allow, so its entries are let in"),
+    };
+    ProblemDetails::new(StatusCode::CONFLICT, codes::WRONG_VERB, detail)
+}
+
 /// What would do harm.
 fn guarded(harms: &[Harm]) -> ProblemDetails {
     let detail = match harms.len() {
@@ -113,7 +119,7 @@ mod tests {
     fn the_audit_log_has_the_codes_of_the_api() {
         let words = String::new;
         for refusal in [
-            Refusal::Invalid(crate::text::problem::Problems::one("", "wrong")),
+            Refusal::Invalid(Problems::one("", "wrong")),
             Refusal::WrongVerb { list: words(), verb: Verb::Allow },
             Refusal::Full { wanted: 2, capacity: 1 },
             Refusal::Config { errors: 1, report: words() },
