@@ -120,8 +120,8 @@ fn kill_again_and_again(setting: &str, check_files: impl Fn(&[String])) -> Resul
     let mut files: Vec<String> = fs::read_dir(&site.state)?
         .map(|file| Ok(file?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
-    // Those of pushes: the generations of the policy, and what is known of the time, are kept there too.
-    files.retain(|file| !matches!(&**file, "history" | "clock" | "stopped") && !file.starts_with("policy-"));
+    // Those of pushes: the generations of the policy, the audit log, and what is known of the time, are kept there too.
+    files.retain(|file| !matches!(&**file, "audit" | "history" | "clock" | "stopped") && !file.starts_with("policy-"));
     files.sort();
     check_files(&files);
     Ok(())
