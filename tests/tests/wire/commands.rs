@@ -119,7 +119,7 @@ fn members_of_the_group_look_and_change_nothing() -> Result<()> {
         for arguments in [&["allow", "add", "friends", "203.0.113.7"][..], &["reload"], &["mode", "observe"]] {
             let said = say(arguments)?;
             assert_eq!(said.code, 4, "{arguments:?}: {said:?}");
-            assert!(said.stderr.contains("has not the right to change"), "{said:?}");
+            assert!(said.stderr.contains("lacks the right to change"), "{said:?}");
         }
     }
     assert_eq!(daemon.generation()?, 1);

@@ -62,7 +62,7 @@ fn each_role_may_do_what_it_is_for() -> Result<()> {
         assert_eq!(other.codes(uid, groups, &all)?, codes, "{uid} in {groups}: look, push, reload");
     }
     let said = other.says(64_001, "", RELOAD)?;
-    let words = "uid:64001 has not the right to change the policy: it takes the role admin";
+    let words = "`uid:64001` lacks the right to change the policy: it takes the role admin";
     assert!(said.stderr.contains(words), "{said:?}");
     let entries = daemon.ok(&["allow", "list", "-o", "json"])?;
     assert!(entries.contains("uid:64003") && !entries.contains("uid:64001"), "{entries}");

@@ -175,7 +175,7 @@ pub async fn permit(request: Request, next: Next) -> Response {
     let detail = match (caller, wanted) {
         (None, _) => format!("{who} may not use this API; root and the user that the daemon runs as may"),
         (Some(caller), Some(wanted)) if !caller.has(wanted.role()) => {
-            format!("{who} has not the right {}: it takes the role {}", wanted.words(), wanted.role().label())
+            format!("`{who}` lacks the right {}: it takes the role {}", wanted.words(), wanted.role().label())
         }
         // What is not there, or not by this method, changes nothing.
         (Some(_), _) => return next.run(request).await,

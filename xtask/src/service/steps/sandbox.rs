@@ -101,6 +101,6 @@ fn require_viewers(bench: &Bench, group: &str) -> Result<()> {
     let socket = bench.machine.ask("stat --format '%U %G %a' /run/portcullis/api.sock")?;
     let (looks, changes) = (format!("{as_member} status"), format!("{as_member} mode observe"));
     let (looks, changes) = (bench.machine.run(&looks)?, bench.machine.run(&changes)?);
-    let is_so = looks.code == 0 && changes.code == 4 && changes.text.contains("may look and not change");
+    let is_so = looks.code == 0 && changes.code == 4 && changes.text.contains("lacks the right to change");
     require(is_so && socket == format!("portcullis {group} 660"), || format!("{socket}; {looks:?}; {changes:?}"))
 }
