@@ -11,6 +11,8 @@ mod begin;
 mod confirm;
 mod counters;
 mod explain;
+#[cfg(test)]
+pub(crate) mod fake;
 mod file;
 mod footprint;
 mod forced;

@@ -71,21 +71,12 @@ pub async fn first_end(
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, net::IpAddr, sync::Arc, thread, time::Duration};
+    use std::{future::pending, thread, time::Duration};
 
-    use tokio::{
-        sync::{mpsc, oneshot, watch},
-        time::timeout,
-    };
+    use tokio::{sync::oneshot, time::timeout};
 
     use super::*;
-    use crate::{
-        clock::Now,
-        control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
-        controller::{ConfigFile, Counters, Readings},
-        datapath::FrameCounters,
-        preview::{diff::PolicyDocument, explain::Membership},
-    };
+    use crate::controller::fake;
 
     #[tokio::test]
     async fn the_part_that_ends_is_named_also_when_it_panics() {
@@ -120,57 +111,9 @@ mod tests {
         finished.await.unwrap();
     }
 
-    /// Nobody looks.
-    #[derive(Debug)]
-    struct NoReadings;
-
-    impl Readings for NoReadings {
-        fn api(&self) -> Option<&crate::policy::ApiSettings> {
-            None
-        }
-
-        fn status(&self, _: Now) -> Status {
-            unreachable!("nobody asks")
-        }
-
-        fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
-            unreachable!("nobody asks")
-        }
-
-        fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
-            unreachable!("nobody asks")
-        }
-
-        fn frames(&self) -> Result<FrameCounters, Refusal> {
-            unreachable!("nobody asks")
-        }
-
-        fn document(&self) -> PolicyDocument {
-            unreachable!("nobody asks")
-        }
-
-        fn history(&self, _: Now) -> Generations {
-            unreachable!("nobody asks")
-        }
-
-        fn is_undone_as_sync(&self, _: &Undo) -> bool {
-            false
-        }
-
-        fn pushes(&self, _: usize) -> Pushes {
-            unreachable!("nobody asks")
-        }
-
-        fn counters(&self) -> Result<Counters, Refusal> {
-            unreachable!("nobody asks")
-        }
-    }
-
     #[tokio::test]
     async fn a_controller_that_panics_is_a_part_that_ends() {
-        let (messages, questions) = mpsc::channel(1);
-        let (_, readings) = watch::channel(Arc::new(NoReadings) as Arc<dyn Readings>);
-        let controller = Controller::new(messages, readings, Arc::default(), ConfigFile::new("/nonexistent".into()));
+        let (controller, questions) = fake::controller(None);
         let mut essential = Essential::default();
         let early = timeout(Duration::from_millis(20), first_end(pending(), &controller, &mut essential)).await;
         assert!(early.is_err(), "{early:?}");

@@ -30,4 +30,5 @@ mod support;
 mod tokens;
 mod unanswered;
 mod undo;
+mod unreached;
 mod version;

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::{sync::Semaphore, task, time};
 
 use super::{
+    answer::{large_json, wrong_query},
     body::internal,
-    handlers::{large_json, wrong_query},
 };
 use crate::{
     clock::Now,

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
+    answer::{answer, wrong_query},
     body::{NoQuery, OptionalJson},
     cursor,
-    handlers::{Filters, answer, wrong_query},
+    entries::Filters,
     tags::{self, IfMatch, IfMatchHeader, IfNoneMatchHeader, tagged},
 };
 use crate::{

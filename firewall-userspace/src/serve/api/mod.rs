@@ -4,20 +4,25 @@
 //! connection (peer credentials) -> count -> permit -> Host -> Origin -> route -> body -> Controller -> JSON or a problem
 //! ```
 
+mod answer;
 mod audit;
 mod body;
 mod cursor;
 mod document;
 #[expect(unused_qualifications, reason = "what utoipa makes of the words on a handler has them")]
-mod handlers;
+mod entries;
+#[expect(unused_qualifications, reason = "what utoipa makes of the words on a handler has them")]
+mod explanations;
 mod listener;
 #[expect(unused_qualifications, reason = "what utoipa makes of the words on a handler has them")]
 mod lists;
 mod once;
 mod peer;
+mod policies;
 mod refusal;
 mod routes;
 mod socket;
+mod status;
 mod sync;
 mod tags;
 mod tokens;
@@ -30,9 +35,9 @@ use axum::{
     middleware::{self, Next},
 };
 
+pub use answer::CONTROLLER_TIMEOUT;
 pub use body::{MAX_BODY, MAX_LARGE_BODY};
 pub use document::told as document;
-pub use handlers::CONTROLLER_TIMEOUT;
 pub use socket::{ApiBindError, BoundSocket, bind, folder_of, make_folder};
 
 use self::{listener::ApiListener, peer::Peers};
@@ -89,7 +94,7 @@ pub fn discard(socket: BoundSocket) {
 /// Every route. Requests carry a [`peer::Peer`] in their extensions.
 fn router(controller: Controller, tokens: Arc<TokenStore>) -> Router {
     routes::router()
-        .layer(Extension(handlers::DocumentText(document::told)))
+        .layer(Extension(status::DocumentText(document::told)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn(|request: Request, next: Next| origin::check("http", |_| false, request, next)))
@@ -106,7 +111,7 @@ fn router(controller: Controller, tokens: Arc<TokenStore>) -> Router {
 pub fn network(controller: Controller, tokens: Arc<TokenStore>) -> Router {
     routes::router()
         .merge(admin::routes(controller.clone()))
-        .layer(Extension(handlers::DocumentText(document::told)))
+        .layer(Extension(status::DocumentText(document::told)))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(Extension(tokens))

@@ -13,8 +13,8 @@ use tokio::task;
 use utoipa::IntoParams;
 
 use super::{
+    answer::{answer, large_json},
     body::internal,
-    handlers::{answer, large_json},
     tags::bad,
 };
 use crate::{

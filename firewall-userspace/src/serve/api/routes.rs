@@ -13,7 +13,7 @@ use axum::{
 use utoipa::openapi::{RefOr, path::Paths, schema::Schema};
 use utoipa_axum::{router::UtoipaMethodRouter, routes};
 
-use super::{audit, handlers, lists, peer::Peer, sync, tokens};
+use super::{audit, entries, explanations, lists, peer::Peer, policies, status, sync, tokens};
 use crate::{
     clock::Now,
     control::Caller,
@@ -109,10 +109,10 @@ fn row(method: Method, path: &'static str, right: Right, served: impl Into<Serve
 pub fn rows() -> Vec<RouteRow> {
     use Right::{Administer, ChangeEntries, Look};
     vec![
-        row(Method::GET, "/openapi.json", Look, routes!(handlers::document)),
-        row(Method::GET, "/v1/status", Look, routes!(handlers::status)),
-        row(Method::GET, "/v1/entries", Look, routes!(handlers::entries)),
-        row(Method::POST, "/v1/entries", ChangeEntries, routes!(handlers::push)),
+        row(Method::GET, "/openapi.json", Look, routes!(status::document)),
+        row(Method::GET, "/v1/status", Look, routes!(status::status)),
+        row(Method::GET, "/v1/entries", Look, routes!(entries::entries)),
+        row(Method::POST, "/v1/entries", ChangeEntries, routes!(entries::push)),
         row(Method::GET, "/v1/lists", Look, routes!(lists::all)),
         row(Method::GET, "/v1/lists/{list}", Look, routes!(lists::one)),
         row(Method::GET, "/v1/lists/{list}/entries", Look, routes!(lists::page)),
@@ -121,19 +121,19 @@ pub fn rows() -> Vec<RouteRow> {
         row(Method::DELETE, "/v1/lists/{list}/entries/{prefix}", ChangeEntries, routes!(lists::remove)),
         row(Method::POST, "/v1/sync", ChangeEntries, routes!(sync::sync)),
         row(Method::DELETE, "/v1/sync/{number}", ChangeEntries, routes!(sync::cancel)),
-        row(Method::POST, "/v1/undo", ChangeEntries, routes!(handlers::undo)),
-        row(Method::GET, "/v1/pushes", Look, routes!(handlers::pushes)),
-        row(Method::GET, "/v1/policy", Look, routes!(handlers::policy)),
-        row(Method::POST, "/v1/explain", Look, routes!(handlers::explain)),
-        row(Method::POST, "/v1/explanations", Look, routes!(handlers::explanations)),
-        row(Method::GET, "/v1/membership", Look, routes!(handlers::membership)),
-        row(Method::POST, "/v1/reload", Administer, routes!(handlers::reload)),
-        row(Method::POST, "/v1/apply", Administer, routes!(handlers::apply)),
-        row(Method::POST, "/v1/rollback", Administer, routes!(handlers::rollback)),
-        row(Method::POST, "/v1/mode", Administer, routes!(handlers::set_mode)),
-        row(Method::POST, "/v1/confirm", ChangeEntries, routes!(handlers::confirm)),
-        row(Method::GET, "/v1/history", Look, routes!(handlers::history)),
-        row(Method::GET, "/v1/history/{generation}", Look, routes!(handlers::generation)),
+        row(Method::POST, "/v1/undo", ChangeEntries, routes!(entries::undo)),
+        row(Method::GET, "/v1/pushes", Look, routes!(entries::pushes)),
+        row(Method::GET, "/v1/policy", Look, routes!(policies::policy)),
+        row(Method::POST, "/v1/explain", Look, routes!(explanations::explain)),
+        row(Method::POST, "/v1/explanations", Look, routes!(explanations::explanations)),
+        row(Method::GET, "/v1/membership", Look, routes!(explanations::membership)),
+        row(Method::POST, "/v1/reload", Administer, routes!(policies::reload)),
+        row(Method::POST, "/v1/apply", Administer, routes!(policies::apply)),
+        row(Method::POST, "/v1/rollback", Administer, routes!(policies::rollback)),
+        row(Method::POST, "/v1/mode", Administer, routes!(policies::set_mode)),
+        row(Method::POST, "/v1/confirm", ChangeEntries, routes!(policies::confirm)),
+        row(Method::GET, "/v1/history", Look, routes!(policies::history)),
+        row(Method::GET, "/v1/history/{generation}", Look, routes!(policies::generation)),
         row(Method::GET, "/v1/audit", Administer, routes!(audit::audit)),
         row(Method::GET, "/v1/tokens", Administer, routes!(tokens::list)),
         row(Method::POST, "/v1/tokens", Administer, routes!(tokens::create)),

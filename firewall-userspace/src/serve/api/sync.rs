@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
+    answer::wrong_number,
     body::{NoQuery, internal},
-    handlers::wrong_number,
     tags::NoIfMatch,
 };
 use crate::{

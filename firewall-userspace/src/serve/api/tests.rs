@@ -1,23 +1,19 @@
 //! What the socket alone cannot show: other users, and time.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
 use http_body_util::BodyExt;
-use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::{peer::Peer, router};
 use crate::{
-    clock::Now,
-    control::{EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
-    controller::{ConfigFile, Controller, Counters, Message, Readings},
-    datapath::FrameCounters,
+    control::Refusal,
+    controller::{Controller, Message, fake},
     policy::{Grant, Role},
-    preview::{diff::PolicyDocument, explain::Membership},
     serve::http::{ProblemDetails, problem::codes},
     state::{fake::FakeDisk, tokens::TokenStore},
 };
@@ -45,67 +41,15 @@ async fn problem(controller: Controller, mut request: Request<Body>, peer: Optio
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Nobody looks.
-#[derive(Debug)]
-struct Nothing;
-
-impl Readings for Nothing {
-    fn api(&self) -> Option<&crate::policy::ApiSettings> {
-        None
-    }
-
-    fn status(&self, _: Now) -> Status {
-        unreachable!("nobody asks for the status")
-    }
-
-    fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn frames(&self) -> Result<FrameCounters, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn document(&self) -> PolicyDocument {
-        unreachable!("nobody asks for the policy")
-    }
-
-    fn history(&self, _: Now) -> Generations {
-        unreachable!("nobody asks for the history")
-    }
-
-    fn is_undone_as_sync(&self, _: &Undo) -> bool {
-        false
-    }
-
-    fn pushes(&self, _: usize) -> Pushes {
-        unreachable!("nobody asks for the pushes")
-    }
-
-    fn counters(&self) -> Result<Counters, Refusal> {
-        Err(Refusal::Stopping)
-    }
-}
-
 fn tokens() -> Arc<TokenStore> {
     Arc::new(TokenStore::open(FakeDisk::default()))
-}
-
-fn controller() -> (Controller, mpsc::Receiver<Message>) {
-    let (messages, questions) = mpsc::channel(1);
-    let (_, readings) = watch::channel(Arc::new(Nothing) as Arc<dyn Readings>);
-    (Controller::new(messages, readings, Arc::default(), ConfigFile::new("/nonexistent".into())), questions)
 }
 
 #[tokio::test]
 async fn other_users_are_refused_whatever_they_ask() {
     for (method, path) in [("GET", "/v1/status"), ("GET", "/v1/entries"), ("POST", "/v1/entries"), ("GET", "/x")] {
         for peer in [Some(peer(None)), None] {
-            let (controller, mut questions) = controller();
+            let (controller, mut questions) = fake::controller(None);
             let problem = problem(controller, request(method, path, Body::from("{}")), peer).await;
             assert_eq!((problem.status, &*problem.code), (403, codes::NOT_PERMITTED), "{method} {path}");
             assert!(questions.try_recv().is_err());
@@ -115,7 +59,7 @@ async fn other_users_are_refused_whatever_they_ask() {
 
 /// What a viewer was answered, in short.
 async fn answer_to_a_viewer(method: &str, path: &str) -> StatusCode {
-    let (controller, _) = controller();
+    let (controller, _) = fake::controller(None);
     let mut request = request(method, path, Body::from("{}"));
     request.extensions_mut().insert(peer(Some(Role::Viewer)));
     router(controller, tokens()).oneshot(request).await.unwrap().status()
@@ -148,7 +92,7 @@ async fn who_may_look_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_does_not_answer_is_a_504_that_does_not_say_no() {
-    let (controller, mut questions) = controller();
+    let (controller, mut questions) = fake::controller(None);
     let began = tokio::spawn(async move {
         let message = questions.recv().await.unwrap();
         assert!(message.begin());
@@ -169,7 +113,7 @@ async fn a_change_that_is_not_begun_in_time_is_a_503_and_never_happens() {
         ("/v1/mode", r#"{"mode":"observe"}"#),
         ("/v1/explain", "{}"),
     ] {
-        let (controller, mut questions) = controller();
+        let (controller, mut questions) = fake::controller(None);
         let begun = tokio::time::Instant::now();
         let problem = problem(controller, request("POST", path, Body::from(body)), Some(peer(Some(Role::Admin)))).await;
         assert_eq!((problem.status, &*problem.code), (503, codes::BUSY), "{path}");
@@ -180,7 +124,7 @@ async fn a_change_that_is_not_begun_in_time_is_a_503_and_never_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn what_finds_the_queue_full_is_a_503_too() {
-    let (controller, questions) = controller();
+    let (controller, questions) = fake::controller(None);
     let ask =
         || problem(controller.clone(), request("POST", "/v1/entries", "{}".into()), Some(peer(Some(Role::Admin))));
     let answers = tokio::join!(ask(), ask(), ask());
@@ -192,7 +136,7 @@ async fn what_finds_the_queue_full_is_a_503_too() {
 
 #[tokio::test]
 async fn what_has_a_key_is_carried_out_once_while_it_is_under_way_and_after() {
-    let (controller, mut questions) = controller();
+    let (controller, mut questions) = fake::controller(None);
     let ask = |key: &'static str, body: &'static str| {
         let mut request = request("POST", "/v1/entries", Body::from(body));
         request.headers_mut().insert("idempotency-key", key.parse().unwrap());
@@ -233,7 +177,7 @@ async fn what_has_a_key_is_carried_out_once_while_it_is_under_way_and_after() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_ends_is_a_408() {
-    let (controller, mut questions) = controller();
+    let (controller, mut questions) = fake::controller(None);
     let (_sender, endless) = http_body_util::channel::Channel::<axum::body::Bytes>::new(1);
     let request = request("POST", "/v1/entries", Body::new(endless));
     let problem = problem(controller, request, Some(peer(Some(Role::Admin)))).await;

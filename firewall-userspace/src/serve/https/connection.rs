@@ -37,7 +37,8 @@ use tower::ServiceExt;
 
 use super::{
     exchanges::{AnswerBody, Exchanges, RequestBody, SeenStream},
-    listener::{LocalAddress, NetworkPeer, TcpEnds},
+    listener::{LocalAddress, NetworkPeer},
+    sockets::TcpEnds,
     spawner::Spawner,
 };
 use crate::serve::{

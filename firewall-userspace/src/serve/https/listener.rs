@@ -10,7 +10,10 @@ use std::{
 use axum::Router;
 use tokio::{net::TcpStream, sync::watch};
 
-use super::{connection::serve_tls, sockets::Sockets};
+use super::{
+    connection::serve_tls,
+    sockets::{Sockets, TcpEnds},
+};
 use crate::serve::{
     http::{
         room::{Patience, Share},
@@ -33,15 +36,6 @@ pub struct NetworkPeer {
 /// The address of this host that a connection is to; handlers find it in the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddress(pub SocketAddr);
-
-/// Both ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct TcpEnds {
-    /// The client's.
-    pub from: SocketAddr,
-    /// This host's.
-    pub to: SocketAddr,
-}
 
 /// What a client may take. A connection may carry many exchanges: each has the time of one, and the pauses have an end.
 const LIMITS: Limits = Limits {
@@ -84,11 +78,7 @@ impl Listener for HttpsListener {
     const NAME: &'static str = "https";
 
     async fn accept(&self) -> io::Result<(TcpStream, TcpEnds)> {
-        let (stream, from) = self.sockets.accept().await?;
-        // Answers are written whole; to wait for more of them would only be slow. A connection that is gone says so when it is used.
-        let _ = stream.set_nodelay(true);
-        let to = stream.local_addr().unwrap_or(from);
-        Ok((stream, TcpEnds { from, to }))
+        self.sockets.accept().await
     }
 
     fn share(&self, ends: &TcpEnds) -> Share {

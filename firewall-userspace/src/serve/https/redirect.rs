@@ -15,9 +15,9 @@ use axum::{
 use tokio::net::TcpStream;
 
 use super::{
-    listener::{TcpEnds, share_of},
+    listener::share_of,
     serves_host,
-    sockets::Sockets,
+    sockets::{Sockets, TcpEnds},
 };
 use crate::{
     controller::Controller,
@@ -75,9 +75,7 @@ impl Listener for RedirectListener {
     const NAME: &'static str = "redirect";
 
     async fn accept(&self) -> io::Result<(TcpStream, TcpEnds)> {
-        let (stream, from) = self.sockets.accept().await?;
-        let to = stream.local_addr().unwrap_or(from);
-        Ok((stream, TcpEnds { from, to }))
+        self.sockets.accept().await
     }
 
     fn share(&self, ends: &TcpEnds) -> Share {

@@ -17,6 +17,15 @@ use tokio::{
     time::{self, Sleep},
 };
 
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpEnds {
+    /// The client's.
+    pub from: SocketAddr,
+    /// This host's.
+    pub to: SocketAddr,
+}
+
 /// Sockets that listen, or will.
 #[derive(Debug)]
 pub struct Sockets {
@@ -83,8 +92,12 @@ impl Sockets {
     ///
     /// # Errors
     /// Those of accept(2).
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|context| self.poll_accept(context)).await
+    pub async fn accept(&self) -> io::Result<(TcpStream, TcpEnds)> {
+        let (stream, from) = poll_fn(|context| self.poll_accept(context)).await?;
+        // Answers are written whole; to wait for more of them would only be slow. A connection that is gone says so when it is used.
+        let _ = stream.set_nodelay(true);
+        let to = stream.local_addr().unwrap_or(from);
+        Ok((stream, TcpEnds { from, to }))
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
@@ -195,8 +208,8 @@ mod tests {
         assert!(why.contains("in use") && why.contains("\nhint: "), "{why}");
         let [other] = sockets.local_addresses().unwrap()[..] else { panic!("{sockets:?}") };
         let client = TcpStream::connect(other).await.unwrap();
-        let (_, from) = sockets.accept().await.unwrap();
-        assert_eq!(from, client.local_addr().unwrap());
+        let (_, ends) = sockets.accept().await.unwrap();
+        assert_eq!(ends.from, client.local_addr().unwrap());
         drop(taken);
         let late = tokio::spawn(async move {
             loop {
@@ -206,14 +219,14 @@ mod tests {
                 time::sleep(Duration::from_millis(20)).await;
             }
         });
-        let (stream, from) = sockets.accept().await.unwrap();
-        assert_eq!((from, stream.local_addr().unwrap()), (late.await.unwrap(), address));
+        let (_, ends) = sockets.accept().await.unwrap();
+        assert_eq!((ends.from, ends.to), (late.await.unwrap(), address));
         assert!(!unbound().contains_key(&address));
     }
 
     #[tokio::test]
     async fn one_port_is_served_at_every_address_of_both_families() {
-        let Ok(free) = std::net::TcpListener::bind("[::]:0") else { return };
+        let free = std::net::TcpListener::bind("[::]:0").expect("this test needs IPv6");
         let port = free.local_addr().unwrap().port();
         drop(free);
         let both = [SocketAddr::new([0; 4].into(), port), SocketAddr::new([0; 16].into(), port)];
@@ -223,7 +236,7 @@ mod tests {
             [SocketAddr::new([127, 0, 0, 1].into(), port), SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))]
         {
             let client = TcpStream::connect(to).await.unwrap();
-            assert_eq!(sockets.accept().await.unwrap().1, client.local_addr().unwrap());
+            assert_eq!(sockets.accept().await.unwrap().1.from, client.local_addr().unwrap());
         }
     }
 }

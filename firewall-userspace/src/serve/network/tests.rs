@@ -1,82 +1,28 @@
 //! What every request by HTTPS goes through, in front of a controller that only has settings.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use axum::body::Body;
+use axum::{body::Body, http::StatusCode, response::IntoResponse as _};
 use http_body_util::BodyExt;
-use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
-
-use axum::{http::StatusCode, response::IntoResponse as _};
 
 use super::*;
 use crate::{
-    clock::Now,
-    control::{Caller, EntriesQuery, Generations, Page, Pushes, Refusal, Status, Undo},
-    controller::{ConfigFile, Counters, Message, Readings},
-    datapath::FrameCounters,
+    control::Caller,
+    controller::fake,
     policy::{ApiSettings, Grant, Role},
-    preview::{diff::PolicyDocument, explain::Membership},
-    serve::tls::authority::TlsFolder,
-};
-use crate::{
-    serve::http::problem::{ProblemDetails, codes},
+    serve::{
+        http::problem::{ProblemDetails, codes},
+        tls::authority::TlsFolder,
+    },
     state::fake::FakeDisk,
 };
-
-/// Settings, and nothing else.
-#[derive(Debug)]
-struct OnlySettings(ApiSettings);
-
-impl Readings for OnlySettings {
-    fn api(&self) -> Option<&ApiSettings> {
-        Some(&self.0)
-    }
-
-    fn status(&self, _: Now) -> Status {
-        unreachable!("whoever asks has no answer before")
-    }
-
-    fn entries(&self, _: &EntriesQuery) -> Result<Page, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn membership(&self, _: IpAddr) -> Result<Membership, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn frames(&self) -> Result<FrameCounters, Refusal> {
-        Err(Refusal::Stopping)
-    }
-
-    fn document(&self) -> PolicyDocument {
-        unreachable!("nobody asks for the policy")
-    }
-
-    fn history(&self, _: Now) -> Generations {
-        unreachable!("nobody asks for the history")
-    }
-
-    fn is_undone_as_sync(&self, _: &Undo) -> bool {
-        false
-    }
-
-    fn pushes(&self, _: usize) -> Pushes {
-        unreachable!("nobody asks for the pushes")
-    }
-
-    fn counters(&self) -> Result<Counters, Refusal> {
-        Err(Refusal::Stopping)
-    }
-}
 
 /// What answers `request` of somebody with `role`, or of somebody whom nobody knows.
 async fn ask(role: Option<Role>, request: axum::http::request::Builder) -> (StatusCode, Response) {
     let https = HttpsSettings { origins: vec!["https://console.example".into()], ..TlsFolder::make().settings() };
     let settings = ApiSettings { https: Some(https), ..ApiSettings::at_socket("/s".into()) };
-    let (messages, _) = mpsc::channel::<Message>(1);
-    let (_sender, readings) = watch::channel(Arc::new(OnlySettings(settings)) as Arc<dyn Readings>);
-    let controller = Controller::new(messages, readings, Arc::default(), ConfigFile::new("/nonexistent".into()));
+    let (controller, _) = fake::controller(Some(settings));
     let authenticate = move |mut request: Request, next: Next| async move {
         let Some(role) = role else {
             return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")]).into_response();

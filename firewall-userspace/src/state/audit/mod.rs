@@ -1,9 +1,9 @@
 //! The audit log: who asked for which change, and what came of it, in lines that are chained by their hashes.
 //!
 //! In: what happened. Out: lines that nobody can change, remove or reorder unseen, and pages of them for readers. `record` is a line,
-//! `log` the files that lines are appended to, `found` what a start finds of them, `writer` the thread that does it and how long anybody
-//! waits for it, `failures` sums up what others can cause at will, `verify` looks whether all is as it was written, and `read` reads back.
-//! The writer owns the files. Decision 16 says what holds.
+//! `log` the files that lines are appended to, `found` what a start finds of them, `thread` writes them, `writer` is what those who record
+//! share with it and how long they wait, `failures` sums up what others can cause at will, `verify` looks whether all is as it was
+//! written, and `read` reads back. The thread owns the files. Decision 16 says what holds.
 
 mod failures;
 mod files;
@@ -14,6 +14,7 @@ mod record;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod verify;
 mod writer;
 

@@ -41,7 +41,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Folder, portcullis, seen};
+use super::{Daemon, Fake, Folder, portcullis, seen};
 
 /// The token that it lets in.
 pub const TOKEN: &str = "prt_0123456789abcdef";
@@ -180,6 +180,18 @@ impl Drop for Https {
     fn drop(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
     }
+}
+
+/// A daemon with HTTPS before it.
+pub fn both(fake: Fake, plan: Plan) -> (Daemon, Https) {
+    let daemon = Daemon::start(fake);
+    let https = Https::before(&daemon.socket, plan);
+    (daemon, https)
+}
+
+/// The same, where something goes wrong.
+pub fn failing(fault: Fault) -> (Daemon, Https) {
+    both(Fake::default(), Plan { fault, ..Plan::default() })
 }
 
 fn put(path: &Path, text: &str, mode: u32) {

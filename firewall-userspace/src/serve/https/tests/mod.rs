@@ -1,193 +1,33 @@
 //! Connections with all that can go wrong with them: by real sockets, and on a clock that only moves when everybody waits.
 
+mod host;
+
 use std::{
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{
-    Extension, Router,
+    Router,
     body::Body,
-    http::{Request, Response, StatusCode},
-    routing::{get, post},
+    http::{Response, StatusCode},
+    routing::get,
 };
-use http_body_util::BodyExt;
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, pki_types::ServerName};
+use hyper::body::Incoming;
+use rustls::ClientConfig;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    sync::{oneshot, watch},
     task::JoinHandle,
     time::{self, Instant},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{
-    NetworkPeer, Sockets,
-    connection::serve_tls,
-    listener::{TcpEnds, serve},
-};
-use crate::serve::{
-    http::{
-        room::{Patience, Stage},
-        server::{Attendance, Limits},
-    },
-    tls::{
-        ServedTls,
-        authority::{Authority, Issued, TlsFolder},
-        watch::{Looked, Looker},
-    },
-};
-
-/// A host with its files, and who signs for it and for its clients.
-struct Host {
-    folder: TlsFolder,
-    own: Authority,
-    clients: Authority,
-    looker: Looker,
-    served: watch::Sender<Option<Arc<ServedTls>>>,
-}
-
-impl Host {
-    fn new() -> Self {
-        let (folder, own, clients) = (TlsFolder::make(), Authority::new("own"), Authority::new("clients"));
-        folder.serve(&own.server(&["api.example"]));
-        folder.write("clients.pem", &clients.pem());
-        folder.write("crl0.pem", &clients.revoke(&[]));
-        let mut host = Self { folder, own, clients, looker: Looker::new(None), served: watch::channel(None).0 };
-        assert!(host.look());
-        host
-    }
-
-    /// Takes what the files say; whether that was something else.
-    fn look(&mut self) -> bool {
-        let settings = self.folder.settings_with_clients(1);
-        match self.looker.look(&settings, SystemTime::now() + Duration::from_secs(3600)) {
-            Looked::Taken(served) => {
-                self.served.send_replace(Some(served));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn client(&self, own: Option<&Issued>, alpn: &[&str]) -> Arc<ClientConfig> {
-        let mut config = self.own.client_config(own, false);
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
-    }
-
-    /// Serves by real sockets.
-    fn serve(&self, router: Router) -> Server {
-        let sockets = Sockets::open(&["127.0.0.1:0".parse().unwrap()]);
-        let address = sockets.local_addresses().unwrap()[0];
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve(sockets, self.served.subscribe(), router, stopped));
-        Server { address, stop: Some(stop), task }
-    }
-
-    /// Serves one connection in memory: its other end, and when it has ended.
-    fn attend(&self, router: Router) -> (DuplexStream, JoinHandle<Duration>, watch::Sender<bool>) {
-        let (near, far) = duplex(64 << 10);
-        let (stop, stopping) = watch::channel(false);
-        let stage = Arc::new(Stage::new(Instant::now(), LIMITS.patience));
-        let ends = TcpEnds { from: "192.0.2.7:1000".parse().unwrap(), to: "192.0.2.1:443".parse().unwrap() };
-        let serving =
-            serve_tls(far, ends, self.served.subscribe(), Attendance { router, limits: LIMITS, stage, stopping });
-        let start = Instant::now();
-        let task = tokio::spawn(async move {
-            serving.await;
-            start.elapsed()
-        });
-        (near, task, stop)
-    }
-}
-
-const LIMITS: Limits = Limits {
-    headers: Duration::from_secs(10),
-    exchange: Duration::from_secs(300),
-    patience: Patience { request: Duration::from_secs(1), answer: Duration::from_secs(30) },
-};
-
-struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    config: &Arc<ClientConfig>,
-) -> std::io::Result<TlsStream<S>> {
-    let name = ServerName::try_from("api.example").unwrap();
-    TlsConnector::from(Arc::clone(config)).connect(name, stream).await
-}
-
-async fn connect(server: &Server, config: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
-    shake(TcpStream::connect(server.address).await?, config).await
-}
-
-async fn h1<S>(stream: TlsStream<S>) -> http1::SendRequest<Body>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
-async fn h2<S>(stream: TlsStream<S>) -> http2::SendRequest<Body>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
-fn request(path: &str) -> Request<Body> {
-    Request::builder().uri(path).header("host", "api.example").body(Body::empty()).unwrap()
-}
-
-/// The same as HTTP/2 has it.
-fn request_h2(path: &str) -> Request<Body> {
-    Request::builder().uri(format!("https://api.example{path}")).body(Body::empty()).unwrap()
-}
-
-async fn text(response: hyper::Result<Response<Incoming>>) -> (StatusCode, String) {
-    let response = response.unwrap();
-    let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
-}
-
-/// Says who is there, waits, takes bodies and gives large ones.
-fn router() -> Router {
-    let who = |Extension(peer): Extension<NetworkPeer>| async move {
-        assert!(peer.is_tls);
-        let names = peer.certificate.map(|certificate| format!("{:?}", certificate.names));
-        format!("{} {}", peer.from.ip(), names.unwrap_or_default())
-    };
-    let slow = || async {
-        time::sleep(Duration::from_secs(3)).await;
-        "done"
-    };
-    Router::new()
-        .route("/", get(who))
-        .route("/slow", get(slow))
-        .route("/large", get(|| async { "x".repeat(4 << 20) }))
-        .route("/", post(|body: String| async { body }))
-}
+use self::host::{Host, LIMITS, connect, h1, h2, request, request_h2, router, shake, text};
+use crate::serve::tls::authority::Authority;
 
 #[tokio::test]
 async fn many_exchanges_go_over_one_connection_of_either_version() {
