@@ -3,7 +3,8 @@
 use axum::http::HeaderValue;
 use base64::{
     Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    alphabet::STANDARD as STANDARD_ALPHABET,
+    engine::general_purpose::{GeneralPurpose, PAD, STANDARD, URL_SAFE_NO_PAD},
 };
 use proptest::prelude::*;
 use ring::{
@@ -358,6 +359,13 @@ fn of_several_signatures_only_one_may_be_by_a_key_that_is_known() {
     assert!(!is_shown(&HeaderMap::new()));
 }
 
+/// The signature that a field has: the last bits before a padding say nothing (RFC 9651 section 4.2.7 lets them be anything).
+fn octets_of(field: &[u8]) -> Option<Vec<u8>> {
+    let lenient = GeneralPurpose::new(&STANDARD_ALPHABET, PAD.with_decode_allow_trailing_bits(true));
+    let text = field.strip_prefix(b"sig=:")?.strip_suffix(b":")?;
+    lenient.decode(text).ok()
+}
+
 #[test]
 fn no_changed_octet_of_a_good_signature_is_overlooked() {
     let signer = FakeSigner::new();
@@ -376,7 +384,11 @@ fn no_changed_octet_of_a_good_signature_is_overlooked() {
                     changed[place] = other;
                     let mut headers = good.clone();
                     headers.insert(name, HeaderValue::from_bytes(&changed).unwrap());
-                    // The label is not signed; a signature with the same label in both is the same signature.
+                    if name == "signature"
+                        && octets_of(&changed).is_some_and(|same| octets_of(text.as_bytes()) == Some(same))
+                    {
+                        continue;
+                    }
                     assert!(signer.verify(&asked, &headers) != Ok(wanted.clone()), "{name} {place} {other}");
                 }
             }
